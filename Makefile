@@ -1,0 +1,76 @@
+# Everything goes through these targets, CI too. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help run test test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+# A marker a lock: what is installed is what the lock says, and nothing is installed twice.
+$(VENV)/run.installed: requirements.lock pyproject.toml
+	@echo "setting up: installing what the service needs into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.installed: requirements-dev.lock $(VENV)/run.installed
+	@echo "setting up: installing what the tests and checks need into $(VENV)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/run.installed  ## Run the whole service on this machine; Ctrl-C stops all
+	@exec $(BIN)/python -m deploy.embedded
+
+test: $(VENV)/dev.installed  ## Run all tests, on real servers
+	@$(BIN)/python -m pytest
+
+test-coverage: $(VENV)/dev.installed  ## Run all tests and report branch coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+lint: $(VENV)/dev.installed  ## Check style, types, imports and commit messages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@! git rev-parse --verify --quiet HEAD >/dev/null || $(BIN)/cz check --rev-range HEAD
+
+fmt: $(VENV)/dev.installed  ## Format the code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+build: $(VENV)/dev.installed  ## Build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+security:  ## Scan code and dependencies (comes with issue 5)
+	@echo "make security comes with the security issue (5)" >&2; exit 1
+
+docs: $(VENV)/run.installed  ## Write the OpenAPI document to docs/openapi.json
+	@$(BIN)/enroll openapi > docs/openapi.json
+
+migrate: $(VENV)/run.installed  ## Bring the database of the settings up to date
+	@$(BIN)/enroll migrate
+
+seed: $(VENV)/run.installed  ## Fill the database: make seed COURSES=10000 ENROLLMENTS=1000000
+	@$(BIN)/enroll seed --courses $(or $(COURSES),1000) --enrollments $(or $(ENROLLMENTS),10000)
+
+loadtest:  ## Prove the SLOs with Locust (comes with issue 4)
+	@echo "make loadtest comes with the load test issue (4)" >&2; exit 1
+
+docker-up:  ## Start with Docker Compose (comes with a later issue)
+	@echo "make docker-up comes with the deployment issue" >&2; exit 1
+
+docker-down:  ## Stop the containers (comes with a later issue)
+	@echo "make docker-down comes with the deployment issue" >&2; exit 1
+
+lock: $(VENV)/dev.installed  ## Pin the newest versions that pyproject.toml allows, with hashes
+	@$(BIN)/python deploy/lock.py
+
+clean:  ## Remove what was installed and built; the data in DATA_DIR stays
+	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage
