@@ -1,0 +1,1 @@
+"""How the service reaches the world: settings, database, cache, storage, logs, metrics."""

@@ -1,0 +1,100 @@
+"""PostgreSQL through Tortoise ORM: the pool, and migrations that any number may start at once."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+from aerich import Command
+from tortoise import Tortoise
+from tortoise.connection import get_connections
+
+CONNECT_TIMEOUT_SECONDS = 5
+COMMAND_TIMEOUT_SECONDS = 30
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
+
+
+def tortoise_config(url: str, pool_size: int) -> dict[str, Any]:
+    """Return Tortoise's configuration for a `postgresql://` URL.
+
+    `sslmode` and `sslrootcert` of the URL's query mean what they mean to libpq.
+    """
+    parts = urlsplit(url)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    credentials = {
+        "host": parts.hostname or query.get("host", "localhost"),
+        "port": parts.port or 5432,
+        "user": unquote(parts.username or "postgres"),
+        "password": unquote(parts.password or ""),
+        "database": unquote(parts.path.removeprefix("/")) or "postgres",
+        "minsize": 1,
+        "maxsize": pool_size,
+        "timeout": CONNECT_TIMEOUT_SECONDS,
+        "command_timeout": COMMAND_TIMEOUT_SECONDS,
+        "ssl": _ssl(query.get("sslmode", "prefer"), query.get("sslrootcert")),
+    }
+    return {
+        "connections": {
+            "default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}
+        },
+        "apps": {
+            "models": {"models": ["models", "aerich.models"], "default_connection": "default"}
+        },
+        "use_tz": True,
+    }
+
+
+def _ssl(mode: str, root_certificate: str | None) -> ssl.SSLContext | str:
+    if not mode.startswith("verify-"):
+        return mode
+    context = ssl.create_default_context(cafile=root_certificate)
+    context.check_hostname = mode == "verify-full"
+    return context
+
+
+@asynccontextmanager
+async def database(url: str, pool_size: int) -> AsyncIterator[None]:
+    """Open the pool for this process; every task of its event loop may query."""
+    # Handlers and tasks run in contexts that descend from no context of ours (tortoise#2090).
+    await Tortoise.init(tortoise_config(url, pool_size), _enable_global_fallback=True)
+    try:
+        yield
+    finally:
+        await Tortoise.close_connections()
+
+
+async def is_connected() -> bool:
+    """Tell whether the database answers a query."""
+    try:
+        await get_connections().get("default").execute_query("SELECT 1")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    return True
+
+
+@asynccontextmanager
+async def direct_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Open a connection of one's own: for LISTEN, session locks and COPY, which a pool forbids."""
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+async def migrate(url: str) -> list[str]:
+    """Apply the migrations that the database has not; one process at a time, the others wait.
+
+    Returns:
+        The names of the migrations applied now.
+
+    """
+    async with direct_connection(url) as lock:
+        await lock.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        async with Command(tortoise_config(url, pool_size=1), location=str(MIGRATIONS)) as command:
+            await command.init()
+            return await command.upgrade()

@@ -1,0 +1,55 @@
+"""What Prometheus reads: one answer for all processes of an instance."""
+
+import os
+import shutil
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_requests = Histogram(
+    "http_request_duration_seconds",
+    "Time from a request's arrival to its answer.",
+    ["method", "route", "status"],
+    buckets=_BUCKETS,
+)
+
+
+def share_between_processes(folder: Path) -> None:
+    """Let the processes started from now on count in files of a folder, emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ[_FOLDER_VARIABLE] = str(folder)
+
+
+def observe_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answered request."""
+    _requests.labels(method, route, status).observe(seconds)
+
+
+def exposition(gauges: dict[str, tuple[str, dict[str, float]]]) -> bytes:
+    """Return the metrics of all processes, and gauges: `{name: (help, {label: value})}`."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    registry.register(_Gauges(gauges))
+    return generate_latest(registry)
+
+
+class _Gauges:
+    def __init__(self, gauges: dict[str, tuple[str, dict[str, float]]]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> list[Metric]:
+        families: list[Metric] = []
+        for name, (text, values) in self._gauges.items():
+            family = GaugeMetricFamily(name, text, labels=["state"])
+            for label, value in values.items():
+                family.add_metric([label], value)
+            families.append(family)
+        return families

@@ -1,0 +1,234 @@
+"""The settings of every process, from the environment and `.env`; nothing else reads either."""
+
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
+DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
+MIN_SECRET_BYTES = 32
+VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
+
+
+class SettingsError(Exception):
+    """The settings are not usable; one line a fault, each naming the key and the value."""
+
+
+class Environment(StrEnum):
+    """Where the service runs: production refuses the defaults that development offers."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class SslMode(StrEnum):
+    """libpq's modes; only the last two verify who answers."""
+
+    DISABLE = "disable"
+    PREFER = "prefer"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
+def _url(*schemes: str) -> AfterValidator:
+    """Accept a URL only with one of these schemes."""
+
+    def check(value: str | None) -> str | None:
+        if value is None or urlsplit(value).scheme in schemes:
+            return value
+        expected = ", ".join(f"{scheme}://" for scheme in schemes)
+        message = f"must be a URL that starts with {expected}"
+        raise ValueError(message)
+
+    return AfterValidator(check)
+
+
+def _comma_list(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
+CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory")]
+BrokerUrl = Annotated[str | None, _url("redis", "rediss", "amqp", "amqps", "memory")]
+StorageUrl = Annotated[str | None, _url("s3", "file", "memory")]
+HttpUrl = Annotated[str | None, _url("http", "https")]
+
+
+class Settings(BaseSettings):
+    """Every setting of the service; `.env.example` explains each to an operator."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, env_file_encoding="utf-8"
+    )
+
+    environment: Environment = Environment.DEVELOPMENT
+    debug: bool = False
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    flower_port: Port = 5555
+    data_dir: Path = Path(".data")
+    skip_migration: bool = False
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
+
+    database_url: DatabaseUrl = None
+    database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
+    db_host: str | None = None
+    db_port: Port = 5432
+    db_user: str = "postgres"
+    db_password: SecretStr = SecretStr("")
+    db_name: str = "course_enrollment"
+    db_sslmode: SslMode = SslMode.PREFER
+
+    cache_url: CacheUrl = None
+    redis_host: str | None = None
+    redis_port: Port = 6379
+    redis_password: SecretStr = SecretStr("")
+    redis_db: Annotated[int, Field(ge=0, le=15)] = 0
+    broker_url: BrokerUrl = None
+
+    storage_url: StorageUrl = None
+    storage_public_url: HttpUrl = None
+    s3_bucket_name: str | None = None
+    s3_endpoint_url: HttpUrl = None
+    aws_region: str = "ap-southeast-2"
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+
+    jwt_secret: SecretStr = DEFAULT_JWT_SECRET
+    token_lifetime_seconds: Annotated[int, Field(ge=60)] = 24 * 60 * 60
+    admin_username: Annotated[str, Field(min_length=1, max_length=255)] = "admin"
+    admin_password: SecretStr = DEFAULT_ADMIN_PASSWORD
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    api_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = 5 * 1024 * 1024
+    max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    flower_basic_auth: SecretStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take comma lists from the environment."""
+        if "cors_origins" in values:
+            values["cors_origins"] = _comma_list(values["cors_origins"])
+        return values
+
+    @model_validator(mode="after")
+    def refuse_unsafe_production(self) -> Self:
+        """Name every default that production may not run with, all at once."""
+        if self.environment is Environment.PRODUCTION and (faults := list(self._unsafe())):
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _unsafe(self) -> list[str]:
+        rules = {
+            "JWT_SECRET is the default one; set a random value of at least 32 bytes": (
+                self.jwt_secret == DEFAULT_JWT_SECRET
+            ),
+            f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes": (
+                len(self.jwt_secret.get_secret_value().encode()) < MIN_SECRET_BYTES
+            ),
+            "ADMIN_PASSWORD is the default one": self.admin_password == DEFAULT_ADMIN_PASSWORD,
+            "CORS_ORIGINS has a wildcard; name each origin": any(
+                "*" in origin for origin in self.cors_origins
+            ),
+            "DEBUG is on": self.debug,
+            "DATABASE_URL or DB_HOST is missing": self.database is None,
+            "CACHE_URL or REDIS_HOST is missing": self.cache is None,
+            "BROKER_URL is missing": self.broker_url is None,
+            "STORAGE_URL or S3_BUCKET_NAME is missing": self.storage is None,
+            "DATABASE_URL must have sslmode=verify-full or verify-ca": (
+                self.database is not None and not _verifies_tls(self.database)
+            ),
+        }
+        return [fault for fault, broken in rules.items() if broken]
+
+    @cached_property
+    def database(self) -> str | None:
+        """The primary's URL: DATABASE_URL, or one made of the DB_ settings."""
+        if self.database_url or not self.db_host:
+            return self.database_url
+        password = quote(self.db_password.get_secret_value(), safe="")
+        account = f"{quote(self.db_user, safe='')}:{password}"
+        place = f"{self.db_host}:{self.db_port}/{quote(self.db_name, safe='')}"
+        return f"postgresql://{account}@{place}?sslmode={self.db_sslmode}"
+
+    @cached_property
+    def cache(self) -> str | None:
+        """The cache's URL: CACHE_URL, or one made of the REDIS_ settings."""
+        if self.cache_url or not self.redis_host:
+            return self.cache_url
+        password = quote(self.redis_password.get_secret_value(), safe="")
+        account = f":{password}@" if password else ""
+        return f"redis://{account}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    @cached_property
+    def storage(self) -> str | None:
+        """The image store's URL: STORAGE_URL, or the bucket of S3_BUCKET_NAME."""
+        if self.storage_url or not self.s3_bucket_name:
+            return self.storage_url
+        return f"s3://{self.s3_bucket_name}"
+
+
+def embedded_env_file(data_dir: Path) -> Path:
+    """Where a running `make run` says how to reach its servers, for commands in other shells."""
+    return data_dir / "run" / "service.env"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`; with no servers named, those of a running `make run`.
+
+    Raises:
+        SettingsError: a value is malformed, or production would run on an unsafe default.
+
+    """
+    try:
+        settings = Settings(_env_file=".env", **overrides)  # type: ignore[arg-type]
+        running = embedded_env_file(settings.data_dir)
+        if settings.environment is Environment.DEVELOPMENT and running.is_file():
+            settings = Settings(_env_file=(running, ".env"), **overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error))) from None
+    return settings
+
+
+def require_database(settings: Settings) -> str:
+    """Return the database's URL.
+
+    Raises:
+        SettingsError: none is set, and no `make run` is running.
+
+    """
+    if settings.database is None:
+        raise SettingsError("DATABASE_URL or DB_HOST is missing, and no `make run` is running")
+    return settings.database
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        message = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            lines += message.splitlines()
+            continue
+        key = str(fault["loc"][0]).upper()
+        # An address may hold a password.
+        secret = any(word in key for word in ("SECRET", "PASSWORD", "KEY", "AUTH", "URL"))
+        shown = "" if secret else f" (it is {fault['input']!r})"
+        lines.append(f"{key}: {message[0].lower()}{message[1:]}{shown}")
+    return lines
+
+
+def _verifies_tls(url: str) -> bool:
+    return any(f"sslmode={mode}" in urlsplit(url).query for mode in VERIFYING_SSL_MODES)
