@@ -1,0 +1,1 @@
+"""The migrations, and aerich's view of the database for `aerich migrate`."""

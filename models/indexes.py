@@ -1,0 +1,28 @@
+"""Indexes that Tortoise has no words for: operator classes, sort order, partial uniqueness."""
+
+from tortoise import Model
+from tortoise.backends.base.schema_generator import BaseSchemaGenerator
+from tortoise.indexes import Index
+
+
+class SqlIndex(Index):
+    """An index given by the SQL behind `ON table`: `SqlIndex("name", "(a DESC)", fields=["a"])`."""
+
+    def __init__(self, name: str, body: str, *, fields: list[str], unique: bool = False) -> None:
+        super().__init__(fields=fields, name=name)
+        self.body = body
+        self.unique = unique
+        self.extra = body
+
+    def get_sql(
+        self,
+        schema_generator: BaseSchemaGenerator,  # noqa: ARG002  Tortoise's signature
+        model: type[Model],
+        safe: bool,  # noqa: FBT001  Tortoise's signature
+    ) -> str:
+        """Return the CREATE INDEX statement."""
+        unique = "UNIQUE " if self.unique else ""
+        exists = "IF NOT EXISTS " if safe else ""
+        return (
+            f'CREATE {unique}INDEX {exists}"{self.name}" ON "{model._meta.db_table}" {self.body};'  # noqa: SLF001
+        )

@@ -1,0 +1,85 @@
+"""The durable tasks: Redis carries them, this table knows them."""
+
+from enum import StrEnum
+from typing import Any
+
+from tortoise import Model, fields
+from tortoise.fields.db_defaults import Now
+from uuid_utils.compat import uuid7
+
+from models.indexes import SqlIndex
+
+
+class TaskState(StrEnum):
+    """`queued` and `running` move on; the others are final. `ck_tasks_state` holds the list."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Task(Model):
+    """A piece of slow work, inserted in the transaction of what asked for it.
+
+    `queue` and `max_attempts` are of the task's registration and are filled in by the relay, so
+    whoever enqueues needs to know a name only. `lease_until` is the time by which a queued row
+    that was published must be claimed, and a running one must report, or be taken for lost.
+    """
+
+    id = fields.UUIDField(primary_key=True, default=uuid7)
+    name = fields.CharField(max_length=128)
+    args: dict[str, Any] = fields.JSONField()
+    queue = fields.CharField(max_length=64, null=True)
+    priority = fields.SmallIntField(db_default=0)
+    dedupe_key = fields.CharField(max_length=255, null=True)
+    state = fields.CharEnumField(TaskState, max_length=16, db_default=TaskState.QUEUED.value)
+    cancel_requested = fields.BooleanField(db_default=False)
+    progress = fields.SmallIntField(db_default=0)
+    attempts = fields.IntField(db_default=0)
+    max_attempts = fields.IntField(null=True)
+    available_at = fields.DatetimeField(db_default=Now())
+    published_at = fields.DatetimeField(null=True)
+    lease_until = fields.DatetimeField(null=True)
+    error = fields.TextField(null=True)
+    traceback = fields.TextField(null=True)
+    request_id = fields.CharField(max_length=128, null=True)
+    trace_context = fields.CharField(max_length=512, null=True)
+    created_at = fields.DatetimeField(db_default=Now())
+    started_at = fields.DatetimeField(null=True)
+    finished_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """Indexes: what the relay, the sweeper, the pruning and the operator's list ask for."""
+
+        table = "tasks"
+        indexes = (
+            SqlIndex(
+                "ix_tasks_due",
+                "(priority DESC, available_at) WHERE state = 'queued'",
+                fields=["priority", "available_at"],
+            ),
+            SqlIndex(
+                "ix_tasks_lease",
+                "(lease_until) WHERE state IN ('queued', 'running')",
+                fields=["lease_until"],
+            ),
+            SqlIndex(
+                "uq_tasks_dedupe_key",
+                "(dedupe_key) WHERE state IN ('queued', 'running')",
+                fields=["dedupe_key"],
+                unique=True,
+            ),
+            SqlIndex(
+                "ix_tasks_finished",
+                "(finished_at) WHERE finished_at IS NOT NULL",
+                fields=["finished_at"],
+            ),
+            SqlIndex("ix_tasks_newest", "(created_at DESC, id DESC)", fields=["created_at", "id"]),
+            SqlIndex(
+                "ix_tasks_state_newest",
+                "(state, created_at DESC, id DESC)",
+                fields=["state", "created_at", "id"],
+            ),
+        )
