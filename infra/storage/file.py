@@ -1,0 +1,136 @@
+"""The image store on one machine: a directory, which a web server shows under a public address."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
+from infra.storage.keys import check_key, check_prefix, public_url
+
+CONNECTED_SECONDS = 2
+# Half-written files are here, where no key can be: `check_key` refuses names with a dot.
+INCOMING = ".incoming"
+_PUT_TRIES = 5
+
+
+class FileStorage:
+    """Files below a directory; a reader sees a whole file or none."""
+
+    def __init__(self, root: Path, base_url: str) -> None:
+        self._base_url = base_url
+        try:
+            (root / INCOMING).mkdir(parents=True, exist_ok=True)
+            self._root = root.resolve(strict=True)
+        except OSError as error:
+            raise StorageError(f"{root} can't be made or entered: {error.strerror}") from error
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:  # noqa: ARG002  whoever serves the file tells by its name
+        """Write the file beside its place, then move it there."""
+        check_key(key)
+        await asyncio.to_thread(self._put, key, data)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete the files and the directories that they leave empty."""
+        check_prefix(prefix)
+        return await asyncio.to_thread(self._delete, prefix)
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """Return the keys, sorted."""
+        if prefix:
+            check_prefix(prefix)
+        return await asyncio.to_thread(self._list, prefix)
+
+    def url(self, key: str) -> str:
+        """Return the address at which the web server shows the file."""
+        return public_url(self._base_url, key)
+
+    async def is_connected(self) -> bool:
+        """Tell whether the directory is there and may be written; a dead NFS mount hangs."""
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(CONNECTED_SECONDS):
+                return await asyncio.to_thread(
+                    os.access, self._root / INCOMING, os.R_OK | os.W_OK | os.X_OK
+                )
+        return False
+
+    def _put(self, key: str, data: bytes) -> None:
+        target = self._root / key
+        incoming = self._root / INCOMING / uuid4().hex
+        with _translated(key):
+            if not target.resolve().is_relative_to(self._root):
+                raise StorageRefused(f"{key!r} leaves the directory through a link")
+            try:
+                with incoming.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                _move(incoming, target)
+            finally:
+                incoming.unlink(missing_ok=True)
+            _sync_directory(target.parent)
+
+    def _delete(self, prefix: str) -> int:
+        deleted = 0
+        with _translated(prefix):
+            for key in self._list(prefix):
+                path = self._root / key
+                with suppress(FileNotFoundError):  # somebody else was faster
+                    path.unlink()
+                    deleted += 1
+                self._remove_empty(path.parent)
+        return deleted
+
+    def _remove_empty(self, directory: Path) -> None:
+        with suppress(OSError):  # not empty, or gone already
+            while directory != self._root:
+                directory.rmdir()
+                directory = directory.parent
+
+    def _list(self, prefix: str) -> list[str]:
+        top = self._root / prefix.rpartition("/")[0]
+        with _translated(prefix):
+            if not (self._root / INCOMING).is_dir():
+                raise StorageUnavailable(f"{self._root} is not there")
+            paths = [
+                Path(directory, name).relative_to(self._root).as_posix()
+                for directory, _, names in os.walk(top)
+                for name in names
+            ]
+        inside = (path for path in paths if not path.startswith(INCOMING))
+        return sorted(path for path in inside if path.startswith(prefix))
+
+
+def _move(source: Path, target: Path) -> None:
+    for tries_left in reversed(range(_PUT_TRIES)):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+        except FileNotFoundError:
+            # A deletion took the directory away, just when it was empty.
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+def _sync_directory(directory: Path) -> None:
+    with suppress(FileNotFoundError):  # deleted meanwhile, file and all
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Raise our errors in place of the operating system's."""
+    try:
+        yield
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise StorageRefused(f"{name}: {error.strerror}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"{name}: {error.strerror}") from error

@@ -1,0 +1,49 @@
+"""The image store of tests: a dict, gone with the process."""
+
+from dataclasses import dataclass
+
+from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_url
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What a store keeps of an object."""
+
+    data: bytes
+    content_type: str
+    cache_control: str = CACHE_CONTROL
+
+
+class MemoryStorage:
+    """Objects in `objects`, for tests to look at."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self.objects: dict[str, StoredObject] = {}
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Keep the object."""
+        check_key(key)
+        self.objects[key] = StoredObject(data, content_type)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Forget the objects."""
+        check_prefix(prefix)
+        keys = await self.list_keys(prefix)
+        for key in keys:
+            del self.objects[key]
+        return len(keys)
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """Return the keys, sorted."""
+        if prefix:
+            check_prefix(prefix)
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+    def url(self, key: str) -> str:
+        """Return the address that the object would have."""
+        return public_url(self._base_url, key)
+
+    async def is_connected(self) -> bool:
+        """Memory is always there."""
+        return True

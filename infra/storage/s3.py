@@ -1,0 +1,156 @@
+"""The image store in a bucket: AWS, or whatever speaks S3 at S3_ENDPOINT_URL."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore import exceptions as boto
+from botocore.config import Config
+
+from infra.settings import Settings
+from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
+from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_url
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+DELETE_BATCH = 1000  # S3's limit
+CONNECTED_SECONDS = 2
+_RETRIABLE_STATUSES = frozenset({408, 409, 425, 429})
+_RETRIABLE_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"})
+_SERVER_ERROR = 500
+_RETRIABLE_ERRORS = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.MetadataRetrievalError,
+    boto.CredentialRetrievalError,
+)
+
+
+class S3Storage:
+    """Objects of one bucket, all below a prefix if one is given."""
+
+    def __init__(self, settings: Settings, bucket: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._base_url = settings.storage_public_url or _base_url(settings, bucket)
+        # botocore's clients are thread-safe. A health check needs an answer before the retries
+        # of work that can wait are over, and must not leave a thread behind: its own client.
+        self._client = _client(settings, connect=3, read=10, attempts=3)
+        self._probe = _client(settings, connect=1, read=1, attempts=1)
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Put the object."""
+        check_key(key)
+        await asyncio.to_thread(self._put, key, data, content_type)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete the objects, a thousand a request."""
+        check_prefix(prefix)
+        return await asyncio.to_thread(self._delete, prefix)
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """Return the keys, sorted."""
+        if prefix:
+            check_prefix(prefix)
+        return await asyncio.to_thread(self._list, prefix)
+
+    def url(self, key: str) -> str:
+        """Return the object's address, at the CDN if there is one."""
+        return public_url(self._base_url, self._prefix + key)
+
+    async def is_connected(self) -> bool:
+        """Tell whether the bucket answers to our credentials."""
+        try:
+            async with asyncio.timeout(CONNECTED_SECONDS):
+                await asyncio.to_thread(self._probe.head_bucket, Bucket=self._bucket)
+        except (TimeoutError, boto.ClientError, boto.BotoCoreError):
+            return False
+        return True
+
+    def _put(self, key: str, data: bytes, content_type: str) -> None:
+        with _translated(f"put {key}"):
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                Body=data,
+                ContentType=content_type,
+                CacheControl=CACHE_CONTROL,
+            )
+
+    def _delete(self, prefix: str) -> int:
+        # Listed to the end first: a listing that goes on while it is emptied may skip.
+        keys = self._list(prefix)
+        for start in range(0, len(keys), DELETE_BATCH):
+            batch = keys[start : start + DELETE_BATCH]
+            with _translated(f"delete {prefix}"):
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={
+                        "Objects": [{"Key": self._prefix + key} for key in batch],
+                        "Quiet": True,
+                    },
+                )
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                raise StorageUnavailable(
+                    f"delete {prefix}: {len(errors)} objects stayed,"
+                    f" the first is {first.get('Key')} ({first.get('Code')})"
+                )
+        return len(keys)
+
+    def _list(self, prefix: str) -> list[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix
+        )
+        with _translated(f"list {prefix}"):
+            keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return sorted(key.removeprefix(self._prefix) for key in keys)
+
+
+def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S3Client":
+    key_id, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    config = Config(
+        connect_timeout=connect,
+        read_timeout=read,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+    )
+    try:
+        return boto3.Session(
+            aws_access_key_id=key_id.get_secret_value() if key_id else None,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            region_name=settings.aws_region,
+        ).client("s3", endpoint_url=settings.s3_endpoint_url, config=config)
+    except (boto.BotoCoreError, ValueError) as error:
+        raise StorageError(str(error)) from error
+
+
+def _base_url(settings: Settings, bucket: str) -> str:
+    if settings.s3_endpoint_url:
+        return f"{settings.s3_endpoint_url.rstrip('/')}/{bucket}"
+    return f"https://{bucket}.s3.{settings.aws_region}.amazonaws.com"
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    """Raise our errors in place of botocore's."""
+    try:
+        yield
+    except boto.ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passing = status >= _SERVER_ERROR or status in _RETRIABLE_STATUSES
+        kind = StorageUnavailable if passing or code in _RETRIABLE_CODES else StorageRefused
+        raise kind(f"{action}: {code} ({status})") from error
+    except (
+        boto.HTTPClientError,
+        boto.MetadataRetrievalError,
+        boto.CredentialRetrievalError,
+    ) as error:
+        raise StorageUnavailable(f"{action}: {error}") from error
+    except boto.BotoCoreError as error:
+        # No credentials, a bucket name that can't be: nothing that passes by itself.
+        raise StorageRefused(f"{action}: {error}") from error

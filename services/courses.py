@@ -1,0 +1,179 @@
+"""The catalogue: what is taught."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from tortoise.expressions import Q, RawSQL
+from tortoise.functions import Sum
+from tortoise.query_utils import Prefetch
+from tortoise.queryset import QuerySet
+from tortoise.transactions import in_transaction
+
+from models import Course, CourseTotal, Difficulty, Task
+from services import images
+from services.errors import CourseNotFound
+
+PLAIN_LIST_LIMIT = 1000
+
+
+class Sort(StrEnum):
+    """The orders that a listing can have."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    TITLE = "title"
+
+
+_ORDERS = {
+    Sort.NEWEST: ("-created_at", "-id"),
+    Sort.OLDEST: ("created_at", "id"),
+    Sort.TITLE: ("title", "id"),
+}
+
+
+@dataclass(frozen=True)
+class CourseFields:
+    """What an admin says of a course."""
+
+    title: str
+    description: str
+    difficulty: Difficulty
+    image_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which courses a listing shows."""
+
+    search: str | None = None
+    difficulties: frozenset[Difficulty] = frozenset()
+    sort: Sort = Sort.NEWEST
+
+
+def _with_image(chosen: QuerySet[Course]) -> QuerySet[Course]:
+    return chosen.prefetch_related("variants", _image_task("image_task"))
+
+
+def _image_task(path: str) -> Prefetch:
+    # Its arguments and traceback are nobody's business here, and may be long.
+    return Prefetch(path, Task.all().only("id", "state", "error"))
+
+
+def within_enrollment() -> Prefetch:
+    """Return what a query of enrollments prefetches to show their courses."""
+    return Prefetch("course", _with_image(Course.all()))
+
+
+async def newest() -> tuple[list[Course], int]:
+    """Return the newest thousand courses, and how many there are."""
+    rows = await _with_image(Course.all().order_by(*_ORDERS[Sort.NEWEST]).limit(PLAIN_LIST_LIMIT))
+    return rows, await _total(frozenset())
+
+
+async def page(filters: Filters, number: int, limit: int) -> tuple[list[Course], int]:
+    """Return one page of the courses that match, and how many match."""
+    chosen = Course.all()
+    if filters.difficulties:
+        chosen = chosen.filter(difficulty__in=sorted(filters.difficulties))
+    if filters.search:
+        text = filters.search
+        chosen = chosen.filter(Q(title__icontains=text) | Q(description__icontains=text))
+        total = await chosen.count()
+    else:
+        total = await _total(filters.difficulties)
+    ordered = chosen.order_by(*_ORDERS[filters.sort]).offset((number - 1) * limit).limit(limit)
+    return await _with_image(ordered), total
+
+
+async def _total(difficulties: Iterable[Difficulty]) -> int:
+    chosen = CourseTotal.filter(difficulty__in=sorted(difficulties or Difficulty))
+    row = await chosen.annotate(sum=Sum("total")).values("sum")
+    return int(row[0]["sum"])
+
+
+async def get(course_id: UUID) -> Course:
+    """Return a course with its image.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    course = await _with_image(Course.filter(id=course_id)).first()
+    if course is None:
+        raise CourseNotFound
+    return course
+
+
+async def require(course_id: UUID) -> None:
+    """Raise CourseNotFound unless there is a course of this id."""
+    if not await Course.exists(id=course_id):
+        raise CourseNotFound
+
+
+async def create(course: CourseFields, image: bytes | None = None) -> Course:
+    """Create a course; an image's bytes and the task that makes its variants commit with it."""
+    async with in_transaction():
+        created = await Course.create(
+            title=course.title,
+            description=course.description,
+            difficulty=course.difficulty,
+            image_url=course.image_url,
+        )
+        if image is not None:
+            await images.stage(created.id, image)
+    return await get(created.id)
+
+
+async def update(course_id: UUID, course: CourseFields, current_image_url: str | None) -> Course:
+    """Replace what is said of a course.
+
+    `current_image_url` is where its uploaded image is shown: that address given back means "as
+    it is". Another one replaces the uploaded image.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    kept = course.image_url if course.image_url != current_image_url else None
+    async with in_transaction():
+        found = await Course.filter(id=course_id).update(
+            title=course.title,
+            description=course.description,
+            difficulty=course.difficulty,
+            image_url=kept,
+            updated_at=RawSQL("now()"),
+        )
+        if not found:
+            raise CourseNotFound
+        if kept is not None:
+            await images.discard(course_id)
+    return await get(course_id)
+
+
+async def replace_image(course_id: UUID, image: bytes) -> Course:
+    """Stage a new image; the one shown so far stays until the new one is ready.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    async with in_transaction():
+        if await Course.select_for_update().get_or_none(id=course_id) is None:
+            raise CourseNotFound
+        await images.stage(course_id, image)
+    return await get(course_id)
+
+
+async def delete(course_id: UUID) -> None:
+    """Delete a course and its enrollments; a task removes its images from the bucket.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    async with in_transaction():
+        if not await Course.filter(id=course_id).delete():
+            raise CourseNotFound
+        await images.remove_course(course_id)

@@ -1,0 +1,140 @@
+"""Students and their places in courses."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.connection import get_connections
+from tortoise.exceptions import IntegrityError
+
+from models import Enrollment
+from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
+from services import courses
+from services.errors import (
+    AlreadyEnrolled,
+    CourseNotFound,
+    EnrollmentNotFound,
+    ServiceError,
+    UnknownCourse,
+)
+
+_REFUSALS: dict[str, type[ServiceError]] = {
+    UNIQUE_STUDENT_COURSE: AlreadyEnrolled,
+    FOREIGN_KEY_COURSE: UnknownCourse,
+}
+
+
+@dataclass(frozen=True)
+class StudentSummary:
+    """What an admin sees of a student."""
+
+    email: str
+    enrollment_count: int
+    last_enrolled_at: datetime
+
+
+async def enroll(student_email: str, course_id: UUID) -> Enrollment:
+    """Give the student a place; the database's constraints decide, nothing is checked before.
+
+    Raises:
+        AlreadyEnrolled: the student has a place in this course.
+        UnknownCourse: there is no such course.
+
+    """
+    try:
+        enrollment = await Enrollment.create(student_email=student_email, course_id=course_id)
+        enrollment.course = await courses.get(course_id)
+    except IntegrityError as error:
+        refusal = _REFUSALS.get(_constraint(error))
+        if refusal is None:
+            raise
+        raise refusal from None
+    except CourseNotFound:
+        # Deleted in between, and the new enrollment with it.
+        raise UnknownCourse from None
+    return enrollment
+
+
+def _constraint(error: IntegrityError) -> str:
+    return getattr(error.__cause__, "constraint_name", None) or ""
+
+
+async def of_student(student_email: str) -> list[Enrollment]:
+    """Return a student's enrollments with their courses, newest first."""
+    return await (
+        Enrollment.filter(student_email=student_email)
+        .order_by("-enrolled_at", "-id")
+        .prefetch_related(courses.within_enrollment())
+    )
+
+
+async def students_of(course_id: UUID) -> list[str]:
+    """Return the emails of a course's students, newest first.
+
+    Raises:
+        CourseNotFound: there is no such course.
+
+    """
+    await courses.require(course_id)
+    enrollments = Enrollment.filter(course_id=course_id).order_by("-enrolled_at", "-id")
+    return [str(email) for email in await enrollments.values_list("student_email", flat=True)]
+
+
+async def page(
+    number: int, limit: int, *, course_id: UUID | None = None, student_email: str | None = None
+) -> tuple[list[Enrollment], int]:
+    """Return one page of all enrollments, newest first, and how many there are."""
+    chosen = Enrollment.all()
+    if course_id is not None:
+        chosen = chosen.filter(course_id=course_id)
+    if student_email is not None:
+        chosen = chosen.filter(student_email=student_email)
+    total = await chosen.count()
+    rows = await (
+        chosen.order_by("-enrolled_at", "-id")
+        .offset((number - 1) * limit)
+        .limit(limit)
+        .prefetch_related(courses.within_enrollment())
+    )
+    return rows, total
+
+
+async def students(number: int, limit: int) -> tuple[list[StudentSummary], int]:
+    """Return one page of the students, by email, and how many there are."""
+    database = get_connections().get("default")
+    rows = await database.execute_query_dict(
+        """
+        SELECT student_email AS email, count(*) AS enrollment_count,
+               max(enrolled_at) AS last_enrolled_at
+        FROM enrollments GROUP BY student_email ORDER BY student_email OFFSET $1 LIMIT $2
+        """,
+        [(number - 1) * limit, limit],
+    )
+    total = await database.execute_query_dict(
+        "SELECT count(*) FROM (SELECT DISTINCT student_email FROM enrollments) AS students"
+    )
+    return [StudentSummary(**row) for row in rows], total[0]["count"]
+
+
+async def drop(course_id: UUID, student_email: str) -> None:
+    """Take the student's place in a course away.
+
+    Raises:
+        CourseNotFound: there is no such course.
+        EnrollmentNotFound: the student is not in it.
+
+    """
+    if not await Enrollment.filter(course_id=course_id, student_email=student_email).delete():
+        await courses.require(course_id)
+        raise EnrollmentNotFound
+
+
+async def delete(enrollment_id: UUID) -> None:
+    """Delete an enrollment.
+
+    Raises:
+        EnrollmentNotFound: there is none of this id.
+
+    """
+    if not await Enrollment.filter(id=enrollment_id).delete():
+        raise EnrollmentNotFound

@@ -1,0 +1,148 @@
+"""How a task runs once in its effects: claim, lease, fence by attempt, retry, sweep.
+
+All times are the database's, so a worker whose clock is wrong takes nothing that is not its own.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from tortoise.connection import get_connections
+
+LEASE_SECONDS = 30.0
+BASE_BACKOFF_SECONDS = 2.0
+MAX_BACKOFF_SECONDS = 600.0
+LOST_WORKER = "The worker died or stopped answering while the task ran"
+
+# Jitter over the upper half: retries of a mass failure spread out, none comes at once.
+BACKOFF = f"""
+    make_interval(secs => (0.5 + random() / 2) * least(
+        {MAX_BACKOFF_SECONDS}, {BASE_BACKOFF_SECONDS} * power(2, least(attempts, 16) - 1)))
+"""
+
+
+class LeaseLost(Exception):
+    """The task was given to another worker, or was cancelled: nothing of this run may commit"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that this process may run; `attempt` is the fence."""
+
+    id: UUID
+    name: str
+    args: dict[str, Any]
+    attempt: int
+    request_id: str | None
+
+
+async def _rows(query: str, *values: object) -> list[dict[str, Any]]:
+    return await get_connections().get("default").execute_query_dict(query, list(values))
+
+
+async def claim(task_id: UUID) -> Claim | None:
+    """Take the task and count the attempt, before any work; None when it is not to be had."""
+    rows = await _rows(
+        """
+        UPDATE tasks
+        SET state = 'running', attempts = attempts + 1, progress = 0,
+            started_at = coalesce(started_at, now()),
+            lease_until = now() + make_interval(secs => $2)
+        WHERE id = $1
+          AND NOT cancel_requested
+          AND attempts < max_attempts
+          AND ((state = 'queued' AND available_at <= now())
+               OR (state = 'running' AND lease_until < now()))
+        RETURNING id, name, args, attempts, request_id
+        """,
+        task_id,
+        LEASE_SECONDS,
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    args = orjson.loads(row["args"])
+    return Claim(row["id"], row["name"], args, row["attempts"], row["request_id"])
+
+
+async def extend(claim: Claim) -> None:
+    """Keep the lease while the work goes on.
+
+    Raises:
+        LeaseLost: the task is no longer this attempt's, or is to be cancelled.
+
+    """
+    await _fenced(
+        claim,
+        "lease_until = now() + make_interval(secs => $3)",
+        LEASE_SECONDS,
+    )
+
+
+async def report(claim: Claim, percent: int) -> None:
+    """Store the progress, 0 to 100, and keep the lease.
+
+    Raises:
+        LeaseLost: the task is no longer this attempt's, or is to be cancelled.
+
+    """
+    await _fenced(
+        claim,
+        "progress = $4, lease_until = now() + make_interval(secs => $3)",
+        LEASE_SECONDS,
+        percent,
+    )
+
+
+async def finish(claim: Claim) -> None:
+    """Mark the task succeeded, in the transaction of its effects.
+
+    Raises:
+        LeaseLost: the task is no longer this attempt's; the transaction must roll back.
+
+    """
+    await _fenced(
+        claim,
+        "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
+        "error = NULL, traceback = NULL",
+    )
+
+
+async def _fenced(claim: Claim, assignments: str, *values: object) -> None:
+    rows = await _rows(
+        f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
+        "WHERE id = $1 AND state = 'running' AND attempts = $2 AND NOT cancel_requested "
+        "RETURNING id",
+        claim.id,
+        claim.attempt,
+        *values,
+    )
+    if not rows:
+        raise LeaseLost
+
+
+async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
+    """Queue the task for another attempt, or mark it failed when there is to be none.
+
+    Returns:
+        The state it has now; None when it was no longer this attempt's.
+
+    """
+    rows = await _rows(
+        f"""
+        UPDATE tasks
+        SET state = CASE WHEN $5 OR attempts >= max_attempts THEN 'failed' ELSE 'queued' END,
+            finished_at = CASE WHEN $5 OR attempts >= max_attempts THEN now() END,
+            available_at = now() + {BACKOFF},
+            published_at = NULL, lease_until = NULL, error = $3, traceback = $4
+        WHERE id = $1 AND state = 'running' AND attempts = $2
+        RETURNING state
+        """,  # noqa: S608  constants of this module only
+        claim.id,
+        claim.attempt,
+        error,
+        traceback,
+        permanent,
+    )
+    return rows[0]["state"] if rows else None
