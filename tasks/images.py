@@ -1,0 +1,34 @@
+"""Making and removing the images of courses."""
+
+from uuid import UUID
+
+from services.imaging import BrokenImage, ImageTooLarge, UnsupportedImage
+
+from services import images
+from services.tasks import TaskName
+from tasks.registry import TaskContext, task
+
+
+@task(
+    TaskName.PROCESS_IMAGE,
+    queue="images",
+    max_attempts=8,
+    timeout=90,
+    permanent=(BrokenImage, ImageTooLarge, UnsupportedImage),
+)
+async def process_image(context: TaskContext, course_id: str, upload_id: str) -> None:
+    """Make the variants of a staged image, store them, and show them."""
+    course, upload = UUID(course_id), UUID(upload_id)
+    variants = await images.store_variants(
+        context.storage, course, upload, context.settings.max_image_pixels
+    )
+    async with context.finishing():
+        await images.publish(context.id, course, upload, variants)
+    context.log.info("image_processed", course_id=course_id, variants=len(variants))
+
+
+@task(TaskName.REMOVE_IMAGES, queue="images", max_attempts=20, timeout=300)
+async def remove_images(context: TaskContext, prefix: str) -> None:
+    """Delete the objects below a prefix."""
+    removed = await context.storage.delete_prefix(prefix)
+    context.log.info("images_removed", prefix=prefix, objects=removed)

@@ -1,0 +1,124 @@
+"""The `@task` decorator, what it registers, and what a task is given."""
+
+import importlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Concatenate
+from uuid import UUID
+
+from structlog.stdlib import BoundLogger
+from tortoise.transactions import in_transaction
+
+from infra.settings import Settings
+from infra.storage import Storage
+from services import leases
+from services.leases import Claim
+
+PLUGINS = "course_enrollment.tasks"
+BUILT_IN = ("tasks.images", "tasks.maintenance")
+
+
+class PermanentError(Exception):
+    """The task can't succeed however often it is tried"""
+
+
+class TaskContext:
+    """What a running task may use: its id, the backends, a logger, progress, its one commit."""
+
+    def __init__(
+        self, claim: Claim, *, settings: Settings, storage: Storage, log: BoundLogger
+    ) -> None:
+        self.id: UUID = claim.id
+        self.settings = settings
+        self.storage = storage
+        self.log = log
+        self.finished = False
+        self._claim = claim
+
+    async def progress(self, percent: int) -> None:
+        """Report how far the work is, 0 to 100.
+
+        Raises:
+            LeaseLost: the task is another's by now, or was cancelled; let it pass.
+
+        """
+        await leases.report(self._claim, percent)
+
+    @asynccontextmanager
+    async def finishing(self) -> AsyncIterator[None]:
+        """Commit the block's database writes together with `succeeded`, or none of them.
+
+        Raises:
+            LeaseLost: the task is another's by now, or was cancelled; let it pass.
+
+        """
+        async with in_transaction():
+            await leases.finish(self._claim)
+            yield
+        self.finished = True
+
+
+TaskBody = Callable[Concatenate[TaskContext, ...], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A kind of task. `timeout` and `every` are seconds; `permanent` errors are not retried."""
+
+    name: str
+    body: TaskBody
+    queue: str
+    max_attempts: int
+    timeout: float
+    permanent: tuple[type[Exception], ...]
+    every: int | None
+
+
+REGISTRY: dict[str, Registration] = {}
+
+
+def task(  # noqa: PLR0913  each is a property of a kind of task, and all but one have defaults
+    name: str,
+    *,
+    queue: str = "default",
+    max_attempts: int = 5,
+    timeout: float = 60,
+    permanent: tuple[type[Exception], ...] = (),
+    every: int | None = None,
+) -> Callable[[TaskBody], TaskBody]:
+    """Register a coroutine as the kind of task called `name`.
+
+    It is called with a `TaskContext` and the arguments it was enqueued with, and must bear to be
+    run twice. With `every`, the workers enqueue it once in each slot of so many seconds.
+
+    Raises:
+        ValueError: the name is taken.
+
+    """
+
+    def register(body: TaskBody) -> TaskBody:
+        if name in REGISTRY and REGISTRY[name].body.__qualname__ != body.__qualname__:
+            raise ValueError(f"two tasks are called {name!r}")
+        REGISTRY[name] = Registration(
+            name=name,
+            body=body,
+            queue=queue,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            permanent=(PermanentError, *permanent),
+            every=every,
+        )
+        return body
+
+    return register
+
+
+def load_tasks() -> dict[str, Registration]:
+    """Import the task modules, ours and those of installed packages; return what they register."""
+    for module in BUILT_IN:
+        importlib.import_module(module)
+    for plugin in entry_points(group=PLUGINS):
+        plugin.load()
+    return REGISTRY

@@ -1,0 +1,1 @@
+"""Process wiring: the Celery worker, its relay, the command line."""

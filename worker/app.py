@@ -1,0 +1,77 @@
+"""The Celery application: every registered kind of task under its own name, and the relay."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, Task, bootsteps, signals
+
+from infra.settings import load_settings, require_database
+from tasks.registry import Registration, load_tasks
+from worker.process import WorkerProcess
+from worker.relay import RelayThread
+
+# Above the soft limit that the event loop keeps: only code that blocks the loop meets this one.
+HARD_LIMIT_GRACE_SECONDS = 15
+
+app = Celery("course-enrollment-service", config_source="celeryconfig")
+
+_process: WorkerProcess | None = None
+
+
+@signals.worker_process_init.connect
+def _open_process(**_: object) -> None:
+    global _process  # noqa: PLW0603  Celery's signals share nothing but the module
+    _process = WorkerProcess()
+
+
+@signals.worker_process_shutdown.connect
+def _close_process(**_: object) -> None:
+    if _process:
+        _process.close()
+
+
+@signals.setup_logging.connect
+def _keep_our_logging(**_: object) -> None:
+    """Stop Celery from configuring logging: `enroll` has done it."""
+
+
+def _register(registration: Registration) -> None:
+    def run(self: Task, **_shown: Any) -> str | None:
+        if _process is None:
+            raise RuntimeError("a task runs in a worker process only")
+        return _process.run(UUID(self.request.id))
+
+    run.__doc__ = registration.body.__doc__
+    app.task(
+        run,
+        bind=True,
+        name=registration.name,
+        time_limit=registration.timeout + HARD_LIMIT_GRACE_SECONDS,
+    )
+
+
+for _registration in load_tasks().values():
+    _register(_registration)
+
+
+class RelayStep(bootsteps.StartStopStep):
+    """The relay as a part of the worker's main process, started after the pool has forked."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: object, **options: object) -> None:
+        super().__init__(worker, **options)
+        self._thread = RelayThread(require_database(load_settings()), app)
+
+    def start(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
+        """Start relaying."""
+        self._thread.start()
+
+    def stop(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
+        """Stop relaying before the worker's pool goes."""
+        self._thread.stop()
+
+    terminate = stop
+
+
+app.steps["worker"].add(RelayStep)

@@ -1,0 +1,139 @@
+"""`enroll`: the service's command line. Each command imports what it needs when it is called."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import asyncpg
+import typer
+
+from infra import logs
+from infra.settings import Settings, SettingsError, load_settings, require_database
+from services.errors import ServiceError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+app = typer.Typer(
+    help="Run and steer the course enrollment service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def api() -> None:
+    """Serve the HTTP API; migrates the database first, unless SKIP_MIGRATION."""
+    settings = _settings("api")
+    from api.server import serve
+    from worker.setup import set_up
+
+    asyncio.run(set_up(settings))
+    serve(settings)
+
+
+@app.command()
+def worker(
+    queues: Annotated[str, typer.Option(help="Comma list; all when left out.")] = "",
+    concurrency: Annotated[int, typer.Option(min=0, help="Processes; 0: as in settings.")] = 0,
+) -> None:
+    """Run tasks, and carry them from the database to the broker."""
+    settings = _settings("worker")
+    from worker.app import app as celery
+
+    arguments = [
+        "worker",
+        "--pool=prefork",
+        f"--concurrency={concurrency or settings.worker_concurrency}",
+        f"--loglevel={settings.log_level}",
+        "--events",
+    ]
+    if queues:
+        arguments.append(f"--queues={queues}")
+    celery.worker_main(arguments)
+
+
+@app.command()
+def flower() -> None:
+    """Serve Flower on FLOWER_PORT, the operators' view of the workers."""
+    settings = _settings("flower")
+    from worker.app import app as celery
+
+    arguments = ["flower", f"--address={settings.host}", f"--port={settings.flower_port}"]
+    if settings.flower_basic_auth:
+        arguments.append(f"--basic-auth={settings.flower_basic_auth.get_secret_value()}")
+    celery.start(arguments)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date and create the admin if there is none."""
+    from worker.setup import set_up
+
+    settings = _settings("migrate", skip_migration=False)
+    for name in asyncio.run(set_up(settings)):
+        typer.echo(f"applied {name}")
+
+
+@app.command()
+def demo() -> None:
+    """Fill an empty catalogue with a dozen courses with pictures."""
+    from worker.demo import create_demo_courses
+
+    count = asyncio.run(create_demo_courses(_settings("demo")))
+    typer.echo(f"{count} demo courses created" if count else "there are courses already")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import orjson
+
+    import api.app  # noqa: F401  its import declares the operations
+    from api.openapi import build_document
+
+    document = build_document()
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+@app.command()
+def seed(
+    courses: Annotated[int, typer.Option(min=0, max=1_000_000, help="How many to add.")] = 1_000,
+    enrollments: Annotated[
+        int, typer.Option(min=0, max=100_000_000, help="How many to add, over these courses.")
+    ] = 10_000,
+) -> None:
+    """Fill a database by COPY, for load tests."""
+    from worker.seed import seed as fill
+
+    asyncio.run(fill(_settings("seed"), courses, enrollments))
+
+
+def _settings(process: str, **overrides: object) -> Settings:
+    settings = load_settings(**overrides)
+    require_database(settings)
+    logs.configure(settings.log_level, settings.log_format, process=process)
+    return settings
+
+
+def main() -> None:
+    """Run the command line; a fault is one line a sentence on standard error, no traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        _fail(str(error), EXIT_USAGE)
+    except ServiceError as error:
+        _fail(error.message, EXIT_FAILED)
+    except (OSError, asyncpg.PostgresError) as error:
+        _fail(f"the database can't be used: {error}", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    for line in message.splitlines():
+        typer.echo(f"enroll: {line}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""One run of one task in a worker process: claim, keep the lease, work, finish or give up."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from infra import logs
+from infra.settings import Settings
+from infra.storage import Storage
+from services import leases
+from services.errors import ServiceError
+from services.leases import Claim, LeaseLost
+from tasks.registry import Registration, TaskContext
+
+HEARTBEAT_SECONDS = leases.LEASE_SECONDS / 3
+UNFORESEEN = "The task failed for an unforeseen reason; its traceback is kept"
+
+log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Backends:
+    """What the tasks of this process share."""
+
+    settings: Settings
+    storage: Storage
+    registry: dict[str, Registration]
+
+
+async def execute(backends: Backends, task_id: UUID) -> str | None:
+    """Run the task if it is to be had; return the state it was left in, None if it was not."""
+    claim = await leases.claim(task_id)
+    if claim is None:
+        return None
+    logs.bind(task_id=str(claim.id), task=claim.name, request_id=claim.request_id)
+    registration = backends.registry[claim.name]
+    context = TaskContext(claim, settings=backends.settings, storage=backends.storage, log=log)
+    try:
+        async with asyncio.timeout(registration.timeout), _heartbeat(claim):
+            await registration.body(context, **claim.args)
+            if not context.finished:
+                await leases.finish(claim)
+    except LeaseLost:
+        log.warning("task_taken_away", attempt=claim.attempt)
+        return None
+    except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
+        return await _give_up(claim, registration, error)
+    log.info("task_succeeded", attempt=claim.attempt)
+    return "succeeded"
+
+
+async def _give_up(claim: Claim, registration: Registration, error: Exception) -> str | None:
+    permanent = isinstance(error, registration.permanent)
+    state = await leases.give_up(
+        claim, _sentence(error, registration), traceback.format_exc(), permanent=permanent
+    )
+    log.warning("task_attempt_failed", attempt=claim.attempt, state=state, exc_info=error)
+    return state
+
+
+def _sentence(error: Exception, registration: Registration) -> str:
+    """Say what went wrong to someone who may not see a traceback."""
+    if isinstance(error, TimeoutError):
+        return f"The task took longer than its {registration.timeout:g} s"
+    if isinstance(error, (ServiceError, *registration.permanent)):
+        return str(error)
+    return UNFORESEEN
+
+
+@asynccontextmanager
+async def _heartbeat(claim: Claim) -> AsyncIterator[None]:
+    """Extend the lease while the block runs; losing it cancels the block."""
+    lost = False
+    work = asyncio.current_task()
+
+    async def beat() -> None:
+        nonlocal lost
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                await leases.extend(claim)
+            except LeaseLost:
+                lost = True
+                if work:
+                    work.cancel()
+                return
+            except Exception:
+                log.warning("heartbeat_failed", exc_info=True)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost and work:
+            work.uncancel()
+            raise LeaseLost from None
+        raise
+    finally:
+        beating.cancel()

@@ -1,0 +1,41 @@
+"""A child of the worker: one event loop, one pool, one client for the whole life of the process."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+from infra import logs
+from infra.database import database
+from infra.process import die_with_parent
+from infra.settings import load_settings, require_database
+from infra.storage import open_storage
+from tasks.registry import load_tasks
+from worker.execution import Backends, execute
+
+# A child runs one task at a time: one connection for it and one for its heartbeat.
+POOL_SIZE = 2
+
+
+class WorkerProcess:
+    """What lives as long as the process, made after the fork."""
+
+    def __init__(self) -> None:
+        die_with_parent()
+        settings = load_settings()
+        logs.configure(settings.log_level, settings.log_format, process="worker")
+        # The standard loop: with uvloop Celery's soft time limit never fires in a task.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._resources = AsyncExitStack()
+        self._runner.run(
+            self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
+        )
+        self._backends = Backends(settings, open_storage(settings), load_tasks())
+
+    def run(self, task_id: UUID) -> str | None:
+        """Run a task to its end; return its state, None when it was not to be had."""
+        return self._runner.run(execute(self._backends, task_id))
+
+    def close(self) -> None:
+        """Close the pool and the loop."""
+        self._runner.run(self._resources.aclose())
+        self._runner.close()

@@ -1,0 +1,22 @@
+"""What must be done once before anything serves: the schema and the admin."""
+
+from infra.database import database, migrate
+from infra.settings import Settings, SettingsError, require_database
+from services.accounts import PasswordRefused, ensure_admin
+
+
+async def set_up(settings: Settings) -> list[str]:
+    """Migrate unless SKIP_MIGRATION, create the admin; return the migrations applied.
+
+    Raises:
+        SettingsError: ADMIN_PASSWORD is not one that can be hashed.
+
+    """
+    url = require_database(settings)
+    applied = [] if settings.skip_migration else await migrate(url)
+    async with database(url, pool_size=1):
+        try:
+            await ensure_admin(settings.admin_username, settings.admin_password.get_secret_value())
+        except PasswordRefused as error:
+            raise SettingsError(f"ADMIN_PASSWORD: {error}") from None
+    return applied
