@@ -1,0 +1,1 @@
+"""The HTTP API: words of HTTP stay here."""

@@ -1,0 +1,103 @@
+"""The application: routes, listeners, middleware, nothing else."""
+
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+from sanic import Sanic
+from sanic.config import Config
+from sanic_ext import Config as ExtensionConfig
+
+from api import errors, middleware
+from api.admin import admin
+from api.auth import auth
+from api.courses import courses
+from api.documentation import pages
+from api.enrollments import enrollments
+from api.system import SERVICE, system
+from api.tasks import tasks
+from infra import logs
+from infra.cache import Cache, open_cache
+from infra.database import database
+from infra.process import die_with_parent
+from infra.settings import Settings, require_database
+from infra.storage import Storage, open_storage
+
+# An image at its limit, with room for the other fields and the form's own lines.
+FORM_OVERHEAD_BYTES = 1024 * 1024
+
+
+class Context(SimpleNamespace):
+    """What handlers reach by `request.app.ctx`."""
+
+    settings: Settings
+    storage: Storage
+    cache: Cache
+    resources: AsyncExitStack
+
+
+Application = Sanic[Config, Context]
+
+
+def create_app(settings: Settings) -> Application:
+    """Build the application; it opens its connections when a server process starts it."""
+    logs.configure(settings.log_level, settings.log_format, process="api")
+    app: Application = Sanic(
+        SERVICE.replace("-", "_"),
+        ctx=Context(settings=settings),
+        dumps=orjson.dumps,
+        loads=orjson.loads,
+        configure_logging=False,
+    )
+    app.config.update(_limits(settings))
+    app.blueprint([auth, courses, enrollments, tasks, admin, system, pages])
+    app.extend(config=_extensions(settings))
+    middleware.install(app)
+    app.exception(Exception)(errors.render)
+    app.before_server_start(open_resources)
+    app.after_server_stop(close_resources)
+    return app
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    return {
+        "REQUEST_MAX_SIZE": settings.max_upload_bytes + FORM_OVERHEAD_BYTES,
+        "REQUEST_TIMEOUT": 15,
+        "RESPONSE_TIMEOUT": 60,
+        "KEEP_ALIVE_TIMEOUT": 75,
+        "GRACEFUL_SHUTDOWN_TIMEOUT": 8,
+        "FALLBACK_ERROR_FORMAT": "json",
+        "ACCESS_LOG": False,
+    }
+
+
+def _extensions(settings: Settings) -> ExtensionConfig:
+    return ExtensionConfig(
+        cors=bool(settings.cors_origins),
+        cors_origins=",".join(settings.cors_origins),
+        cors_always_send=False,
+        cors_expose_headers="X-Request-ID,X-Total-Count,Link,Location",
+        cors_max_age=600,
+        http_all_methods=False,
+        oas=False,
+        health=False,
+    )
+
+
+async def open_resources(app: Application) -> None:
+    """Connect this server process to what it needs."""
+    die_with_parent()
+    settings = app.ctx.settings
+    resources = app.ctx.resources = AsyncExitStack()
+    await resources.enter_async_context(
+        database(require_database(settings), settings.database_pool_size)
+    )
+    app.ctx.storage = open_storage(settings)
+    app.ctx.cache = open_cache(settings.cache or "memory://")
+    resources.push_async_callback(app.ctx.cache.close)
+
+
+async def close_resources(app: Application) -> None:
+    """Give the connections back."""
+    await app.ctx.resources.aclose()

@@ -1,0 +1,186 @@
+"""From what a request carries to checked values; whatever is wrong with it becomes faults."""
+
+from io import BytesIO
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import orjson
+from multipart import MultipartError, MultipartParser, parse_options_header
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from sanic import Request
+
+from api.schemas.fields import DIFFICULTY_MESSAGE
+from services.errors import Code, Fault, Invalid, TooLarge
+
+MAX_JSON_BYTES = 1024 * 1024
+MAX_PARTS = 20
+MAX_NAME = 64
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LABELS = {
+    "course_id": "Course ID",
+    "enrollment_id": "Enrollment ID",
+    "task_id": "Task ID",
+    "image_url": "Image URL",
+    "sort": "Sort order",
+}
+_REQUIRED_MESSAGES = {"difficulty": DIFFICULTY_MESSAGE}
+
+# What Pydantic calls a fault, and what we do; those that our own validators raise are ours.
+_OUR_CODES = frozenset(code.value for code in Code)
+_NOT_VALID = (Code.INVALID_FORMAT, "{label} is not valid")
+_NUMBER = (Code.INVALID_TYPE, "{label} must be a whole number")
+_FILE = (Code.INVALID_TYPE, "{label} must be a file")
+_EXPLANATIONS = {
+    "missing": (Code.REQUIRED, "{label} is required"),
+    "string_too_short": (Code.REQUIRED, "{label} is required"),
+    "string_too_long": (Code.TOO_LONG, "{label} must have at most {max_length} characters"),
+    "string_type": (Code.INVALID_TYPE, "{label} must be text"),
+    "extra_forbidden": (Code.UNKNOWN_FIELD, "There is no field called {label}"),
+    "enum": (Code.NOT_ALLOWED, "{label} must be one of: {choices}"),
+    "greater_than_equal": (Code.OUT_OF_RANGE, "{label} must be at least {ge}"),
+    "less_than_equal": (Code.OUT_OF_RANGE, "{label} must be at most {le}"),
+    "int_type": _NUMBER,
+    "int_parsing": _NUMBER,
+    "int_parsing_size": _NUMBER,
+    "int_from_float": _NUMBER,
+    "model_type": _FILE,
+}
+
+
+class MalformedJson(Invalid):
+    """The request body must be a JSON object"""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Fault("body", Code.MALFORMED_JSON, reason))
+
+
+def json_body(request: Request, model: type[Model]) -> Model:
+    """Return the JSON body as a model.
+
+    Raises:
+        Invalid: it is not a JSON object, or its fields are not the model's.
+        TooLarge: it is longer than any sensible body.
+
+    """
+    if len(request.body) > MAX_JSON_BYTES:
+        raise TooLarge(f"A JSON body may have at most {MAX_JSON_BYTES} bytes")
+    try:
+        content = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise MalformedJson("The request body must be a JSON object")
+    return _validate(model, content)
+
+
+def query(request: Request, model: type[Model]) -> Model:
+    """Return the query as a model; other parameters are ignored, of several the last counts.
+
+    Raises:
+        Invalid: a parameter's value is not one that it can have.
+
+    """
+    try:
+        given = dict(parse_qsl(request.query_string, keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise Invalid(Fault("query", Code.INVALID_FORMAT, "The query must be UTF-8")) from None
+    return _validate(model, {key: given[key] for key in model.model_fields if given.get(key)})
+
+
+def has_query(request: Request, model: type[BaseModel]) -> bool:
+    """Tell whether the query has any of the model's parameters, blank ones too."""
+    names = {name for name, _ in parse_qsl(request.query_string, keep_blank_values=True)}
+    return not names.isdisjoint(model.model_fields)
+
+
+def path_value(name: str, kind: Any, value: str) -> Any:
+    """Return a part of the path as its kind.
+
+    Raises:
+        Invalid: it is not of that kind.
+
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise Invalid(*(_fault(detail, name) for detail in error.errors())) from None
+
+
+def multipart_form(request: Request, model: type[Model]) -> Model:
+    """Return a `multipart/form-data` body as a model; files are `{name, data}`.
+
+    Raises:
+        Invalid: it is not a well-formed form, or its fields are not the model's.
+
+    """
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get("boundary")
+    if kind != "multipart/form-data" or not boundary:
+        raise _malformed_form("The request body must be multipart/form-data")
+    try:
+        parts = _parts(request.body, boundary)
+    except (MultipartError, UnicodeDecodeError) as error:
+        raise _malformed_form(f"The form is malformed: {error}") from None
+    return _validate(model, parts)
+
+
+def _parts(body: bytes, boundary: str) -> dict[str, Any]:
+    parser = MultipartParser(
+        BytesIO(body),
+        boundary,
+        part_limit=MAX_PARTS,
+        # The whole body is in memory already: no part may go to a file.
+        spool_limit=len(body) + 1,
+        memory_limit=len(body) + 1,
+        strict=True,
+    )
+    parts: dict[str, Any] = {}
+    for part in parser:
+        if part.name in parts:
+            raise MultipartError(f"the field {part.name!r} is there twice")
+        if part.filename is None:
+            parts[part.name] = part.raw.decode()
+        elif part.filename or part.size:
+            # A browser sends a file without name and content where none was chosen.
+            parts[part.name] = {"name": part.filename, "data": part.raw}
+    return parts
+
+
+def _malformed_form(message: str) -> Invalid:
+    return Invalid(Fault("body", Code.INVALID_FORMAT, message))
+
+
+def _validate(model: type[Model], content: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise Invalid(*(_fault(detail) for detail in error.errors())) from None
+
+
+def _fault(detail: ErrorDetails, field: str | None = None) -> Fault:
+    field = (field or str(detail["loc"][0]))[:MAX_NAME]
+    label = _LABELS.get(field, field.replace("_", " ").capitalize())
+    if detail["type"] == "extra_forbidden":
+        label = repr(field)
+    code, message = _explain(detail, label)
+    if code is Code.REQUIRED:
+        message = _REQUIRED_MESSAGES.get(field, message)
+    return Fault(field, code, message)
+
+
+def _explain(detail: ErrorDetails, label: str) -> tuple[Code, str]:
+    if detail["type"] in _OUR_CODES:
+        return Code(detail["type"]), detail["msg"]
+    if detail["input"] is None:
+        return _EXPLANATIONS["missing"][0], f"{label} is required"
+    code, template = _EXPLANATIONS.get(detail["type"], _NOT_VALID)
+    limits = detail.get("ctx", {})
+    choices = _choices(str(limits.get("expected", "")))
+    return code, template.format(**limits, label=label, choices=choices)
+
+
+def _choices(expected: str) -> str:
+    return expected.replace("'", "").replace(" or ", ", ")

@@ -1,0 +1,124 @@
+"""One table from error class to status, one renderer: every error has the contract's envelope."""
+
+from http import HTTPStatus
+
+import asyncpg
+from sanic import HTTPResponse, Request, SanicException
+from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, RequestTimeout
+from sanic.exceptions import NotFound as UnknownPath
+from sanic.response import raw
+from tortoise.exceptions import DBConnectionError
+
+from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
+from infra import logs
+from services import errors
+from services.errors import Code, ServiceError
+
+RETRY_AFTER_SECONDS = 2
+
+STATUSES: dict[type[ServiceError], int] = {
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.Unavailable: 503,
+}
+
+TITLES = {
+    400: "Validation failed",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Request timeout",
+    409: "Conflict",
+    413: "Payload too large",
+    415: "Unsupported media type",
+    500: "Internal server error",
+    503: "Service unavailable",
+}
+
+# What the driver and the pool raise while the database is away, restarts or has no room.
+_DATABASE_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    DBConnectionError,
+)
+
+log = logs.get_logger(__name__)
+
+
+def status_of(error: type[ServiceError]) -> int:
+    """Return the status of an error class: its own, or that of the parent in the table."""
+    return next((STATUSES[kind] for kind in error.__mro__ if kind in STATUSES), 500)
+
+
+async def render(request: Request, error: Exception) -> HTTPResponse:
+    """Turn whatever was raised into the envelope."""
+    if isinstance(error, ServiceError):
+        return _service_error(error)
+    if isinstance(error, _DATABASE_AWAY):
+        log.warning("database_away", error=str(error))
+        return _service_error(errors.Unavailable("The database is away; try again soon"))
+    if isinstance(error, SanicException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _framework_error(request, error)
+    log.error("unforeseen_error", exc_info=error)
+    return envelope(500, Code.INTERNAL, "Something went wrong on our side")
+
+
+def _framework_error(request: Request, error: SanicException) -> HTTPResponse:
+    match error:
+        case UnknownPath():
+            return envelope(404, Code.NOT_FOUND, f"There is nothing at {request.path}")
+        case MethodNotAllowed():
+            message = f"{request.method} is not possible at {request.path}"
+            return envelope(405, Code.METHOD_NOT_ALLOWED, message, dict(error.headers))
+        case PayloadTooLarge():
+            return envelope(413, Code.PAYLOAD_TOO_LARGE, "The request body is too large")
+        case RequestTimeout():
+            return envelope(408, Code.INVALID_FORMAT, "The request did not arrive in time")
+    return envelope(400, Code.INVALID_FORMAT, "The request is malformed")
+
+
+def _service_error(error: ServiceError) -> HTTPResponse:
+    status = status_of(type(error))
+    headers: dict[str, str] = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if not isinstance(error, errors.Invalid):
+        return envelope(status, error.code, error.message, headers)
+    first = error.faults[0]
+    faults = [
+        FaultOut(field=fault.field, code=fault.code, message=fault.message)
+        for fault in error.faults
+    ]
+    details = ErrorDetailsOut(
+        code=first.code, field=first.field, errors=faults if len(faults) > 1 else None
+    )
+    return _response(
+        status, ErrorOut(error=TITLES[status], message=first.message, details=details), headers
+    )
+
+
+def envelope(
+    status: int, code: Code, message: str, headers: dict[str, str] | None = None
+) -> HTTPResponse:
+    """Return an error response."""
+    content = ErrorOut(error=TITLES[status], message=message, details=ErrorDetailsOut(code=code))
+    return _response(status, content, headers)
+
+
+def _response(
+    status: int, content: ErrorOut, headers: dict[str, str] | None = None
+) -> HTTPResponse:
+    body = content.model_dump_json().encode()
+    return raw(body, status, headers, content_type="application/json")

@@ -1,0 +1,115 @@
+"""One declaration an endpoint: its route, who may call it, its input, and its page in OpenAPI.
+
+`@operation` binds what the request carries to the handler's arguments, so a handler only calls a
+service and shapes the answer, and the document can't say anything else than the code does.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import wraps
+from typing import Any
+
+from pydantic import BaseModel
+from sanic import Blueprint, HTTPResponse, Request
+
+from api import binding, security
+from services.errors import ServiceError
+
+API_PREFIX = "/api/v1"
+
+Handler = Callable[..., Awaitable[HTTPResponse]]
+
+
+class Access(StrEnum):
+    """Who may call an operation."""
+
+    ANYONE = "anyone"
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An endpoint as OpenAPI describes it; `path` is Sanic's."""
+
+    method: str
+    path: str
+    handler: Handler
+    tag: str
+    access: Access
+    parameters: dict[str, Any]
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    form: type[BaseModel] | None
+    responses: dict[int, Any]
+    errors: tuple[type[ServiceError], ...]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The handler's name, unique in the service: the operationId."""
+        return self.handler.__name__
+
+
+OPERATIONS: list[Operation] = []
+
+
+def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint has sides
+    blueprint: Blueprint,
+    method: str,
+    path: str,
+    *,
+    responses: dict[int, Any],
+    access: Access = Access.ANYONE,
+    parameters: dict[str, Any] | None = None,
+    query: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+    form: type[BaseModel] | None = None,
+    errors: tuple[type[ServiceError], ...] = (),
+    headers: dict[str, str] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Register a handler for a method and a path below the blueprint's.
+
+    `parameters` gives the type of each `<name>` of the path. The handler is called with the
+    request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
+    `responses` maps each status of success to the type of its body, or None.
+    """
+    types = parameters or {}
+
+    def register(handler: Handler) -> Handler:
+        declared = Operation(
+            method=method,
+            path=f"{blueprint.url_prefix or ''}{path}",
+            handler=handler,
+            tag=blueprint.name,
+            access=access,
+            parameters=types,
+            query=query,
+            body=body,
+            form=form,
+            responses=responses,
+            errors=errors,
+            headers=headers or {},
+        )
+        OPERATIONS.append(declared)
+
+        @wraps(handler)
+        async def handle(request: Request, **values: str) -> HTTPResponse:
+            if access is not Access.ANYONE:
+                security.authorize(request, admin=access is Access.ADMIN)
+            bound = {name: binding.path_value(name, types[name], values[name]) for name in types}
+            if query:
+                bound["query"] = binding.query(request, query)
+            if body:
+                bound["body"] = binding.json_body(request, body)
+            if form:
+                bound["form"] = binding.multipart_form(request, form)
+            return await handler(request, **bound)
+
+        # Untyped, Sanic would take the type from the handler and answer 404 to a bad UUID.
+        route = path.replace(">", ":str>")
+        blueprint.add_route(handle, route, methods=[method], name=handler.__name__, unquote=True)
+        return handler
+
+    return register

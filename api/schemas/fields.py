@@ -1,0 +1,131 @@
+"""The types of single fields, with the message texts that clients match on."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, TypeAdapter
+from pydantic import ValidationError as PydanticError
+from pydantic_core import PydanticCustomError
+
+from models import Difficulty
+from services.errors import Code
+
+MAX_URL_LENGTH = 2048
+DIFFICULTY_MESSAGE = "Difficulty must be one of: " + ", ".join(Difficulty)
+_NIL = UUID(int=0)
+_http_url = TypeAdapter(AnyHttpUrl)
+
+
+def refuse(code: Code, message: str) -> PydanticCustomError:
+    """Return the error that becomes a fault of this code and message."""
+    # Pydantic would read braces of a message as places to fill in.
+    return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))
+
+
+def _printable(value: str) -> str:
+    if "\0" in value:
+        raise refuse(Code.INVALID_FORMAT, "NUL characters are not allowed")
+    return value
+
+
+def difficulty(value: Any) -> Difficulty:
+    """Return the difficulty of this name, or refuse."""
+    if value is None or value == "":
+        raise refuse(Code.REQUIRED, DIFFICULTY_MESSAGE)
+    try:
+        return Difficulty(value)
+    except ValueError:
+        raise refuse(Code.NOT_ALLOWED, DIFFICULTY_MESSAGE) from None
+
+
+def _image_url(value: Any) -> Any:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and len(value) <= MAX_URL_LENGTH and value.isprintable():
+        try:
+            _http_url.validate_python(value.strip())
+        except PydanticError:
+            pass
+        else:
+            return value.strip()
+    raise refuse(Code.INVALID_FORMAT, "Image URL must be a valid URL")
+
+
+def _email(label: str) -> BeforeValidator:
+    def check(value: Any) -> str:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise refuse(Code.REQUIRED, f"{label} is required")
+        if not isinstance(value, str):
+            raise refuse(Code.INVALID_TYPE, f"{label} must be text")
+        try:
+            return validate_email(value.strip(), check_deliverability=False).normalized.lower()
+        except EmailNotValidError:
+            raise refuse(Code.INVALID_FORMAT, "Invalid email format") from None
+
+    return BeforeValidator(check)
+
+
+def _uuid(label: str) -> BeforeValidator:
+    def check(value: Any) -> UUID:
+        if value is None or value == "":
+            raise refuse(Code.REQUIRED, f"{label} is required")
+        if isinstance(value, UUID):
+            return value
+        if not isinstance(value, str):
+            raise refuse(Code.INVALID_TYPE, f"{label} must be text")
+        try:
+            found = UUID(value)
+        except ValueError:
+            raise refuse(Code.INVALID_FORMAT, f"{label} must be a valid UUID") from None
+        if found == _NIL:
+            raise refuse(Code.REQUIRED, f"{label} is required")
+        return found
+
+    return BeforeValidator(check)
+
+
+_Printable = AfterValidator(_printable)
+Name = Annotated[str, Field(min_length=1, max_length=255, examples=["admin"]), _Printable]
+Title = Annotated[
+    str,
+    Field(min_length=1, max_length=255, examples=["Advanced React Development"]),
+    _Printable,
+]
+Description = Annotated[
+    str,
+    Field(min_length=1, max_length=10_000, examples=["Master React hooks and context"]),
+    _Printable,
+]
+Search = Annotated[
+    str,
+    Field(max_length=200, description="Case-insensitive, over title and description."),
+    _Printable,
+]
+DifficultyField = Annotated[Difficulty, BeforeValidator(difficulty), Field(examples=["Advanced"])]
+ImageUrl = Annotated[
+    str | None,
+    BeforeValidator(_image_url),
+    Field(
+        description="An absolute http(s) address; stored as given, never fetched.",
+        examples=["https://images.example.org/react.png"],
+        json_schema_extra={"format": "uri", "maxLength": MAX_URL_LENGTH},
+    ),
+]
+StudentEmail = Annotated[
+    str,
+    _email("Student email"),
+    Field(json_schema_extra={"format": "email"}, examples=["student@example.com"]),
+]
+Email = Annotated[
+    str,
+    _email("Email"),
+    Field(json_schema_extra={"format": "email"}, examples=["student@example.com"]),
+]
+CourseId = Annotated[
+    UUID, _uuid("Course ID"), Field(examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c001"])
+]
+EnrollmentId = Annotated[
+    UUID, _uuid("Enrollment ID"), Field(examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c002"])
+]
+TaskId = Annotated[UUID, _uuid("Task ID"), Field(examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c003"])]

@@ -1,0 +1,140 @@
+"""What clients send."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from api.schemas.fields import (
+    CourseId,
+    Description,
+    DifficultyField,
+    Email,
+    ImageUrl,
+    Name,
+    Search,
+    StudentEmail,
+    Title,
+    difficulty,
+)
+from models import Difficulty
+from services.courses import CourseFields, Filters, Sort
+
+MAX_LIMIT = 100
+MAX_PAGE = 1_000_000
+
+
+class Body(BaseModel):
+    """A JSON body or a form: unknown fields are refused, text is trimmed."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class LoginIn(Body):
+    """Name and password of an account."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    username: Name
+    password: Annotated[str, Field(min_length=1, max_length=1024, examples=["admin!dev"])]
+
+
+class CourseForm(Body):
+    """A course as an admin describes it."""
+
+    title: Title
+    description: Description
+    difficulty: DifficultyField
+
+    def fields(self) -> CourseFields:
+        """Return what the service takes."""
+        return CourseFields(**self.model_dump(exclude={"image"}))
+
+
+class CourseIn(CourseForm):
+    """A course as an admin describes it, perhaps with an image that is elsewhere."""
+
+    image_url: ImageUrl = None
+
+
+class FilePart(BaseModel):
+    """A file of a form."""
+
+    name: str
+    data: bytes
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe it as it is sent: the bytes of a part."""
+        return {"type": "string", "format": "binary"}
+
+
+class CourseUploadForm(CourseForm):
+    """A course, perhaps with its image: JPEG, PNG, GIF or WebP of at most 5 MB."""
+
+    image: FilePart | None = None
+
+
+class ImageForm(Body):
+    """An image for a course: JPEG, PNG, GIF or WebP of at most 5 MB."""
+
+    image: FilePart
+
+
+class EnrollmentIn(Body):
+    """A student and the course to enrol in."""
+
+    student_email: StudentEmail
+    course_id: CourseId
+
+
+def _blank_is_missing(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _at_most_limit(value: Any) -> Any:
+    text = str(value)
+    return MAX_LIMIT if text.isdecimal() and int(text[:9]) > MAX_LIMIT else value
+
+
+def _comma_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return frozenset(difficulty(part.strip()) for part in value.split(",") if part.strip())
+    return value
+
+
+class PageQuery(BaseModel):
+    """Which page, and how long; a limit over 100 acts as 100."""
+
+    page: Annotated[int, Field(ge=1, le=MAX_PAGE, examples=[1])] = 1
+    limit: Annotated[int, BeforeValidator(_at_most_limit), Field(ge=1, examples=[10])] = 10
+
+
+class CourseQuery(PageQuery):
+    """A listing of courses."""
+
+    search: Search | None = None
+    difficulty: Annotated[
+        frozenset[Difficulty],
+        BeforeValidator(_comma_list),
+        Field(description="A comma list.", examples=["Beginner,Advanced"]),
+    ] = frozenset()
+    sort: Annotated[Sort, Field(description="The order.")] = Sort.NEWEST
+
+    def filters(self) -> Filters:
+        """Return what the service takes."""
+        return Filters(
+            search=(self.search or "").strip() or None,
+            difficulties=self.difficulty,
+            sort=self.sort,
+        )
+
+
+class EnrollmentQuery(PageQuery):
+    """A listing of enrollments."""
+
+    course_id: Annotated[CourseId | None, BeforeValidator(_blank_is_missing)] = None
+    email: Annotated[Email | None, BeforeValidator(_blank_is_missing)] = None

@@ -1,0 +1,30 @@
+"""The server processes."""
+
+from functools import partial
+
+from sanic import Sanic
+from sanic.worker.loader import AppLoader
+
+from api.app import create_app
+from infra import metrics
+from infra.settings import Settings
+
+# The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
+BACKLOG = 4096
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop; a process that dies is started again."""
+    metrics.share_between_processes(settings.data_dir.absolute() / "run" / "metrics")
+    loader = AppLoader(factory=partial(create_app, settings))
+    app = loader.load()
+    app.prepare(
+        host=settings.host,
+        port=settings.port,
+        workers=settings.api_workers,
+        backlog=BACKLOG,
+        access_log=False,
+        debug=settings.debug,
+        motd=False,
+    )
+    Sanic.serve(primary=app, app_loader=loader)

@@ -1,0 +1,79 @@
+"""What operators and monitors ask."""
+
+import asyncio
+from importlib.metadata import version
+
+from sanic import Blueprint, HTTPResponse, Request
+from sanic.response import raw
+
+from api.operation import operation
+from api.replies import reply
+from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyOut
+from infra import database, metrics
+from services import tasks
+from services.errors import Unavailable
+
+SERVICE = "course-enrollment-service"
+
+system = Blueprint("system")
+
+
+@operation(system, "GET", "/health", responses={200: HealthOut}, errors=(Unavailable,))
+async def health(request: Request) -> HTTPResponse:
+    """Show which parts answer
+
+    200 while the service can answer; 503 when the database is gone.
+    """
+    context = request.app.ctx
+    connected = await database.is_connected()
+    redis, storage, carried = await asyncio.gather(
+        context.cache.is_connected(),
+        context.storage.is_connected(),
+        tasks.are_carried() if connected else _never(),
+    )
+    state = Health.HEALTHY if redis and storage and carried else Health.DEGRADED
+    found = HealthOut(
+        status=state if connected else Health.UNHEALTHY,
+        service=SERVICE,
+        database=_connection(connected),
+        redis=_connection(redis),
+        storage=_connection(storage),
+        tasks=_connection(carried),
+        version=version(SERVICE),
+    )
+    return reply(found, 200 if connected else 503)
+
+
+async def _never() -> bool:
+    return False
+
+
+def _connection(connected: bool) -> Connection:  # noqa: FBT001  a yes or no is what it maps
+    return Connection.CONNECTED if connected else Connection.DISCONNECTED
+
+
+@operation(system, "GET", "/health/live", responses={200: LiveOut})
+async def live(_request: Request) -> HTTPResponse:
+    """Tell that this process answers"""
+    return reply(LiveOut())
+
+
+@operation(system, "GET", "/health/ready", responses={200: ReadyOut}, errors=(Unavailable,))
+async def ready(_request: Request) -> HTTPResponse:
+    """Tell whether this process can do its work, which needs the database"""
+    if not await database.is_connected():
+        raise Unavailable("The database is away; try again soon")
+    return reply(ReadyOut())
+
+
+@operation(system, "GET", "/metrics", responses={200: str})
+async def show_metrics(_request: Request) -> HTTPResponse:
+    """Show the metrics, for Prometheus"""
+    gauges: dict[str, tuple[str, dict[str, float]]] = {}
+    if await database.is_connected():
+        gauges["tasks_open"] = ("Tasks that are not done, by state.", await tasks.count_open())
+        gauges["tasks_oldest_due_seconds"] = (
+            "How long the task that waits longest could have run.",
+            {"queued": await tasks.oldest_due_seconds()},
+        )
+    return raw(metrics.exposition(gauges), content_type=metrics.CONTENT_TYPE)
