@@ -4,7 +4,8 @@ import re
 import time
 from typing import Any
 
-from sanic import HTTPResponse, Request, Sanic
+from sanic import Request, Sanic
+from sanic.response import BaseHTTPResponse
 from uuid_utils.compat import uuid7
 
 from infra import logs, metrics
@@ -22,8 +23,8 @@ log = logs.get_logger("access")
 
 def install(app: Sanic[Any, Any]) -> None:
     """Put the middleware on the application."""
-    app.on_request(priority=100)(begin)
-    app.on_response(priority=-100)(end)
+    app.middleware(begin, "request", priority=100)
+    app.middleware(end, "response", priority=-100)
 
 
 async def begin(request: Request) -> None:
@@ -32,7 +33,7 @@ async def begin(request: Request) -> None:
     logs.bind(request_id=_request_id(request))
 
 
-async def end(request: Request, response: HTTPResponse) -> None:
+async def end(request: Request, response: BaseHTTPResponse) -> None:
     """Name the request, measure it, and log it."""
     request_id = _request_id(request)
     response.headers["X-Request-ID"] = request_id

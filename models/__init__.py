@@ -1,9 +1,10 @@
 """What the database enforces: tables, constraints and indexes."""
 
-from models.course import Course, CourseTotal, Difficulty
+from models.course import Course, Difficulty
 from models.enrollment import Enrollment
 from models.image import ImageVariant, Upload
 from models.task import Task, TaskState
+from models.totals import CourseTotal, EnrollmentTotal, Student
 from models.user import Role, User
 
 __all__ = [
@@ -11,8 +12,10 @@ __all__ = [
     "CourseTotal",
     "Difficulty",
     "Enrollment",
+    "EnrollmentTotal",
     "ImageVariant",
     "Role",
+    "Student",
     "Task",
     "TaskState",
     "Upload",

@@ -62,6 +62,7 @@ class Course(Model):
                 "(difficulty, created_at DESC, id DESC)",
                 fields=["difficulty", "created_at", "id"],
             ),
+            SqlIndex("ix_courses_title", "(title, id)", fields=["title", "id"]),
             SqlIndex(
                 "ix_courses_search",
                 # What Tortoise's icontains asks for; an index of the columns would not match.
@@ -75,15 +76,3 @@ class Course(Model):
                 fields=["image_task_id"],
             ),
         )
-
-
-class CourseTotal(Model):
-    """How many courses each difficulty has, kept by a trigger, so that no listing counts them."""
-
-    difficulty = fields.CharEnumField(Difficulty, max_length=16, primary_key=True)
-    total = fields.IntField()
-
-    class Meta:
-        """Table name."""
-
-        table = "course_totals"

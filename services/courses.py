@@ -6,7 +6,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from tortoise.expressions import Q, RawSQL
-from tortoise.functions import Sum
 from tortoise.query_utils import Prefetch
 from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
@@ -88,9 +87,8 @@ async def page(filters: Filters, number: int, limit: int) -> tuple[list[Course],
 
 
 async def _total(difficulties: Iterable[Difficulty]) -> int:
-    chosen = CourseTotal.filter(difficulty__in=sorted(difficulties or Difficulty))
-    row = await chosen.annotate(sum=Sum("total")).values("sum")
-    return int(row[0]["sum"])
+    chosen = await CourseTotal.filter(difficulty__in=sorted(difficulties or Difficulty))
+    return sum(each.total for each in chosen)
 
 
 async def get(course_id: UUID) -> Course:

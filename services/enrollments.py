@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError
+from tortoise.functions import Max
 
-from models import Enrollment
+from models import Enrollment, EnrollmentTotal, Student
 from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
 from services import courses
 from services.errors import (
@@ -89,7 +89,8 @@ async def page(
         chosen = chosen.filter(course_id=course_id)
     if student_email is not None:
         chosen = chosen.filter(student_email=student_email)
-    total = await chosen.count()
+    everything = course_id is None and student_email is None
+    total = await (_total("enrollments") if everything else chosen.count())
     rows = await (
         chosen.order_by("-enrolled_at", "-id")
         .offset((number - 1) * limit)
@@ -101,19 +102,26 @@ async def page(
 
 async def students(number: int, limit: int) -> tuple[list[StudentSummary], int]:
     """Return one page of the students, by email, and how many there are."""
-    database = get_connections().get("default")
-    rows = await database.execute_query_dict(
-        """
-        SELECT student_email AS email, count(*) AS enrollment_count,
-               max(enrolled_at) AS last_enrolled_at
-        FROM enrollments GROUP BY student_email ORDER BY student_email OFFSET $1 LIMIT $2
-        """,
-        [(number - 1) * limit, limit],
+    found = Student.all().order_by("email").offset((number - 1) * limit).limit(limit)
+    counts = {student.email: student.enrollment_count for student in await found}
+    latest = await (
+        Enrollment.filter(student_email__in=list(counts))
+        .annotate(latest=Max("enrolled_at"))
+        .group_by("student_email")
+        .values_list("student_email", "latest")
     )
-    total = await database.execute_query_dict(
-        "SELECT count(*) FROM (SELECT DISTINCT student_email FROM enrollments) AS students"
-    )
-    return [StudentSummary(**row) for row in rows], total[0]["count"]
+    last_enrolled_at = dict(latest)
+    summaries = [
+        StudentSummary(email, count, last_enrolled_at[email])
+        for email, count in counts.items()
+        # Whoever left between the two queries is not shown.
+        if email in last_enrolled_at
+    ]
+    return summaries, await _total("students")
+
+
+async def _total(of: str) -> int:
+    return sum(int(getattr(slot, of)) for slot in await EnrollmentTotal.all())
 
 
 async def drop(course_id: UUID, student_email: str) -> None:

@@ -8,9 +8,9 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from infra.storage import Storage
 from tortoise.expressions import RawSQL
 
+from infra.storage import Storage
 from models import Course, ImageVariant, Upload
 from services import imaging, tasks
 from services.tasks import TaskName

@@ -15,6 +15,7 @@ from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_ur
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 DELETE_BATCH = 1000  # S3's limit
 CONNECTED_SECONDS = 2
@@ -85,13 +86,10 @@ class S3Storage:
         keys = self._list(prefix)
         for start in range(0, len(keys), DELETE_BATCH):
             batch = keys[start : start + DELETE_BATCH]
+            objects: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in batch]
             with _translated(f"delete {prefix}"):
                 answer = self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={
-                        "Objects": [{"Key": self._prefix + key} for key in batch],
-                        "Quiet": True,
-                    },
+                    Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
                 )
             if errors := answer.get("Errors"):
                 first = errors[0]
@@ -145,11 +143,7 @@ def _translated(action: str) -> Iterator[None]:
         passing = status >= _SERVER_ERROR or status in _RETRIABLE_STATUSES
         kind = StorageUnavailable if passing or code in _RETRIABLE_CODES else StorageRefused
         raise kind(f"{action}: {code} ({status})") from error
-    except (
-        boto.HTTPClientError,
-        boto.MetadataRetrievalError,
-        boto.CredentialRetrievalError,
-    ) as error:
+    except _RETRIABLE_ERRORS as error:
         raise StorageUnavailable(f"{action}: {error}") from error
     except boto.BotoCoreError as error:
         # No credentials, a bucket name that can't be: nothing that passes by itself.

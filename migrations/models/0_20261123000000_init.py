@@ -11,7 +11,18 @@ CREATE TABLE IF NOT EXISTS "course_totals" (
     "total" INT NOT NULL
 );
 COMMENT ON COLUMN "course_totals"."difficulty" IS 'BEGINNER: Beginner\nINTERMEDIATE: Intermediate\nADVANCED: Advanced';
-COMMENT ON TABLE "course_totals" IS 'How many courses each difficulty has, kept by a trigger, so that no listing counts them.';
+COMMENT ON TABLE "course_totals" IS 'How many courses of a difficulty there are.';
+CREATE TABLE IF NOT EXISTS "enrollment_totals" (
+    "slot" INT NOT NULL PRIMARY KEY,
+    "enrollments" BIGINT NOT NULL,
+    "students" BIGINT NOT NULL
+);
+COMMENT ON TABLE "enrollment_totals" IS 'What one slot has seen come and go; the totals are the sums of all slots.';
+CREATE TABLE IF NOT EXISTS "students" (
+    "email" VARCHAR(320) NOT NULL PRIMARY KEY,
+    "enrollment_count" INT NOT NULL
+);
+COMMENT ON TABLE "students" IS 'Whoever is in at least one course.';
 CREATE TABLE IF NOT EXISTS "tasks" (
     "id" UUID NOT NULL PRIMARY KEY,
     "name" VARCHAR(128) NOT NULL,
@@ -55,6 +66,7 @@ CREATE TABLE IF NOT EXISTS "courses" (
 );
 CREATE INDEX IF NOT EXISTS "ix_courses_newest" ON "courses" (created_at DESC, id DESC);
 CREATE INDEX IF NOT EXISTS "ix_courses_difficulty_newest" ON "courses" (difficulty, created_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS "ix_courses_title" ON "courses" (title, id);
 CREATE INDEX IF NOT EXISTS "ix_courses_search" ON "courses" USING gin (upper(CAST(title AS VARCHAR)) gin_trgm_ops, upper(CAST(description AS VARCHAR)) gin_trgm_ops);
 CREATE INDEX IF NOT EXISTS "ix_courses_image_task" ON "courses" (image_task_id) WHERE image_task_id IS NOT NULL;
 COMMENT ON COLUMN "courses"."difficulty" IS 'BEGINNER: Beginner\nINTERMEDIATE: Intermediate\nADVANCED: Advanced';
@@ -128,37 +140,36 @@ ALTER TABLE tasks
 -- Images are compressed already: a second try costs time and gains nothing.
 ALTER TABLE uploads ALTER COLUMN data SET STORAGE EXTERNAL;
 
+-- Totals: see models/totals.py.
 INSERT INTO course_totals (difficulty, total)
     VALUES ('Beginner', 0), ('Intermediate', 0), ('Advanced', 0);
-CREATE FUNCTION count_changed_courses() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE course_totals
-    SET total = total + change
-    FROM (
-        SELECT difficulty, sum(step) AS change
-        FROM (
-            SELECT difficulty, 1 AS step FROM added
-            UNION ALL
-            SELECT difficulty, -1 FROM removed
-        ) AS steps
-        GROUP BY difficulty
-    ) AS changes
-    WHERE course_totals.difficulty = changes.difficulty AND change <> 0;
-    RETURN NULL;
-END $$;
+INSERT INTO enrollment_totals (slot, enrollments, students)
+    SELECT slot, 0, 0 FROM generate_series(0, 63) AS slot;
+
 CREATE FUNCTION count_added_courses() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE course_totals
-    SET total = total + change
+    UPDATE course_totals SET total = total + change
     FROM (SELECT difficulty, count(*) AS change FROM added GROUP BY difficulty) AS changes
     WHERE course_totals.difficulty = changes.difficulty;
     RETURN NULL;
 END $$;
 CREATE FUNCTION count_removed_courses() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE course_totals
-    SET total = total - change
+    UPDATE course_totals SET total = total - change
     FROM (SELECT difficulty, count(*) AS change FROM removed GROUP BY difficulty) AS changes
+    WHERE course_totals.difficulty = changes.difficulty;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION count_changed_courses() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE course_totals SET total = total + change
+    FROM (
+        SELECT difficulty, sum(step) AS change
+        FROM (
+            SELECT difficulty, 1 AS step FROM added UNION ALL SELECT difficulty, -1 FROM removed
+        ) AS steps
+        GROUP BY difficulty HAVING sum(step) <> 0
+    ) AS changes
     WHERE course_totals.difficulty = changes.difficulty;
     RETURN NULL;
 END $$;
@@ -171,79 +182,129 @@ CREATE TRIGGER courses_removed AFTER DELETE ON courses
 CREATE TRIGGER courses_changed AFTER UPDATE ON courses
     REFERENCING NEW TABLE AS added OLD TABLE AS removed
     FOR EACH STATEMENT EXECUTE FUNCTION count_changed_courses();
-CREATE FUNCTION forget_courses() RETURNS trigger LANGUAGE plpgsql AS $$
+
+CREATE FUNCTION count_added_enrollments() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE course_totals SET total = 0;
+    -- In the order of their emails, as below: two statements can't wait for each other.
+    WITH counted AS (
+        INSERT INTO students AS known (email, enrollment_count)
+        SELECT student_email, count(*) FROM added GROUP BY student_email ORDER BY student_email
+        ON CONFLICT (email) DO UPDATE
+            SET enrollment_count = known.enrollment_count + excluded.enrollment_count
+        RETURNING xmax = 0 AS is_new
+    )
+    UPDATE enrollment_totals
+    SET enrollments = enrollments + (SELECT count(*) FROM added),
+        students = students + (SELECT count(*) FROM counted WHERE is_new)
+    WHERE slot = pg_backend_pid() % 64;
     RETURN NULL;
 END $$;
-CREATE TRIGGER courses_truncated AFTER TRUNCATE ON courses
-    FOR EACH STATEMENT EXECUTE FUNCTION forget_courses();
+CREATE FUNCTION count_removed_enrollments() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM students WHERE email IN (SELECT student_email FROM removed)
+        ORDER BY email FOR UPDATE;
+    UPDATE students SET enrollment_count = enrollment_count - lost
+    FROM (SELECT student_email, count(*) AS lost FROM removed GROUP BY student_email) AS losses
+    WHERE email = student_email;
+    WITH emptied AS (
+        DELETE FROM students
+        WHERE email IN (SELECT student_email FROM removed) AND enrollment_count = 0
+        RETURNING 1
+    )
+    UPDATE enrollment_totals
+    SET enrollments = enrollments - (SELECT count(*) FROM removed),
+        students = students - (SELECT count(*) FROM emptied)
+    WHERE slot = pg_backend_pid() % 64;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER enrollments_added AFTER INSERT ON enrollments
+    REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION count_added_enrollments();
+CREATE TRIGGER enrollments_removed AFTER DELETE ON enrollments
+    REFERENCING OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_removed_enrollments();
+
+-- A total would go on counting what TRUNCATE took away.
+CREATE FUNCTION refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'use DELETE: TRUNCATE of % would leave its totals wrong', TG_TABLE_NAME;
+END $$;
+CREATE TRIGGER courses_truncated BEFORE TRUNCATE ON courses
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+CREATE TRIGGER enrollments_truncated BEFORE TRUNCATE ON enrollments
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 """
 
 
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
-DROP TABLE enrollments, image_variants, uploads, courses, course_totals, tasks, users;
-DROP FUNCTION count_added_courses, count_removed_courses, count_changed_courses, forget_courses;
+DROP TABLE enrollments, students, enrollment_totals, image_variants, uploads, courses,
+    course_totals, tasks, users;
+DROP FUNCTION count_added_courses, count_removed_courses, count_changed_courses,
+    count_added_enrollments, count_removed_enrollments, refuse_truncate;
 """
 
 
 MODELS_STATE = (
-    "eJztXXtv2zgS/yqEsUASwBc0bjct0rsDbMdtfZs4d7HTfWWh0BJtcyNRLknF9fXy3W9ISd"
-    "bbrzit6tVfscgZcvQbPmaGQ+VLzXEtYovjtutxQWpn6EuNYUf9SNXUUQ1Pp1G5KpB4aGtS"
-    "U9PoMjwUkmNTQvEI24JAkUWEyelUUpcp4ibyyY8VueWaQE/ZOFFzy27ZHXXwmBget+8QFQ"
-    "ijkcsJHTOELYsTIepISCixEBZoTB8Ie4swQ97UdrEFpZpbMVKG7h4wp5hJcVcHGmvRtsTi"
-    "XjcuJwSpB/iBJXLwPQE+WUcek9SGX4qGE2zNtcweo5884HbHBBg5SP77H1BMmUU+Awjw+K"
-    "U2osS29O+aCZySWAaWiplaNUVMPk/VSwAkIuQPcaefjQBPg5EZEZpNzqe6sqZ5AWH1cBg1"
-    "jc47/XYdUUv/OKo91lFCCIuORtT0bDlXLTxBpKihldJFpHW0vqSSSlsPt/iwWV8+QTA3J4"
-    "VC3fS7vfcwXhg69KZTwg/bzf7gUPeJmn30sXnd/tC8PjpSJIbkY8dwpzDUYrQxsYo5sq8V"
-    "jThjI7wjvmKgE20foZ8/dK47KFGIun3Uuxqg3s3FRe1RdTW9N7R0iSkPkkGVLjfCrm5uuu"
-    "fvNKXSyRAEsz2HRdTTuZy4bEHuedQ6VjyqbkwY4UrvsdWAebYdrBthkT+hoEByjyxmkhUV"
-    "WGSEYRyp9v8+8pipwVc9GR5MUHFsus4Uy2NV8vqfgZwxHsOAdzf6nYFhpAfWGVLypBaioM"
-    "gEzQDEFBYOhdKj326Eji6tqQ7UCDh8eXqk8XCFHHNdqbGrPWpGLLERDYcI8sVwT6LenmCe"
-    "j/qCIQU8iLoN5GFBhHm0bIcAhhA9A6g1B382bMLGcgKPjR9/XIJyMNUOgUoj7cI+4+8/va"
-    "Cq4dc96skXIhyXLIPzAGZRPs4ptr1Aewm4g84vA9WyI8QnO47p4WXzFw23Mw9qLq5670Py"
-    "mA7aF1etNPSJXSc7wjvMczT6XRATM5NktZBoocxKqLU677u9Xuf6DLUI7AUg0y3r9gad68"
-    "vOebc56JyhLpOEO8SiIOwta55/bPbanfMz1LQe1MtbaYNonSlzcrrGjDk5LZwwqiqptIXd"
-    "tcmqlGDaSk3BUl+WqZJamF68erPOygRkxUuTrkxinTTEkmCfQ42kDskHPMmZQtwKWI/DH1"
-    "91mvTc2eHRM61S3ctOf9C8/HdiqTqH2aVqGollKiw9TA/+RSPo5+7gA1KP6LerXie9ey/o"
-    "Br8pc66GPekazJ0Z4IHE0AiLw6KEgr2ptaWCk5yVgkuq4KRdv4n1nGZ8giFdsrVze0tZeS"
-    "aj+1xDOekIJVF+54cGfiLzjDWRQjUIagyCZr5LXKPSSESOZwt/Lju0AAB4bSI1BCBFzA8c"
-    "YvN+hrllFMBOGHdt2yFKhAzurYD53U/XxMYFpnIAeWfRUHlsticjn1gKwijT03DqKuV99J"
-    "vaV6T8KN0TgbrRjewTRGo+ug03Ng8TMzRb5TScdAlmMHysoG/VUyKMO3AltmuFUV6/ur46"
-    "1GtIRblmwPeDO0Mg1zyI7gpEsDlBkWeHJljU0T2ZSjScIwxY0PGY8DoSrh+QZS6yqZCAqW"
-    "oCUFQBWycbP37OjlYHfQujauX0glfH2v5yPvCSKF04MZLag5cpCNKF9Cld0e9yTQd54c/f"
-    "GievXr968/L01Rsg0YIuSl4vUQDoP8+yKzY+nnMZjFkhOatg0kYpXgRTRtE6Z15CehbQHw"
-    "g0tbFJ1LEUDtapt4jCShPDvA4LkdSHUib0XUecjDxBgH6ILeSy3JOznbe/4SlX0L9BHEz1"
-    "yA82itWHHd4nI4ankWjIiFqpF51+JBjqaMGRPYNJNOb3udkhWFzOoLGVR3Rhn3UU63HVId"
-    "hThVsl1TJRqtOh8pwOZWbVuvHYDGOZQ+dbBmVfNl6sse8DVeHGr+uSEdnUzNskYpdirUJ2"
-    "JQ3ZVUH3PVdwFXTfcwUnDLl1DZIE0y7tknKEk3YbbTcXWX9PjLRH6YPfJ6wrg+2JYZUItL"
-    "eb/XbzvLMszv6crm4ikJzj7KYDzcXurn+eEA9vr/Z4rxhBgv6XIHe0cETBOdVNnalMTXf4"
-    "JzGlqlaO6NAz74lEHuiao7t7Mr/LOrm7aTLHr/09Ntxn1ALj8o91Y3uVT/TVfSJfQxnUC2"
-    "NxC/oqFhfE4uJb6QSW80mOnVQIZ8RQ4ZmD58jlTp7dWeyqRxx76KPvPj1tOJck5+SwcLwu"
-    "6KvhmjNcYVvcZKwG5Hs4UJ8l9bjyUyo/pfJTVvgpOhcrxz8Jc7SK/RKV4bT2AdyUElO7Ds"
-    "J2Z2jm8vs6okwQLtVtMebfAeOYCewby0A5UzkB0AcQwCaNqMw7eNtJu/rCGwwnj9ypG2ro"
-    "Tq1NWEriTKWAIk5Cr0a984G6jTam6p11k4pDkYyoCj+rTodzTcyJjecqveGWzSYueQBHiD"
-    "DdjUCMEEsg6aJ7BnJjpNBHLrPnx+jOJhiGir79Ft2Po1AP7c4m1JwAvW7GQtyd3TKdPDHD"
-    "Ak29oU3FBModT0g0JMi0MTBadV9IxD3GVHqFC76cJuFk6nJZR4DDUL3dPWEaFBuWgW3OIa"
-    "ecupz6iRL4AVM9bVU8b/UBmh5OhuWR4nOzsPXg0CzeQXjvChYaSdA/0IEP0EHmbC8G7tpC"
-    "aZ5isWJNJsXo9tBhKEgdHQToH+TcDySWNyWG2t9XH9cGQEUshYJFNFvKNaJMj6dNNBjyFI"
-    "sVazWUK1aUvCyXPkPe/OqkL9Xu7nJqCBXz1rLoFlZKpKmWXt2swiLlCYvovxuY8iH9Htry"
-    "J411LusAVbHb2chc1cF8nON2/qt/1cvHN6RPHyJRU6L/6TTD7xDnJbAqJBLnR5kLhOm7gq"
-    "kxrhpIXyDUW8Qmo3rBsH930E5frTGoT18VjmlVlUQ3bislAe472LYLQypxvm8bVXnxBHD9"
-    "SMrLxuvTRRBFPSyLn/QvmxcX2SBK0hJad6gmufZvvD5LRGVh+2yTRr1g/sZ7nm/4ZoGu/e"
-    "emc6OSoX2CW3Z90+t1e+/PQrfplvVv2u1O51wRCc80wYdTdO+a3QtVNAJ3RD23VVL1hS4y"
-    "FRLKLUy7rt8meuuLY3ACrygkyTETW64L7gwriI3lsKeUOQT+r6nN/IDDLnbU1tXVRWJHbX"
-    "XTd+5vLlsd0IBWABBRP6CTXaGm3FXbbI4Bs2qlj/iqlR6MuiAks8H5Q5zle4dwZ8cO8fDW"
-    "Blim2bbCs2yb5o6hTQS9MtAuT39L81YJcCVNgFvEWbdQcpp3B0ou2ZTaJ03Ho8UbKjrFWu"
-    "m5zHomnLs8q+Hi71MtGPbBc1ymyef4MJU6LSTq+HITxBNMFeqbox64bbn5EMVxkiTXPuD+"
-    "FaLVeqyqpAAJw3kTtDOM+wf4jyeNNQAHqkLAdV31Ja+/1AYtJObbKTjJWZlhZdZyPN9gQz"
-    "WnWCs9l03PJfkERfDdopyMt+iLRsU5b7FPJ63OeutLJQLSKdBnyPK4agXNJsRPS/Pb0l9X"
-    "Z2JGuErT8tMCrYgovPajMneYlc2Ae6Y+nvC9nSr55Ksnn6iKnKMcyjCfF5x+Bhzp05swW3"
-    "9/EiNaQa7DYlkEM7LV7TWvf833pVo5uRGtXwedZmVx7v8eVd0eqG4PVLcHNrGmhDYOsraU"
-    "Kl9uSQHFurcHGMKm/iLgW22vTLCYKJNmioWw6fBA6E8IuraF7n5o4B/uVHq7QA+E09E858"
-    "7AU1urbKOyrTHLbCM1zjZNzo3zlPdzj2VKDFOTZ+bCaqJm0yZQZxj3MCH6WRDnbtE/rlmd"
-    "iRfylhnrWvP8sts7Q9hyKLtl/cHNeac3OAu/tJhe1r9RPl3lBOyfE1CSQFUTLA5zkmdcBT"
-    "VLzSsc0ayyr4oVu2NLpzCxLNfQyUknCzbN8m60O0kmK7ZlwAgVuf9Hq3h/jbGUebUv086q"
-    "JtUGCAfke4juyYt1vvAJVMU75ovMFz712TbL2S+L73LFWKrrXBte5/qmm9nj/wH8u0ZF"
+    "eJztXf9z2joS/1c0zJtJOsNlUpImvfTuZiChLfcSchdI+77kjSNsAb4YmVpyKdfr/367so"
+    "2/Aw4kdXn+KSDtSstH0mp3tVK+1ia2wSxxcG67jmC1M/K1xukEPyRq6qRGp9OwHAskHViK"
+    "VFc0qowOhHSoLqF4SC3BoMhgQnfMqTRtjsRN4pEfILlh60Bv8lGs5o7f8XtzQkdMcx3rnp"
+    "iCUDK0HWaOOKGG4TAh6kRIKDEIFWRkfmb8DaGcuFPLpgaUKm5kNDm5/0wdk3Ip7utAYyza"
+    "llQ8qMblmBH8Ah+oJBP6wIBP1onLpWnBJ6RxGDXmSmaXm59c4LZHDBgdkPz3P6DY5Ab7Ai"
+    "DA16+1ocksQ32u6cApmaFRicymUUNi9mWKPwIgEQF/gLv5RfPx1DibMaHY5HyqKmuKFxDG"
+    "L/th0+Si3TuvE9NQH17UvtVJTAjDHA5N3bXkHFvYQKSwoZXShaR1sr6k0pQWKyzWgitbFF"
+    "WNnS7pLzpN1+9YMOro49yeb3ud7juYn5zsu9Mpc/bPm72+Jw5p9siH5s35++bNixdIokln"
+    "NNHsKUztCG1ErHyO9M8KZ7hWCMiQLx/NWNsvyMf37Zs2iRWSTo90r/uke3t5WfuGXU0fNC"
+    "VdTMWAZFClyrWgq9vbzsVbRYljMgDBLHfCQ+rpXI5tviB3XdM4QB6sGzHOHJxnEe3DXcvy"
+    "9VRQ5C1gKJCOyxYr1wgLDDakMG+x/b8NXa4r8LEnzQWFIA50ezKl8gBLTv/hyxnh0TT47V"
+    "qv3de05MQ6IyhPQvH5RTqMDEBsgqJClL557YboqNIadoAzYP/o5IXCwxZy5KhKhV3tm2Kk"
+    "kmrhdAghX0z3OOrnY+pko75gSAAPoj4G8qAgxDzcJgIAA4ieANTahH7RLMZHcgxfG69eLU"
+    "HZX2r7QKWQtmFf8/a7rl/V8Oq+qcUXIByVLIVzH1ZRNs4Jtp1Aewm4/fYvfWx5IsQnK4rp"
+    "/lXzFwX3ZO7XXF533wXkkTE4v7xuJaGP7XLpGd7m7kSh3wExKddZehRiLZR5EGqt9rtOt9"
+    "u+OSMtBnsByHTHO91+++aqfdFp9ttnpMMlcybMMEHYO968+NDsnrcvzkjT+Iw/3kgaYOss"
+    "mZcna6yYlye5Cwar4oO2sPOKaKUY06OGyVf1ZVkqCcV0ePx6Hc0EZPmqSVXGsY4bfnGwL6"
+    "BGmhOWDXicM4G44bMeBB+edZl07dn+iyfSUp2rdq/fvPpXTFVdwOrCmkZMTQWl+8nJv2iE"
+    "fOz03xP8Sn677raTu/eCrv8bmnM16kpb4/ZMA48ngkZQHBTFBtidGo8c4DhnNcAlHeC4XV"
+    "/Eek4ybmBIl0x3Pt5SRs9k+JBpKMcdoTjKb71QxM9snrImEqj6QZS+38wPiWtYGoro0NnC"
+    "n0tPLQAAfjaTCgKQIuIHDqj+MKOOoeXAzrhjW9aEoQgp3Fs+89ufb5hFc0xlH/L2oqHy2G"
+    "wbIx9TBUFUazOcOjh4H7ymdhUpLyq4IVC3qpFdggjXo92wI+swtkLTVZPGJFlCOUwfw+8b"
+    "e4qFjfu2pFYtN6rsVddXh5Y1iZRrBpjf2zMCcs39aLIg9pBQEnp2GO51GKFORgi6IO/qUH"
+    "Bu7KucvurqiNifzlNdEksLpm989ODH5ITSAvrEWJk/pOYFeeHPXxovj0+PXx+dHL8GEiXo"
+    "ouR0yQDA+GfZX/kmwlMqq4itkKGr4pZEvqpKmC7rnIQJ6RpAvyfI1KI6w8Mq6queN8SUgk"
+    "QwrxNuS3VUpUPfdeKwoStAFZEBNYjNM8/Ttt5+wbMvv3+NTaipZr6vzlcfSbiftAieWqwh"
+    "LWylnndGEWOokwVH+qQk1pjXZ7GjsaicfmMrD+6CPusk0uOqo7FNhVsl1TJRqjOc8pzhpF"
+    "bVulHTFGOZA9yPDJ0eNQ7X2PeBKnfjV3XxuGli5RWJqyVYq8BaSQNrVWh8xwe4Co3v+ADH"
+    "DLl1DZIY0zbtknIEfbYbE9cXuYAbxsPDpMIfE9aVIfHYtIqFw8+bvfPmRXtZNPx5XN3c2F"
+    "ySpL6e01soRvcREy3BqSTCAqdzTAURjHFw0yYMUzTJyH7jZWWqNjHepr4Kd+KF5CxLcYq0"
+    "07vVljeI72EjBWJDAfl2QkNPEcZ71sBQfYn7s/yIyBzlYpxg3KUo3F8bjaOj08bh0cnrV8"
+    "enp69eHy5QT1ctg7/VeYcjENvEgyFJeaAF8Y9yVeAXAr8kgdLYYWHG1pE8TMzfN7wz4+gR"
+    "5upN4xq1uvlf5h3KeFvsnvAyj88w+98e/IfpEqtRpQ9c/YFJ4sLccMj9A5vfp3eL7TSZsU"
+    "38HjGWZqYhx7U/1t05qojas0fUvBFaf7de0O+SGttwww7RHIMzMC5i/IQMFZ4ZeA5tZ5IV"
+    "tcgP9IYcOxjh3X4K8mAuWYYtkztfF/TVdM2YrrAtFpmrPvkOTtQnuV5SRbmqKFcV5Vrhp/"
+    "Q8T7OW4aIEVfVl3knUU10nmGWzz+AQeLeNqSQWo8ILQuVddV6PZYPwU+Gz4S2fCX/fCNRT"
+    "nQivE5TCHBBexPrNYq0Mi3IFPlQCf4Y2CRL781UJpsWvnQ82NZmuYhHCsmdkZjsPddAPgj"
+    "kSnzTgXuDaoVxQz/sGyhnGu6EPIACrn5gyKw9sK+2qVxlgYrnsXkXS73GVUSnZZCrFvYqk"
+    "+2ES/M17+GTCyMTfrJpEDiQZmpgNgZ0OVDYtUFl0XifCvuMzXysyrroRhDNmCCJt8sBBbk"
+    "oQfVCS1vyA3KPGZJp6oiF8xMGEemh3Njb1MdCrZgzi2LM7rt52mFFBpu7AMsUYyicu6NwB"
+    "qFyLAqNR94Qkjss5QKe0sSJx2NR2ZJ0ADgP8dQ+MK1AssCsekxY3dUzbMb28XfoZ9C5OFj"
+    "xeXp3PpaaTZrhLHjsIWvdzuKIdBJf1wXKRjPyd7HkA7aVSzSLgri2U4skXK9JkXIxOl+wH"
+    "gtTJno/+XsYjFsxwp0xDh2F19qAPVMiSK1hI80i5hiZX86nICAY8+WJFWg3kihTFX1hIpj"
+    "QWf9/Dk2p7D44oCJH50bKoFlZKpKiWvi9SxVnLE2dVfwsYpQH9DgYHXjbWueENVPlxrEbq"
+    "fjd1RhlxrH/2rrvZ+Ab0yZwmU5fkfwR2yR/R7FwCKyKBLee/OpF8YCIxx7GB5KsTaosoMq"
+    "sXDLv3cMHJ8RqT+uQ4d05jVRzdqK0UB7g3oZaV61VF+b6vN3W4sQd11Dg9WThP+GWZ39S7"
+    "al5epqOycUto3aka59q9+fokIdqF7ZNGefWtvgXzd97zPMM3DXTt37ftW7yb5xHc8Zvbbr"
+    "fTfXcWuE13vHd7ft5uXyCRcHUdfDike9vsXGLRENwR/H6Od/wuVZGOSKBbmHRdv89xkCeO"
+    "5jD4iUKyDDOxZdvgzvCcYHsGe2IwB8D/nKOZHXDYxo7aur6+jO2orU7yoabbq1YbRkANAB"
+    "CZXoQ4raGmjo3bbIYBs0rTh3yVpgejzg/JFAhBRll+dAi3do4ZDW8VwDLJ9ig8y7Zpbhna"
+    "WNArBe3y2xhJ3uo+RknvYyzirI8Y5CTvFga5ZEtql0Y6Gi0uONAJ1mqcyzzOzHFsJz3C+Y"
+    "+aLhh2wXNcNpJP8ZopnhYyPL4sgniMqUK9OOq+25aZYJUfJ4lz7QLuzxCtVnMVs4wkTOci"
+    "aKcYdw/wVy8bawAOVLmAq7rq+dc/1QYtJHUeN8BxzsoMK/MoR/MNCg5zgrUa57KNc0ny3f"
+    "zHLjMy3sJnMPNz3iLvba7OeutJFIGoOxVnxHAdbIXMxsxLS/PaUv8CiIsZczBNy8szNkKi"
+    "4B4hZu5wI50B90R9bJCfWyWfPHvyCVZkHOWYnDrznNNPnyN5ehNc/9mdxIiWn+uwUItgRr"
+    "Y63ebNr9m+VCsjN6L1a7/drCzO3d+jqutI1XWk6jpSEWtKKOMgbUth+XJLCijWvT3ACdXV"
+    "BRLvgZsxFWM0aaZUCMsc7OF/TLSJbRnk/qcG/eke09sF+cwcczjPuDOwaWuVbVQ2HbPMNs"
+    "J5VjQ5N8qzc5fGniQxDBfPzAZtgqupCNQpxh1MiH4SxB07778drs7EC3jLjHWteXHV6Z4R"
+    "akxMfsd7/duLdrd/Fjz8nVTr3ymfrnICds8JKEmgqgkWhz7OMq78mqXmFQ1pVtlX+QO7ZU"
+    "snN7Es09DJSCfzN83ybrRP/D4gGKEi85+v5u+vEZYya/sy7ay4qAog7JPvILovD9d5XgCo"
+    "8nfMw9SD8+psO+sVgfy7XBGW6jpXwetc33Uz+/Z/GqyowA=="
 )

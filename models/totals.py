@@ -1,0 +1,46 @@
+"""Counts that triggers keep, so that no listing counts its rows.
+
+PostgreSQL counts by reading every row. A trigger adds what a statement changed instead; for
+enrollments to one of several slots, chosen by its connection, so that students don't queue.
+"""
+
+from tortoise import Model, fields
+
+from models.course import Difficulty
+
+
+class CourseTotal(Model):
+    """How many courses of a difficulty there are."""
+
+    difficulty = fields.CharEnumField(Difficulty, max_length=16, primary_key=True)
+    total = fields.IntField()
+
+    class Meta:
+        """Table name."""
+
+        table = "course_totals"
+
+
+class EnrollmentTotal(Model):
+    """What one slot has seen come and go; the totals are the sums of all slots."""
+
+    slot = fields.IntField(primary_key=True, generated=False)
+    enrollments = fields.BigIntField()
+    students = fields.BigIntField()
+
+    class Meta:
+        """Table name."""
+
+        table = "enrollment_totals"
+
+
+class Student(Model):
+    """Whoever is in at least one course."""
+
+    email = fields.CharField(max_length=320, primary_key=True)
+    enrollment_count = fields.IntField()
+
+    class Meta:
+        """Table name."""
+
+        table = "students"

@@ -1,0 +1,62 @@
+"""The running service, once a session, and databases of their own for tests that need one."""
+
+import asyncpg
+import httpx
+import pytest
+from uuid_utils.compat import uuid7
+
+from deploy.embedded.service import start_service
+from infra.database import migrate
+from tests.factories import Api, free_ports
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """The whole service as `make run` starts it: real servers, processes and HTTP."""
+    port, flower_port = free_ports(2)
+    running = start_service(tmp_path_factory.mktemp("service"), port, flower_port)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+async def client(service):
+    """An HTTP client of the running API."""
+    async with httpx.AsyncClient(base_url=service.base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def api(client):
+    """The API as an admin calls it, with an admin's token."""
+    return await Api.log_in(client)
+
+
+@pytest.fixture(scope="session")
+async def new_database(service):
+    """Make databases on the service's server; all are dropped at the end."""
+    url = service.env["DATABASE_URL"]
+    server = await asyncpg.connect(url)
+    made = []
+
+    async def make(*, migrated: bool = True) -> str:
+        name = f"test_{uuid7().hex}"
+        await server.execute(f'CREATE DATABASE "{name}"')
+        made.append(name)
+        own = url.replace("/course_enrollment", f"/{name}")
+        if migrated:
+            await migrate(own)
+        return own
+
+    yield make
+    for name in made:
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await server.close()
+
+
+@pytest.fixture
+async def connection(new_database):
+    """A connection to a migrated, empty database."""
+    connection = await asyncpg.connect(await new_database())
+    yield connection
+    await connection.close()

@@ -1,0 +1,230 @@
+"""What the database itself refuses, and that it is what the models say."""
+
+import asyncio
+import sys
+from random import Random
+
+import asyncpg
+import pytest
+from tortoise import Tortoise
+from uuid_utils.compat import uuid7
+
+from infra.database import database, migrate
+from models import Difficulty, Role, TaskState
+
+COURSE = "INSERT INTO courses (id, title, description, difficulty) VALUES ($1, $2, $3, $4)"
+ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
+OTHER = "019aae3c-5f00-7cc0-8000-3f1bb9a3c002"
+CATALOGUE = """
+    SELECT 'column' AS kind, table_name || '.' || column_name AS name,
+           concat_ws(' ', data_type, character_maximum_length, is_nullable, column_default) AS what
+    FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL
+    SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL
+    SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'u', 'p')
+    ORDER BY 1, 2
+"""
+MIGRATE = """
+import asyncio, sys
+from infra.database import migrate
+print(asyncio.run(migrate(sys.argv[1])))
+"""
+# Tortoise and aerich have no words for these: the migration makes them by hand.
+BY_HAND = {
+    "ck_courses_description",
+    "ck_courses_difficulty",
+    "ck_courses_title",
+    "ck_enrollments_student_email",
+    "ck_image_variants_size",
+    "ck_tasks_attempts",
+    "ck_tasks_finished",
+    "ck_tasks_progress",
+    "ck_tasks_state",
+    "ck_users_role",
+    "ck_users_username",
+}
+
+
+async def test_migrations_make_what_the_models_say(new_database):
+    migrated, modelled = await new_database(), await new_database(migrated=False)
+    async with database(modelled, pool_size=1):
+        connection = Tortoise.get_connection("default")
+        await connection.execute_script("CREATE EXTENSION pg_trgm")
+        await Tortoise.generate_schemas()
+    made, said = [await _catalogue(url) for url in (migrated, modelled)]
+    extra = {name for kind, name, _ in made - said if kind == "constraint"}
+    assert extra == BY_HAND
+    assert {row for row in made ^ said if row[1] not in BY_HAND} == set()
+
+
+async def _catalogue(url):
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch(CATALOGUE)
+    await connection.close()
+    return {tuple(row) for row in rows}
+
+
+async def test_several_instances_may_migrate_at_once(new_database):
+    url = await new_database(migrated=False)
+    starts = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", MIGRATE, url, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    printed = [(await start.communicate())[0].decode().strip() for start in starts]
+    assert [start.returncode for start in starts] == [0] * 4
+    assert sorted(printed) == ["['0_20261123000000_init.py']", "[]", "[]", "[]"]
+    assert await migrate(url) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        (("", "d", "Beginner"), "ck_courses_title"),
+        (("t", "", "Beginner"), "ck_courses_description"),
+        (("t", "d", "Expert"), "ck_courses_difficulty"),
+    ],
+)
+async def test_bad_courses_are_refused(connection, values, constraint):
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await connection.execute(COURSE, ID, *values)
+    assert refused.value.constraint_name == constraint
+
+
+async def test_too_long_a_title_is_refused(connection):
+    with pytest.raises(asyncpg.StringDataRightTruncationError):
+        await connection.execute(COURSE, ID, "t" * 256, "d", "Beginner")
+
+
+ENROLLMENT = "INSERT INTO enrollments (id, student_email, course_id) VALUES ($1, $2, $3)"
+
+
+async def test_a_student_has_one_place_in_a_course(connection):
+    await connection.execute(COURSE, ID, "t", "d", "Beginner")
+    await connection.execute(ENROLLMENT, ID, "a@b.org", ID)
+    with pytest.raises(asyncpg.UniqueViolationError) as refused:
+        await connection.execute(ENROLLMENT, OTHER, "a@b.org", ID)
+    assert refused.value.constraint_name == "uq_enrollments_student_email_course_id"
+
+
+async def test_an_enrollment_needs_its_course(connection):
+    with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
+        await connection.execute(ENROLLMENT, ID, "a@b.org", OTHER)
+    assert refused.value.constraint_name == "enrollments_course_id_fkey"
+
+
+@pytest.mark.parametrize("email", ["", "Upper@b.org"])
+async def test_emails_are_lower_case(connection, email):
+    await connection.execute(COURSE, ID, "t", "d", "Beginner")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(ENROLLMENT, ID, email, ID)
+
+
+async def test_enrollments_go_with_their_course(connection):
+    await connection.execute(COURSE, ID, "t", "d", "Beginner")
+    await connection.execute(ENROLLMENT, ID, "a@b.org", ID)
+    await connection.execute("DELETE FROM courses WHERE id = $1", ID)
+    assert await connection.fetchval("SELECT count(*) FROM enrollments") == 0
+
+
+USER = "INSERT INTO users (id, username, password_hash, role) VALUES ($1, $2, 'x', $3)"
+
+
+async def test_usernames_are_unique_and_roles_known(connection):
+    await connection.execute(USER, ID, "somebody", "student")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(USER, OTHER, "somebody", "admin")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(USER, OTHER, "another", "root")
+
+
+async def _totals(connection):
+    totals = dict(await connection.fetch("SELECT difficulty, total FROM course_totals"))
+    totals |= await connection.fetchrow(
+        "SELECT sum(enrollments)::int AS enrollments, sum(students)::int AS students "
+        "FROM enrollment_totals"
+    )
+    return {kind: total for kind, total in totals.items() if total}
+
+
+async def test_totals_follow_the_courses(connection):
+    rows = [(ID, "t", "d", "Beginner"), (OTHER, "t", "d", "Advanced")]
+    await connection.executemany(COURSE, rows)
+    assert await _totals(connection) == {"Beginner": 1, "Advanced": 1}
+    await connection.execute("UPDATE courses SET difficulty = 'Advanced' WHERE id = $1", ID)
+    assert await _totals(connection) == {"Advanced": 2}
+    await connection.execute("DELETE FROM courses WHERE id = $1", ID)
+    assert await _totals(connection) == {"Advanced": 1}
+
+
+async def test_totals_follow_the_enrollments(connection):
+    await connection.executemany(
+        COURSE, [(ID, "t", "d", "Beginner"), (OTHER, "t", "d", "Beginner")]
+    )
+    places = [(ID, "a@b.org"), (OTHER, "a@b.org"), (ID, "c@b.org")]
+    insert = "INSERT INTO enrollments (id, course_id, student_email) VALUES ($1, $2, $3)"
+    await connection.executemany(insert, [(uuid7(), *place) for place in places])
+    assert await _totals(connection) | {"Beginner": 0} == {
+        "Beginner": 0,
+        "enrollments": 3,
+        "students": 2,
+    }
+    await connection.execute("DELETE FROM courses WHERE id = $1", ID)
+    assert await _totals(connection) == {"Beginner": 1, "enrollments": 1, "students": 1}
+    students = await connection.fetch("SELECT email, enrollment_count FROM students")
+    assert [tuple(row) for row in students] == [("a@b.org", 1)]
+
+
+async def test_totals_hold_under_concurrent_writes(new_database):
+    url = await new_database()
+    pool = await asyncpg.create_pool(url, min_size=8, max_size=8)
+    ids = [uuid7() for _ in range(6)]
+    await pool.executemany(COURSE, [(each, "t", "d", "Beginner") for each in ids])
+    insert = (
+        "INSERT INTO enrollments (id, course_id, student_email) VALUES ($1, $2, $3) "
+        "ON CONFLICT DO NOTHING"
+    )
+
+    async def students(number):
+        random = Random(number)
+        for _ in range(100):
+            email = f"{random.randrange(10)}@b.org"
+            if random.random() < 0.6:
+                await pool.execute(insert, uuid7(), random.choice(ids), email)
+            else:
+                await pool.execute("DELETE FROM enrollments WHERE student_email = $1", email)
+
+    async def registrar():
+        for each in ids[:3]:
+            await pool.execute("DELETE FROM enrollments WHERE course_id = $1", each)
+
+    await asyncio.gather(*map(students, range(8)), registrar(), registrar())
+    counted = await pool.fetchrow(
+        "SELECT count(*)::int, count(DISTINCT student_email)::int FROM enrollments"
+    )
+    totals = await _totals(pool)
+    assert (totals.get("enrollments", 0), totals.get("students", 0)) == tuple(counted)
+    await pool.close()
+
+
+async def test_truncate_is_refused(connection):
+    with pytest.raises(asyncpg.RaiseError, match="TRUNCATE of enrollments"):
+        await connection.execute("TRUNCATE enrollments")
+
+
+@pytest.mark.parametrize(
+    ("enum", "constraint"),
+    [
+        (Difficulty, "ck_courses_difficulty"),
+        (Role, "ck_users_role"),
+        (TaskState, "ck_tasks_state"),
+    ],
+)
+async def test_checks_list_what_the_code_lists(connection, enum, constraint):
+    check = await connection.fetchval(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", constraint
+    )
+    assert sorted(check.split("'")[1::2]) == sorted(enum)
