@@ -16,7 +16,7 @@ from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments
 from api.system import SERVICE, system
-from api.tasks import tasks
+from api.tasks import admin_tasks, tasks
 from infra import logs
 from infra.cache import Cache, open_cache
 from infra.database import database
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> Application:
         configure_logging=False,
     )
     app.config.update(_limits(settings))
-    app.blueprint([auth, courses, enrollments, tasks, admin, system, pages])
+    app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
     app.extend(config=_extensions(settings))
     middleware.install(app)
     app.exception(Exception)(errors.render)

@@ -26,6 +26,7 @@ _TAGS = {
     "courses": "The catalogue.",
     "enrollments": "Enrolling.",
     "tasks": "The slow work behind an upload.",
+    "admin-tasks": "The slow work, as admins steer it.",
     "admin": "What admins see and do across courses.",
     "system": "What operators and monitors ask.",
 }
@@ -129,8 +130,8 @@ def _successes(operation: Operation, schemas: JsonObject) -> JsonObject:
     responses: JsonObject = {}
     for status, kind in operation.responses.items():
         response: JsonObject = {"description": HTTPStatus(status).phrase}
-        if kind is str:
-            response["content"] = {"text/plain": {"schema": {"type": "string"}}}
+        if isinstance(kind, str):
+            response["content"] = {kind: {"schema": {"type": "string"}}}
         elif kind is not None:
             schema = _schema(kind, "serialization", schemas)
             response["content"] = {_JSON: {"schema": schema}}

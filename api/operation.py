@@ -17,8 +17,10 @@ from api import binding, security
 from services.errors import ServiceError
 
 API_PREFIX = "/api/v1"
+EVENT_STREAM = "text/event-stream"
 
-Handler = Callable[..., Awaitable[HTTPResponse]]
+# None: the handler has answered by itself, as a stream.
+Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
 
 class Access(StrEnum):
@@ -73,7 +75,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
 
     `parameters` gives the type of each `<name>` of the path. The handler is called with the
     request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
-    `responses` maps each status of success to the type of its body, or None.
+    `responses` maps each status of success to the type of its JSON body, a media type, or None.
     """
     types = parameters or {}
 
@@ -95,7 +97,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
         OPERATIONS.append(declared)
 
         @wraps(handler)
-        async def handle(request: Request, **values: str) -> HTTPResponse:
+        async def handle(request: Request, **values: str) -> HTTPResponse | None:
             if access is not Access.ANYONE:
                 security.authorize(request, admin=access is Access.ADMIN)
             bound = {name: binding.path_value(name, types[name], values[name]) for name in types}

@@ -10,7 +10,8 @@ from api.operation import operation
 from api.replies import reply
 from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyOut
 from infra import database, metrics
-from services import tasks
+from infra.metrics import Gauge
+from services import task_control, tasks
 from services.errors import Unavailable
 
 SERVICE = "course-enrollment-service"
@@ -66,14 +67,29 @@ async def ready(_request: Request) -> HTTPResponse:
     return reply(ReadyOut())
 
 
-@operation(system, "GET", "/metrics", responses={200: str})
+@operation(system, "GET", "/metrics", responses={200: "text/plain"})
 async def show_metrics(_request: Request) -> HTTPResponse:
     """Show the metrics, for Prometheus"""
-    gauges: dict[str, tuple[str, dict[str, float]]] = {}
-    if await database.is_connected():
-        gauges["tasks_open"] = ("Tasks that are not done, by state.", await tasks.count_open())
-        gauges["tasks_oldest_due_seconds"] = (
-            "How long the task that waits longest could have run.",
-            {"queued": await tasks.oldest_due_seconds()},
-        )
+    gauges = await _task_gauges() if await database.is_connected() else []
     return raw(metrics.exposition(gauges), content_type=metrics.CONTENT_TYPE)
+
+
+async def _task_gauges() -> list[Gauge]:
+    queues = await task_control.stats()
+    open_tasks: dict[tuple[str, ...], float] = {
+        (each.queue, state): float(getattr(each, state))
+        for each in queues
+        for state in ("queued", "running", "failed")
+    }
+    oldest: dict[tuple[str, ...], float] = {
+        (each.queue,): each.oldest_due_seconds for each in queues
+    }
+    return [
+        Gauge("tasks_open", "Tasks that are not done.", ("queue", "state"), open_tasks),
+        Gauge(
+            "tasks_oldest_due_seconds",
+            "How long the task that waits longest could have run.",
+            ("queue",),
+            oldest,
+        ),
+    ]

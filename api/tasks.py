@@ -1,19 +1,28 @@
-"""The slow work, as clients watch it."""
+"""The slow work, as clients watch it and admins steer it."""
 
+import asyncio
+import time
 from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
 
-from api.operation import API_PREFIX, operation
+from api.operation import API_PREFIX, EVENT_STREAM, Access, operation
 from api.replies import reply
 from api.schemas.fields import TaskId
-from api.schemas.responses import TaskOut
+from api.schemas.requests import TaskQuery
+from api.schemas.responses import TaskOut, TasksOut
 from api.security import identify
-from models import Role
+from models import Role, Task
+from services import task_control
 from services import tasks as slow_work
-from services.errors import TaskNotFound
+from services.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
+from services.task_control import FINAL, TaskFilters
+
+POLL_SECONDS = 0.3
+KEEP_ALIVE_SECONDS = 15.0
 
 tasks = Blueprint("tasks", url_prefix=f"{API_PREFIX}/tasks")
+admin_tasks = Blueprint("admin-tasks", url_prefix=f"{API_PREFIX}/admin/tasks")
 
 
 @operation(
@@ -29,7 +38,88 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
 
     Whoever holds its id may look; arguments and traceback are shown to admins only.
     """
+    return reply(_shown(request, await slow_work.get(task_id)))
+
+
+@operation(
+    tasks,
+    "GET",
+    "/<task_id>/events",
+    parameters={"task_id": TaskId},
+    responses={200: EVENT_STREAM},
+    errors=(TaskNotFound,),
+)
+async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
+    """Watch a task
+
+    Server-sent events, each the same object as `GET /tasks/{id}`, until it is final. With the
+    header `Last-Event-ID`, what was seen already is not sent again.
+    """
     task = await slow_work.get(task_id)
+    response = await request.respond(
+        content_type=EVENT_STREAM, headers={"Cache-Control": "no-store"}
+    )
+    seen = request.headers.get("last-event-id")
+    quiet_since = time.monotonic()
+    while True:
+        event = f"{task.attempts}-{task.state.value}-{task.progress}"
+        if event != seen:
+            await response.send(f"id: {event}\ndata: {_shown(request, task).model_dump_json()}\n\n")
+            seen, quiet_since = event, time.monotonic()
+        elif time.monotonic() - quiet_since > KEEP_ALIVE_SECONDS:
+            await response.send(": still there\n\n")
+            quiet_since = time.monotonic()
+        if task.state in FINAL:
+            await response.eof()
+            return None
+        await asyncio.sleep(POLL_SECONDS)
+        task = await slow_work.get(task_id)
+
+
+@operation(
+    admin_tasks,
+    "GET",
+    "",
+    access=Access.ADMIN,
+    query=TaskQuery,
+    responses={200: TasksOut},
+)
+async def list_tasks(_request: Request, query: TaskQuery) -> HTTPResponse:
+    """List the tasks, the newest first"""
+    states = frozenset({query.status}) if query.status else frozenset()
+    filters = TaskFilters(states=states, name=query.name)
+    found = await task_control.page(filters, query.limit, query.cursor)
+    return reply(TasksOut.of(found, query.limit))
+
+
+@operation(
+    admin_tasks,
+    "POST",
+    "/<task_id>/retry",
+    access=Access.ADMIN,
+    parameters={"task_id": TaskId},
+    responses={202: TaskOut},
+    errors=(TaskNotFound, TaskNotRetryable),
+)
+async def retry_task(_request: Request, task_id: UUID) -> HTTPResponse:
+    """Queue a failed or cancelled task again; make a waiting one due now"""
+    return reply(TaskOut.of(await task_control.retry(task_id), whole=True), 202)
+
+
+@operation(
+    admin_tasks,
+    "POST",
+    "/<task_id>/cancel",
+    access=Access.ADMIN,
+    parameters={"task_id": TaskId},
+    responses={202: TaskOut},
+    errors=(TaskNotFound, TaskNotCancellable),
+)
+async def cancel_task(_request: Request, task_id: UUID) -> HTTPResponse:
+    """Cancel a task: a waiting one at once, a running one at its next report"""
+    return reply(TaskOut.of(await task_control.cancel(task_id), whole=True), 202)
+
+
+def _shown(request: Request, task: Task) -> TaskOut:
     identity = identify(request)
-    whole = identity is not None and identity.role is Role.ADMIN
-    return reply(TaskOut.of(task, whole=whole))
+    return TaskOut.of(task, whole=identity is not None and identity.role is Role.ADMIN)

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
@@ -33,8 +35,18 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
     _requests.labels(method, route, status).observe(seconds)
 
 
-def exposition(gauges: dict[str, tuple[str, dict[str, float]]]) -> bytes:
-    """Return the metrics of all processes, and gauges: `{name: (help, {label: value})}`."""
+@dataclass(frozen=True)
+class Gauge:
+    """A figure read when it is asked for: `values` maps the labels' values to it."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float]
+
+
+def exposition(gauges: list[Gauge]) -> bytes:
+    """Return the metrics of all processes, and the gauges."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     registry.register(_Gauges(gauges))
@@ -42,14 +54,14 @@ def exposition(gauges: dict[str, tuple[str, dict[str, float]]]) -> bytes:
 
 
 class _Gauges:
-    def __init__(self, gauges: dict[str, tuple[str, dict[str, float]]]) -> None:
+    def __init__(self, gauges: list[Gauge]) -> None:
         self._gauges = gauges
 
     def collect(self) -> list[Metric]:
         families: list[Metric] = []
-        for name, (text, values) in self._gauges.items():
-            family = GaugeMetricFamily(name, text, labels=["state"])
-            for label, value in values.items():
-                family.add_metric([label], value)
+        for gauge in self._gauges:
+            family = GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels)
+            for labels, value in gauge.values.items():
+                family.add_metric(labels, value)
             families.append(family)
         return families

@@ -112,6 +112,7 @@ class Settings(BaseSettings):
 
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    worker_shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 3
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 5 * 1024 * 1024
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     flower_basic_auth: SecretStr | None = None

@@ -42,6 +42,7 @@ class Task(Model):
     available_at = fields.DatetimeField(db_default=Now())
     published_at = fields.DatetimeField(null=True)
     lease_until = fields.DatetimeField(null=True)
+    worker = fields.CharField(max_length=255, null=True)
     error = fields.TextField(null=True)
     traceback = fields.TextField(null=True)
     request_id = fields.CharField(max_length=128, null=True)

@@ -22,17 +22,16 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     FORBIDDEN = "FORBIDDEN"
+    TASK_STATE = "TASK_STATE"
     DUPLICATE_ENROLLMENT = "DUPLICATE_ENROLLMENT"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     UNAVAILABLE = "UNAVAILABLE"
     MALFORMED_JSON = "MALFORMED_JSON"
-    MALFORMED_FORM = "MALFORMED_FORM"
     MISSING_TOKEN = "MISSING_TOKEN"  # noqa: S105  a reason, not a secret
     INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105  a reason, not a secret
     TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  a reason, not a secret
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
-    BAD_REQUEST = "BAD_REQUEST"
     INTERNAL = "INTERNAL"
 
 
@@ -111,6 +110,24 @@ class EnrollmentNotFound(NotFound):
 
 class TaskNotFound(NotFound):
     """The requested task does not exist"""
+
+
+class TaskNotRetryable(Conflict):
+    """Only a failed, cancelled or waiting task can be retried"""
+
+    code = Code.TASK_STATE
+
+
+class TaskNotCancellable(Conflict):
+    """The task has ended already"""
+
+    code = Code.TASK_STATE
+
+
+class TaskNotDroppable(Conflict):
+    """Only a task that has ended can be dropped; cancel it first"""
+
+    code = Code.TASK_STATE
 
 
 class UserNotFound(NotFound):

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from tortoise.connection import get_connections
+
+from services.tasks import rows
 
 LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
@@ -37,17 +38,13 @@ class Claim:
     request_id: str | None
 
 
-async def _rows(query: str, *values: object) -> list[dict[str, Any]]:
-    return await get_connections().get("default").execute_query_dict(query, list(values))
-
-
-async def claim(task_id: UUID) -> Claim | None:
+async def claim(task_id: UUID, worker: str) -> Claim | None:
     """Take the task and count the attempt, before any work; None when it is not to be had."""
-    rows = await _rows(
+    found = await rows(
         """
         UPDATE tasks
         SET state = 'running', attempts = attempts + 1, progress = 0,
-            started_at = coalesce(started_at, now()),
+            started_at = coalesce(started_at, now()), worker = $3,
             lease_until = now() + make_interval(secs => $2)
         WHERE id = $1
           AND NOT cancel_requested
@@ -58,10 +55,11 @@ async def claim(task_id: UUID) -> Claim | None:
         """,
         task_id,
         LEASE_SECONDS,
+        worker,
     )
-    if not rows:
+    if not found:
         return None
-    row = rows[0]
+    row = found[0]
     args = orjson.loads(row["args"])
     return Claim(row["id"], row["name"], args, row["attempts"], row["request_id"])
 
@@ -110,7 +108,7 @@ async def finish(claim: Claim) -> None:
 
 
 async def _fenced(claim: Claim, assignments: str, *values: object) -> None:
-    rows = await _rows(
+    found = await rows(
         f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
         "WHERE id = $1 AND state = 'running' AND attempts = $2 AND NOT cancel_requested "
         "RETURNING id",
@@ -118,24 +116,21 @@ async def _fenced(claim: Claim, assignments: str, *values: object) -> None:
         claim.attempt,
         *values,
     )
-    if not rows:
+    if not found:
         raise LeaseLost
 
 
 async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
-    """Queue the task for another attempt, or mark it failed when there is to be none.
+    """Queue the task for another attempt, or end it: failed, or cancelled if that was asked for.
 
     Returns:
         The state it has now; None when it was no longer this attempt's.
 
     """
-    rows = await _rows(
+    found = await rows(
         f"""
-        UPDATE tasks
-        SET state = CASE WHEN $5 OR attempts >= max_attempts THEN 'failed' ELSE 'queued' END,
-            finished_at = CASE WHEN $5 OR attempts >= max_attempts THEN now() END,
-            available_at = now() + {BACKOFF},
-            published_at = NULL, lease_until = NULL, error = $3, traceback = $4
+        UPDATE tasks SET {ended_attempt("$5 OR attempts >= max_attempts")}, error = $3,
+            traceback = $4
         WHERE id = $1 AND state = 'running' AND attempts = $2
         RETURNING state
         """,  # noqa: S608  constants of this module only
@@ -145,4 +140,26 @@ async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) 
         traceback,
         permanent,
     )
-    return rows[0]["state"] if rows else None
+    return found[0]["state"] if found else None
+
+
+async def settle_cancelled(claim: Claim) -> bool:
+    """Mark the task cancelled if that is why its lease was lost; tell whether it was."""
+    found = await rows(
+        "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "
+        "WHERE id = $1 AND state = 'running' AND attempts = $2 AND cancel_requested RETURNING id",
+        claim.id,
+        claim.attempt,
+    )
+    return bool(found)
+
+
+def ended_attempt(is_last: str) -> str:
+    """Return the SET clause of an attempt that did not succeed; `is_last` is SQL for "no more"."""
+    return f"""
+        state = CASE WHEN cancel_requested THEN 'cancelled'
+                     WHEN {is_last} THEN 'failed' ELSE 'queued' END,
+        finished_at = CASE WHEN cancel_requested OR {is_last} THEN now() END,
+        available_at = now() + {BACKOFF},
+        published_at = NULL, lease_until = NULL
+    """

@@ -10,15 +10,24 @@ _PROFILED_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize in two steps, the coarse one in strips: no second full-size copy is ever made."""
+    """Resize in two steps: coarsely by a whole factor, then well."""
     width, height = image.size
     factor = max(1, int(min(width / size[0], height / size[1]) / _REDUCING_GAP))
-    strips = Image.new(_averaging_mode(image), (-(-width // factor), -(-height // factor)))
+    box = (0, 0, width / factor, height / factor)
+    return _reduced(image, factor).resize(size, Image.Resampling.LANCZOS, box)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    mode = _averaging_mode(image)
+    if factor == 1 and image.mode == mode:
+        return image
+    width, height = image.size
+    reduced = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    # In strips: the conversions need memory, and the whole image may have 50 million pixels.
     for top in range(0, height, step := factor * _STRIP_ROWS):
         strip = image.crop((0, top, width, min(top + step, height)))
-        strips.paste(_averageable(strip, strips.mode).reduce(factor), (0, top // factor))
-    box = (0, 0, width / factor, height / factor)
-    return strips.resize(size, Image.Resampling.LANCZOS, box)
+        reduced.paste(_averageable(strip, mode).reduce(factor), (0, top // factor))
+    return reduced
 
 
 def _averaging_mode(image: Image.Image) -> str:
@@ -39,7 +48,7 @@ def _averageable(strip: Image.Image, mode: str) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return RGB or, where some of it is transparent, RGBA."""
+    """Return RGB or RGBA."""
     alpha = None
     if image.mode == "RGBa":
         image = image.convert("RGBA")
@@ -47,7 +56,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile:
         image = _converted(image, profile)
     image = image.convert("RGB")
-    if alpha is not None and alpha.getextrema() != (255, 255):
+    if alpha is not None:
         image.putalpha(alpha)
     return image
 

@@ -1,25 +1,22 @@
 """Slow work, as a row: inserted in the caller's transaction, so that it cannot be lost."""
 
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
 from tortoise.connection import get_connections
-from tortoise.functions import Count
 from uuid_utils.compat import uuid7
 
 from infra import logs
 from models import Task, TaskState
-from services.errors import TaskNotFound
+from services.errors import (
+    TaskNotFound,
+)
 
 CHANNEL = "tasks"
 # Every relay holds this lock, shared, while it can publish.
 ALIVE_LOCK = 0x5441534B
-
-
-_OPEN = (TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED)
 
 
 class TaskName(StrEnum):
@@ -47,11 +44,8 @@ async def enqueue(
         The id of the task: the new one's, or that of the one in the way.
 
     """
-    rows = (
-        await get_connections()
-        .get("default")
-        .execute_query_dict(
-            """
+    added = await rows(
+        """
         WITH added AS (
             INSERT INTO tasks (id, name, args, dedupe_key, priority, request_id)
             VALUES ($1, $2, $3, $4, $5, $6)
@@ -60,27 +54,25 @@ async def enqueue(
         )
         SELECT id, pg_notify($7, '') FROM added
         """,
-            [
-                task_id or uuid7(),
-                name,
-                orjson.dumps(args).decode(),
-                dedupe_key,
-                priority,
-                logs.request_id(),
-                CHANNEL,
-            ],
-        )
+        task_id or uuid7(),
+        name,
+        orjson.dumps(args).decode(),
+        dedupe_key,
+        priority,
+        logs.request_id(),
+        CHANNEL,
     )
-    if rows:
-        added: UUID = rows[0]["id"]
-        return added
+    if added:
+        return cast("UUID", added[0]["id"])
     if task_id is not None:
         return task_id
     standing = await Task.filter(
         dedupe_key=dedupe_key, state__in=[TaskState.QUEUED, TaskState.RUNNING]
     ).first()
     # The one in the way ended between the two statements: now there is room.
-    return standing.id if standing else await enqueue(name, args, dedupe_key=dedupe_key)
+    if standing:
+        return standing.id
+    return await enqueue(name, args, dedupe_key=dedupe_key, priority=priority)
 
 
 async def get(task_id: UUID) -> Task:
@@ -98,49 +90,18 @@ async def get(task_id: UUID) -> Task:
 
 async def are_carried() -> bool:
     """Tell whether some worker's relay is there and reaches the broker."""
-    rows = (
-        await get_connections()
-        .get("default")
-        .execute_query_dict(
-            """
+    relays = await rows(
+        """
         SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
         WHERE locktype = 'advisory' AND classid = 0 AND objid = $1 AND objsubid = 1
           AND datname = current_database() AND granted
         LIMIT 1
         """,
-            [ALIVE_LOCK],
-        )
+        ALIVE_LOCK,
     )
-    return bool(rows)
+    return bool(relays)
 
 
-async def count_open() -> dict[str, float]:
-    """Return how many tasks wait, run and stand failed, by state."""
-    counts = {state.value: 0.0 for state in _OPEN}
-    rows = (
-        await Task.filter(state__in=_OPEN)
-        .annotate(count=Count("id"))
-        .group_by("state")
-        .values("state", "count")
-    )
-    return counts | {row["state"].value: float(row["count"]) for row in rows}
-
-
-async def oldest_due_seconds() -> float:
-    """Return for how long the task that waits longest could have run."""
-    rows = (
-        await get_connections()
-        .get("default")
-        .execute_query_dict(
-            "SELECT greatest(0, extract(epoch FROM now() - min(available_at)))::float8 AS age "
-            "FROM tasks WHERE state = 'queued'"
-        )
-    )
-    return float(rows[0]["age"] or 0)
-
-
-async def prune(finished_before: datetime) -> int:
-    """Delete the tasks that ended well, or were cancelled, before a time; failed ones stay."""
-    return await Task.filter(
-        state__in=[TaskState.SUCCEEDED, TaskState.CANCELLED], finished_at__lt=finished_before
-    ).delete()
+async def rows(query: str, *values: object) -> list[dict[str, Any]]:
+    """Run a statement that the ORM has no words for, in the running transaction."""
+    return await get_connections().get("default").execute_query_dict(query, list(values))

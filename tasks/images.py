@@ -2,9 +2,8 @@
 
 from uuid import UUID
 
-from services.imaging import BrokenImage, ImageTooLarge, UnsupportedImage
-
 from services import images
+from services.imaging import BrokenImage, ImageTooLarge, UnsupportedImage
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 

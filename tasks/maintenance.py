@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services import tasks
+from services import task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -12,5 +12,5 @@ RETENTION = timedelta(days=7)
 @task(TaskName.PRUNE_TASKS, queue="maintenance", every=3600)
 async def prune_tasks(context: TaskContext) -> None:
     """Forget the tasks that ended well more than a week ago."""
-    removed = await tasks.prune(datetime.now(UTC) - RETENTION)
+    removed = await task_control.prune(datetime.now(UTC) - RETENTION)
     context.log.info("tasks_pruned", tasks=removed)

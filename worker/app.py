@@ -1,5 +1,7 @@
 """The Celery application: every registered kind of task under its own name, and the relay."""
 
+import os
+import socket
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +10,14 @@ from celery import Celery, Task, bootsteps, signals
 from infra.settings import load_settings, require_database
 from tasks.registry import Registration, load_tasks
 from worker.process import WorkerProcess
-from worker.relay import RelayThread
+from worker.relay_thread import RelayThread
+from worker.shutdown import Shutdown
 
 # Above the soft limit that the event loop keeps: only code that blocks the loop meets this one.
 HARD_LIMIT_GRACE_SECONDS = 15
+
+# Who holds a lease: this host's worker, by its main process.
+WORKER = f"{socket.gethostname()}/{os.getpid()}"
 
 app = Celery("course-enrollment-service", config_source="celeryconfig")
 
@@ -21,7 +27,7 @@ _process: WorkerProcess | None = None
 @signals.worker_process_init.connect
 def _open_process(**_: object) -> None:
     global _process  # noqa: PLW0603  Celery's signals share nothing but the module
-    _process = WorkerProcess()
+    _process = WorkerProcess(WORKER)
 
 
 @signals.worker_process_shutdown.connect
@@ -61,10 +67,14 @@ class RelayStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: object, **options: object) -> None:
         super().__init__(worker, **options)
-        self._thread = RelayThread(require_database(load_settings()), app)
+        settings = load_settings()
+        url = require_database(settings)
+        self._thread = RelayThread(url, app)
+        self._shutdown = Shutdown(url, WORKER, settings.worker_shutdown_seconds)
 
-    def start(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
+    def start(self, worker: Any) -> None:
         """Start relaying."""
+        self._shutdown.watch(worker.pool)
         self._thread.start()
 
     def stop(self, worker: object) -> None:  # noqa: ARG002  Celery's signature

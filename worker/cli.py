@@ -1,8 +1,9 @@
 """`enroll`: the service's command line. Each command imports what it needs when it is called."""
 
 import asyncio
+import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import typer
@@ -10,9 +11,13 @@ import typer
 from infra import logs
 from infra.settings import Settings, SettingsError, load_settings, require_database
 from services.errors import ServiceError
+from worker import tasks_cli
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+
+# Typer keeps its copy of click private; the parent of this public error is that of all of them.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     help="Run and steer the course enrollment service.",
@@ -20,6 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(tasks_cli.app, name="tasks")
 
 
 @app.command()
@@ -120,13 +127,20 @@ def _settings(process: str, **overrides: object) -> Settings:
 def main() -> None:
     """Run the command line; a fault is one line a sentence on standard error, no traceback."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        _fail(error.format_message(), EXIT_USAGE)
+    except typer.Abort:
+        _fail("given up", EXIT_FAILED)
     except SettingsError as error:
         _fail(str(error), EXIT_USAGE)
     except ServiceError as error:
         _fail(error.message, EXIT_FAILED)
     except (OSError, asyncpg.PostgresError) as error:
         _fail(f"the database can't be used: {error}", EXIT_FAILED)
+    except Exception as error:
+        logging.getLogger(__name__).debug("unforeseen", exc_info=True)
+        _fail(f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED)
 
 
 def _fail(message: str, code: int) -> None:

@@ -28,11 +28,12 @@ class Backends:
     settings: Settings
     storage: Storage
     registry: dict[str, Registration]
+    worker: str
 
 
 async def execute(backends: Backends, task_id: UUID) -> str | None:
     """Run the task if it is to be had; return the state it was left in, None if it was not."""
-    claim = await leases.claim(task_id)
+    claim = await leases.claim(task_id, backends.worker)
     if claim is None:
         return None
     logs.bind(task_id=str(claim.id), task=claim.name, request_id=claim.request_id)
@@ -44,8 +45,9 @@ async def execute(backends: Backends, task_id: UUID) -> str | None:
             if not context.finished:
                 await leases.finish(claim)
     except LeaseLost:
-        log.warning("task_taken_away", attempt=claim.attempt)
-        return None
+        cancelled = await leases.settle_cancelled(claim)
+        log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
+        return "cancelled" if cancelled else None
     except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
         return await _give_up(claim, registration, error)
     log.info("task_succeeded", attempt=claim.attempt)

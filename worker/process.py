@@ -19,7 +19,7 @@ POOL_SIZE = 2
 class WorkerProcess:
     """What lives as long as the process, made after the fork."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str) -> None:
         die_with_parent()
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format, process="worker")
@@ -29,7 +29,7 @@ class WorkerProcess:
         self._runner.run(
             self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
         )
-        self._backends = Backends(settings, open_storage(settings), load_tasks())
+        self._backends = Backends(settings, open_storage(settings), load_tasks(), worker)
 
     def run(self, task_id: UUID) -> str | None:
         """Run a task to its end; return its state, None when it was not to be had."""

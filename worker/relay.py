@@ -4,9 +4,6 @@ It marks a row with a lease, commits, then publishes. Dying in between, or a bro
 costs the lease's time and nothing else; publishing twice is harmless because claims are fenced.
 """
 
-import asyncio
-import contextlib
-import threading
 import time
 from uuid import NAMESPACE_OID, uuid5
 
@@ -15,18 +12,17 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from infra import logs
-from infra.database import direct_connection
-from services.leases import BACKOFF, LOST_WORKER
-from services.tasks import ALIVE_LOCK, CHANNEL
-from tasks.registry import Registration, load_tasks
+from services.leases import LOST_WORKER, ended_attempt
+from services.tasks import ALIVE_LOCK
+from tasks.registry import Registration
 
-POLL_SECONDS = 1.0
 BATCH = 100
 # Published and not yet claimed, all workers together: the backlog waits in the database, where
 # priorities still count and nothing is lost.
-WINDOW = 1000
+WINDOW = 200
 PUBLISHED_LEASE_SECONDS = 60.0
-RECONNECT_SECONDS = 1.0
+LOST_AFTER_SECONDS = 5.0
+BROKER_SECONDS = 3.0
 PROBE_SECONDS = 5.0
 
 log = logs.get_logger(__name__)
@@ -83,7 +79,9 @@ class Relay:
             )
             UPDATE tasks
             SET published_at = now(), lease_until = now() + make_interval(secs => $6),
-                queue = kinds.queue, max_attempts = coalesce(tasks.max_attempts, kinds.max_attempts)
+                queue = kinds.queue,
+                max_attempts = coalesce(
+                    tasks.max_attempts, tasks.attempts + kinds.max_attempts)
             FROM due, kinds
             WHERE tasks.id = due.id AND kinds.name = tasks.name
             RETURNING tasks.id, tasks.name, tasks.queue, tasks.priority, tasks.available_at,
@@ -127,21 +125,55 @@ class Relay:
         """Take back the tasks whose worker let the lease lapse; return how many."""
         rows = await self._connection.fetch(
             f"""
-            UPDATE tasks
-            SET state = CASE WHEN attempts >= max_attempts THEN 'failed' ELSE 'queued' END,
-                finished_at = CASE WHEN attempts >= max_attempts THEN now() END,
-                available_at = now() + {BACKOFF},
-                published_at = NULL, lease_until = NULL, error = $1
+            UPDATE tasks SET {ended_attempt("attempts >= max_attempts")}, error = $1
             WHERE id IN (
                 SELECT id FROM tasks WHERE state = 'running' AND lease_until < now()
                 FOR UPDATE SKIP LOCKED)
-            RETURNING id, name, state, attempts
+            RETURNING id, name, state, attempts, worker
             """,  # noqa: S608  a constant of services.leases
             LOST_WORKER,
         )
         for row in rows:
             log.warning("task_lost_its_worker", **{key: str(row[key]) for key in row.keys()})  # noqa: SIM118
         return len(rows)
+
+    async def recover(self) -> int:
+        """Publish again what the broker evidently lost: it waits for none, we for some.
+
+        Returns:
+            How many are due again.
+
+        """
+        empty = [queue for queue, size in self._depths().items() if size == 0]
+        status = await self._connection.execute(
+            """
+            UPDATE tasks SET published_at = NULL, lease_until = NULL
+            WHERE state = 'queued' AND queue = ANY($1::text[])
+              AND published_at < now() - make_interval(secs => $2)
+            """,
+            empty,
+            LOST_AFTER_SECONDS,
+        )
+        lost = int(status.split()[-1])
+        if lost:
+            log.warning("broker_lost_tasks", tasks=lost)
+        return lost
+
+    def _depths(self) -> dict[str, int]:
+        """Ask the broker how many messages wait in each queue."""
+        queues = {kind.queue for kind in self._registry.values()}
+        try:
+            with self._celery.connection_for_write() as broker:
+                broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+                channel = broker.default_channel
+                return {
+                    queue: channel.queue_declare(
+                        queue, durable=True, auto_delete=False
+                    ).message_count
+                    for queue in queues
+                }
+        except (OperationalError, OSError) as error:
+            raise BrokerAway(str(error)) from error
 
     async def schedule(self) -> None:
         """Enqueue each periodic task once a slot: the id is made of both, so the first one wins."""
@@ -158,15 +190,11 @@ class Relay:
             self._slots[kind.name] = slot
 
     async def _show_alive(self) -> None:
-        """Hold the lock that `/health` looks for, while the broker answers."""
+        """Look after the broker now and then; hold the lock that `/health` looks for meanwhile."""
         if time.monotonic() - self._probed_at < PROBE_SECONDS:
             return
         self._probed_at = time.monotonic()
-        try:
-            with self._celery.connection_for_write() as broker:
-                broker.ensure_connection(max_retries=1, timeout=3)
-        except (OperationalError, OSError) as error:
-            raise BrokerAway(str(error)) from error
+        await self.recover()
         if not self._alive:
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", ALIVE_LOCK)
             self._alive = True
@@ -177,66 +205,3 @@ class Relay:
             await self._connection.execute("SELECT pg_advisory_unlock_shared($1)", ALIVE_LOCK)
             self._alive = False
         self._probed_at = 0.0
-
-
-async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> None:
-    """Relay on every notification and at least once a second, whatever goes away in between."""
-    while not stopping.is_set():
-        try:
-            async with direct_connection(url) as connection:
-                await _relay_on(connection, celery, stopping)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("relay_lost_database", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)
-
-
-async def _relay_on(
-    connection: asyncpg.Connection, celery: Celery, stopping: asyncio.Event
-) -> None:
-    woken = asyncio.Event()
-    await connection.add_listener(CHANNEL, lambda *_: woken.set())
-    relay = Relay(connection, celery, load_tasks())
-    while not stopping.is_set():
-        woken.clear()
-        published = 0
-        try:
-            published = await relay.run_once()
-        except BrokerAway as error:
-            log.warning("relay_lost_broker", error=str(error))
-            await relay.show_gone()
-        if published < BATCH:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_first(woken, stopping), POLL_SECONDS)
-
-
-async def _first(*events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiter in waiting:
-            waiter.cancel()
-
-
-class RelayThread(threading.Thread):
-    """The relay's event loop beside Celery's consumer."""
-
-    def __init__(self, url: str, celery: Celery) -> None:
-        super().__init__(name="relay", daemon=True)
-        self._url = url
-        self._celery = celery
-        self._loop = asyncio.new_event_loop()
-        self._stopping = asyncio.Event()
-
-    def run(self) -> None:
-        """Relay until stopped."""
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(relay_forever(self._url, self._celery, self._stopping))
-        self._loop.close()
-
-    def stop(self) -> None:
-        """Stop after the batch at hand."""
-        if self.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self.join(timeout=5)

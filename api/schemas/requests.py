@@ -1,8 +1,18 @@
 """What clients send."""
 
+from base64 import urlsafe_b64decode
+from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -17,9 +27,11 @@ from api.schemas.fields import (
     StudentEmail,
     Title,
     difficulty,
+    refuse,
 )
-from models import Difficulty
+from models import Difficulty, TaskState
 from services.courses import CourseFields, Filters, Sort
+from services.errors import Code
 
 MAX_LIMIT = 100
 MAX_PAGE = 1_000_000
@@ -138,3 +150,33 @@ class EnrollmentQuery(PageQuery):
 
     course_id: Annotated[CourseId | None, BeforeValidator(_blank_is_missing)] = None
     email: Annotated[Email | None, BeforeValidator(_blank_is_missing)] = None
+
+
+def _cursor(value: Any) -> Any:
+    """Read what `next_cursor` said: the time and the id of the last task of the page before."""
+    if not isinstance(value, str):
+        return value
+    try:
+        at, _, task_id = urlsafe_b64decode(value).decode().partition(" ")
+        return datetime.fromisoformat(at), UUID(task_id)
+    except ValueError:
+        raise refuse(Code.INVALID_FORMAT, "Cursor must be one that a listing gave") from None
+
+
+Cursor = Annotated[
+    tuple[datetime, UUID],
+    BeforeValidator(_cursor),
+    WithJsonSchema({"type": "string", "description": "The `next_cursor` of the page before."}),
+]
+
+
+class TaskQuery(BaseModel):
+    """A listing of tasks."""
+
+    status: Annotated[TaskState | None, Field(description="Only tasks of this status.")] = None
+    name: Annotated[
+        str | None,
+        Field(max_length=128, description="Only tasks of this name.", examples=["images.process"]),
+    ] = None
+    limit: Annotated[int, BeforeValidator(_at_most_limit), Field(ge=1, examples=[10])] = 10
+    cursor: Cursor | None = None

@@ -1,5 +1,6 @@
 """What clients get. Optional fields that are absent, rather than null, say so with `_Absent`."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -277,6 +278,23 @@ class TaskOut(BaseModel):
             error=task.error,
             args=task.args if whole else None,
             traceback=task.traceback if whole else None,
+        )
+
+
+class TasksOut(BaseModel):
+    """One page of tasks, the newest first."""
+
+    tasks: list[TaskOut]
+    next_cursor: str | None = _absent(description="Asks for the next page; absent on the last.")
+
+    @classmethod
+    def of(cls, tasks: list[Task], limit: int) -> Self:
+        """Return the page; a full one may have another behind it."""
+        last = tasks[-1] if len(tasks) == limit else None
+        place = f"{last.created_at.isoformat()} {last.id}".encode() if last else None
+        return cls(
+            tasks=[TaskOut.of(task, whole=True) for task in tasks],
+            next_cursor=urlsafe_b64encode(place).decode() if place else None,
         )
 
 

@@ -1,0 +1,157 @@
+"""What operators do to tasks: look, retry, cancel, drop, prune."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
+from tortoise.queryset import QuerySet
+
+from models import Task, TaskState
+from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
+from services.tasks import CHANNEL, get, rows
+
+FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
+
+
+@dataclass(frozen=True)
+class TaskFilters:
+    """Which tasks a listing shows; `older_than` is an age."""
+
+    states: frozenset[TaskState] = frozenset()
+    name: str | None = None
+    older_than: timedelta | None = None
+
+
+async def page(
+    filters: TaskFilters, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[Task]:
+    """Return at most `limit` tasks, newest first, after the one whose time and id are `before`."""
+    chosen = _matching(filters)
+    if before is not None:
+        at, task_id = before
+        chosen = chosen.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=task_id))
+    return await chosen.order_by("-created_at", "-id").limit(limit)
+
+
+def _matching(filters: TaskFilters) -> QuerySet[Task]:
+    chosen = Task.all()
+    if filters.states:
+        chosen = chosen.filter(state__in=sorted(filters.states))
+    if filters.name:
+        chosen = chosen.filter(name=filters.name)
+    if filters.older_than:
+        chosen = chosen.filter(created_at__lt=datetime.now(UTC) - filters.older_than)
+    return chosen
+
+
+async def ids(filters: TaskFilters) -> list[UUID]:
+    """Return the ids of all tasks that match, oldest first."""
+    found = await _matching(filters).order_by("created_at", "id").values_list("id", flat=True)
+    return [cast("UUID", each) for each in found]
+
+
+async def retry(task_id: UUID) -> Task:
+    """Queue a failed or cancelled task again, with all its attempts; a waiting one is due now.
+
+    The count of attempts goes on: it is the fence against a run that is still alive somewhere.
+
+    Raises:
+        TaskNotFound: there is none of this id.
+        TaskNotRetryable: it runs, or it succeeded, or another one stands for its dedupe key.
+
+    """
+    try:
+        found = await rows(
+            """
+            UPDATE tasks
+            SET state = 'queued', available_at = now(), published_at = NULL, lease_until = NULL,
+                max_attempts = CASE WHEN state = 'queued' THEN max_attempts END,
+                finished_at = NULL, cancel_requested = FALSE, progress = 0
+            WHERE id = $1 AND state IN ('queued', 'failed', 'cancelled')
+            RETURNING id, pg_notify($2, '')
+            """,
+            task_id,
+            CHANNEL,
+        )
+    except IntegrityError:
+        raise TaskNotRetryable("Another task does the same work already") from None
+    task = await get(task_id)
+    if not found:
+        raise TaskNotRetryable
+    return task
+
+
+async def cancel(task_id: UUID) -> Task:
+    """Cancel a waiting task at once; a running one at its next report or heartbeat.
+
+    Raises:
+        TaskNotFound: there is none of this id.
+        TaskNotCancellable: it has ended.
+
+    """
+    found = await rows(
+        """
+        UPDATE tasks
+        SET cancel_requested = TRUE,
+            state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+            finished_at = CASE WHEN state = 'queued' THEN now() END
+        WHERE id = $1 AND state IN ('queued', 'running')
+        RETURNING id
+        """,
+        task_id,
+    )
+    task = await get(task_id)
+    if not found:
+        raise TaskNotCancellable
+    return task
+
+
+async def drop(task_id: UUID) -> None:
+    """Delete a task that has ended.
+
+    Raises:
+        TaskNotFound: there is none of this id.
+        TaskNotDroppable: it has not ended.
+
+    """
+    if not await Task.filter(id=task_id, state__in=FINAL).delete():
+        await get(task_id)
+        raise TaskNotDroppable
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """How a queue stands; `oldest_due_seconds` is how long its oldest task could have run."""
+
+    queue: str
+    queued: int
+    running: int
+    failed: int
+    oldest_due_seconds: float
+
+
+async def stats() -> list[QueueStats]:
+    """Return how the queues stand; tasks that no worker has seen yet are under `-`."""
+    found = await rows(
+        """
+        SELECT coalesce(queue, '-') AS queue,
+               count(*) FILTER (WHERE state = 'queued') AS queued,
+               count(*) FILTER (WHERE state = 'running') AS running,
+               count(*) FILTER (WHERE state = 'failed') AS failed,
+               coalesce(greatest(0, extract(epoch FROM now() -
+                   min(available_at) FILTER (WHERE state = 'queued'))), 0)::float8
+                   AS oldest_due_seconds
+        FROM tasks WHERE state IN ('queued', 'running', 'failed') GROUP BY 1 ORDER BY 1
+        """
+    )
+    return [QueueStats(**row) for row in found]
+
+
+async def prune(finished_before: datetime) -> int:
+    """Delete the tasks that ended well, or were cancelled, before a time; failed ones stay."""
+    return await Task.filter(
+        state__in=[TaskState.SUCCEEDED, TaskState.CANCELLED], finished_at__lt=finished_before
+    ).delete()

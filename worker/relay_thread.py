@@ -1,0 +1,82 @@
+"""The relay's own event loop, in a thread of the worker's main process."""
+
+import asyncio
+import contextlib
+import threading
+
+import asyncpg
+from celery import Celery
+
+from infra import logs
+from infra.database import direct_connection
+from services.tasks import CHANNEL
+from tasks.registry import load_tasks
+from worker.relay import BATCH, BrokerAway, Relay
+
+POLL_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
+
+log = logs.get_logger(__name__)
+
+
+class RelayThread(threading.Thread):
+    """The relay's event loop beside Celery's consumer."""
+
+    def __init__(self, url: str, celery: Celery) -> None:
+        super().__init__(name="relay", daemon=True)
+        self._url = url
+        self._celery = celery
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+
+    def run(self) -> None:
+        """Relay until stopped."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(relay_forever(self._url, self._celery, self._stopping))
+        self._loop.close()
+
+    def stop(self) -> None:
+        """Stop after the batch at hand."""
+        if self.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self.join(timeout=5)
+
+
+async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> None:
+    """Relay on every notification and at least once a second, whatever goes away in between."""
+    while not stopping.is_set():
+        try:
+            async with direct_connection(url) as connection:
+                await _relay_on(connection, celery, stopping)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("relay_lost_database", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)
+
+
+async def _relay_on(
+    connection: asyncpg.Connection, celery: Celery, stopping: asyncio.Event
+) -> None:
+    woken = asyncio.Event()
+    await connection.add_listener(CHANNEL, lambda *_: woken.set())
+    relay = Relay(connection, celery, load_tasks())
+    while not stopping.is_set():
+        woken.clear()
+        published = 0
+        try:
+            published = await relay.run_once()
+        except BrokerAway as error:
+            log.warning("relay_lost_broker", error=str(error))
+            await relay.show_gone()
+        if published < BATCH:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_first(woken, stopping), POLL_SECONDS)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiting:
+            waiter.cancel()

@@ -1,0 +1,254 @@
+"""`enroll tasks`: what an operator sees of the tasks and does to them."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import orjson
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from infra.database import database
+from infra.settings import load_settings, require_database
+from models import Task, TaskState
+from services import task_control, tasks
+from services.errors import ServiceError
+from services.task_control import TaskFilters
+
+EXIT_NOT_DRAINED = 3
+WATCH_SECONDS = 1.0
+ID_WIDTH = 36
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+T = TypeVar("T")
+
+app = typer.Typer(help="See and steer the tasks.", no_args_is_help=True)
+
+
+def _age(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+)([smhd])", text)
+    if match is None:
+        raise typer.BadParameter(
+            f"must be a number and s, m, h or d, as in 90s or 2h (it is {text!r})"
+        )
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+States = Annotated[list[TaskState] | None, typer.Option("--state", help="May be given twice.")]
+Name = Annotated[str | None, typer.Option("--name", help="Such as images.process.")]
+Age = Annotated[
+    timedelta | None,
+    typer.Option("--older-than", parser=_age, metavar="AGE", help="Such as 90s, 15m, 2h or 1d."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Ids, or use filters.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command("list")
+def list_tasks(
+    state: States = None,
+    name: Name = None,
+    older_than: Age = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List tasks, the newest first."""
+    found = _run(lambda: task_control.page(_filters(state, name, older_than), limit))
+    if as_json:
+        _print_json([_whole(task) for task in found])
+        return
+    Console().print(_task_table(found))
+
+
+@app.command()
+def show(task_id: UUID, *, as_json: AsJson = False) -> None:
+    """Show a task whole, with its arguments and traceback."""
+    whole = _whole(_run(lambda: tasks.get(task_id)))
+    if as_json:
+        _print_json(whole)
+        return
+    for key, value in whole.items():
+        typer.echo(f"{key + ':':<16} {'' if value is None else value}")
+
+
+@app.command()
+def retry(
+    task_ids: Ids = None,
+    state: States = None,
+    name: Name = None,
+    older_than: Age = None,
+    *,
+    yes: Yes = False,
+) -> None:
+    """Queue failed or cancelled tasks again; without ids, all that match the filters."""
+    chosen = state or ([TaskState.FAILED] if not task_ids else None)
+    _bulk("retried", task_control.retry, task_ids, _filters(chosen, name, older_than), yes=yes)
+
+
+@app.command()
+def cancel(
+    task_ids: Ids = None,
+    state: States = None,
+    name: Name = None,
+    older_than: Age = None,
+    *,
+    yes: Yes = False,
+) -> None:
+    """Cancel waiting or running tasks; without ids, all waiting ones that match the filters."""
+    chosen = state or ([TaskState.QUEUED] if not task_ids else None)
+    _bulk("cancelled", task_control.cancel, task_ids, _filters(chosen, name, older_than), yes=yes)
+
+
+@app.command()
+def drop(
+    task_ids: Ids = None,
+    state: States = None,
+    name: Name = None,
+    older_than: Age = None,
+    *,
+    yes: Yes = False,
+) -> None:
+    """Delete tasks that have ended; without ids, all failed ones that match the filters."""
+    chosen = state or ([TaskState.FAILED] if not task_ids else None)
+    _bulk("dropped", task_control.drop, task_ids, _filters(chosen, name, older_than), yes=yes)
+
+
+@app.command()
+def stats(*, as_json: AsJson = False) -> None:
+    """Show how the queues stand."""
+    found = _run(task_control.stats)
+    if as_json:
+        _print_json([asdict(each) for each in found])
+    else:
+        Console().print(_stats_table(found))
+
+
+@app.command()
+def drain(
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait.")] = 300,
+) -> None:
+    """Wait until nothing is queued or running; exit code 3 if that takes too long."""
+
+    async def wait() -> int:
+        deadline = time.monotonic() + timeout
+        while left := sum(each.queued + each.running for each in await task_control.stats()):
+            if time.monotonic() >= deadline:
+                return left
+            await asyncio.sleep(min(WATCH_SECONDS, timeout))
+        return 0
+
+    if left := _run(wait):
+        typer.echo(f"enroll: {left} tasks are not done after {timeout:g} s", err=True)
+        raise typer.Exit(EXIT_NOT_DRAINED)
+    typer.echo("nothing is queued or running")
+
+
+@app.command()
+def watch() -> None:
+    """Show the queues and the latest tasks, anew each second, until Ctrl-C."""
+
+    async def show_anew() -> None:
+        with Live(console=Console(), screen=True) as live:
+            while True:
+                grid = Table.grid(padding=(1, 0))
+                grid.add_row(_stats_table(await task_control.stats()))
+                grid.add_row(_task_table(await task_control.page(TaskFilters(), 20)))
+                live.update(grid)
+                await asyncio.sleep(WATCH_SECONDS)
+
+    try:
+        _run(show_anew)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def _bulk(
+    done: str,
+    act: Callable[[UUID], Awaitable[object]],
+    task_ids: list[UUID] | None,
+    filters: TaskFilters,
+    *,
+    yes: bool,
+) -> None:
+    chosen = task_ids or _run(lambda: task_control.ids(filters))
+    if not chosen:
+        typer.echo("no task matches")
+        return
+    if not task_ids and not yes:
+        typer.confirm(f"{len(chosen)} tasks are to be {done}; go on?", abort=True)
+
+    async def act_on_all() -> list[str]:
+        faults = []
+        for task_id in chosen:
+            try:
+                await act(task_id)
+            except ServiceError as error:
+                faults.append(f"{task_id}: {error.message}")
+        return faults
+
+    faults = _run(act_on_all)
+    typer.echo(f"{len(chosen) - len(faults)} {done}")
+    for fault in faults:
+        typer.echo(f"enroll: {fault}", err=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _filters(
+    states: list[TaskState] | None, name: str | None, older_than: timedelta | None
+) -> TaskFilters:
+    return TaskFilters(states=frozenset(states or ()), name=name, older_than=older_than)
+
+
+def _stats_table(found: list[task_control.QueueStats]) -> Table:
+    table = Table("queue", "queued", "running", "failed", "oldest waits")
+    for each in found:
+        figures = [str(each.queued), str(each.running), str(each.failed)]
+        table.add_row(each.queue, *figures, f"{each.oldest_due_seconds:.1f} s")
+    return table
+
+
+def _task_table(found: list[Task]) -> Table:
+    table = Table()
+    # An id cut short can't be copied into the next command.
+    table.add_column("id", no_wrap=True, min_width=ID_WIDTH)
+    for name in ("name", "state", "progress", "attempts", "created", "error"):
+        table.add_column(name)
+    for task in found:
+        table.add_row(
+            str(task.id),
+            task.name,
+            task.state.value,
+            f"{task.progress} %",
+            f"{task.attempts}/{task.max_attempts or '-'}",
+            f"{task.created_at:%Y-%m-%d %H:%M:%S}",
+            task.error or "",
+        )
+    return table
+
+
+def _whole(task: Task) -> dict[str, Any]:
+    described = Task.describe()
+    fields = [described["pk_field"], *described["data_fields"]]
+    return {field["name"]: getattr(task, field["name"]) for field in fields}
+
+
+def _print_json(content: object) -> None:
+    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def connected() -> T:
+        async with database(require_database(load_settings()), pool_size=1):
+            return await work()
+
+    return asyncio.run(connected())
