@@ -2,48 +2,66 @@
 
 import re
 from collections import defaultdict
-from http import HTTPStatus
+from collections.abc import Callable
 from importlib.metadata import version
 from inspect import getdoc
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from api import security
+from api import binding, security
 from api.errors import TITLES, status_of
 from api.operation import OPERATIONS, Access, Operation
-from api.schemas.responses import ErrorOut
+from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
 from services import errors
-from services.errors import Code, ServiceError
+from services.errors import ServiceError
 
 JsonObject = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
 _JSON = "application/json"
+_ABOUT = """\
+The university's catalogue of courses and its enrollments.
+
+Times are RFC 3339 in UTC, ids are UUIDs, emails are stored in lower case. Every error has one shape:
+a program looks at the status and at `details.code`, a person at `message`. To call what needs a
+token, log in and send the token as `Authorization: Bearer <token>`."""
 _TAGS = {
-    "auth": "Logging in.",
-    "courses": "The catalogue.",
-    "enrollments": "Enrolling.",
+    "auth": "Logging in, and who is logged in.",
+    "courses": "The catalogue: anyone reads it, admins change it.",
+    "enrollments": "Enrolling students, and what they are enrolled in.",
     "tasks": "The slow work behind an upload.",
     "admin-tasks": "The slow work, as admins steer it.",
     "admin": "What admins see and do across courses.",
     "system": "What operators and monitors ask.",
 }
+_SUCCESSES = {
+    200: "Done",
+    201: "Created",
+    202: "Taken; a task does the rest",
+    204: "Done, and there is nothing to say",
+}
+_REQUEST_ID = {"X-Request-ID": "The request's id, in all log lines: the caller's, or a new one."}
+_ERROR_HEADERS = {
+    401: {"WWW-Authenticate": "The scheme of the tokens: Bearer."},
+    503: {"Retry-After": "How many seconds to wait before trying again."},
+}
+_TOKEN_ERRORS = (
+    security.MissingToken,
+    security.MalformedToken,
+    security.InvalidToken,
+    security.ExpiredToken,
+)
+_NUMBERS = {"X-Total-Count", "Retry-After"}
 
 
-class BadInput(errors.Invalid):
-    """Title is required"""
+class _Schema(GenerateJsonSchema):
+    """Pydantic's schemas without titles such as "Image Url", which say nothing."""
 
-    code = Code.REQUIRED
-
-
-class PartAway(errors.Unavailable):
-    """The database is away; try again soon"""
-
-
-class Unforeseen(ServiceError):
-    """Something went wrong on our side"""
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  Pydantic's hook
+        return False
 
 
 def build_document() -> JsonObject:
@@ -58,7 +76,7 @@ def build_document() -> JsonObject:
         "info": {
             "title": "Course Enrollment Service",
             "version": version("course-enrollment-service"),
-            "description": "The university's catalogue of courses and its enrollments.",
+            "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "This server"}],
@@ -84,7 +102,7 @@ def _operation(operation: Operation, schemas: JsonObject) -> JsonObject:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": summary,
-        "parameters": _parameters(operation, schemas),
+        "parameters": [*_path(operation), *_query(operation, schemas)],
         "responses": _successes(operation, schemas) | _failures(operation, schemas),
     }
     if description:
@@ -95,104 +113,152 @@ def _operation(operation: Operation, schemas: JsonObject) -> JsonObject:
         content["requestBody"] = _body(_JSON, operation.body, schemas)
     if operation.form:
         content["requestBody"] = _body("multipart/form-data", operation.form, schemas)
+        for field in schemas[operation.form.__name__]["properties"].values():
+            _drop_null(field)
     return content
 
 
 def _body(media_type: str, model: type[BaseModel], schemas: JsonObject) -> JsonObject:
     content = {"schema": _schema(model, "validation", schemas)}
-    return {"required": True, "content": {media_type: content}}
+    if media_type == _JSON:
+        fields = schemas[model.__name__]["properties"]
+        content["example"] = {name: about["examples"][0] for name, about in fields.items()}
+    return {"description": getdoc(model), "required": True, "content": {media_type: content}}
 
 
-def _parameters(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
-    parameters = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": _schema(kind, "validation", schemas),
-        }
-        for name, kind in operation.parameters.items()
-    ]
-    if operation.query:
-        whole = TypeAdapter(operation.query).json_schema(ref_template=_REFERENCE)
-        schemas.update(whole.pop("$defs", {}))
-        for name, schema in whole["properties"].items():
-            parameter = {"name": name, "in": "query", "schema": schema}
-            if text := schema.pop("description", None):
-                parameter["description"] = text
-            if schema.get("type") == "array":
-                parameter |= {"style": "form", "explode": False}
-            parameters.append(parameter)
+def _path(operation: Operation) -> list[JsonObject]:
+    parameters = []
+    for name, kind in operation.parameters.items():
+        schema = _json_schema(kind, "validation")
+        about = {"description": schema.pop("description"), "example": schema.pop("examples")[0]}
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema, **about})
     return parameters
+
+
+def _query(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
+    if not operation.query:
+        return []
+    whole = _json_schema(operation.query, "validation")
+    schemas.update(whole.pop("$defs", {}))
+    parameters = []
+    for name, schema in whole["properties"].items():
+        _drop_null(schema)
+        # Tools send defaults and examples; `GET /courses` answers otherwise when nothing is sent.
+        schema.pop("default", None)
+        schema.pop("examples", None)
+        about = {"description": schema.pop("description"), "schema": schema}
+        if schema.get("type") == "array":
+            about |= {"style": "form", "explode": False}
+        parameters.append({"name": name, "in": "query", **about})
+    return parameters
+
+
+def _drop_null(schema: JsonObject) -> None:
+    """Say of a field of a query or a form that it can be left out, not that it can be null."""
+    kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
+    if kinds:
+        schema.pop("default", None)
+        # What is said of the field goes before what its type says.
+        schema.update(kinds[0] | schema)
 
 
 def _successes(operation: Operation, schemas: JsonObject) -> JsonObject:
     responses: JsonObject = {}
     for status, kind in operation.responses.items():
-        response: JsonObject = {"description": HTTPStatus(status).phrase}
+        response: JsonObject = {"description": _SUCCESSES.get(status) or TITLES[status]}
         if isinstance(kind, str):
             response["content"] = {kind: {"schema": {"type": "string"}}}
         elif kind is not None:
             schema = _schema(kind, "serialization", schemas)
             response["content"] = {_JSON: {"schema": schema}}
-        headers = {"X-Request-ID": "The request's id, in all log lines."} | operation.headers
-        response["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in headers.items()
-        }
+        response["headers"] = _headers(_REQUEST_ID | operation.headers)
         responses[str(status)] = response
     return responses
 
 
 def _failures(operation: Operation, schemas: JsonObject) -> JsonObject:
-    kinds: dict[int, list[type[ServiceError]]] = defaultdict(list)
-    for kind in [*_implied(operation), *operation.errors]:
-        kinds[status_of(kind)].append(kind)
+    examples: dict[int, JsonObject] = defaultdict(dict)
+    declared = {kind.__name__: kind() for kind in operation.errors}
+    for name, error in (_bad_input(operation) | _implied(operation) | declared).items():
+        value = _envelope(error)
+        examples[status_of(type(error))][name] = {"summary": error.message, "value": value}
     schema = _schema(ErrorOut, "serialization", schemas)
     return {
         str(status): {
-            "description": HTTPStatus(status).phrase,
-            "content": {
-                _JSON: {
-                    "schema": schema,
-                    "examples": {kind.__name__: _example(status, kind) for kind in group},
-                }
-            },
+            "description": TITLES[status],
+            "headers": _headers(_REQUEST_ID | _ERROR_HEADERS.get(status, {})),
+            "content": {_JSON: {"schema": schema, "examples": group}},
         }
-        for status, group in sorted(kinds.items())
+        for status, group in sorted(examples.items())
     }
 
 
-def _implied(operation: Operation) -> list[type[ServiceError]]:
-    implied: list[type[ServiceError]] = [Unforeseen]
-    if operation.query or operation.body or operation.form or operation.parameters:
-        implied.append(BadInput)
+def _bad_input(operation: Operation) -> dict[str, ServiceError]:
+    """Return what the binding itself says to bad values."""
+    calls: dict[str, Callable[[], object]] = {}
+    for name, kind in operation.parameters.items():
+        calls[f"bad_{name}"] = lambda name=name, kind=kind: binding.path_value(name, kind, "?")
+    if model := operation.query:
+        values = "&".join(f"{name}=?" for name in model.model_fields)
+        calls["bad_query"] = lambda: binding.query(_request(query_string=values), model)
+    if fields := operation.body or operation.form:
+        calls["empty"] = lambda: binding.json_body(_request(body=b"{}"), fields)
+    if body := operation.body:
+        calls["malformed"] = lambda: binding.json_body(_request(body=b"{"), body)
+    refusals: dict[str, ServiceError] = {}
+    for name, call in calls.items():
+        try:
+            call()
+        except ServiceError as error:
+            refusals[name] = error
+    return refusals
+
+
+def _request(**parts: object) -> Any:
+    return SimpleNamespace(**parts)
+
+
+def _implied(operation: Operation) -> dict[str, ServiceError]:
+    implied: list[type[ServiceError]] = []
     if operation.access is not Access.ANYONE:
-        implied += [security.MissingToken, security.InvalidToken, security.ExpiredToken]
+        implied += _TOKEN_ERRORS
     if operation.access is Access.ADMIN:
         implied.append(security.AdminsOnly)
     if operation.body or operation.form:
         implied.append(errors.TooLarge)
+    found = {kind.__name__: kind() for kind in implied}
     if operation.tag != "system":
-        implied.append(PartAway)
-    return implied
+        found["Unavailable"] = errors.Unavailable("The database is away; try again soon")
+    return found | {"Unforeseen": ServiceError("Something went wrong on our side")}
 
 
-def _example(status: int, kind: type[ServiceError]) -> JsonObject:
-    message = (kind.__doc__ or "").strip()
-    details = {"code": kind.code.value}
-    if issubclass(kind, BadInput):
-        details["field"] = "title"
+def _envelope(error: ServiceError) -> JsonObject:
+    details = ErrorDetailsOut(code=error.code)
+    if isinstance(error, errors.Invalid):
+        faults = [FaultOut(**vars(fault)) for fault in error.faults]
+        several = faults if len(faults) > 1 else None
+        details = ErrorDetailsOut(code=faults[0].code, field=faults[0].field, errors=several)
+    title = TITLES[status_of(type(error))]
+    return ErrorOut(error=title, message=error.message, details=details).model_dump(mode="json")
+
+
+def _headers(about: dict[str, str]) -> JsonObject:
+    kinds = {name: "integer" if name in _NUMBERS else "string" for name in about}
     return {
-        "summary": message,
-        "value": {"error": TITLES[status], "message": message, "details": details},
+        name: {"description": text, "schema": {"type": kinds[name]}} for name, text in about.items()
     }
 
 
 def _schema(kind: Any, mode: JsonSchemaMode, schemas: JsonObject) -> JsonObject:
-    schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REFERENCE)
+    schema = _json_schema(kind, mode)
     schemas.update(schema.pop("$defs", {}))
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         schemas[kind.__name__] = schema
         return {"$ref": _REFERENCE.format(model=kind.__name__)}
     return schema
+
+
+def _json_schema(kind: Any, mode: JsonSchemaMode) -> JsonObject:
+    return TypeAdapter(kind).json_schema(
+        mode=mode, ref_template=_REFERENCE, schema_generator=_Schema
+    )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
+import jwt
 from uuid_utils.compat import uuid7
+
+from infra.settings import DEFAULT_JWT_SECRET
 
 ADMIN = {"username": "admin", "password": "admin!dev"}
 COURSE = {
@@ -18,6 +24,20 @@ COURSE = {
     "difficulty": "Advanced",
 }
 NO_ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
+NIL_ID = "00000000-0000-0000-0000-000000000000"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+TITLES = {
+    400: "Validation failed",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Payload too large",
+    415: "Unsupported media type",
+}
+
+T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
@@ -34,6 +54,59 @@ def new_email() -> str:
     return f"student-{uuid7().hex}@example.org"
 
 
+def token(secret: str = DEFAULT_JWT_SECRET.get_secret_value(), **claims) -> str:
+    """Return a student's token with other claims, or without those that are None."""
+    now = int(time.time())
+    known = {
+        "sub": str(uuid7()),
+        "username": "somebody",
+        "role": "student",
+        "iat": now,
+        "exp": now + 600,
+        "jti": str(uuid7()),
+    }
+    kept = {name: value for name, value in (known | claims).items() if value is not None}
+    return jwt.encode(kept, secret, "HS256")
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the headers that carry a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def refused(
+    answer: httpx.Response, status: int, code: str, message: str, field: str | None = None
+) -> None:
+    """Assert that the answer is this error in the contract's envelope, and nothing else."""
+    details = {"code": code} if field is None else {"code": code, "field": field}
+    envelope = {"error": TITLES[status], "message": message, "details": details}
+    assert (answer.status_code, answer.json()) == (status, envelope), answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"]
+
+
+def refused_for(answer: httpx.Response, *faults: tuple[str, str, str]) -> None:
+    """Assert that the answer is a 400 with exactly these faults: (field, code, message)."""
+    if len(faults) == 1:
+        (field, code, message) = faults[0]
+        refused(answer, 400, code, message, field)
+        return
+    errors = [dict(zip(("field", "code", "message"), fault, strict=True)) for fault in faults]
+    first = errors[0]
+    details = {"code": first["code"], "field": first["field"], "errors": errors}
+    envelope = {"error": TITLES[400], "message": first["message"], "details": details}
+    assert (answer.status_code, answer.json()) == (400, envelope), answer.text
+
+
+async def eventually(probe: Callable[[], Awaitable[T]], within: float = 20) -> T:
+    """Return the first result of the probe that is true."""
+    deadline = time.monotonic() + within
+    while not (found := await probe()):
+        assert time.monotonic() < deadline, f"not within {within} s"
+        await asyncio.sleep(0.02)
+    return found
+
+
 @dataclass
 class Api:
     """A client with an admin's token."""
@@ -45,7 +118,7 @@ class Api:
     async def log_in(cls, client: httpx.AsyncClient) -> Api:
         """Log in as the admin of development."""
         answer = await client.post("/api/v1/auth/login", json=ADMIN)
-        return cls(client, {"Authorization": f"Bearer {answer.json()['token']}"})
+        return cls(client, bearer(answer.json()["token"]))
 
     async def call(self, method: str, path: str, **request) -> httpx.Response:
         """Call an endpoint below /api/v1 as the admin."""

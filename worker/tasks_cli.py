@@ -243,7 +243,7 @@ def _whole(task: Task) -> dict[str, Any]:
 
 
 def _print_json(content: object) -> None:
-    typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
+    typer.echo(orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2).decode())
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -86,23 +86,44 @@ def _uuid(label: str) -> BeforeValidator:
 
 
 _Printable = AfterValidator(_printable)
-Name = Annotated[str, Field(min_length=1, max_length=255, examples=["admin"]), _Printable]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=255, description="The account's name.", examples=["admin"]),
+    _Printable,
+]
 Title = Annotated[
     str,
-    Field(min_length=1, max_length=255, examples=["Advanced React Development"]),
+    Field(
+        min_length=1,
+        max_length=255,
+        description="What the course is called.",
+        examples=["Advanced React Development"],
+    ),
     _Printable,
 ]
 Description = Annotated[
     str,
-    Field(min_length=1, max_length=10_000, examples=["Master React hooks and context"]),
+    Field(
+        min_length=1,
+        max_length=10_000,
+        description="What it teaches.",
+        examples=["Master React hooks and context"],
+    ),
     _Printable,
 ]
 Search = Annotated[
     str,
-    Field(max_length=200, description="Case-insensitive, over title and description."),
+    Field(
+        max_length=200,
+        description="Only courses with this in title or description, in whatever case.",
+    ),
     _Printable,
 ]
-DifficultyField = Annotated[Difficulty, BeforeValidator(difficulty), Field(examples=["Advanced"])]
+DifficultyField = Annotated[
+    Difficulty,
+    BeforeValidator(difficulty),
+    Field(description="Whom it is for.", examples=["Advanced"]),
+]
 ImageUrl = Annotated[
     str | None,
     BeforeValidator(_image_url),
@@ -115,17 +136,33 @@ ImageUrl = Annotated[
 StudentEmail = Annotated[
     str,
     _email("Student email"),
-    Field(json_schema_extra={"format": "email"}, examples=["student@example.com"]),
+    Field(
+        description="The student's email; its case does not matter.",
+        json_schema_extra={"format": "email"},
+        examples=["student@example.com"],
+    ),
 ]
 Email = Annotated[
     str,
     _email("Email"),
-    Field(json_schema_extra={"format": "email"}, examples=["student@example.com"]),
+    Field(
+        description="A student's email; its case does not matter.",
+        json_schema_extra={"format": "email"},
+        examples=["student@example.com"],
+    ),
 ]
 CourseId = Annotated[
-    UUID, _uuid("Course ID"), Field(examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c001"])
+    UUID,
+    _uuid("Course ID"),
+    Field(description="A course's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c001"]),
 ]
 EnrollmentId = Annotated[
-    UUID, _uuid("Enrollment ID"), Field(examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c002"])
+    UUID,
+    _uuid("Enrollment ID"),
+    Field(description="An enrollment's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c002"]),
 ]
-TaskId = Annotated[UUID, _uuid("Task ID"), Field(examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c003"])]
+TaskId = Annotated[
+    UUID,
+    _uuid("Task ID"),
+    Field(description="A task's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c003"]),
+]

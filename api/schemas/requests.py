@@ -49,7 +49,15 @@ class LoginIn(Body):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
 
     username: Name
-    password: Annotated[str, Field(min_length=1, max_length=1024, examples=["admin!dev"])]
+    password: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="The account's password; blanks count.",
+            examples=["admin!dev"],
+        ),
+    ]
 
 
 class CourseForm(Body):
@@ -81,19 +89,19 @@ class FilePart(BaseModel):
         cls, _core: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Describe it as it is sent: the bytes of a part."""
-        return {"type": "string", "format": "binary"}
+        return {"type": "string", "format": "binary", "description": "The bytes of a file."}
 
 
 class CourseUploadForm(CourseForm):
     """A course, perhaps with its image: JPEG, PNG, GIF or WebP of at most 5 MB."""
 
-    image: FilePart | None = None
+    image: Annotated[FilePart | None, Field(description="The picture, by its content.")] = None
 
 
 class ImageForm(Body):
     """An image for a course: JPEG, PNG, GIF or WebP of at most 5 MB."""
 
-    image: FilePart
+    image: Annotated[FilePart, Field(description="The picture, by its content.")]
 
 
 class EnrollmentIn(Body):
@@ -121,8 +129,14 @@ def _comma_list(value: Any) -> Any:
 class PageQuery(BaseModel):
     """Which page, and how long; a limit over 100 acts as 100."""
 
-    page: Annotated[int, Field(ge=1, le=MAX_PAGE, examples=[1])] = 1
-    limit: Annotated[int, BeforeValidator(_at_most_limit), Field(ge=1, examples=[10])] = 10
+    page: Annotated[
+        int, Field(ge=1, le=MAX_PAGE, description="Which page; the first is 1.", examples=[1])
+    ] = 1
+    limit: Annotated[
+        int,
+        BeforeValidator(_at_most_limit),
+        Field(ge=1, description="How many; 10 by itself, 100 at most.", examples=[10]),
+    ] = 10
 
 
 class CourseQuery(PageQuery):
@@ -132,9 +146,9 @@ class CourseQuery(PageQuery):
     difficulty: Annotated[
         frozenset[Difficulty],
         BeforeValidator(_comma_list),
-        Field(description="A comma list.", examples=["Beginner,Advanced"]),
+        Field(description="Only courses of one of these.", examples=["Beginner,Advanced"]),
     ] = frozenset()
-    sort: Annotated[Sort, Field(description="The order.")] = Sort.NEWEST
+    sort: Annotated[Sort, Field(description="The order; the newest first by itself.")] = Sort.NEWEST
 
     def filters(self) -> Filters:
         """Return what the service takes."""
@@ -148,8 +162,16 @@ class CourseQuery(PageQuery):
 class EnrollmentQuery(PageQuery):
     """A listing of enrollments."""
 
-    course_id: Annotated[CourseId | None, BeforeValidator(_blank_is_missing)] = None
-    email: Annotated[Email | None, BeforeValidator(_blank_is_missing)] = None
+    course_id: Annotated[
+        CourseId | None,
+        BeforeValidator(_blank_is_missing),
+        Field(description="Only those in this course."),
+    ] = None
+    email: Annotated[
+        Email | None,
+        BeforeValidator(_blank_is_missing),
+        Field(description="Only those of this student."),
+    ] = None
 
 
 def _cursor(value: Any) -> Any:
@@ -178,5 +200,9 @@ class TaskQuery(BaseModel):
         str | None,
         Field(max_length=128, description="Only tasks of this name.", examples=["images.process"]),
     ] = None
-    limit: Annotated[int, BeforeValidator(_at_most_limit), Field(ge=1, examples=[10])] = 10
+    limit: Annotated[
+        int,
+        BeforeValidator(_at_most_limit),
+        Field(ge=1, description="How many; 10 by itself, 100 at most.", examples=[10]),
+    ] = 10
     cursor: Cursor | None = None

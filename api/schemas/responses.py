@@ -35,10 +35,10 @@ def _never_null(schema: dict[str, Any]) -> None:
 class UserOut(BaseModel):
     """An account."""
 
-    id: UUID
-    username: Annotated[str, Field(examples=["admin"])]
-    role: Annotated[Role, Field(examples=["admin"])]
-    created_at: datetime
+    id: Annotated[UUID, Field(description="The account's id.")]
+    username: Annotated[str, Field(description="Its name.", examples=["admin"])]
+    role: Annotated[Role, Field(description="What it may do.", examples=["admin"])]
+    created_at: Annotated[datetime, Field(description="When it was made.")]
 
     @classmethod
     def of(cls, user: User) -> Self:
@@ -49,9 +49,15 @@ class UserOut(BaseModel):
 class LoginOut(BaseModel):
     """A token to send as `Authorization: Bearer`, and whose it is."""
 
-    token: Annotated[str, Field(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln"])]
-    expires_at: datetime
-    user: UserOut
+    token: Annotated[
+        str,
+        Field(
+            description="To send as `Authorization: Bearer`.",
+            examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln"],
+        ),
+    ]
+    expires_at: Annotated[datetime, Field(description="Until when the token holds.")]
+    user: Annotated[UserOut, Field(description="Whose token it is.")]
 
 
 class ImageStatus(StrEnum):
@@ -65,17 +71,25 @@ class ImageStatus(StrEnum):
 class VariantOut(BaseModel):
     """One size of an image; pixels and bytes."""
 
-    width: Annotated[int, Field(examples=[1280])]
-    height: Annotated[int, Field(examples=[960])]
-    format: Annotated[str, Field(examples=["webp"])]
-    bytes: Annotated[int, Field(examples=[84210])]
-    url: Annotated[str, Field(examples=["https://images.example.org/courses/1/2/1280.webp"])]
+    width: Annotated[int, Field(description="In pixels.", examples=[1280])]
+    height: Annotated[int, Field(description="In pixels.", examples=[960])]
+    format: Annotated[str, Field(description="Always WebP.", examples=["webp"])]
+    bytes: Annotated[int, Field(description="How long the file is.", examples=[84210])]
+    url: Annotated[
+        str,
+        Field(
+            description="Where the file is.",
+            examples=["https://images.example.org/courses/1/2/1280.webp"],
+        ),
+    ]
 
 
 class ImageOut(BaseModel):
     """The uploaded image of a course."""
 
-    status: Annotated[ImageStatus, Field(examples=["ready"])]
+    status: Annotated[
+        ImageStatus, Field(description="Whether it can be shown.", examples=["ready"])
+    ]
     task_id: UUID | None = _absent(description="The task at work; while processing.")
     variants: list[VariantOut] | None = _absent(description="Widest first; when ready.")
     error: str | None = _absent(description="Why there is none; when failed.")
@@ -94,17 +108,24 @@ class ImageOut(BaseModel):
 class CourseOut(BaseModel):
     """A course."""
 
-    id: UUID
-    title: Annotated[str, Field(examples=["Advanced React Development"])]
-    description: Annotated[str, Field(examples=["Master React hooks, context and performance"])]
-    difficulty: Annotated[Difficulty, Field(examples=["Advanced"])]
+    id: Annotated[UUID, Field(description="The course's id.")]
+    title: Annotated[
+        str, Field(description="What it is called.", examples=["Advanced React Development"])
+    ]
+    description: Annotated[
+        str,
+        Field(
+            description="What it teaches.", examples=["Master React hooks, context and performance"]
+        ),
+    ]
+    difficulty: Annotated[Difficulty, Field(description="Whom it is for.", examples=["Advanced"])]
     image_url: str | None = _absent(
         description="The largest variant, or the address given.",
         examples=["https://images.example.org/courses/1/2/1280.webp"],
     )
     image: ImageOut | None = _absent(description="The uploaded image, if there is one.")
-    created_at: datetime
-    updated_at: datetime
+    created_at: Annotated[datetime, Field(description="When it was made.")]
+    updated_at: Annotated[datetime, Field(description="When it was changed last.")]
 
     @classmethod
     def of(cls, course: Course, url_of: UrlOf) -> Self:
@@ -134,12 +155,14 @@ class CourseOut(BaseModel):
 class PaginationOut(BaseModel):
     """Where a page stands among the others."""
 
-    current_page: Annotated[int, Field(examples=[1])]
-    total_pages: Annotated[int, Field(examples=[3])]
-    total_count: Annotated[int, Field(examples=[25])]
-    has_next: bool
-    has_prev: bool
-    limit: Annotated[int, Field(examples=[10])]
+    current_page: Annotated[int, Field(description="From 1.", examples=[1])]
+    total_pages: Annotated[int, Field(description="How many pages there are.", examples=[3])]
+    total_count: Annotated[
+        int, Field(description="How many courses are on all pages.", examples=[25])
+    ]
+    has_next: Annotated[bool, Field(description="Whether there is a page behind this one.")]
+    has_prev: Annotated[bool, Field(description="Whether there is a page before this one.")]
+    limit: Annotated[int, Field(description="How many courses are on a full page.", examples=[10])]
 
     @classmethod
     def of(cls, page: int, limit: int, total: int) -> Self:
@@ -158,18 +181,20 @@ class PaginationOut(BaseModel):
 class CoursePageOut(BaseModel):
     """One page of courses."""
 
-    data: list[CourseOut]
-    pagination: PaginationOut
+    data: Annotated[list[CourseOut], Field(description="The courses of this page.")]
+    pagination: Annotated[PaginationOut, Field(description="Where this page stands.")]
 
 
 class StudentEnrollmentOut(BaseModel):
     """A student's place in a course."""
 
-    id: UUID
-    student_email: Annotated[str, Field(examples=["student@example.com"])]
-    course_id: UUID
-    enrolled_at: datetime
-    course: CourseOut
+    id: Annotated[UUID, Field(description="The enrollment's id.")]
+    student_email: Annotated[
+        str, Field(description="Whose place it is.", examples=["student@example.com"])
+    ]
+    course_id: Annotated[UUID, Field(description="The course's id.")]
+    enrolled_at: Annotated[datetime, Field(description="Since when.")]
+    course: Annotated[CourseOut, Field(description="The course.")]
 
     @classmethod
     def of(cls, enrollment: Enrollment, url_of: UrlOf) -> Self:
@@ -186,24 +211,30 @@ class StudentEnrollmentOut(BaseModel):
 class StudentEnrollmentsOut(BaseModel):
     """All places of a student."""
 
-    student_email: Annotated[str, Field(examples=["student@example.com"])]
-    enrollments: list[StudentEnrollmentOut]
-    total: Annotated[int, Field(examples=[1])]
+    student_email: Annotated[
+        str, Field(description="Whose places they are.", examples=["student@example.com"])
+    ]
+    enrollments: Annotated[list[StudentEnrollmentOut], Field(description="The latest first.")]
+    total: Annotated[int, Field(description="How many there are.", examples=[1])]
 
 
 class CourseStudentsOut(BaseModel):
     """The emails of a course's students."""
 
-    students: Annotated[list[str], Field(examples=[["student@example.com"]])]
-    total: Annotated[int, Field(examples=[1])]
+    students: Annotated[
+        list[str], Field(description="Their emails.", examples=[["student@example.com"]])
+    ]
+    total: Annotated[int, Field(description="How many there are.", examples=[1])]
 
 
 class StudentOut(BaseModel):
     """A student, as an admin sees one."""
 
-    email: Annotated[str, Field(examples=["student@example.com"])]
-    enrollment_count: Annotated[int, Field(examples=[2])]
-    last_enrolled_at: datetime
+    email: Annotated[
+        str, Field(description="The student's email.", examples=["student@example.com"])
+    ]
+    enrollment_count: Annotated[int, Field(description="In how many courses.", examples=[2])]
+    last_enrolled_at: Annotated[datetime, Field(description="When the student last enrolled.")]
 
     @classmethod
     def of(cls, student: StudentSummary) -> Self:
@@ -218,17 +249,19 @@ class StudentOut(BaseModel):
 class StudentsOut(BaseModel):
     """One page of students, and how many there are."""
 
-    students: list[StudentOut]
-    total: Annotated[int, Field(examples=[1])]
+    students: Annotated[list[StudentOut], Field(description="Those of this page, by email.")]
+    total: Annotated[int, Field(description="How many there are on all pages.", examples=[1])]
 
 
 class EnrollmentOut(BaseModel):
     """An enrollment, as an admin sees one."""
 
-    id: UUID
-    student_email: Annotated[str, Field(examples=["student@example.com"])]
-    course: CourseOut
-    enrolled_at: datetime
+    id: Annotated[UUID, Field(description="The enrollment's id.")]
+    student_email: Annotated[
+        str, Field(description="Whose place it is.", examples=["student@example.com"])
+    ]
+    course: Annotated[CourseOut, Field(description="The course.")]
+    enrolled_at: Annotated[datetime, Field(description="Since when.")]
 
     @classmethod
     def of(cls, enrollment: Enrollment, url_of: UrlOf) -> Self:
@@ -244,22 +277,29 @@ class EnrollmentOut(BaseModel):
 class EnrollmentsOut(BaseModel):
     """One page of enrollments, and how many there are."""
 
-    enrollments: list[EnrollmentOut]
-    total: Annotated[int, Field(examples=[1])]
+    enrollments: Annotated[
+        list[EnrollmentOut], Field(description="Those of this page, the latest first.")
+    ]
+    total: Annotated[int, Field(description="How many there are on all pages.", examples=[1])]
 
 
 class TaskOut(BaseModel):
     """A piece of slow work; arguments and traceback are for admins only."""
 
-    id: UUID
-    name: Annotated[str, Field(examples=["images.process"])]
-    status: Annotated[TaskState, Field(examples=["succeeded"])]
+    id: Annotated[UUID, Field(description="The task's id.")]
+    name: Annotated[str, Field(description="What kind of work it is.", examples=["images.process"])]
+    status: Annotated[
+        TaskState,
+        Field(description="Where it stands; the last three are final.", examples=["succeeded"]),
+    ]
     progress: Annotated[int, Field(ge=0, le=100, description="Percent.", examples=[100])]
-    attempts: Annotated[int, Field(examples=[1])]
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: str | None
+    attempts: Annotated[int, Field(description="How often it was started.", examples=[1])]
+    created_at: Annotated[datetime, Field(description="When it was asked for.")]
+    started_at: Annotated[
+        datetime | None, Field(description="When it was started last; null before.")
+    ]
+    finished_at: Annotated[datetime | None, Field(description="When it ended; null before.")]
+    error: Annotated[str | None, Field(description="Why it failed, or null.")]
     args: dict[str, Any] | None = _absent(description="Admins only.")
     traceback: str | None = _absent(description="Admins only.")
 
@@ -284,7 +324,7 @@ class TaskOut(BaseModel):
 class TasksOut(BaseModel):
     """One page of tasks, the newest first."""
 
-    tasks: list[TaskOut]
+    tasks: Annotated[list[TaskOut], Field(description="The tasks of this page.")]
     next_cursor: str | None = _absent(description="Asks for the next page; absent on the last.")
 
     @classmethod
@@ -316,46 +356,63 @@ class Health(StrEnum):
 class HealthOut(BaseModel):
     """The parts of the service."""
 
-    status: Annotated[Health, Field(examples=["healthy"])]
-    service: Annotated[str, Field(examples=["course-enrollment-service"])]
-    database: Annotated[Connection, Field(examples=["connected"])]
-    redis: Annotated[Connection, Field(examples=["connected"])]
-    storage: Annotated[Connection, Field(examples=["connected"])]
-    tasks: Annotated[Connection, Field(examples=["connected"])]
-    version: Annotated[str, Field(examples=["0.1.0"])]
+    status: Annotated[
+        Health, Field(description="Degraded: it answers, with parts missing.", examples=["healthy"])
+    ]
+    service: Annotated[
+        str, Field(description="This service.", examples=["course-enrollment-service"])
+    ]
+    database: Annotated[Connection, Field(description="PostgreSQL.", examples=["connected"])]
+    redis: Annotated[Connection, Field(description="The cache.", examples=["connected"])]
+    storage: Annotated[
+        Connection, Field(description="Where the images are.", examples=["connected"])
+    ]
+    tasks: Annotated[
+        Connection,
+        Field(description="Whether slow work is carried to the workers.", examples=["connected"]),
+    ]
+    version: Annotated[str, Field(description="The release.", examples=["0.1.0"])]
 
 
 class LiveOut(BaseModel):
     """The process answers."""
 
-    status: Annotated[str, Field(examples=["live"])] = "live"
+    status: Annotated[str, Field(description="Always the same.", examples=["live"])] = "live"
 
 
 class ReadyOut(BaseModel):
     """The process can do its work."""
 
-    status: Annotated[str, Field(examples=["ready"])] = "ready"
+    status: Annotated[str, Field(description="Always the same.", examples=["ready"])] = "ready"
 
 
 class FaultOut(BaseModel):
     """One thing wrong with one field."""
 
-    field: Annotated[str, Field(examples=["title"])]
-    code: Annotated[str, Field(examples=["REQUIRED"])]
-    message: Annotated[str, Field(examples=["Title is required"])]
+    field: Annotated[str, Field(description="Which field.", examples=["title"])]
+    code: Annotated[str, Field(description="The reason, for programs.", examples=["REQUIRED"])]
+    message: Annotated[
+        str, Field(description="The reason, for people.", examples=["Title is required"])
+    ]
 
 
 class ErrorDetailsOut(BaseModel):
     """What a program can act on."""
 
-    code: Annotated[str, Field(examples=["REQUIRED"])]
-    field: str | None = _absent(examples=["title"])
+    code: Annotated[str, Field(description="The reason, for programs.", examples=["REQUIRED"])]
+    field: str | None = _absent(
+        description="The first field at fault, if one is.", examples=["title"]
+    )
     errors: list[FaultOut] | None = _absent(description="All faults, when there are several.")
 
 
 class ErrorOut(BaseModel):
     """The one shape of every error."""
 
-    error: Annotated[str, Field(examples=["Validation failed"])]
-    message: Annotated[str, Field(examples=["Title is required"])]
-    details: ErrorDetailsOut
+    error: Annotated[
+        str, Field(description="What kind of error, in short.", examples=["Validation failed"])
+    ]
+    message: Annotated[
+        str, Field(description="What is wrong, for people.", examples=["Title is required"])
+    ]
+    details: Annotated[ErrorDetailsOut, Field(description="What is wrong, for programs.")]
