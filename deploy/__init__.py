@@ -1,0 +1,1 @@
+"""Everything that runs the service: on one machine, in containers, in the cloud."""

@@ -1,0 +1,1 @@
+"""The servers and the service on one machine: what `make run` starts."""

@@ -1,0 +1,63 @@
+"""`python -m deploy.embedded`: the whole service on one machine, in the foreground."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from deploy.embedded import lock
+from deploy.embedded.errors import EmbeddedError, InUseError
+from deploy.embedded.home import Home
+from deploy.embedded.plan import Plan, service_plan
+from deploy.embedded.ports import is_free
+from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
+from infra.settings import Settings, SettingsError, load_settings
+
+EXIT_USAGE = 2
+
+
+def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
+    """Run the service until it is told to stop; return the exit code."""
+    try:
+        settings = _own_settings()
+        data_dir = settings.data_dir.resolve()
+        with lock.hold(data_dir, settings.port):
+            _check_ports(settings)
+            home = Home(data_dir)
+            home.withdraw()  # what a killed supervisor said of servers that are gone
+            home.ports.reserve(settings.port, settings.flower_port)
+            supervisor = Supervisor(settings, make_plan(settings), home)
+            return asyncio.run(supervisor.run())
+    except (SettingsError, InUseError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except EmbeddedError as error:
+        return _fail(str(error), EXIT_FAILED)
+    except OSError as error:
+        return _fail(f"DATA_DIR can't be used: {error}", EXIT_USAGE)
+
+
+def _own_settings() -> Settings:
+    """Read the environment and `.env`, not what a killed supervisor left in DATA_DIR."""
+    try:
+        return Settings(_env_file=".env")
+    except ValidationError:
+        return load_settings()  # fails on the same fault, in words
+
+
+def _check_ports(settings: Settings) -> None:
+    if settings.port == settings.flower_port:
+        raise InUseError(f"PORT and FLOWER_PORT are both {settings.port}; set one to another port")
+    for key, port in (("PORT", settings.port), ("FLOWER_PORT", settings.flower_port)):
+        if not is_free(port, settings.host):
+            raise InUseError(f"{key} {port} is taken by another program; set {key} to a free port")
+
+
+def _fail(message: str, code: int) -> int:
+    for line in message.splitlines():
+        sys.stderr.write(f"enroll: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

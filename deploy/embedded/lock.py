@@ -1,0 +1,47 @@
+"""One supervisor a data folder: a lock that ends with its process, however it ends."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.embedded.errors import InUseError
+
+
+@contextmanager
+def hold(data_dir: Path, port: int | None = None) -> Iterator[None]:
+    """Hold the data folder for the length of the block.
+
+    Raises:
+        InUseError: another process holds it; the message says which.
+
+    """
+    path = data_dir / "run" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Never removed: a lock on a file that another start replaces would lock nobody out.
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUseError(_describe(path, data_dir)) from None
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "started": started, "port": port}))
+        file.flush()
+        yield
+
+
+def _describe(path: Path, data_dir: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        holder = {}
+    where = f" on port {holder['port']}" if holder.get("port") else ""
+    return (
+        f"DATA_DIR {data_dir} is in use by process {holder.get('pid', '?')}, started "
+        f"{holder.get('started', '?')}{where}; stop it, or set another DATA_DIR, PORT and "
+        "FLOWER_PORT"
+    )

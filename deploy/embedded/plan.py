@@ -1,0 +1,70 @@
+"""The parts of the service itself, as data: what runs once, what runs on, what comes last."""
+
+import re
+import sys
+from dataclasses import dataclass
+
+from deploy.embedded import probe
+from deploy.embedded.process import Part
+from infra.settings import Settings
+
+HTTP_OK = 200
+TASKS_CONNECTED = re.compile(rb'"tasks"\s*:\s*"connected"')
+EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs on the servers, in this order."""
+
+    before: tuple[Part, ...] = ()
+    services: tuple[Part, ...] = ()
+    after: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a browser on this machine finds the service."""
+
+    api: str
+    flower: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Addresses":
+        """Return the addresses that the settings make."""
+        host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
+        host = f"[{host}]" if ":" in host else host
+        return cls(f"http://{host}:{settings.port}", f"http://{host}:{settings.flower_port}")
+
+
+def service_plan(settings: Settings) -> Plan:
+    """Return the course enrollment service."""
+    at = Addresses.of(settings)
+
+    async def api_is_ready() -> bool:
+        status, _ = await probe.http(f"{at.api}/health/ready")
+        return status == HTTP_OK
+
+    async def worker_is_ready() -> bool:
+        _, body = await probe.http(f"{at.api}/health")
+        return TASKS_CONNECTED.search(body) is not None
+
+    async def flower_is_ready() -> bool:
+        status, _ = await probe.http(f"{at.flower}/healthcheck")
+        return status > 0  # a wanted password is an answer too
+
+    migrated = {"SKIP_MIGRATION": "true"}
+    return Plan(
+        before=() if settings.skip_migration else (Part("migrate", enroll("migrate")),),
+        services=(
+            Part("api", enroll("api"), api_is_ready, migrated, grace_seconds=4.5),
+            Part("worker", enroll("worker"), worker_is_ready, migrated, grace_seconds=4.5),
+            Part("flower", enroll("flower"), flower_is_ready, migrated, grace_seconds=2.0),
+        ),
+        after=(Part("demo", enroll("demo"), grace_seconds=1.0),),
+    )
+
+
+def enroll(command: str) -> tuple[str, ...]:
+    """Return how a command of the service's command line is run."""
+    return (sys.executable, "-m", "worker.cli", command)

@@ -1,0 +1,65 @@
+"""Free ports on the loopback address, the same ones on every start where they are still free."""
+
+import json
+import random
+import socket
+from pathlib import Path
+
+from deploy.embedded.errors import NoFreePortError
+
+LOOPBACK = "127.0.0.1"
+# Below the range that the kernel takes for outgoing connections, which could steal a port.
+FIRST, LAST = 20_000, 32_000
+ATTEMPTS = 200
+GRPC_OFFSET = 10_000
+
+
+class Ports:
+    """The ports of one data folder, by name, remembered in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, int] = {}
+        if path.exists():
+            self._known = json.loads(path.read_text(encoding="utf-8"))
+        self._taken: set[int] = set()
+
+    def reserve(self, *ports: int) -> None:
+        """Leave these to others."""
+        self._taken |= set(ports)
+
+    def take(self, name: str, *, with_grpc: bool = False) -> int:
+        """Return the port of this name; `with_grpc` wants the one 10,000 above free as well."""
+        remembered = self._known.get(name)
+        port = remembered if remembered and self._free(remembered, with_grpc=with_grpc) else None
+        if port is None:
+            port = self._find(with_grpc=with_grpc)
+            self._known[name] = port
+            self._path.write_text(json.dumps(self._known, indent=2), encoding="utf-8")
+        self._taken |= {port, port + GRPC_OFFSET} if with_grpc else {port}
+        return port
+
+    def _find(self, *, with_grpc: bool) -> int:
+        for _ in range(ATTEMPTS):
+            port = random.randint(FIRST, LAST)  # noqa: S311  # a port is no secret
+            if port not in self._known.values() and self._free(port, with_grpc=with_grpc):
+                return port
+        raise NoFreePortError(NoFreePortError.__doc__)
+
+    def _free(self, port: int, *, with_grpc: bool) -> bool:
+        wanted = {port, port + GRPC_OFFSET} if with_grpc else {port}
+        return not wanted & self._taken and all(is_free(each) for each in wanted)
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Tell whether nobody listens on the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as candidate:
+        # A port whose last connections are still closing is free to a server.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, port))
+            candidate.listen(1)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,89 @@
+"""The whole service as another process, for tests that use it from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from deploy.embedded.errors import StartError
+from deploy.embedded.keeper import tail
+from deploy.embedded.show import UP
+from infra.settings import embedded_env_file
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMMAND = (sys.executable, "-m", "deploy.embedded")
+START_SECONDS = 90.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.05
+
+
+@dataclass
+class Service:
+    """A running service and its supervisor."""
+
+    process: "subprocess.Popen[bytes]"
+    data_dir: Path
+    base_url: str
+    flower_url: str
+    env: dict[str, str]
+    output: Path
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it, if it still runs, and return the supervisor's exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+def start_service(  # noqa: PLR0913  # all but three are for tests of the supervisor itself
+    data_dir: Path,
+    port: int,
+    flower_port: int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = COMMAND,
+    seconds: float = START_SECONDS,
+) -> Service:
+    """Start the service and return when everything is up.
+
+    Raises:
+        StartError: it ended, or was not up in time; with the end of what it said.
+
+    """
+    own = {"DATA_DIR": str(data_dir), "PORT": str(port), "FLOWER_PORT": str(flower_port)}
+    output = data_dir.with_name(f"{data_dir.name}.out")
+    with output.open("wb") as file:
+        process = subprocess.Popen(  # the caller's command, from the repository's root
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {}), **own},
+        )
+    deadline = time.monotonic() + seconds
+    while UP not in output.read_text(encoding="utf-8", errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            raise StartError(f"the service did not come up:\n{tail(output)}")
+        time.sleep(POLL_SECONDS)
+    return Service(
+        process,
+        data_dir,
+        f"http://127.0.0.1:{port}",
+        f"http://127.0.0.1:{flower_port}",
+        {k: v for k, v in dotenv_values(embedded_env_file(data_dir)).items() if v is not None},
+        output,
+    )

