@@ -38,9 +38,9 @@ class Relay:
     def __init__(
         self, connection: asyncpg.Connection, celery: Celery, registry: dict[str, Registration]
     ) -> None:
-        self._connection = connection
-        self._celery = celery
-        self._registry = registry
+        self.connection = connection
+        self.celery = celery
+        self.registry = registry
         self._slots: dict[str, int] = {}
         self._probed_at = 0.0
         self._alive = False
@@ -60,7 +60,7 @@ class Relay:
             BrokerAway: what was not published is due again.
 
         """
-        rows = await self._connection.fetch(
+        rows = await self.connection.fetch(
             """
             WITH due AS (
                 SELECT id FROM tasks
@@ -87,11 +87,11 @@ class Relay:
             RETURNING tasks.id, tasks.name, tasks.queue, tasks.priority, tasks.available_at,
                       tasks.args
             """,
-            list(self._registry),
+            list(self.registry),
             BATCH,
             WINDOW,
-            [kind.queue for kind in self._registry.values()],
-            [kind.max_attempts for kind in self._registry.values()],
+            [kind.queue for kind in self.registry.values()],
+            [kind.max_attempts for kind in self.registry.values()],
             PUBLISHED_LEASE_SECONDS,
         )
         rows.sort(key=lambda row: (-row["priority"], row["available_at"]))
@@ -105,7 +105,7 @@ class Relay:
 
     def _send(self, row: asyncpg.Record) -> None:
         # The arguments go along for Flower to show; the worker reads them from the row.
-        self._celery.send_task(
+        self.celery.send_task(
             row["name"],
             task_id=str(row["id"]),
             queue=row["queue"],
@@ -115,7 +115,7 @@ class Relay:
         )
 
     async def _unmark(self, ids: list[object]) -> None:
-        await self._connection.execute(
+        await self.connection.execute(
             "UPDATE tasks SET published_at = NULL, lease_until = NULL "
             "WHERE id = ANY($1) AND state = 'queued'",
             ids,
@@ -123,7 +123,7 @@ class Relay:
 
     async def sweep(self) -> int:
         """Take back the tasks whose worker let the lease lapse; return how many."""
-        rows = await self._connection.fetch(
+        rows = await self.connection.fetch(
             f"""
             UPDATE tasks SET {ended_attempt("attempts >= max_attempts")}, error = $1
             WHERE id IN (
@@ -145,7 +145,7 @@ class Relay:
 
         """
         empty = [queue for queue, size in self._depths().items() if size == 0]
-        status = await self._connection.execute(
+        status = await self.connection.execute(
             """
             UPDATE tasks SET published_at = NULL, lease_until = NULL
             WHERE state = 'queued' AND queue = ANY($1::text[])
@@ -161,9 +161,9 @@ class Relay:
 
     def _depths(self) -> dict[str, int]:
         """Ask the broker how many messages wait in each queue."""
-        queues = {kind.queue for kind in self._registry.values()}
+        queues = {kind.queue for kind in self.registry.values()}
         try:
-            with self._celery.connection_for_write() as broker:
+            with self.celery.connection_for_write() as broker:
                 broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
                 channel = broker.default_channel
                 return {
@@ -177,12 +177,12 @@ class Relay:
 
     async def schedule(self) -> None:
         """Enqueue each periodic task once a slot: the id is made of both, so the first one wins."""
-        now = await self._connection.fetchval("SELECT extract(epoch FROM now())::float8")
-        for kind in self._registry.values():
+        now = await self.connection.fetchval("SELECT extract(epoch FROM now())::float8")
+        for kind in self.registry.values():
             slot = int(now // kind.every) if kind.every else None
             if slot is None or self._slots.get(kind.name) == slot:
                 continue
-            await self._connection.execute(
+            await self.connection.execute(
                 "INSERT INTO tasks (id, name, args) VALUES ($1, $2, '{}') ON CONFLICT DO NOTHING",
                 uuid5(NAMESPACE_OID, f"{kind.name}@{slot}"),
                 kind.name,
@@ -196,12 +196,12 @@ class Relay:
         self._probed_at = time.monotonic()
         await self.recover()
         if not self._alive:
-            await self._connection.execute("SELECT pg_advisory_lock_shared($1)", ALIVE_LOCK)
+            await self.connection.execute("SELECT pg_advisory_lock_shared($1)", ALIVE_LOCK)
             self._alive = True
 
     async def show_gone(self) -> None:
         """Let the lock go: tasks wait, for the broker is away."""
         if self._alive:
-            await self._connection.execute("SELECT pg_advisory_unlock_shared($1)", ALIVE_LOCK)
+            await self.connection.execute("SELECT pg_advisory_unlock_shared($1)", ALIVE_LOCK)
             self._alive = False
         self._probed_at = 0.0

@@ -1,0 +1,170 @@
+"""A task runs once in its effects: claim, lease, fence, retry."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tortoise.transactions import in_transaction
+
+from infra.database import database
+from models import Course, Difficulty, Task, TaskState
+from services import leases, task_control, tasks
+from services.errors import TaskNotRetryable
+from services.leases import LeaseLost
+from services.tasks import enqueue
+
+
+@pytest.fixture
+async def _tables(new_database):
+    async with database(await new_database(), pool_size=3):
+        yield
+
+
+pytestmark = pytest.mark.usefixtures("_tables")
+
+
+async def _published(max_attempts: int = 3) -> Task:
+    task_id = await enqueue("test.task", {"a": 1})
+    await Task.filter(id=task_id).update(max_attempts=max_attempts, queue="default")
+    return await tasks.get(task_id)
+
+
+async def _let_lapse(task_id) -> None:
+    await Task.filter(id=task_id).update(lease_until=datetime.now(UTC) - timedelta(minutes=1))
+
+
+async def _make_due(task_id) -> None:
+    await Task.filter(id=task_id).update(available_at=datetime.now(UTC) - timedelta(minutes=1))
+
+
+def _course() -> Course:
+    return Course(title="made by the task", description="d", difficulty=Difficulty.BEGINNER)
+
+
+async def test_a_task_of_a_transaction_that_rolls_back_is_none():
+    with pytest.raises(RuntimeError):
+        async with in_transaction():
+            await enqueue("test.task", {})
+            raise RuntimeError
+    assert await Task.all().count() == 0
+
+
+async def test_a_claim_counts_the_attempt_and_is_had_once():
+    task = await _published()
+    claim = await leases.claim(task.id, "one")
+    assert (claim.name, claim.args, claim.attempt) == ("test.task", {"a": 1}, 1)
+    assert await leases.claim(task.id, "two") is None
+    running = await tasks.get(task.id)
+    assert (running.state, running.attempts, running.worker) == (TaskState.RUNNING, 1, "one")
+    assert running.started_at
+    assert running.lease_until > datetime.now(UTC)
+
+
+async def test_nothing_is_claimed_that_is_not_there_not_due_or_cancelled():
+    assert await leases.claim("019aae3c-5f00-7cc0-8000-3f1bb9a3c001", "one") is None
+    later = await _published()
+    await Task.filter(id=later.id).update(available_at=datetime.now(UTC) + timedelta(hours=1))
+    assert await leases.claim(later.id, "one") is None
+    cancelled = await _published()
+    await Task.filter(id=cancelled.id).update(cancel_requested=True)
+    assert await leases.claim(cancelled.id, "one") is None
+
+
+async def test_the_effect_and_succeeded_commit_together():
+    claim = await leases.claim((await _published()).id, "one")
+    with pytest.raises(RuntimeError):
+        async with in_transaction():
+            await leases.finish(claim)
+            await _course().save()
+            raise RuntimeError
+    assert (await tasks.get(claim.id)).state is TaskState.RUNNING
+    async with in_transaction():
+        await leases.finish(claim)
+        await _course().save()
+    finished = await tasks.get(claim.id)
+    assert (finished.state, finished.progress) == (TaskState.SUCCEEDED, 100)
+    assert finished.finished_at
+    assert await Course.all().count() == 1
+
+
+async def test_a_run_given_up_for_dead_commits_nothing():
+    task = await _published()
+    zombie = await leases.claim(task.id, "frozen")
+    await _let_lapse(task.id)
+    second = await leases.claim(task.id, "another")
+    assert second.attempt == 2
+    with pytest.raises(LeaseLost):
+        async with in_transaction():
+            await _course().save()
+            await leases.finish(zombie)
+    assert await Course.all().count() == 0
+    with pytest.raises(LeaseLost):
+        await leases.report(zombie, 50)
+    assert await leases.give_up(zombie, "e", "t", permanent=True) is None
+    await leases.finish(second)
+
+
+async def test_a_frozen_run_can_not_finish_a_task_that_an_operator_retried():
+    task = await _published(max_attempts=1)
+    zombie = await leases.claim(task.id, "frozen")
+    await Task.filter(id=task.id).update(state=TaskState.FAILED, finished_at=datetime.now(UTC))
+    retried = await task_control.retry(task.id)
+    await Task.filter(id=retried.id).update(max_attempts=retried.attempts + 1)
+    fresh = await leases.claim(task.id, "another")
+    with pytest.raises(LeaseLost):
+        await leases.finish(zombie)
+    await leases.finish(fresh)
+
+
+async def test_an_error_waits_longer_each_time_and_ends_failed():
+    task = await _published(max_attempts=3)
+    waits = []
+    for attempt in (1, 2, 3):
+        await _make_due(task.id)
+        claim = await leases.claim(task.id, "one")
+        assert claim.attempt == attempt
+        before = datetime.now(UTC)
+        state = await leases.give_up(claim, "broken", "Traceback", permanent=False)
+        left = await tasks.get(task.id)
+        waits.append((left.available_at - before).total_seconds())
+        assert state == ("failed" if attempt == 3 else "queued")
+    assert (left.state, left.error, left.traceback) == (TaskState.FAILED, "broken", "Traceback")
+    assert left.finished_at
+    # 2, 4 and 8 s, each times a jitter of 0.5 to 1.
+    assert all(
+        low - 0.1 <= wait <= high for wait, (low, high) in zip(waits, [(1, 2), (2, 4), (4, 8)])
+    )
+    assert await leases.claim(task.id, "one") is None
+
+
+async def test_a_permanent_error_is_not_tried_again():
+    claim = await leases.claim((await _published()).id, "one")
+    assert await leases.give_up(claim, "broken", "Traceback", permanent=True) == "failed"
+
+
+async def test_reports_keep_the_lease_and_the_progress():
+    claim = await leases.claim((await _published()).id, "one")
+    await _let_lapse(claim.id)
+    await leases.report(claim, 40)
+    task = await tasks.get(claim.id)
+    assert task.progress == 40
+    assert task.lease_until > datetime.now(UTC)
+
+
+async def test_a_running_task_that_is_cancelled_stops_at_its_next_report():
+    claim = await leases.claim((await _published()).id, "one")
+    assert (await task_control.cancel(claim.id)).state is TaskState.RUNNING
+    with pytest.raises(LeaseLost):
+        await leases.report(claim, 50)
+    assert await leases.settle_cancelled(claim)
+    assert (await tasks.get(claim.id)).state is TaskState.CANCELLED
+
+
+async def test_a_dedupe_key_stands_for_one_task_until_it_ends():
+    first = await enqueue("test.task", {}, dedupe_key="same")
+    assert await enqueue("test.task", {}, dedupe_key="same") == first
+    await Task.filter(id=first).update(max_attempts=1)
+    await leases.finish(await leases.claim(first, "one"))
+    second = await enqueue("test.task", {}, dedupe_key="same")
+    assert second != first
+    with pytest.raises(TaskNotRetryable):
+        await task_control.retry(first)

@@ -1,0 +1,153 @@
+"""The relay carries what is due to a real broker, once, in order, and takes back what is lost."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from celery import Celery
+from uuid_utils.compat import uuid7
+
+from infra.database import database
+from models import Task, TaskState
+from services import leases, tasks
+from services.tasks import TaskName, enqueue
+from tasks.registry import Registration, load_tasks
+from worker.relay import BrokerAway, Relay
+
+
+async def _nothing(_context) -> None:
+    """Do nothing."""
+
+
+def _kind(name: str, queue: str, every: int | None = None) -> Registration:
+    return Registration(name, _nothing, queue, 4, 10, (), every)
+
+
+@pytest.fixture
+async def connect(new_database):
+    """Open connections to a database of the test's own."""
+    url, opened = await new_database(), []
+
+    async def connect():
+        opened.append(await asyncpg.connect(url))
+        return opened[-1]
+
+    async with database(url, pool_size=3):
+        yield connect
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture
+async def relay(connect, service):
+    """A relay of that database, and a queue of its own on the service's broker."""
+    queue = f"test-{uuid7().hex}"
+    celery = Celery(broker=service.env["BROKER_URL"], config_source={"task_ignore_result": True})
+    kinds = {"test.task": _kind("test.task", queue)}
+    yield Relay(await connect(), celery, kinds)
+    with celery.connection_for_write() as broker:
+        broker.default_channel.queue_delete(queue)
+    celery.close()
+
+
+def _messages(relay) -> list[str]:
+    """Take all messages off the relay's queue; return their ids."""
+    queue = next(iter(relay.registry.values())).queue
+    ids = []
+    with relay.celery.connection_for_read() as broker:
+        while message := broker.default_channel.basic_get(queue, no_ack=True):
+            ids.append(message.headers["id"])
+    return ids
+
+
+async def test_due_tasks_are_published_once_and_marked(relay):
+    made = [await enqueue("test.task", {"n": n}) for n in range(3)]
+    assert await relay.publish() == 3
+    assert await relay.publish() == 0
+    assert _messages(relay) == [str(each) for each in made]
+    task = await tasks.get(made[0])
+    assert task.published_at
+    assert task.queue.startswith("test-")
+    assert (task.state, task.max_attempts) == (TaskState.QUEUED, 4)
+
+
+async def test_the_higher_priority_goes_first(relay):
+    low, high = await enqueue("test.task", {}), await enqueue("test.task", {}, priority=9)
+    await relay.publish()
+    assert _messages(relay) == [str(high), str(low)]
+
+
+async def test_what_is_not_due_unknown_or_cancelled_stays(relay):
+    later = await enqueue("test.task", {})
+    await Task.filter(id=later).update(available_at=datetime.now(UTC) + timedelta(hours=1))
+    unknown = await enqueue("test.of_a_newer_release", {})
+    cancelled = await enqueue("test.task", {})
+    await Task.filter(id=cancelled).update(cancel_requested=True)
+    assert await relay.publish() == 0
+    assert (await tasks.get(unknown)).queue is None
+
+
+async def test_several_relays_share_the_work(relay, connect):
+    made = [str(await enqueue("test.task", {})) for _ in range(150)]
+    other = Relay(await connect(), relay.celery, relay.registry)
+    counts = await asyncio.gather(relay.publish(), other.publish())
+    assert sum(counts) == 150
+    assert sorted(_messages(relay)) == sorted(made)
+
+
+async def test_a_message_that_the_broker_lost_is_published_again(relay):
+    task_id = await enqueue("test.task", {})
+    await relay.publish()
+    assert _messages(relay) == [str(task_id)]
+    assert await relay.recover() == 0
+    await Task.filter(id=task_id).update(published_at=datetime.now(UTC) - timedelta(seconds=6))
+    assert await relay.recover() == 1
+    await relay.publish()
+    assert _messages(relay) == [str(task_id)]
+
+
+async def test_a_message_that_only_waits_is_not_published_again(relay):
+    task_id = await enqueue("test.task", {})
+    await relay.publish()
+    await Task.filter(id=task_id).update(published_at=datetime.now(UTC) - timedelta(minutes=1))
+    assert await relay.recover() == 0
+
+
+async def test_a_broker_that_is_away_costs_nothing(relay):
+    task_id = await enqueue("test.task", {})
+    away = Celery(broker="redis://127.0.0.1:1/0", config_source={"task_ignore_result": True})
+    relay_away = Relay(relay.connection, away, relay.registry)
+    with pytest.raises(BrokerAway):
+        await relay_away.publish()
+    assert (await tasks.get(task_id)).published_at is None
+    assert await relay.publish() == 1
+    away.close()
+
+
+async def test_a_lapsed_lease_is_taken_back_and_the_last_attempt_fails(relay):
+    again, last = await enqueue("test.task", {}), await enqueue("test.task", {})
+    await relay.publish()
+    _messages(relay)
+    await Task.filter(id=last).update(max_attempts=1)
+    for task_id in (again, last):
+        assert await leases.claim(task_id, "dies")
+    assert await relay.sweep() == 0
+    await Task.all().update(lease_until=datetime.now(UTC) - timedelta(seconds=1))
+    assert await relay.sweep() == 2
+    assert (await tasks.get(again)).state is TaskState.QUEUED
+    failed = await tasks.get(last)
+    assert failed.state is TaskState.FAILED
+    assert failed.error == leases.LOST_WORKER
+
+
+async def test_any_number_of_schedulers_give_one_run_a_slot(relay):
+    relay.registry["test.hourly"] = _kind("test.hourly", "test", every=3600)
+    second = Relay(relay.connection, relay.celery, relay.registry)
+    for scheduler in (relay, second, relay):
+        await scheduler.schedule()
+    assert await Task.filter(name="test.hourly").count() == 1
+
+
+async def test_every_name_that_services_use_is_registered():
+    assert set(TaskName) <= set(load_tasks())
