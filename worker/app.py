@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from celery import Celery, Task, bootsteps, signals
+from celery.exceptions import Retry
 
 from infra.settings import load_settings, require_database
+from models import TaskState
 from tasks.registry import Registration, load_tasks
 from worker.process import WorkerProcess
 from worker.relay_thread import RelayThread
@@ -22,6 +24,13 @@ WORKER = f"{socket.gethostname()}/{os.getpid()}"
 app = Celery("course-enrollment-service", config_source="celeryconfig")
 
 _process: WorkerProcess | None = None
+
+
+class AttemptFailed(Exception):
+    """The task has failed; `enroll tasks show` says why"""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
 
 
 @signals.worker_process_init.connect
@@ -45,14 +54,21 @@ def _register(registration: Registration) -> None:
     def run(self: Task, **_shown: Any) -> str | None:
         if _process is None:
             raise RuntimeError("a task runs in a worker process only")
-        return _process.run(UUID(self.request.id))
+        state = _process.run(UUID(self.request.id))
+        # Flower and Celery's own log are to show how the attempt went.
+        if state == TaskState.FAILED:
+            raise AttemptFailed
+        if state == TaskState.QUEUED:
+            raise Retry("it is tried again")
+        return state
 
     run.__doc__ = registration.body.__doc__
     app.task(
         run,
         bind=True,
-        name=registration.name,
+        name=str(registration.name),
         time_limit=registration.timeout + HARD_LIMIT_GRACE_SECONDS,
+        throws=(AttemptFailed,),
     )
 
 

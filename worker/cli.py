@@ -67,7 +67,12 @@ def flower() -> None:
     settings = _settings("flower")
     from worker.app import app as celery
 
-    arguments = ["flower", f"--address={settings.host}", f"--port={settings.flower_port}"]
+    arguments = [
+        "flower",
+        f"--address={settings.host}",
+        f"--port={settings.flower_port}",
+        "--tasks-columns=name,uuid,state,kwargs,received,runtime,worker",
+    ]
     if settings.flower_basic_auth:
         arguments.append(f"--basic-auth={settings.flower_basic_auth.get_secret_value()}")
     celery.start(arguments)
