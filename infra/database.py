@@ -76,6 +76,11 @@ async def is_connected() -> bool:
     return True
 
 
+async def analyze() -> None:
+    """Refresh the planner's statistics of all tables."""
+    await get_connections().get("default").execute_script("ANALYZE")
+
+
 @asynccontextmanager
 async def direct_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
     """Open a connection of one's own: for LISTEN, session locks and COPY, which a pool forbids."""

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services import task_control
+from infra import database
+from services import housekeeping, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
 RETENTION = timedelta(days=7)
+DAY_SECONDS = 24 * 60 * 60
 
 
 @task(TaskName.PRUNE_TASKS, queue="maintenance", every=3600)
@@ -14,3 +16,24 @@ async def prune_tasks(context: TaskContext) -> None:
     """Forget the tasks that ended well more than a week ago."""
     removed = await task_control.prune(datetime.now(UTC) - RETENTION)
     context.log.info("tasks_pruned", tasks=removed)
+
+
+@task(TaskName.PRUNE_UPLOADS, queue="maintenance", every=3600)
+async def prune_uploads(context: TaskContext) -> None:
+    """Drop the staged bytes that no task will ask for any more."""
+    removed = await housekeeping.prune_uploads()
+    context.log.info("uploads_pruned", uploads=removed)
+
+
+@task(TaskName.REMOVE_ORPHANS, queue="maintenance", timeout=1800, every=DAY_SECONDS)
+async def remove_orphans(context: TaskContext) -> None:
+    """Remove the objects that belong to no course."""
+    removed = await housekeeping.remove_orphans(context.storage)
+    context.log.info("orphans_removed", objects=removed)
+
+
+@task(TaskName.ANALYZE, queue="maintenance", timeout=600, every=DAY_SECONDS)
+async def analyze(context: TaskContext) -> None:
+    """Refresh the planner's statistics after a day of enrolments."""
+    await database.analyze()
+    context.log.info("database_analyzed")

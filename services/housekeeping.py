@@ -1,0 +1,54 @@
+"""Tidying up what accidents leave behind; safe beside running uploads, and safe to do twice."""
+
+from collections import defaultdict
+from uuid import UUID
+
+from infra.storage import Storage
+from models import ImageVariant, Upload
+from services.tasks import TaskName, rows
+
+COURSES_PREFIX = "courses/"
+
+
+async def prune_uploads() -> int:
+    """Delete staged bytes whose task is done or gone; return how many.
+
+    Those of a failed or cancelled task stay: an operator may retry it.
+    """
+    deleted = await rows(
+        """
+        DELETE FROM uploads
+        WHERE NOT EXISTS (
+            SELECT FROM tasks
+            WHERE name = $1 AND args->>'upload_id' = uploads.id::text AND state <> 'succeeded')
+        RETURNING id
+        """,
+        TaskName.PROCESS_IMAGE.value,
+    )
+    return len(deleted)
+
+
+async def remove_orphans(storage: Storage) -> int:
+    """Delete the objects of uploads that are neither shown nor in the making; return how many.
+
+    The bucket is read first: an upload that is published in between is found in the database.
+    """
+    keys: dict[str, list[str]] = defaultdict(list)
+    for key in await storage.list_keys(COURSES_PREFIX):
+        keys[key.rpartition("/")[0] + "/"].append(key)
+    removed = 0
+    for prefix, found in keys.items():
+        upload_id = _upload_id(prefix)
+        if upload_id and await Upload.exists(id=upload_id):
+            continue
+        if not await ImageVariant.exists(key__in=found):
+            # Key by key: a stray object right below `courses/` must not take all with it.
+            removed += sum([await storage.delete_prefix(key) for key in found])
+    return removed
+
+
+def _upload_id(prefix: str) -> UUID | None:
+    try:
+        return UUID(prefix.rstrip("/").rpartition("/")[2])
+    except ValueError:
+        return None
