@@ -1,0 +1,364 @@
+"""One contract over every image store, and what only a bucket can do wrong."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import unquote
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from botocore.stub import Stubber
+
+from deploy.embedded.servers import running
+from infra.settings import Settings
+from infra.storage import (
+    Storage,
+    StorageError,
+    StorageRefused,
+    StorageUnavailable,
+    open_storage,
+)
+from infra.storage.s3 import S3Storage
+
+WEBP = "image/webp"
+GIVE_UP_SECONDS = 15
+CONNECTED_SECONDS = 2.5
+
+
+def settings(**values: object) -> Settings:
+    """Return settings that no `.env` or environment has a part in."""
+    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+def lowered(environment: dict[str, str]) -> dict[str, object]:
+    return {key.lower(): value for key, value in environment.items()}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def bucket(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, object]]:
+    """Return the settings of a bucket that runs."""
+    folder = tmp_path_factory.mktemp("bucket")
+    async with running(folder, only={"storage"}, fsync=False) as servers:
+        yield lowered(servers.environment)
+
+
+@pytest.fixture(params=["memory", "file", "s3", "s3 below a prefix"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """Return each kind of store, empty."""
+    if request.param == "memory":
+        return open_storage(settings(storage_url="memory://"))
+    if request.param == "file":
+        return open_storage(settings(storage_url=f"file://{tmp_path}/images"))
+    values = request.getfixturevalue("bucket")
+    below = uuid4().hex if request.param == "s3 below a prefix" else ""
+    return open_storage(settings(**values | {"storage_url": f"s3://media/{below}"}))
+
+
+@pytest.fixture
+def folder() -> str:
+    """Return a place of the test's own: the bucket is shared."""
+    return f"courses/{uuid4()}/"
+
+
+async def test_put_list_delete(storage: Storage, folder: str) -> None:
+    keys = [f"{folder}{name}.webp" for name in ("1280", "320", "640", "a/b/c")]
+    for key in reversed(keys):
+        await storage.put(key, b"image", WEBP)
+    assert await storage.list_keys(folder) == keys
+    assert set(keys) <= set(await storage.list_keys(""))
+    assert await storage.delete_prefix(folder) == len(keys)
+    assert await storage.list_keys(folder) == []
+
+
+async def test_delete_twice_and_nothing(storage: Storage, folder: str) -> None:
+    await storage.put(f"{folder}1.webp", b"image", WEBP)
+    assert [await storage.delete_prefix(folder) for _ in range(2)] == [1, 0]
+
+
+async def test_prefix_is_text_not_a_folder(storage: Storage, folder: str) -> None:
+    for name in ("a/1", "ab/1", "b/1"):
+        await storage.put(f"{folder}{name}", b"image", WEBP)
+    assert await storage.list_keys(f"{folder}a") == [f"{folder}a/1", f"{folder}ab/1"]
+    assert await storage.delete_prefix(f"{folder}a/") == 1
+    assert await storage.list_keys(folder) == [f"{folder}ab/1", f"{folder}b/1"]
+
+
+async def test_put_again_is_one_object(storage: Storage, folder: str) -> None:
+    for data in (b"old", b"new"):
+        await storage.put(f"{folder}1.webp", data, WEBP)
+    assert await storage.delete_prefix(folder) == 1
+
+
+async def test_many_at_once(storage: Storage, folder: str) -> None:
+    puts = (storage.put(f"{folder}{n % 10}/{n % 20}", b"x" * n, WEBP) for n in range(60))
+    await asyncio.gather(*puts)
+    assert len(await storage.list_keys(folder)) == 20
+
+
+async def test_refuses_to_delete_everything(storage: Storage, folder: str) -> None:
+    await storage.put(f"{folder}1.webp", b"image", WEBP)
+    for prefix in ("", "/", ".", "..", "../", "a/../b", "/etc"):
+        with pytest.raises(StorageRefused):
+            await storage.delete_prefix(prefix)
+    with pytest.raises(StorageRefused):
+        await storage.list_keys("../")
+    assert await storage.list_keys(folder) == [f"{folder}1.webp"]
+
+
+async def test_refuses_keys_that_are_no_plain_path(storage: Storage) -> None:
+    for key in (
+        "",
+        "/a",
+        "a//b",
+        "../a",
+        "a/../../b",
+        "a/",
+        ".incoming/a",
+        "a\0b",
+        "a\\b",
+        "é" * 600,
+    ):
+        with pytest.raises(StorageRefused):
+            await storage.put(key, b"image", WEBP)
+
+
+async def test_address_is_quoted(storage: Storage, folder: str) -> None:
+    key = f"{folder}ein Bild+ä#?.webp"
+    await storage.put(key, b"image", WEBP)
+    assert await storage.list_keys(folder) == [key]
+    assert unquote(storage.url(key)).endswith(f"/{key}")
+    assert not {" ", "#", "?", "+", "ä"} & set(storage.url(key))
+    await storage.delete_prefix(folder)
+
+
+async def test_is_connected(storage: Storage) -> None:
+    assert await storage.is_connected()
+
+
+async def test_anybody_may_fetch_and_keep(bucket: dict[str, object], folder: str) -> None:
+    store = open_storage(settings(**bucket))
+    key = f"{folder}ein Bild+ä.webp"
+    await store.put(key, b"image", WEBP)
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(store.url(key))
+        assert answer.status_code == httpx.codes.OK
+        assert answer.content == b"image"
+        assert answer.headers["Content-Type"] == WEBP
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        await store.put(key, b"another", WEBP)
+        assert (await client.get(store.url(key))).content == b"another"
+        await store.delete_prefix(folder)
+        assert (await client.get(store.url(key))).status_code == httpx.codes.NOT_FOUND
+
+
+async def test_more_objects_than_one_request_takes(
+    bucket: dict[str, object], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.storage.s3.DELETE_BATCH", 10)
+    store = open_storage(settings(**bucket))
+    await asyncio.gather(*(store.put(f"{folder}{n}", b"x", WEBP) for n in range(25)))
+    assert await store.delete_prefix(folder) == 25
+    assert await store.list_keys(folder) == []
+
+
+@pytest.mark.timeout(60)
+async def test_more_objects_than_one_page_lists(bucket: dict[str, object], folder: str) -> None:
+    store = open_storage(settings(**bucket))
+    await asyncio.gather(*(store.put(f"{folder}{n}", b"x", WEBP) for n in range(1001)))
+    assert len(await store.list_keys(folder)) == 1001
+    assert await store.delete_prefix(folder) == 1001
+
+
+async def test_an_object_that_stays_is_told(
+    bucket: dict[str, object], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_storage(settings(**bucket))
+    assert isinstance(store, S3Storage)
+    await store.put(f"{folder}1", b"x", WEBP)
+    answer = {"Errors": [{"Key": f"{folder}1", "Code": "InternalError"}]}
+    monkeypatch.setattr(store._client, "delete_objects", lambda **_: answer)  # noqa: SLF001
+    with pytest.raises(StorageUnavailable, match=r"1 objects stayed.*InternalError"):
+        await store.delete_prefix(folder)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"aws_secret_access_key": "wrong"},
+        {"aws_access_key_id": "wrong"},
+        {"storage_url": "s3://no-such-bucket"},
+    ],
+    ids=["secret", "key id", "bucket"],
+)
+async def test_what_an_operator_must_mend_is_refused(
+    bucket: dict[str, object], folder: str, wrong: dict[str, object]
+) -> None:
+    store = open_storage(settings(**bucket | wrong))
+    calls = [store.list_keys(folder), store.delete_prefix(folder)]
+    if "storage_url" not in wrong:  # SeaweedFS makes a bucket when an administrator puts
+        calls.append(store.put(f"{folder}1", b"x", WEBP))
+    for call in calls:
+        with pytest.raises(StorageRefused) as caught:
+            await call
+        assert "wrong" not in str(caught.value)
+    assert not await store.is_connected()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("NoSuchBucket", 404, StorageRefused),
+        ("AccessDenied", 403, StorageRefused),
+        ("PermanentRedirect", 301, StorageRefused),
+        ("RequestTimeout", 400, StorageUnavailable),
+        ("OperationAborted", 409, StorageUnavailable),
+        ("InternalError", 500, StorageUnavailable),
+        ("SlowDown", 503, StorageUnavailable),
+    ],
+)
+async def test_what_a_bucket_says(code: str, status: int, error: type[StorageError]) -> None:
+    keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
+    store = open_storage(settings(storage_url="s3://b", **keys))
+    assert isinstance(store, S3Storage)
+    with Stubber(store._client) as stub:  # noqa: SLF001
+        stub.add_client_error("put_object", code, http_status_code=status)
+        with pytest.raises(error, match=rf"put a/1: {code} \({status}\)"):
+            await store.put("a/1", b"x", WEBP)
+
+
+def test_boto3_is_imported_when_it_is_chosen() -> None:
+    program = "import sys, infra.storage; sys.exit('boto3' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+async def assert_unavailable(store: Storage) -> None:
+    started = time.perf_counter()
+    with pytest.raises(StorageUnavailable):
+        await store.put("courses/1", b"x", WEBP)
+    assert time.perf_counter() - started < GIVE_UP_SECONDS
+    started = time.perf_counter()
+    assert not await store.is_connected()
+    assert time.perf_counter() - started < CONNECTED_SECONDS
+
+
+async def test_server_that_dies_and_returns(tmp_path: Path) -> None:
+    async with running(tmp_path, only={"storage"}, fsync=False) as servers:
+        store = open_storage(settings(**lowered(servers.environment)))
+        await store.put("courses/1", b"x", WEBP)
+        await servers.stop("storage")
+        await assert_unavailable(store)
+        await servers.start("storage")
+        assert await store.is_connected()
+        assert await store.list_keys("courses/") == ["courses/1"]
+
+
+async def test_server_that_never_answers(bucket: dict[str, object]) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = open_storage(settings(**bucket | {"s3_endpoint_url": endpoint}))
+        started = time.perf_counter()
+        assert not await store.is_connected()
+        assert time.perf_counter() - started < CONNECTED_SECONDS
+
+
+async def test_health_check_waits_no_longer_and_leaves_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = open_storage(settings(storage_url="s3://b"))
+    assert isinstance(store, S3Storage)
+    probe = store._probe  # noqa: SLF001
+    config = probe.meta.config
+    assert config.connect_timeout + config.read_timeout <= 2  # type: ignore[attr-defined]
+    monkeypatch.setattr(probe, "head_bucket", lambda **_: time.sleep(3))  # a name server's silence
+    started = time.perf_counter()
+    assert not await store.is_connected()
+    assert time.perf_counter() - started < CONNECTED_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("values", "address"),
+    [
+        ({"storage_url": "s3://b"}, "https://b.s3.ap-southeast-2.amazonaws.com/k%20/1.webp"),
+        (
+            {"s3_bucket_name": "b", "aws_region": "eu-west-1"},
+            "https://b.s3.eu-west-1.amazonaws.com/k%20/1.webp",
+        ),
+        (
+            {"storage_url": "s3://b/x/y/"},
+            "https://b.s3.ap-southeast-2.amazonaws.com/x/y/k%20/1.webp",
+        ),
+        ({"storage_url": "s3://b", "s3_endpoint_url": "http://h:1/"}, "http://h:1/b/k%20/1.webp"),
+        (
+            {"storage_url": "s3://b", "storage_public_url": "https://cdn.example/"},
+            "https://cdn.example/k%20/1.webp",
+        ),
+        ({"storage_url": "memory://"}, "/media/k%20/1.webp"),
+        (
+            {"storage_url": "memory://", "storage_public_url": "https://cdn.example/i"},
+            "https://cdn.example/i/k%20/1.webp",
+        ),
+    ],
+)
+def test_public_address(values: dict[str, object], address: str) -> None:
+    assert open_storage(settings(**values)).url("k /1.webp") == address
+
+
+@pytest.mark.parametrize(
+    "url", [None, "s3://", "s3:///key", "file://", "file:///", "file://host/dir"]
+)
+def test_storage_that_can_not_be(url: str | None) -> None:
+    with pytest.raises(StorageError, match="STORAGE_URL"):
+        open_storage(settings(storage_url=url))
+
+
+def test_endpoint_that_can_not_be() -> None:
+    with pytest.raises(StorageError, match="endpoint"):
+        open_storage(settings(storage_url="s3://b", s3_endpoint_url="http://a b"))
+
+
+async def test_files_are_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+    store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
+    await store.put("courses/1/320.webp", b"image", WEBP)
+    assert (tmp_path / "images/courses/1/320.webp").read_bytes() == b"image"
+    assert (tmp_path / "images/courses/1/320.webp").stat().st_mode & 0o777 == 0o644
+    assert not any((tmp_path / "images/.incoming").iterdir())
+    await store.delete_prefix("courses/1/")
+    assert not (tmp_path / "images/courses").exists()
+
+
+async def test_files_never_leave_the_directory(tmp_path: Path) -> None:
+    store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
+    (tmp_path / "images/out").symlink_to(tmp_path)
+    with pytest.raises(StorageRefused, match="leaves"):
+        await store.put("out/1.webp", b"image", WEBP)
+    assert not (tmp_path / "1.webp").exists()
+
+
+async def test_directory_that_goes_away(tmp_path: Path) -> None:
+    store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
+    (tmp_path / "images").rename(tmp_path / "unmounted")
+    assert not await store.is_connected()
+    for call in (store.put("a/1", b"image", WEBP), store.list_keys(""), store.delete_prefix("a/")):
+        with pytest.raises(StorageUnavailable):
+            await call
+    assert not (tmp_path / "images").exists()
+
+
+async def test_key_below_a_file(tmp_path: Path) -> None:
+    store = open_storage(settings(storage_url=f"file://{tmp_path}"))
+    await store.put("a", b"image", WEBP)
+    with pytest.raises(StorageRefused):
+        await store.put("a/b", b"image", WEBP)
+    assert not any((tmp_path / ".incoming").iterdir())
+
+
+async def test_what_a_crash_left_half_written_is_no_object(tmp_path: Path) -> None:
+    store = open_storage(settings(storage_url=f"file://{tmp_path}"))
+    (tmp_path / ".incoming/left").touch()
+    assert await store.list_keys("") == []
