@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     aws_region: str = "ap-southeast-2"
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
 
     jwt_secret: SecretStr = DEFAULT_JWT_SECRET
     token_lifetime_seconds: Annotated[int, Field(ge=60)] = 24 * 60 * 60
@@ -225,7 +226,9 @@ def _explain(error: ValidationError) -> list[str]:
             continue
         key = str(fault["loc"][0]).upper()
         # An address may hold a password.
-        secret = any(word in key for word in ("SECRET", "PASSWORD", "KEY", "AUTH", "URL"))
+        secret = any(
+            word in key for word in ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
+        )
         shown = "" if secret else f" (it is {fault['input']!r})"
         lines.append(f"{key}: {message[0].lower()}{message[1:]}{shown}")
     return lines

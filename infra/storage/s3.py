@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
+from pydantic import SecretStr
 
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
@@ -109,7 +110,6 @@ class S3Storage:
 
 
 def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S3Client":
-    key_id, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     config = Config(
         connect_timeout=connect,
         read_timeout=read,
@@ -118,12 +118,17 @@ def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S
     )
     try:
         return boto3.Session(
-            aws_access_key_id=key_id.get_secret_value() if key_id else None,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            aws_access_key_id=_shown(settings.aws_access_key_id),
+            aws_secret_access_key=_shown(settings.aws_secret_access_key),
+            aws_session_token=_shown(settings.aws_session_token),
             region_name=settings.aws_region,
         ).client("s3", endpoint_url=settings.s3_endpoint_url, config=config)
     except (boto.BotoCoreError, ValueError) as error:
         raise StorageError(str(error)) from error
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _base_url(settings: Settings, bucket: str) -> str:
