@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
 MIN_SECRET_BYTES = 32
+_SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
 VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 
 

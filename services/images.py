@@ -5,6 +5,7 @@ whoever cleans up after one can't take away what another has just stored.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from infra.storage import Storage
 from models import Course, ImageVariant, Upload
 from services import imaging, tasks
 from services.tasks import TaskName
+
+# Decoding and resizing is about half of the work, storing the variants the other.
+DECODED_PERCENT = 50
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,15 @@ async def stage(course_id: UUID, data: bytes) -> None:
 
 
 async def store_variants(
-    storage: Storage, course_id: UUID, upload_id: UUID, max_pixels: int
+    storage: Storage,
+    course_id: UUID,
+    upload_id: UUID,
+    max_pixels: int,
+    report: Callable[[int], Awaitable[None]],
 ) -> list[StoredVariant]:
     """Make the variants of a staged image and put them into the bucket; repeatable.
+
+    `report` is told how far the work is, in percent.
 
     Returns:
         The variants; none when the upload is no longer staged, so there is nothing to do.
@@ -62,8 +72,10 @@ async def store_variants(
     upload = await Upload.get_or_none(id=upload_id)
     if upload is None:
         return []
-    stored = []
-    for rendition in await asyncio.to_thread(imaging.render, upload.data, max_pixels):
+    stored: list[StoredVariant] = []
+    renditions = await asyncio.to_thread(imaging.render, upload.data, max_pixels)
+    for rendition in renditions:
+        await report(DECODED_PERCENT + len(stored) * (100 - DECODED_PERCENT) // len(renditions))
         key = f"{_prefix(course_id, upload_id)}{rendition.width}.{imaging.FORMAT}"
         await storage.put(key, rendition.data, imaging.CONTENT_TYPE)
         stored.append(StoredVariant(rendition.width, rendition.height, len(rendition.data), key))

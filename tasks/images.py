@@ -19,7 +19,7 @@ async def process_image(context: TaskContext, course_id: str, upload_id: str) ->
     """Make the variants of a staged image, store them, and show them."""
     course, upload = UUID(course_id), UUID(upload_id)
     variants = await images.store_variants(
-        context.storage, course, upload, context.settings.max_image_pixels
+        context.storage, course, upload, context.settings.max_image_pixels, context.progress
     )
     async with context.finishing():
         await images.publish(context.id, course, upload, variants)

@@ -26,7 +26,13 @@ pytestmark = pytest.mark.usefixtures("_tables")
 async def _uploaded(storage: MemoryStorage, *, publish: bool):
     course = await courses.create(FIELDS, photos.jpeg(400, 300))
     upload = await Upload.get(course_id=course.id)
-    variants = await images.store_variants(storage, course.id, upload.id, PIXELS)
+    reported = []
+
+    async def report(percent):
+        reported.append(percent)
+
+    variants = await images.store_variants(storage, course.id, upload.id, PIXELS, report)
+    assert reported == [50, 75]
     if publish:
         await images.publish(course.image_task_id, course.id, upload.id, variants)
     return course
