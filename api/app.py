@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
-from typing import Any
 
 import orjson
 from sanic import Sanic
@@ -12,6 +11,7 @@ from sanic_ext import Config as ExtensionConfig
 from api import errors, middleware
 from api.admin import admin
 from api.auth import auth
+from api.binding import MAX_JSON_BYTES
 from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments
@@ -24,8 +24,16 @@ from infra.process import die_with_parent
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
 
-# An image at its limit, with room for the other fields and the form's own lines.
-FORM_OVERHEAD_BYTES = 1024 * 1024
+# Bodies that a handler takes are streamed to it and counted there; this bounds all others.
+LIMITS = {
+    "REQUEST_MAX_SIZE": MAX_JSON_BYTES,
+    "REQUEST_TIMEOUT": 15,
+    "RESPONSE_TIMEOUT": 60,
+    "KEEP_ALIVE_TIMEOUT": 75,
+    "GRACEFUL_SHUTDOWN_TIMEOUT": 8,
+    "FALLBACK_ERROR_FORMAT": "json",
+    "ACCESS_LOG": False,
+}
 
 
 class Context(SimpleNamespace):
@@ -50,7 +58,7 @@ def create_app(settings: Settings) -> Application:
         loads=orjson.loads,
         configure_logging=False,
     )
-    app.config.update(_limits(settings))
+    app.config.update(LIMITS)
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
     app.extend(config=_extensions(settings))
     middleware.install(app)
@@ -58,18 +66,6 @@ def create_app(settings: Settings) -> Application:
     app.before_server_start(open_resources)
     app.after_server_stop(close_resources)
     return app
-
-
-def _limits(settings: Settings) -> dict[str, Any]:
-    return {
-        "REQUEST_MAX_SIZE": settings.max_upload_bytes + FORM_OVERHEAD_BYTES,
-        "REQUEST_TIMEOUT": 15,
-        "RESPONSE_TIMEOUT": 60,
-        "KEEP_ALIVE_TIMEOUT": 75,
-        "GRACEFUL_SHUTDOWN_TIMEOUT": 8,
-        "FALLBACK_ERROR_FORMAT": "json",
-        "ACCESS_LOG": False,
-    }
 
 
 def _extensions(settings: Settings) -> ExtensionConfig:

@@ -1,5 +1,8 @@
 """From what a request carries to checked values; whatever is wrong with it becomes faults."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -14,6 +17,7 @@ from api.schemas.fields import DIFFICULTY_MESSAGE
 from services.errors import Code, Fault, Invalid, TooLarge
 
 MAX_JSON_BYTES = 1024 * 1024
+DISCARD_SECONDS = 5.0
 MAX_PARTS = 20
 MAX_NAME = 64
 
@@ -57,18 +61,46 @@ class MalformedJson(Invalid):
         super().__init__(Fault("body", Code.MALFORMED_JSON, reason))
 
 
-def json_body(request: Request, model: type[Model]) -> Model:
-    """Return the JSON body as a model.
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body, streamed by the server.
+
+    What is over the limit is read and thrown away for a while: a client that is still sending
+    would see a reset connection instead of the answer.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes.
+
+    """
+    if int(request.headers.get("content-length", 0)) <= limit:
+        body = bytearray()
+        async for chunk in _chunks(request):
+            body += chunk
+            if len(body) > limit:
+                break
+        else:
+            return bytes(body)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for _ in _chunks(request):
+                pass
+    raise TooLarge(f"The request body may have at most {limit} bytes")
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    stream: Any = request.stream
+    while chunk := await stream.read():
+        yield chunk
+
+
+def json_body(body: bytes, model: type[Model]) -> Model:
+    """Return a JSON body as a model.
 
     Raises:
         Invalid: it is not a JSON object, or its fields are not the model's.
-        TooLarge: it is longer than any sensible body.
 
     """
-    if len(request.body) > MAX_JSON_BYTES:
-        raise TooLarge(f"A JSON body may have at most {MAX_JSON_BYTES} bytes")
     try:
-        content = orjson.loads(request.body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(f"The request body is not valid JSON: {error}") from None
     if not isinstance(content, dict):
@@ -109,19 +141,19 @@ def path_value(name: str, kind: Any, value: str) -> Any:
         raise Invalid(*(_fault(detail, name) for detail in error.errors())) from None
 
 
-def multipart_form(request: Request, model: type[Model]) -> Model:
+def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
     """Return a `multipart/form-data` body as a model; files are `{name, data}`.
 
     Raises:
         Invalid: it is not a well-formed form, or its fields are not the model's.
 
     """
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    kind, options = parse_options_header(content_type)
     boundary = options.get("boundary")
     if kind != "multipart/form-data" or not boundary:
         raise _malformed_form("The request body must be multipart/form-data")
     try:
-        parts = _parts(request.body, boundary)
+        parts = _parts(body, boundary)
     except (MultipartError, UnicodeDecodeError) as error:
         raise _malformed_form(f"The form is malformed: {error}") from None
     return _validate(model, parts)
@@ -141,10 +173,12 @@ def _parts(body: bytes, boundary: str) -> dict[str, Any]:
     for part in parser:
         if part.name in parts:
             raise MultipartError(f"the field {part.name!r} is there twice")
+        if not part.filename and not part.size:
+            # Missing; a browser sends a file without name and content where none was chosen.
+            continue
         if part.filename is None:
             parts[part.name] = part.raw.decode()
-        elif part.filename or part.size:
-            # A browser sends a file without name and content where none was chosen.
+        else:
             parts[part.name] = {"name": part.filename, "data": part.raw}
     return parts
 

@@ -123,8 +123,7 @@ async def update_course(request: Request, course_id: UUID, body: CourseIn) -> HT
     An uploaded image stays, unless another `image_url` is given.
     """
     url_of = request.app.ctx.storage.url
-    shown = CourseOut.of(await catalogue.get(course_id), url_of).image_url
-    course = await catalogue.update(course_id, body.fields(), shown)
+    course = await catalogue.update(course_id, body.fields(), url_of)
     return reply(CourseOut.of(course, url_of))
 
 

@@ -1,9 +1,11 @@
 """One table from error class to status, one renderer: every error has the contract's envelope."""
 
+from contextlib import suppress
 from http import HTTPStatus
 
 import asyncpg
 from sanic import HTTPResponse, Request, SanicException
+from sanic.constants import HTTPMethod
 from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, RequestTimeout
 from sanic.exceptions import NotFound as UnknownPath
 from sanic.response import raw
@@ -79,12 +81,22 @@ def _framework_error(request: Request, error: SanicException) -> HTTPResponse:
             return envelope(404, Code.NOT_FOUND, f"There is nothing at {request.path}")
         case MethodNotAllowed():
             message = f"{request.method} is not possible at {request.path}"
-            return envelope(405, Code.METHOD_NOT_ALLOWED, message, dict(error.headers))
+            return envelope(405, Code.METHOD_NOT_ALLOWED, message, {"Allow": _allowed(request)})
         case PayloadTooLarge():
             return envelope(413, Code.PAYLOAD_TOO_LARGE, "The request body is too large")
         case RequestTimeout():
             return envelope(408, Code.INVALID_FORMAT, "The request did not arrive in time")
     return envelope(400, Code.INVALID_FORMAT, "The request is malformed")
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that the path has; Sanic knows them for fixed paths only."""
+    allowed = []
+    for method in HTTPMethod:
+        with suppress(SanicException):
+            request.app.router.get(request.path, method, request.host)
+            allowed.append(method.value)
+    return ", ".join(sorted(allowed))
 
 
 def _service_error(error: ServiceError) -> HTTPResponse:

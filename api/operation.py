@@ -18,6 +18,8 @@ from services.errors import ServiceError
 
 API_PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
+# An image at its limit, with room for the other fields and the form's own lines.
+FORM_OVERHEAD_BYTES = 1024 * 1024
 
 # None: the handler has answered by itself, as a stream.
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
@@ -104,14 +106,25 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             if query:
                 bound["query"] = binding.query(request, query)
             if body:
-                bound["body"] = binding.json_body(request, body)
+                content = await binding.read_body(request, binding.MAX_JSON_BYTES)
+                bound["body"] = binding.json_body(content, body)
             if form:
-                bound["form"] = binding.multipart_form(request, form)
+                limit = request.app.ctx.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+                content = await binding.read_body(request, limit)
+                content_type = request.headers.get("content-type", "")
+                bound["form"] = binding.multipart_form(content, content_type, form)
             return await handler(request, **bound)
 
         # Untyped, Sanic would take the type from the handler and answer 404 to a bad UUID.
         route = path.replace(">", ":str>")
-        blueprint.add_route(handle, route, methods=[method], name=handler.__name__, unquote=True)
+        blueprint.add_route(
+            handle,
+            route,
+            methods=[method],
+            name=handler.__name__,
+            unquote=True,
+            stream=bool(body or form),
+        )
         return handler
 
     return register

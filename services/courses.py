@@ -1,6 +1,6 @@
 """The catalogue: what is taught."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -10,7 +10,7 @@ from tortoise.query_utils import Prefetch
 from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
-from models import Course, CourseTotal, Difficulty, Task
+from models import Course, CourseTotal, Difficulty, ImageVariant
 from services import images
 from services.errors import CourseNotFound
 
@@ -52,12 +52,7 @@ class Filters:
 
 
 def _with_image(chosen: QuerySet[Course]) -> QuerySet[Course]:
-    return chosen.prefetch_related("variants", _image_task("image_task"))
-
-
-def _image_task(path: str) -> Prefetch:
-    # Its arguments and traceback are nobody's business here, and may be long.
-    return Prefetch(path, Task.all().only("id", "state", "error"))
+    return chosen.annotate(shown_image=images.SHOWN)
 
 
 def within_enrollment() -> Prefetch:
@@ -124,28 +119,30 @@ async def create(course: CourseFields, image: bytes | None = None) -> Course:
     return await get(created.id)
 
 
-async def update(course_id: UUID, course: CourseFields, current_image_url: str | None) -> Course:
+async def update(course_id: UUID, course: CourseFields, url_of: Callable[[str], str]) -> Course:
     """Replace what is said of a course.
 
-    `current_image_url` is where its uploaded image is shown: that address given back means "as
-    it is". Another one replaces the uploaded image.
+    An uploaded image stays, unless another address is given than the one it is shown at, which
+    `url_of` tells by its key.
 
     Raises:
         CourseNotFound: there is none of this id.
 
     """
-    kept = course.image_url if course.image_url != current_image_url else None
     async with in_transaction():
-        found = await Course.filter(id=course_id).update(
+        if await Course.select_for_update().get_or_none(id=course_id) is None:
+            raise CourseNotFound
+        widest = await ImageVariant.filter(course_id=course_id).order_by("-width").first()
+        shown = url_of(widest.key) if widest else None
+        given = course.image_url if course.image_url != shown else None
+        await Course.filter(id=course_id).update(
             title=course.title,
             description=course.description,
             difficulty=course.difficulty,
-            image_url=kept,
+            image_url=given,
             updated_at=RawSQL("now()"),
         )
-        if not found:
-            raise CourseNotFound
-        if kept is not None:
+        if given is not None:
             await images.discard(course_id)
     return await get(course_id)
 

@@ -14,6 +14,8 @@ from services.errors import Code
 MAX_URL_LENGTH = 2048
 DIFFICULTY_MESSAGE = "Difficulty must be one of: " + ", ".join(Difficulty)
 _NIL = UUID(int=0)
+# What Sanic leaves of bytes in a path that are not UTF-8.
+_REPLACEMENT = "\ufffd"
 _http_url = TypeAdapter(AnyHttpUrl)
 
 
@@ -58,6 +60,8 @@ def _email(label: str) -> BeforeValidator:
             raise refuse(Code.REQUIRED, f"{label} is required")
         if not isinstance(value, str):
             raise refuse(Code.INVALID_TYPE, f"{label} must be text")
+        if _REPLACEMENT in value:
+            raise refuse(Code.INVALID_FORMAT, "Invalid email format")
         try:
             return validate_email(value.strip(), check_deliverability=False).normalized.lower()
         except EmailNotValidError:

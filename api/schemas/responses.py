@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, Field
 
 from models import Course, Difficulty, Enrollment, Role, Task, TaskState, User
@@ -95,14 +96,14 @@ class ImageOut(BaseModel):
     error: str | None = _absent(description="Why there is none; when failed.")
 
     @classmethod
-    def of(cls, course: Course, variants: list[VariantOut]) -> Self | None:
-        """Return the image's state: its task's if one is at work or failed."""
-        task: Task | None = course.image_task
+    def of(cls, task: dict[str, Any] | None, variants: list[VariantOut]) -> Self | None:
+        """Return the image's state: its task's, as long as the course waits for one."""
         if task is None:
             return cls(status=ImageStatus.READY, variants=variants) if variants else None
-        if task.state in {TaskState.QUEUED, TaskState.RUNNING}:
-            return cls(status=ImageStatus.PROCESSING, task_id=task.id)
-        return cls(status=ImageStatus.FAILED, error=task.error or "The processing was cancelled")
+        if task["state"] in {TaskState.QUEUED, TaskState.RUNNING}:
+            return cls(status=ImageStatus.PROCESSING, task_id=task["id"])
+        error = task["error"] or "The processing was cancelled"
+        return cls(status=ImageStatus.FAILED, error=error)
 
 
 class CourseOut(BaseModel):
@@ -130,23 +131,15 @@ class CourseOut(BaseModel):
     @classmethod
     def of(cls, course: Course, url_of: UrlOf) -> Self:
         """Return the course as clients see it; `url_of` gives the address of a stored object."""
-        variants = [
-            VariantOut(
-                width=variant.width,
-                height=variant.height,
-                format=variant.format,
-                bytes=variant.bytes,
-                url=url_of(variant.key),
-            )
-            for variant in course.variants
-        ]
+        image = orjson.loads(course.shown_image)
+        variants = [VariantOut(**each, url=url_of(each["key"])) for each in image["variants"]]
         return cls(
             id=course.id,
             title=course.title,
             description=course.description,
             difficulty=course.difficulty,
             image_url=variants[0].url if variants else course.image_url,
-            image=ImageOut.of(course, variants),
+            image=ImageOut.of(image["task"], variants),
             created_at=course.created_at,
             updated_at=course.updated_at,
         )
