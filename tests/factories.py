@@ -103,7 +103,7 @@ async def eventually(probe: Callable[[], Awaitable[T]], within: float = 20) -> T
     deadline = time.monotonic() + within
     while not (found := await probe()):
         assert time.monotonic() < deadline, f"not within {within} s"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
     return found
 
 
@@ -145,3 +145,9 @@ class Api:
                 return course
             assert time.monotonic() < deadline, f"still processing after {within} s: {course}"
             await asyncio.sleep(0.05)
+
+    async def pictured(self, image: bytes) -> dict:
+        """Create a course and return it when its image is ready."""
+        course = await self.settled((await self.upload(image)).json()["id"])
+        assert course["image"]["status"] == "ready", course
+        return course

@@ -1,0 +1,245 @@
+"""The catalogue: the plain array, and its paged, filtered and sorted form."""
+
+import asyncpg
+import pytest
+from uuid_utils.compat import uuid7
+
+from tests.factories import COURSE, eventually, refused_for
+
+LIST = "/api/v1/courses"
+DIFFICULTIES = "Difficulty must be one of: Beginner, Intermediate, Advanced"
+LEVELS = ["Beginner", "Intermediate", "Advanced"]
+LIMIT_LOW = ("limit", "OUT_OF_RANGE", "Limit must be at least 1")
+LIMIT_TYPE = ("limit", "INVALID_TYPE", "Limit must be a whole number")
+PAGE_LOW = ("page", "OUT_OF_RANGE", "Page must be at least 1")
+PAGE_TYPE = ("page", "INVALID_TYPE", "Page must be a whole number")
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def nobody_else(service):
+    """Wait until the service has made its own courses: the totals are the tests' from then on."""
+
+    async def is_done() -> bool:
+        return "demo: done" in service.output.read_text()
+
+    await eventually(is_done, within=60)
+
+
+@pytest.fixture(scope="module")
+async def shelf(api):
+    """Twenty-five courses that one word finds and no other course has: (word, oldest first)."""
+    word = f"shelf{uuid7().hex}"
+    made = [
+        await api.new_course(
+            title=f"{chr(ord('a') + number * 7 % 25)} {word}", difficulty=LEVELS[number % 3]
+        )
+        for number in range(25)
+    ]
+    return word, made
+
+
+async def page(client, **query) -> tuple[list[dict], dict]:
+    """Return a page of courses and where it stands."""
+    answer = await client.get(LIST, params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json().keys() == {"data", "pagination"}
+    return answer.json()["data"], answer.json()["pagination"]
+
+
+async def found(client, search: str) -> set[str]:
+    """Return the ids of the courses that a search finds."""
+    courses, _ = await page(client, search=search, limit=100)
+    return {course["id"] for course in courses}
+
+
+async def test_without_parameters_it_is_a_plain_array_newest_first(api, client):
+    made = [await api.new_course(title=f"Number {number}") for number in range(3)]
+    answer = await client.get(LIST)
+    assert answer.status_code == 200
+    listed = answer.json()
+    assert isinstance(listed, list)
+    assert listed[:3] == made[::-1]
+    times = [course["created_at"] for course in listed]
+    assert times == sorted(times, reverse=True)
+    assert answer.headers["x-total-count"] == str(len(listed))
+    assert answer.headers["link"] == '</api/v1/courses?page=1&limit=100>; rel="first"'
+
+
+async def test_the_total_follows_what_comes_and_goes(api, client):
+    async def total() -> int:
+        plain = int((await client.get(LIST)).headers["x-total-count"])
+        assert (await page(client, limit=1))[1]["total_count"] == plain
+        return plain
+
+    before = await total()
+    course = await api.new_course()
+    assert await total() == before + 1
+    await api.call("PUT", f"/courses/{course['id']}", json=COURSE | {"difficulty": "Beginner"})
+    assert await total() == before + 1
+    await api.call("DELETE", f"/courses/{course['id']}")
+    assert await total() == before
+
+
+async def test_another_parameter_changes_nothing(client):
+    answer = await client.get(LIST, params={"colour": "blue"})
+    assert isinstance(answer.json(), list)
+
+
+async def test_the_plain_array_ends_at_a_thousand(service, api, client):
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    rows = [(uuid7(), "One of many", "The plain array", "Beginner") for _ in range(1001)]
+    columns = ["id", "title", "description", "difficulty"]
+    await connection.copy_records_to_table("courses", records=rows, columns=columns)
+    newest = await api.new_course()
+    try:
+        answer = await client.get(LIST)
+        listed, total = answer.json(), int(answer.headers["x-total-count"])
+        assert len(listed) == 1000
+        assert total > 1001
+        assert listed[0]["id"] == newest["id"]
+        assert (await client.get(LIST, params={"limit": 100})).json()["pagination"] == {
+            "current_page": 1,
+            "total_pages": -(-total // 100),
+            "total_count": total,
+            "has_next": True,
+            "has_prev": False,
+            "limit": 100,
+        }
+    finally:
+        ids = [row[0] for row in rows]
+        await connection.execute("DELETE FROM courses WHERE id = ANY($1)", ids)
+        await connection.close()
+        # Through the service, so that no cache keeps what was deleted behind its back.
+        await api.call("DELETE", f"/courses/{newest['id']}")
+
+
+@pytest.mark.parametrize("query", ["search=", "page=1", "limit=", "difficulty=", "sort=newest"])
+async def test_any_parameter_asks_for_the_paged_form(client, shelf, query):
+    answer = await client.get(f"{LIST}?{query}")
+    assert answer.status_code == 200
+    assert answer.json()["pagination"].keys() == {
+        "current_page", "total_pages", "total_count", "has_next", "has_prev", "limit",
+    }  # fmt: skip
+    assert answer.json()["pagination"]["limit"] == 10
+    assert len(answer.json()["data"]) == 10
+
+
+@pytest.mark.parametrize(("number", "length"), [(1, 10), (2, 10), (3, 5), (4, 0)])
+async def test_the_pages_of_a_search(client, shelf, number, length):
+    word, made = shelf
+    courses, pagination = await page(client, search=word, page=number)
+    assert courses == made[::-1][(number - 1) * 10 : number * 10]
+    assert len(courses) == length
+    assert pagination == {
+        "current_page": number,
+        "total_pages": 3,
+        "total_count": 25,
+        "has_next": number in {1, 2},
+        "has_prev": number != 1,
+        "limit": 10,
+    }
+
+
+async def test_a_search_without_a_hit(client):
+    courses, pagination = await page(client, search=uuid7().hex)
+    assert courses == []
+    assert (pagination["total_pages"], pagination["total_count"]) == (0, 0)
+    assert (pagination["has_next"], pagination["has_prev"]) == (False, False)
+
+
+@pytest.mark.parametrize("limit", [100, 101, 1000, 10**30])
+async def test_a_limit_over_100_acts_as_100(client, shelf, limit):
+    courses, pagination = await page(client, search=shelf[0], limit=limit)
+    assert (len(courses), pagination["limit"], pagination["total_pages"]) == (25, 100, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "faults"),
+    [
+        ("limit=0", [LIMIT_LOW]),
+        ("limit=-1", [LIMIT_LOW]),
+        ("limit=abc", [LIMIT_TYPE]),
+        ("limit=1.5", [LIMIT_TYPE]),
+        ("page=0", [PAGE_LOW]),
+        ("page=-1", [PAGE_LOW]),
+        ("page=abc", [PAGE_TYPE]),
+        ("page=1000001", [("page", "OUT_OF_RANGE", "Page must be at most 1000000")]),
+        (f"page=1{'0' * 5000}", [PAGE_TYPE]),
+        ("difficulty=Expert", [("difficulty", "NOT_ALLOWED", DIFFICULTIES)]),
+        ("difficulty=Beginner,Expert", [("difficulty", "NOT_ALLOWED", DIFFICULTIES)]),
+        (
+            "sort=random",
+            [("sort", "NOT_ALLOWED", "Sort order must be one of: newest, oldest, title")],
+        ),
+        (
+            f"search={'x' * 201}",
+            [("search", "TOO_LONG", "Search must have at most 200 characters")],
+        ),
+        ("search=a%00b", [("search", "INVALID_FORMAT", "NUL characters are not allowed")]),
+        ("search=%ff", [("query", "INVALID_FORMAT", "The query must be UTF-8")]),
+        ("limit=x&page=0", [PAGE_LOW, LIMIT_TYPE]),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_bad_value_is_named(client, query, faults):
+    refused_for(await client.get(f"{LIST}?{query}"), *faults)
+
+
+@pytest.mark.parametrize(
+    ("given", "levels"),
+    [
+        ("Beginner", {"Beginner"}),
+        ("Beginner,Advanced", {"Beginner", "Advanced"}),
+        (" Advanced , Beginner,", {"Beginner", "Advanced"}),
+        ("Beginner,Beginner", {"Beginner"}),
+        ("", set(LEVELS)),
+    ],
+)
+async def test_difficulty_takes_a_comma_list(client, shelf, given, levels):
+    word, made = shelf
+    courses, pagination = await page(client, search=word, difficulty=given, limit=100)
+    expected = [course for course in made[::-1] if course["difficulty"] in levels]
+    assert courses == expected
+    assert pagination["total_count"] == len(expected)
+
+
+async def test_difficulty_alone_counts_what_it_shows(client, shelf):
+    totals = [(await page(client, difficulty=level))[1]["total_count"] for level in LEVELS]
+    assert sum(totals) == (await page(client, limit=1))[1]["total_count"]
+    courses, pagination = await page(client, difficulty="Beginner", limit=100)
+    assert {course["difficulty"] for course in courses} == {"Beginner"}
+    assert len(courses) == min(100, totals[0])
+    assert pagination["total_count"] == totals[0]
+
+
+async def test_the_orders_of_a_listing(client, shelf):
+    word, made = shelf
+    orders = {sort: await page(client, search=word, limit=100, sort=sort) for sort in
+              ("newest", "oldest", "title")}  # fmt: skip
+    assert orders["newest"][0] == made[::-1]
+    assert orders["oldest"][0] == made
+    assert orders["title"][0] == sorted(made, key=lambda course: course["title"])
+
+
+async def test_search_is_over_title_and_description_in_any_case(api, client):
+    word = f"Wort{uuid7().hex}"
+    titled = await api.new_course(title=f"Über {word}s")
+    described = await api.new_course(description=f"Something about {word.upper()}.")
+    both = {titled["id"], described["id"]}
+    for search in (word, word.lower(), word.upper(), f" {word} ", word[1:-1]):
+        assert await found(client, search) == both
+    assert await found(client, f"über {word}") == {titled["id"]}
+
+
+@pytest.mark.parametrize("sign", ["%", "_", "\\", "\\%", "'", '"', "*", "."])
+async def test_signs_of_patterns_are_plain_characters(api, client, sign):
+    word = uuid7().hex
+    with_sign = await api.new_course(title=f"{word}{sign}end")
+    await api.new_course(title=f"{word}xend")
+    await api.new_course(title=f"{word}xxend")
+    assert await found(client, f"{word}{sign}end") == {with_sign["id"]}
+
+
+async def test_of_a_parameter_given_twice_the_last_counts(client, shelf):
+    answer = await client.get(f"{LIST}?limit=3&limit=2&search={shelf[0]}")
+    assert len(answer.json()["data"]) == 2

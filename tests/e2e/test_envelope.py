@@ -1,0 +1,214 @@
+"""What holds for every endpoint: the error envelope, the request id, methods, limits."""
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+
+from tests.factories import ADMIN, NIL_ID, NO_ID, refused, refused_for
+
+JSON_CALLS = [
+    ("POST", "/auth/login"),
+    ("POST", "/courses"),
+    ("PUT", f"/courses/{NO_ID}"),
+    ("POST", "/enrollments"),
+]
+FORM_CALLS = [("POST", "/courses/upload"), ("PUT", f"/courses/{NO_ID}/image")]
+ID_CALLS = [
+    ("GET", "/courses/{}", "Course ID"),
+    ("PUT", "/courses/{}", "Course ID"),
+    ("DELETE", "/courses/{}", "Course ID"),
+    ("PUT", "/courses/{}/image", "Course ID"),
+    ("GET", "/courses/{}/students", "Course ID"),
+    ("DELETE", "/courses/{}/students/a@example.org", "Course ID"),
+    ("DELETE", "/admin/enrollments/{}", "Enrollment ID"),
+    ("GET", "/tasks/{}", "Task ID"),
+]
+READABLE = ["/api/v1/courses", "/api/v1/courses?page=1", "/health", "/health/live", "/metrics"]
+MEGABYTE = 1024 * 1024
+
+
+async def raw_answer(service, *lines: bytes) -> tuple[bytes, dict[str, str], dict]:
+    """Send bytes that no HTTP client would; return the status line, the headers and the body."""
+    address = urlsplit(service.base_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"\r\n".join([*lines, b"Host: x", b"Connection: close", b"", b""]))
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    status, *headers = head.decode().split("\r\n")
+    named = dict(line.lower().split(": ", 1) for line in headers)
+    return status, named, json.loads(body or b"{}")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/nope", "/api/v2/courses", "/%00", "/é"])
+async def test_an_unknown_path(client, path):
+    answer = await client.get(path)
+    shown = answer.request.url.raw_path.decode()
+    refused(answer, 404, "NOT_FOUND", f"There is nothing at {shown}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/api/v1/courses", {"GET", "POST"}),
+        ("DELETE", "/api/v1/courses", {"GET", "POST"}),
+        ("POST", f"/api/v1/courses/{NO_ID}", {"GET", "PUT", "DELETE"}),
+        ("GET", "/api/v1/auth/login", {"POST"}),
+        ("GET", "/api/v1/enrollments", {"POST"}),
+        ("POST", "/health", {"GET"}),
+        ("BREW", "/api/v1/admin/students", {"GET"}),
+    ],
+)
+async def test_a_method_that_is_not_there(client, method, path, allowed):
+    answer = await client.request(method, path)
+    message = f"{method} is not possible at {path}"
+    refused(answer, 405, "METHOD_NOT_ALLOWED", message)
+    named = {name.strip() for name in answer.headers["allow"].split(",")}
+    assert named - {"HEAD", "OPTIONS"} == allowed
+
+
+@pytest.mark.parametrize("path", READABLE)
+async def test_head_is_get_without_the_body(client, path):
+    answer, whole = await client.head(path), await client.get(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == whole.headers["content-type"]
+
+
+async def test_head_of_what_is_not_there(client):
+    answer = await client.head(f"/api/v1/courses/{NO_ID}")
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize("given", ["abc-123.X_y", "a", "x" * 128, NO_ID])
+async def test_a_sane_request_id_is_kept(client, given):
+    answer = await client.get("/health/live", headers={"X-Request-ID": given})
+    assert answer.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>", 'a"b', "a\tb", "né"])
+async def test_another_request_id_is_replaced(client, given):
+    header = (b"X-Request-ID", given.encode())
+    answer = await client.get("/health/live", headers=[header])
+    assert UUID(answer.headers["x-request-id"]).version == 7
+
+
+async def test_request_ids_differ(client):
+    answers = [await client.get("/health/live") for _ in range(3)]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path"),
+    [
+        (200, "GET", "/api/v1/courses"),
+        (200, "GET", "/metrics"),
+        (200, "GET", "/swagger/index.html"),
+        (200, "GET", "/swagger/swagger-ui.css"),
+        (400, "POST", "/api/v1/enrollments"),
+        (401, "GET", "/api/v1/admin/students"),
+        (404, "GET", "/nope"),
+        (405, "PATCH", "/api/v1/courses"),
+    ],
+)
+async def test_every_response_carries_the_request_id(client, status, method, path):
+    answer = await client.request(method, path, headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine")
+
+
+@pytest.mark.parametrize(("method", "path"), JSON_CALLS)
+@pytest.mark.parametrize("body", [b"", b"{", b"{'title': 1}", b'{"a": NaN}', b'{"a": "\xff"}'])
+async def test_a_body_that_is_not_json(api, method, path, body):
+    answer = await api.call(method, path, content=body)
+    message = answer.json()["message"]
+    assert message.startswith("The request body is not valid JSON: ")
+    refused(answer, 400, "MALFORMED_JSON", message, "body")
+
+
+@pytest.mark.parametrize(("method", "path"), JSON_CALLS)
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"5"])
+async def test_a_body_that_is_not_an_object(api, method, path, body):
+    answer = await api.call(method, path, content=body)
+    message = "The request body must be a JSON object"
+    refused(answer, 400, "MALFORMED_JSON", message, "body")
+
+
+@pytest.mark.parametrize(("method", "path"), FORM_CALLS)
+@pytest.mark.parametrize("request_", [{"json": ADMIN}, {"data": ADMIN}, {"content": b""}])
+async def test_a_body_that_is_not_a_form(api, method, path, request_):
+    answer = await api.call(method, path, **request_)
+    message = "The request body must be multipart/form-data"
+    refused(answer, 400, "INVALID_FORMAT", message, "body")
+
+
+@pytest.mark.parametrize(("method", "path", "label"), ID_CALLS)
+@pytest.mark.parametrize("bad", ["1", "not-a-uuid", NO_ID[:-1], f"{NO_ID}0", "%27%20OR%201=1"])
+async def test_a_bad_id_in_the_path(api, method, path, label, bad):
+    answer = await api.call(method, path.format(bad))
+    field = label.lower().replace(" ", "_")
+    refused_for(answer, (field, "INVALID_FORMAT", f"{label} must be a valid UUID"))
+
+
+@pytest.mark.parametrize(("method", "path", "label"), ID_CALLS)
+async def test_the_nil_id_counts_as_none(api, method, path, label):
+    answer = await api.call(method, path.format(NIL_ID))
+    field = label.lower().replace(" ", "_")
+    refused_for(answer, (field, "REQUIRED", f"{label} is required"))
+
+
+@pytest.mark.parametrize("megabytes", [7, 20])
+@pytest.mark.parametrize(("method", "path"), FORM_CALLS)
+async def test_a_body_over_the_limit_of_the_server(api, method, path, megabytes):
+    answer = await api.call(method, path, content=bytes(megabytes * MEGABYTE))
+    refused(answer, 413, "PAYLOAD_TOO_LARGE", "The request body may have at most 6291456 bytes")
+
+
+async def test_a_length_over_the_limit_of_the_server_is_refused_without_the_body(service, api):
+    authorization = f"Authorization: {api.headers['Authorization']}".encode()
+    head = b"POST /api/v1/courses/upload HTTP/1.1"
+    lines = [head, authorization, b"Content-Length: 7340032"]
+    status, headers, content = await raw_answer(service, *lines)
+    assert status.split()[1] == "413"
+    assert content == {
+        "error": "Payload too large",
+        "message": "The request body may have at most 6291456 bytes",
+        "details": {"code": "PAYLOAD_TOO_LARGE"},
+    }
+    assert UUID(headers["x-request-id"]).version == 7
+
+
+@pytest.mark.parametrize(("method", "path"), JSON_CALLS)
+async def test_a_json_body_over_its_limit(api, method, path):
+    answer = await api.call(method, path, content=b" " * MEGABYTE + b"{}")
+    refused(answer, 413, "PAYLOAD_TOO_LARGE", "The request body may have at most 1048576 bytes")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"GARBAGE"],
+        [b"GET / HTTP/9.9"],
+        [b"GET /api/v1/courses?search=\xff HTTP/1.1"],
+        [b"POST /api/v1/auth/login HTTP/1.1", b"Content-Length: abc"],
+    ],
+    ids=str,
+)
+async def test_what_is_not_http_gets_the_envelope_too(service, lines):
+    status, headers, content = await raw_answer(service, *lines)
+    assert status == "HTTP/1.1 400 Bad Request"
+    assert content == {
+        "error": "Validation failed",
+        "message": "The request is malformed",
+        "details": {"code": "INVALID_FORMAT"},
+    }
+    assert UUID(headers["x-request-id"]).version == 7
+
+
+async def test_answers_tell_browsers_to_be_careful(client):
+    for path in ("/api/v1/courses", "/nope"):
+        headers = (await client.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]

@@ -1,0 +1,107 @@
+"""What monitors and readers of the documentation ask."""
+
+import re
+from importlib.metadata import version
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests import photos
+from tests.factories import NO_ID, token
+
+SERVICE = "course-enrollment-service"
+
+
+async def samples(client) -> dict[tuple, float]:
+    """Return the metrics: {(name, labels): value}."""
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_health_shows_each_part(client):
+    answer = await client.get("/health")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {
+            "status": "healthy",
+            "service": SERVICE,
+            "database": "connected",
+            "redis": "connected",
+            "storage": "connected",
+            "tasks": "connected",
+            "version": version(SERVICE),
+        },
+    )
+
+
+@pytest.mark.parametrize("state", ["live", "ready"])
+async def test_probes(client, state):
+    answer = await client.get(f"/health/{state}")
+    assert (answer.status_code, answer.json()) == (200, {"status": state})
+
+
+async def test_requests_are_counted_by_route_and_status(api, client):
+    found, lost = (
+        (
+            "http_request_duration_seconds_count",
+            ("method", "GET"),
+            ("route", "/api/v1/courses/<course_id:str>"),
+            ("status", status),
+        )
+        for status in ("200", "404")
+    )
+    course = await api.new_course()
+    before = await samples(client)
+    for _ in range(3):
+        await client.get(f"/api/v1/courses/{course['id']}")
+        await client.get(f"/api/v1/courses/{NO_ID}")
+    after = await samples(client)
+    assert [after[key] - before.get(key, 0) for key in (found, lost)] == [3, 3]
+
+
+async def test_metrics_name_neither_paths_nor_people(client):
+    secret = token()[-20:]
+    await client.get(f"/{secret}")
+    await client.get(f"/api/v1/students/{secret}@example.org/enrollments")
+    assert secret not in (await client.get("/metrics")).text
+
+
+async def test_metrics_show_the_tasks_that_failed(api, client):
+    async def failed() -> float:
+        shown = await samples(client)
+        return sum(
+            value
+            for (name, *labels), value in shown.items()
+            if name == "tasks_open" and ("state", "failed") in labels
+        )
+
+    before = await failed()
+    course = (await api.upload(photos.truncated_jpeg())).json()
+    assert (await api.settled(course["id"]))["image"]["status"] == "failed"
+    assert await failed() == before + 1
+
+
+async def test_swagger_ui_comes_from_here_alone(client):
+    page = await client.get("/swagger/index.html")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert any(address.endswith("bundle.js") for address in addresses)
+    for address in addresses:
+        assert "//" not in address
+        asset = await client.get(f"/swagger/{address.removeprefix('./')}")
+        assert (asset.status_code, bool(asset.content)) == (200, True), address
+    initializer = await client.get("/swagger/swagger-initializer.js")
+    assert '"/openapi.json"' in initializer.text
+    assert "https://" not in initializer.text
+
+
+@pytest.mark.parametrize("path", ["/swagger", "/swagger/"])
+async def test_swagger_leads_to_its_page(client, path):
+    answer = await client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/swagger/index.html")

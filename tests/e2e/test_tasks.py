@@ -1,0 +1,110 @@
+"""Tasks, as clients watch them."""
+
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+
+from tests import photos
+from tests.factories import NO_ID, TIME, bearer, eventually, refused, token
+
+PUBLIC = {
+    "id", "name", "status", "progress", "attempts", "created_at", "started_at", "finished_at",
+    "error",
+}  # fmt: skip
+STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
+BROKEN = "The image is damaged and can't be decoded"
+
+
+async def ended(client, task_id: str) -> dict:
+    """Return the task when it is final; on the way its state never goes back."""
+    seen = []
+
+    async def final() -> dict | None:
+        answer = await client.get(f"/api/v1/tasks/{task_id}")
+        assert answer.status_code == 200, answer.text
+        task = answer.json()
+        assert task.keys() == PUBLIC
+        seen.append(STATES.index(task["status"]))
+        return task if task["status"] not in {"queued", "running"} else None
+
+    task = await eventually(final)
+    assert seen == sorted(seen)
+    return task
+
+
+@pytest.fixture(scope="module")
+async def done(api):
+    """The id of a task that succeeded, and its course's."""
+    course = (await api.upload(photos.jpeg(640, 480))).json()
+    await ended(api.client, course["image"]["task_id"])
+    return course["image"]["task_id"], course["id"]
+
+
+@pytest.fixture(scope="module")
+async def failed(api):
+    """The id of a task that failed for good."""
+    course = (await api.upload(photos.truncated_jpeg())).json()
+    await ended(api.client, course["image"]["task_id"])
+    return course["image"]["task_id"]
+
+
+async def test_a_task_is_there_when_its_upload_is_answered(api, client):
+    course = (await api.upload(photos.jpeg())).json()
+    task_id = course["image"]["task_id"]
+    task = (await client.get(f"/api/v1/tasks/{task_id}")).json()
+    assert (task["id"], task["name"]) == (task_id, "images.process")
+    assert (await ended(client, task_id))["status"] == "succeeded"
+
+
+async def test_a_task_that_succeeded(client, done):
+    task = (await client.get(f"/api/v1/tasks/{done[0]}")).json()
+    assert task == task | {
+        "id": done[0],
+        "name": "images.process",
+        "status": "succeeded",
+        "progress": 100,
+        "attempts": 1,
+        "error": None,
+    }
+    assert UUID(task["id"]).version == 7
+    times = [task[name] for name in ("created_at", "started_at", "finished_at")]
+    assert all(TIME.fullmatch(time) for time in times)
+    moments = [datetime.fromisoformat(time) for time in times]
+    assert moments == sorted(moments)
+
+
+async def test_a_task_that_failed_says_why(client, failed):
+    task = (await client.get(f"/api/v1/tasks/{failed}")).json()
+    assert (task["status"], task["attempts"], task["error"]) == ("failed", 1, BROKEN)
+    assert TIME.fullmatch(task["finished_at"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, bearer(token()), bearer("garbage")],
+    ids=["no token", "a student's", "garbage"],
+)
+async def test_whoever_is_no_admin_sees_no_arguments(client, done, failed, headers):
+    for task_id in (done[0], failed):
+        answer = await client.get(f"/api/v1/tasks/{task_id}", headers=headers)
+        assert (answer.status_code, answer.json().keys()) == (200, PUBLIC)
+        assert "Traceback" not in answer.text
+
+
+async def test_an_admin_sees_the_arguments(api, done):
+    task = (await api.call("GET", f"/tasks/{done[0]}")).json()
+    assert task.keys() == PUBLIC | {"args"}
+    assert task["args"].keys() == {"course_id", "upload_id"}
+    assert task["args"]["course_id"] == done[1]
+
+
+async def test_an_admin_sees_the_traceback(api, failed):
+    task = (await api.call("GET", f"/tasks/{failed}")).json()
+    assert task.keys() == PUBLIC | {"args", "traceback"}
+    assert "BrokenImage" in task["traceback"]
+
+
+async def test_a_task_that_is_not_there(client):
+    answer = await client.get(f"/api/v1/tasks/{NO_ID}")
+    refused(answer, 404, "NOT_FOUND", "The requested task does not exist")

@@ -1,0 +1,248 @@
+"""Forms with an image: what is answered at once, and what is refused."""
+
+from uuid import UUID
+
+import pytest
+
+from tests import photos
+from tests.factories import COURSE, NO_ID, TIME, refused, refused_for
+
+DIFFICULTIES = "Difficulty must be one of: Beginner, Intermediate, Advanced"
+NO_TITLE = ("title", "REQUIRED", "Title is required")
+NO_DESCRIPTION = ("description", "REQUIRED", "Description is required")
+NO_DIFFICULTY = ("difficulty", "REQUIRED", DIFFICULTIES)
+NO_IMAGE = ("image", "REQUIRED", "Image is required")
+NOT_A_FILE = ("image", "INVALID_TYPE", "Image must be a file")
+NO_FORM = "The request body must be multipart/form-data"
+LIMIT = 5 * 1024 * 1024
+KEYS = {"id", "title", "description", "difficulty", "created_at", "updated_at"}
+FORM = "multipart/form-data; boundary=b"
+
+
+def part(name: str, content: bytes, *, filename: str | None = None) -> bytes:
+    """Return a part of a form with the boundary `b`, as a browser writes it."""
+    file = "" if filename is None else f'; filename="{filename}"'
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def form(*parts: bytes) -> dict:
+    """Return a request of the course's fields and these parts."""
+    fields = [part(name, value.encode()) for name, value in COURSE.items()]
+    return {"content": b"".join([*fields, *parts, b"--b--\r\n"])}
+
+
+@pytest.fixture(scope="module")
+async def course(api):
+    """A course that no image that is refused may change."""
+    return await api.new_course()
+
+
+@pytest.fixture(params=["POST", "PUT"])
+def send(request, api, course):
+    """Send an image by each of the calls that take one."""
+
+    async def send(image, name="photo.jpg", kind="image/jpeg"):
+        files = {"image": (name, image, kind)}
+        if request.param == "POST":
+            return await api.call("POST", "/courses/upload", data=COURSE, files=files)
+        return await api.call("PUT", f"/courses/{course['id']}/image", files=files)
+
+    return send
+
+
+async def raw_form(api, content: bytes, kind: str = FORM):
+    """Send bytes as a form."""
+    headers = api.headers | {"Content-Type": kind}
+    return await api.client.post("/api/v1/courses/upload", content=content, headers=headers)
+
+
+async def test_an_upload_is_answered_while_it_is_processed(api):
+    answer = await api.upload(photos.jpeg())
+    assert answer.status_code == 201
+    course = answer.json()
+    assert course.keys() == KEYS | {"image"}
+    assert {name: course[name] for name in COURSE} == COURSE
+    assert course["image"].keys() == {"status", "task_id"}
+    assert course["image"]["status"] == "processing"
+    assert UUID(course["image"]["task_id"]).version == 7
+    assert UUID(course["id"]).version == 7
+    assert TIME.fullmatch(course["created_at"])
+    assert answer.headers["location"] == f"/api/v1/courses/{course['id']}"
+    assert answer.elapsed.total_seconds() < 2
+    assert (await api.settled(course["id"]))["image"]["status"] == "ready"
+
+
+async def test_an_upload_without_an_image_is_a_plain_course(api, client):
+    files = {name: (None, value) for name, value in COURSE.items()}
+    answer = await api.call("POST", "/courses/upload", files=files)
+    assert (answer.status_code, answer.json().keys()) == (201, KEYS)
+    assert (await client.get(answer.headers["location"])).json() == answer.json()
+
+
+async def test_no_file_chosen_in_a_browser_is_no_image(api):
+    answer = await raw_form(api, **form(part("image", b"", filename="")))
+    assert (answer.status_code, answer.json().keys()) == (201, KEYS)
+
+
+async def test_an_empty_text_for_the_image_is_no_image(api, course):
+    answer = await raw_form(api, **form(part("image", b"")))
+    assert (answer.status_code, answer.json().keys()) == (201, KEYS)
+    files = {"image": (None, "")}
+    refused_for(await api.call("PUT", f"/courses/{course['id']}/image", files=files), NO_IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "kind"),
+    [
+        (photos.jpeg, "evil.html", "text/html"),
+        (photos.webp, "../../etc/passwd", "application/octet-stream"),
+        (photos.animated_gif, "photo.jpg", "image/jpeg"),
+        (photos.phone_jpeg, "Ünïcode 📷.jpg", "image/jpeg"),
+    ],
+)
+async def test_an_image_is_known_by_its_content(api, send, image, name, kind):
+    answer = await send(image(), name, kind)
+    assert answer.status_code in {201, 202}, answer.text
+    assert (await api.settled(answer.json()["id"]))["image"]["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"plain text",
+        photos.HTML,
+        photos.SVG,
+        b"%PDF-1.7\n",
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\x04\0\0\0WEBP",
+        photos.encoded(photos.photograph(64, 64), "BMP"),
+        photos.encoded(photos.photograph(64, 64), "TIFF"),
+        photos.encoded(photos.photograph(64, 64), "ICO"),
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+async def test_what_is_not_an_image_of_ours_is_refused(send, data):
+    message = "The image must be a JPEG, PNG, GIF or WebP"
+    refused(await send(data), 415, "UNSUPPORTED_MEDIA_TYPE", message)
+
+
+@pytest.mark.parametrize(
+    ("bomb", "pixels"),
+    [(photos.bomb_png, "900,000,000"), (photos.bomb_webp, "4,294,836,225")],
+)
+async def test_a_bomb_is_refused(send, bomb, pixels):
+    message = f"The image has {pixels} pixels; at most 50,000,000 are allowed"
+    refused(await send(bomb()), 413, "PAYLOAD_TOO_LARGE", message)
+
+
+async def test_an_image_may_have_5_megabytes_and_no_byte_more(api, send):
+    image = photos.jpeg()
+    whole = image + bytes(LIMIT - len(image))
+    message = "An image may have at most 5242880 bytes"
+    refused(await send(whole + b"\0"), 413, "PAYLOAD_TOO_LARGE", message)
+    answer = await send(whole)
+    assert answer.status_code in {201, 202}, answer.text
+    assert (await api.settled(answer.json()["id"]))["image"]["status"] == "ready"
+
+
+async def test_a_refused_image_leaves_no_course(api, client):
+    title = {"title": f"Refused {NO_ID}"}
+    await api.upload(b"plain text", **title)
+    await api.upload(photos.bomb_png(), **title)
+    listed = (await client.get("/api/v1/courses", params={"search": title["title"]})).json()
+    assert listed["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"title": ...}, NO_TITLE),
+        ({"title": ""}, NO_TITLE),
+        ({"title": "x" * 256}, ("title", "TOO_LONG", "Title must have at most 255 characters")),
+        ({"description": ...}, NO_DESCRIPTION),
+        ({"description": ""}, NO_DESCRIPTION),
+        ({"difficulty": ...}, NO_DIFFICULTY),
+        ({"difficulty": ""}, NO_DIFFICULTY),
+        ({"difficulty": "Expert"}, ("difficulty", "NOT_ALLOWED", DIFFICULTIES)),
+        ({"image": "photo.jpg"}, NOT_A_FILE),
+        (
+            {"image_url": "https://example.org/a.png"},
+            ("image_url", "UNKNOWN_FIELD", "There is no field called 'image_url'"),
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_field_of_the_form_at_fault_is_named(api, changes, fault):
+    fields = {name: value for name, value in (COURSE | changes).items() if value is not ...}
+    files = {name: (None, value) for name, value in fields.items()}
+    refused_for(await api.call("POST", "/courses/upload", files=files), fault)
+
+
+async def test_all_faults_of_the_form_are_named_at_once(api):
+    files = {"title": ("title.txt", b"A file"), "x": (None, "1")}
+    refused_for(
+        await api.call("POST", "/courses/upload", files=files),
+        ("title", "INVALID_TYPE", "Title must be text"),
+        NO_DESCRIPTION,
+        NO_DIFFICULTY,
+        ("x", "UNKNOWN_FIELD", "There is no field called 'x'"),
+    )
+    empty = await raw_form(api, b"--b--\r\n")
+    refused_for(empty, NO_TITLE, NO_DESCRIPTION, NO_DIFFICULTY)
+
+
+@pytest.mark.parametrize(
+    ("files", "faults"),
+    [
+        ({"image": (None, "photo.jpg")}, [NOT_A_FILE]),
+        (
+            {"picture": ("photo.jpg", b"x")},
+            [NO_IMAGE, ("picture", "UNKNOWN_FIELD", "There is no field called 'picture'")],
+        ),
+    ],
+    ids=["text", "another name"],
+)
+async def test_a_new_image_has_to_be_a_file(api, course, files, faults):
+    answer = await api.call("PUT", f"/courses/{course['id']}/image", files=files)
+    refused_for(answer, *faults)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (form()["content"], "multipart/form-data"),
+        (form()["content"], "multipart/mixed; boundary=b"),
+        (form()["content"], "text/plain"),
+    ],
+)
+async def test_a_form_of_another_kind_is_refused(api, content, kind):
+    refused(await raw_form(api, content, kind), 400, "INVALID_FORMAT", NO_FORM, "body")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"--another\r\n",
+        form()["content"].removesuffix(b"--b--\r\n"),
+        form()["content"][:40],
+        form(part("title", b"Another"))["content"],
+        form(part("image", b"1", filename="1"), part("image", b"2", filename="2"))["content"],
+        form(*(part(f"x{number}", b"") for number in range(30)))["content"],
+        form(part("x", b"\xff\xfe"))["content"],
+        b"--b\r\nContent-Disposition: form-data\r\n\r\nnameless\r\n--b--\r\n",
+        b"--b\r\nno header\r\n\r\n\r\n--b--\r\n",
+    ],
+    ids=[
+        "empty", "another boundary", "no end", "cut in a header", "a field twice",
+        "two images", "too many parts", "not UTF-8", "no name", "no header",
+    ],
+)  # fmt: skip
+async def test_a_malformed_form_is_refused(api, content):
+    answer = await raw_form(api, content)
+    message = answer.json()["message"]
+    assert message.startswith("The form is malformed: ")
+    refused(answer, 400, "INVALID_FORMAT", message, "body")
