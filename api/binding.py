@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 import orjson
@@ -109,17 +109,24 @@ def json_body(body: bytes, model: type[Model]) -> Model:
 
 
 def query(request: Request, model: type[Model]) -> Model:
-    """Return the query as a model; other parameters are ignored, of several the last counts.
+    """Return the query as a model; other parameters are ignored.
+
+    Of several of a name the last counts; where a list is taken, they are one.
 
     Raises:
         Invalid: a parameter's value is not one that it can have.
 
     """
     try:
-        given = dict(parse_qsl(request.query_string, keep_blank_values=True, errors="strict"))
+        pairs = parse_qsl(request.query_string, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise Invalid(Fault("query", Code.INVALID_FORMAT, "The query must be UTF-8")) from None
-    return _validate(model, {key: given[key] for key in model.model_fields if given.get(key)})
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if value and (field := model.model_fields.get(name)):
+            several = name in given and get_origin(field.annotation) is frozenset
+            given[name] = f"{given[name]},{value}" if several else value
+    return _validate(model, given)
 
 
 def has_query(request: Request, model: type[BaseModel]) -> bool:

@@ -106,19 +106,19 @@ def _service_error(error: ServiceError) -> HTTPResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if not isinstance(error, errors.Invalid):
-        return envelope(status, error.code, error.message, headers)
-    first = error.faults[0]
-    faults = [
-        FaultOut(field=fault.field, code=fault.code, message=fault.message)
-        for fault in error.faults
-    ]
-    details = ErrorDetailsOut(
-        code=first.code, field=first.field, errors=faults if len(faults) > 1 else None
-    )
-    return _response(
-        status, ErrorOut(error=TITLES[status], message=first.message, details=details), headers
-    )
+    return _response(status, content_of(error), headers)
+
+
+def content_of(error: ServiceError) -> ErrorOut:
+    """Return the envelope of an error."""
+    details = ErrorDetailsOut(code=error.code)
+    if isinstance(error, errors.Invalid):
+        first = error.faults[0]
+        faults = [FaultOut(**vars(fault)) for fault in error.faults]
+        several = faults if len(faults) > 1 else None
+        details = ErrorDetailsOut(code=first.code, field=first.field, errors=several)
+    title = TITLES[status_of(type(error))]
+    return ErrorOut(error=title, message=error.message, details=details)
 
 
 def envelope(

@@ -2,21 +2,17 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
 from importlib.metadata import version
 from inspect import getdoc
-from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from api import binding, security
-from api.errors import TITLES, status_of
+from api.errors import TITLES
+from api.examples import error_examples
 from api.operation import OPERATIONS, Access, Operation
-from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
-from services import errors
-from services.errors import ServiceError
+from api.schemas.responses import ErrorOut
 
 JsonObject = dict[str, Any]
 
@@ -25,9 +21,9 @@ _JSON = "application/json"
 _ABOUT = """\
 The university's catalogue of courses and its enrollments.
 
-Times are RFC 3339 in UTC, ids are UUIDs, emails are stored in lower case. Every error has one shape:
-a program looks at the status and at `details.code`, a person at `message`. To call what needs a
-token, log in and send the token as `Authorization: Bearer <token>`."""
+Times are RFC 3339 in UTC, ids are UUIDs, emails are stored in lower case. Every error has one
+shape: a program looks at the status and at `details.code`, a person at `message`. To call what
+needs a token, log in and send the token as `Authorization: Bearer <token>`."""
 _TAGS = {
     "auth": "Logging in, and who is logged in.",
     "courses": "The catalogue: anyone reads it, admins change it.",
@@ -48,12 +44,6 @@ _ERROR_HEADERS = {
     401: {"WWW-Authenticate": "The scheme of the tokens: Bearer."},
     503: {"Retry-After": "How many seconds to wait before trying again."},
 }
-_TOKEN_ERRORS = (
-    security.MissingToken,
-    security.MalformedToken,
-    security.InvalidToken,
-    security.ExpiredToken,
-)
 _NUMBERS = {"X-Total-Count", "Retry-After"}
 
 
@@ -102,7 +92,11 @@ def _operation(operation: Operation, schemas: JsonObject) -> JsonObject:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": summary,
-        "parameters": [*_path(operation), *_query(operation, schemas)],
+        "parameters": [
+            *_path(operation),
+            *_query(operation, schemas),
+            *_taken_headers(operation),
+        ],
         "responses": _successes(operation, schemas) | _failures(operation, schemas),
     }
     if description:
@@ -153,6 +147,13 @@ def _query(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
     return parameters
 
 
+def _taken_headers(operation: Operation) -> list[JsonObject]:
+    return [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for name, text in operation.takes.items()
+    ]
+
+
 def _drop_null(schema: JsonObject) -> None:
     """Say of a field of a query or a form that it can be left out, not that it can be null."""
     kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
@@ -177,69 +178,15 @@ def _successes(operation: Operation, schemas: JsonObject) -> JsonObject:
 
 
 def _failures(operation: Operation, schemas: JsonObject) -> JsonObject:
-    examples: dict[int, JsonObject] = defaultdict(dict)
-    declared = {kind.__name__: kind() for kind in operation.errors}
-    for name, error in (_bad_input(operation) | _implied(operation) | declared).items():
-        value = _envelope(error)
-        examples[status_of(type(error))][name] = {"summary": error.message, "value": value}
     schema = _schema(ErrorOut, "serialization", schemas)
     return {
         str(status): {
             "description": TITLES[status],
             "headers": _headers(_REQUEST_ID | _ERROR_HEADERS.get(status, {})),
-            "content": {_JSON: {"schema": schema, "examples": group}},
+            "content": {_JSON: {"schema": schema, "examples": examples}},
         }
-        for status, group in sorted(examples.items())
+        for status, examples in error_examples(operation).items()
     }
-
-
-def _bad_input(operation: Operation) -> dict[str, ServiceError]:
-    """Return what the binding itself says to bad values."""
-    calls: dict[str, Callable[[], object]] = {}
-    for name, kind in operation.parameters.items():
-        calls[f"bad_{name}"] = lambda name=name, kind=kind: binding.path_value(name, kind, "?")
-    if model := operation.query:
-        values = "&".join(f"{name}=?" for name in model.model_fields)
-        calls["bad_query"] = lambda: binding.query(_request(query_string=values), model)
-    if fields := operation.body or operation.form:
-        calls["empty"] = lambda: binding.json_body(_request(body=b"{}"), fields)
-    if body := operation.body:
-        calls["malformed"] = lambda: binding.json_body(_request(body=b"{"), body)
-    refusals: dict[str, ServiceError] = {}
-    for name, call in calls.items():
-        try:
-            call()
-        except ServiceError as error:
-            refusals[name] = error
-    return refusals
-
-
-def _request(**parts: object) -> Any:
-    return SimpleNamespace(**parts)
-
-
-def _implied(operation: Operation) -> dict[str, ServiceError]:
-    implied: list[type[ServiceError]] = []
-    if operation.access is not Access.ANYONE:
-        implied += _TOKEN_ERRORS
-    if operation.access is Access.ADMIN:
-        implied.append(security.AdminsOnly)
-    if operation.body or operation.form:
-        implied.append(errors.TooLarge)
-    found = {kind.__name__: kind() for kind in implied}
-    if operation.tag != "system":
-        found["Unavailable"] = errors.Unavailable("The database is away; try again soon")
-    return found | {"Unforeseen": ServiceError("Something went wrong on our side")}
-
-
-def _envelope(error: ServiceError) -> JsonObject:
-    details = ErrorDetailsOut(code=error.code)
-    if isinstance(error, errors.Invalid):
-        faults = [FaultOut(**vars(fault)) for fault in error.faults]
-        several = faults if len(faults) > 1 else None
-        details = ErrorDetailsOut(code=faults[0].code, field=faults[0].field, errors=several)
-    title = TITLES[status_of(type(error))]
-    return ErrorOut(error=title, message=error.message, details=details).model_dump(mode="json")
 
 
 def _headers(about: dict[str, str]) -> JsonObject:

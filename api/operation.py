@@ -49,6 +49,7 @@ class Operation:
     responses: dict[int, Any]
     errors: tuple[type[ServiceError], ...]
     headers: dict[str, str] = field(default_factory=dict)
+    takes: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,12 +73,14 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     form: type[BaseModel] | None = None,
     errors: tuple[type[ServiceError], ...] = (),
     headers: dict[str, str] | None = None,
+    takes: dict[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for a method and a path below the blueprint's.
 
     `parameters` gives the type of each `<name>` of the path. The handler is called with the
     request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
     `responses` maps each status of success to the type of its JSON body, a media type, or None.
+    `headers` describes those of the answer, `takes` those of the request, each by its name.
     """
     types = parameters or {}
 
@@ -95,6 +98,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             responses=responses,
             errors=errors,
             headers=headers or {},
+            takes=takes or {},
         )
         OPERATIONS.append(declared)
 

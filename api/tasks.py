@@ -48,6 +48,7 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
     parameters={"task_id": TaskId},
     responses={200: EVENT_STREAM},
     errors=(TaskNotFound,),
+    takes={"Last-Event-ID": "The last event that was seen: it is not sent again."},
 )
 async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     """Watch a task

@@ -4,8 +4,9 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -81,7 +82,7 @@ class Settings(BaseSettings):
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
 
-    database_url: DatabaseUrl = None
+    database_url: DatabaseUrl = Field(default=None, repr=False)
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     db_host: str | None = None
     db_port: Port = 5432
@@ -90,12 +91,12 @@ class Settings(BaseSettings):
     db_name: str = "course_enrollment"
     db_sslmode: SslMode = SslMode.PREFER
 
-    cache_url: CacheUrl = None
+    cache_url: CacheUrl = Field(default=None, repr=False)
     redis_host: str | None = None
     redis_port: Port = 6379
     redis_password: SecretStr = SecretStr("")
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
-    broker_url: BrokerUrl = None
+    broker_url: BrokerUrl = Field(default=None, repr=False)
 
     storage_url: StorageUrl = None
     storage_public_url: HttpUrl = None
@@ -189,21 +190,35 @@ def embedded_env_file(data_dir: Path) -> Path:
     return data_dir / "run" / "service.env"
 
 
-def load_settings(**overrides: object) -> Settings:
-    """Read the environment and `.env`; with no servers named, those of a running `make run`.
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; parts that neither names are those of a running `make run`.
 
     Raises:
         SettingsError: a value is malformed, or production would run on an unsafe default.
 
     """
     try:
-        settings = Settings(_env_file=".env", **overrides)  # type: ignore[arg-type]
-        running = embedded_env_file(settings.data_dir)
-        if settings.environment is Environment.DEVELOPMENT and running.is_file():
-            settings = Settings(_env_file=(running, ".env"), **overrides)  # type: ignore[arg-type]
+        settings = Settings(_env_file=".env", **overrides)
+        if settings.environment is Environment.DEVELOPMENT and (found := _embedded(settings)):
+            settings = Settings(_env_file=".env", **{**found, **overrides})
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(error))) from None
     return settings
+
+
+def _embedded(settings: Settings) -> dict[str, str | None]:
+    """Return what the running servers need that stand in for parts without an address."""
+    running = dotenv_values(embedded_env_file(settings.data_dir))
+    named = {
+        "DATABASE_URL": settings.database,
+        "CACHE_URL": settings.cache,
+        "BROKER_URL": settings.broker_url,
+        "STORAGE_URL": settings.storage,
+    }
+    keys = [key for key, address in named.items() if address is None]
+    if settings.storage is None:
+        keys += [key for key in running if key.startswith(("S3_", "AWS_"))]
+    return {key.lower(): running[key] or None for key in keys if key in running}
 
 
 def require_database(settings: Settings) -> str:
@@ -236,4 +251,5 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 def _verifies_tls(url: str) -> bool:
-    return any(f"sslmode={mode}" in urlsplit(url).query for mode in VERIFYING_SSL_MODES)
+    modes = parse_qs(urlsplit(url).query).get("sslmode", [])
+    return bool(modes) and modes[-1] in VERIFYING_SSL_MODES

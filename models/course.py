@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from models.task import Task
 
 
+# The constraint ck_courses_difficulty holds the same list.
 class Difficulty(StrEnum):
-    """How hard a course is; `ck_courses_difficulty` holds the same list."""
+    """How hard a course is."""
 
     BEGINNER = "Beginner"
     INTERMEDIATE = "Intermediate"

@@ -10,8 +10,9 @@ from uuid_utils.compat import uuid7
 from models.indexes import SqlIndex
 
 
+# The constraint ck_tasks_state holds the same list.
 class TaskState(StrEnum):
-    """`queued` and `running` move on; the others are final. `ck_tasks_state` holds the list."""
+    """`queued` and `running` move on; the others are final."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -7,8 +7,9 @@ from tortoise.fields.db_defaults import Now
 from uuid_utils.compat import uuid7
 
 
+# The constraint ck_users_role holds the same list.
 class Role(StrEnum):
-    """What a person may do; `ck_users_role` holds the same list."""
+    """What a person may do."""
 
     ADMIN = "admin"
     STUDENT = "student"

@@ -126,16 +126,23 @@ def _comma_list(value: Any) -> Any:
     return value
 
 
+Limit = Annotated[
+    int,
+    Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
+    BeforeValidator(_at_most_limit),
+]
+
+
 class PageQuery(BaseModel):
     """Which page, and how long; a limit over 100 acts as 100."""
 
     page: Annotated[
-        int, Field(ge=1, le=MAX_PAGE, description="Which page; the first is 1.", examples=[1])
+        int, Field(ge=1, le=MAX_PAGE, description="Which page; 1 when left out.", examples=[1])
     ] = 1
     limit: Annotated[
         int,
+        Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
         BeforeValidator(_at_most_limit),
-        Field(ge=1, description="How many; 10 by itself, 100 at most.", examples=[10]),
     ] = 10
 
 
@@ -148,7 +155,7 @@ class CourseQuery(PageQuery):
         BeforeValidator(_comma_list),
         Field(description="Only courses of one of these.", examples=["Beginner,Advanced"]),
     ] = frozenset()
-    sort: Annotated[Sort, Field(description="The order; the newest first by itself.")] = Sort.NEWEST
+    sort: Annotated[Sort, Field(description="The order; newest when left out.")] = Sort.NEWEST
 
     def filters(self) -> Filters:
         """Return what the service takes."""
@@ -202,7 +209,7 @@ class TaskQuery(BaseModel):
     ] = None
     limit: Annotated[
         int,
+        Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
         BeforeValidator(_at_most_limit),
-        Field(ge=1, description="How many; 10 by itself, 100 at most.", examples=[10]),
     ] = 10
     cursor: Cursor | None = None

@@ -1,0 +1,249 @@
+"""`enroll`: one sentence for a fault, the right exit code, and never a traceback."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import asyncpg
+import pytest
+
+from infra.settings import Settings
+from tests.factories import NO_ID, free_ports
+
+ENROLL = Path(sys.executable).with_name("enroll")
+FAILED, USAGE = 1, 2
+SECRET = "hunter2-hunter2"
+COMMANDS = {"api", "worker", "flower", "migrate", "demo", "openapi", "seed", "tasks"}
+TASK_COMMANDS = {"list", "show", "retry", "cancel", "drop", "stats", "drain", "watch"}
+
+
+@pytest.fixture
+def enroll(tmp_path):
+    """Run a command in an empty folder with these settings only."""
+    ours = {name.upper() for name in Settings.model_fields}
+    clean = {key: value for key, value in os.environ.items() if key not in ours}
+
+    async def run(*arguments, **settings):
+        process = await asyncio.create_subprocess_exec(
+            ENROLL,
+            *arguments,
+            cwd=tmp_path,
+            env=clean | settings | {"TERM": "dumb", "COLUMNS": "200"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, complaint = await asyncio.wait_for(process.communicate(), 60)
+        return SimpleNamespace(
+            code=process.returncode, output=output.decode(), complaint=complaint.decode()
+        )
+
+    return run
+
+
+def assert_one_sentence(done, code, *named):
+    """Assert that a command ended with one line on standard error, which says these things."""
+    assert done.code == code, done.complaint
+    assert "Traceback" not in done.complaint + done.output
+    [line] = done.complaint.splitlines()
+    assert line.startswith("enroll: ")
+    for text in named:
+        assert text in line
+    assert SECRET not in line
+    assert done.output == ""
+
+
+@pytest.fixture(scope="session")
+def nowhere():
+    """The address of a database that does not answer."""
+    [port] = free_ports(1)
+    return f"postgresql://app:{SECRET}@127.0.0.1:{port}/app?sslmode=disable"
+
+
+async def tables(url):
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        )
+    finally:
+        await connection.close()
+
+
+async def test_help_names_every_command(enroll):
+    done = await enroll("--help")
+    assert (done.code, done.complaint) == (0, "")
+    assert all(f" {name} " in done.output for name in COMMANDS)
+    done = await enroll("tasks", "--help")
+    assert all(f" {name} " in done.output for name in TASK_COMMANDS)
+
+
+async def test_each_command_has_help(enroll):
+    calls = [(name,) for name in sorted(COMMANDS)]
+    calls += [("tasks", name) for name in sorted(TASK_COMMANDS)]
+    # With broken settings too: help needs none.
+    all_done = await asyncio.gather(*(enroll(*call, "--help", PORT="x") for call in calls))
+    for call, done in zip(calls, all_done, strict=True):
+        assert (done.code, done.complaint) == (0, ""), call
+        usage, about, *_ = [line for line in done.output.splitlines() if line.strip()]
+        assert f"enroll {' '.join(call)} " in usage
+        assert about.strip().endswith(".")
+
+
+@pytest.mark.parametrize("call", [(), ("tasks",)])
+async def test_without_a_command_the_help_is_shown(enroll, call):
+    done = await enroll(*call)
+    assert "Usage: enroll" in done.output
+    assert "Commands" in done.output
+    assert "Traceback" not in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (["fly"], ["fly"]),
+        (["tasks", "fly"], ["fly"]),
+        (["--fast"], ["--fast"]),
+        (["migrate", "--fast"], ["--fast"]),
+        (["migrate", "now"], ["now"]),
+        (["seed", "--courses"], ["--courses"]),
+        (["seed", "--courses", "many"], ["--courses", "'many'"]),
+        (["seed", "--courses", "-1"], ["--courses", "-1"]),
+        (["seed", "--courses", "1000001"], ["--courses", "1000001"]),
+        (["seed", "--enrollments", "1e3"], ["--enrollments", "'1e3'"]),
+        (["worker", "--concurrency", "-2"], ["--concurrency", "-2"]),
+        (["worker", "--concurrency", "two"], ["--concurrency", "'two'"]),
+        (["tasks", "show"], ["task_id"]),
+        (["tasks", "show", "12"], ["'12'"]),
+        (["tasks", "retry", "12"], ["'12'"]),
+        (["tasks", "list", "--state", "lost"], ["--state", "'lost'"]),
+        (["tasks", "list", "--older-than", "5y"], ["--older-than", "'5y'"]),
+        (["tasks", "list", "--limit", "0"], ["--limit", "0"]),
+        (["tasks", "drain", "--timeout", "soon"], ["--timeout", "'soon'"]),
+    ],
+)
+async def test_bad_use_is_one_sentence(enroll, call, named):
+    assert_one_sentence(await enroll(*call), USAGE, *named)
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "flower", "migrate", "demo", "seed"])
+async def test_each_command_reads_the_settings(enroll, name):
+    assert_one_sentence(await enroll(name, PORT="x"), USAGE, "PORT", "'x'")
+
+
+async def test_bad_settings_are_one_sentence(enroll):
+    assert_one_sentence(
+        await enroll("migrate", DATABASE_URL=f"mysql://app:{SECRET}@db/x"), USAGE, "DATABASE_URL"
+    )
+    assert_one_sentence(
+        await enroll("tasks", "stats", LOG_LEVEL="LOUD"), USAGE, "LOG_LEVEL", "LOUD"
+    )
+    calls = (["migrate"], ["api"], ["demo"], ["seed"], ["worker"], ["tasks", "list"])
+    for done in await asyncio.gather(*(enroll(*call) for call in calls)):
+        assert_one_sentence(done, USAGE, "DATABASE_URL or DB_HOST is missing")
+
+
+async def test_production_names_each_fault_in_a_sentence(enroll):
+    done = await enroll("api", ENVIRONMENT="production")
+    assert (done.code, done.output) == (USAGE, "")
+    lines = done.complaint.splitlines()
+    assert len(lines) == 6
+    assert all(line.startswith("enroll: ") for line in lines)
+
+
+async def test_admin_password_that_can_not_be_hashed_is_one_sentence(enroll, new_database):
+    url = await new_database()
+    done = await enroll("migrate", DATABASE_URL=url, ADMIN_PASSWORD="x" * 100)
+    assert_one_sentence(done, USAGE, "ADMIN_PASSWORD")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [["migrate"], ["api"], ["demo"], ["seed"], ["tasks", "list"], ["tasks", "show", NO_ID]],
+)
+async def test_database_that_is_away_is_one_sentence(enroll, nowhere, call):
+    done = await enroll(*call, DATABASE_URL=nowhere)
+    assert_one_sentence(done, FAILED, "database", nowhere.rpartition(":")[2].partition("/")[0])
+
+
+async def test_database_that_refuses_is_one_sentence(enroll, service):
+    url = service.env["DATABASE_URL"]
+    own = url.partition("://")[2].partition(":")[2].partition("@")[0]
+    for name, wrong in (
+        ("password", url.replace(own, SECRET)),
+        ("no_such", url.replace("/course_enrollment", "/no_such")),
+    ):
+        for call in (["migrate"], ["seed"], ["tasks", "stats"]):
+            assert_one_sentence(await enroll(*call, DATABASE_URL=wrong), FAILED, "database", name)
+
+
+async def test_host_that_does_not_exist_is_one_sentence(enroll):
+    done = await enroll("migrate", DB_HOST="db.invalid", DB_PASSWORD=SECRET)
+    assert_one_sentence(done, FAILED, "database")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["demo"],
+        ["seed"],
+        ["seed", "--courses", "0"],
+        ["tasks", "list"],
+        ["tasks", "stats"],
+        ["tasks", "show", NO_ID],
+        ["tasks", "retry", "--yes"],
+    ],
+)
+async def test_database_without_tables_is_one_sentence(enroll, new_database, call):
+    url = await new_database(migrated=False)
+    assert_one_sentence(await enroll(*call, DATABASE_URL=url), FAILED, "does not exist")
+    assert await tables(url) == 0
+
+
+async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
+    url = await new_database(migrated=False)
+    done = await enroll("api", DATABASE_URL=url, SKIP_MIGRATION="true")
+    assert_one_sentence(done, FAILED, "does not exist")
+    assert await tables(url) == 0
+
+
+async def test_migrate_creates_tables_and_admin_once(enroll, new_database):
+    url = await new_database(migrated=False)
+    # SKIP_MIGRATION is for the start of the API; who asks for it gets it.
+    first = await enroll("migrate", DATABASE_URL=url, SKIP_MIGRATION="true", ADMIN_USERNAME="root")
+    assert first.code == 0, first.complaint
+    assert first.output.startswith("applied 0_")
+    second = await enroll("migrate", DATABASE_URL=url, ADMIN_USERNAME="root")
+    assert (second.code, second.output) == (0, "")
+    connection = await asyncpg.connect(url)
+    assert await connection.fetchval("SELECT array_agg(username::text) FROM users") == ["root"]
+    await connection.close()
+
+
+async def test_seed_fills_and_demo_leaves_a_catalogue_alone(enroll, new_database):
+    url = await new_database()
+    done = await enroll("seed", "--courses", "0", "--enrollments", "5", DATABASE_URL=url)
+    assert_one_sentence(done, FAILED, "--courses")
+    done = await enroll("seed", "--courses", "3", "--enrollments", "7", DATABASE_URL=url)
+    assert done.code == 0, done.complaint
+    connection = await asyncpg.connect(url)
+    counts = "SELECT (SELECT count(*) FROM courses), (SELECT count(*) FROM enrollments)"
+    assert tuple(await connection.fetchrow(counts)) == (3, 7)
+    done = await enroll("demo", DATABASE_URL=url)
+    assert (done.code, done.output) == (0, "there are courses already\n")
+    assert tuple(await connection.fetchrow(counts)) == (3, 7)
+    await connection.close()
+
+
+async def test_unknown_task_is_one_sentence(enroll, new_database):
+    done = await enroll("tasks", "show", NO_ID, DATABASE_URL=await new_database())
+    assert_one_sentence(done, FAILED, "The requested task does not exist")
+
+
+async def test_openapi_needs_no_settings_and_prints_what_is_served(enroll, client):
+    done = await enroll("openapi")
+    assert (done.code, done.complaint) == (0, "")
+    assert json.loads(done.output) == (await client.get("/openapi.json")).json()

@@ -1,0 +1,336 @@
+"""Settings: where they come from, what they make, and what they say when they are wrong."""
+
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from infra.settings import (
+    Environment,
+    Settings,
+    SettingsError,
+    embedded_env_file,
+    load_settings,
+    require_database,
+)
+
+SECRET = "hunter2-hunter2-hunter2"
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://app:pw@db.example.org/app?sslmode=verify-full",
+    "CACHE_URL": "rediss://cache.example.org/0",
+    "BROKER_URL": "rediss://broker.example.org/0",
+    "STORAGE_URL": "s3://bucket",
+    "JWT_SECRET": "a-secret-of-production-of-more-than-32-bytes",
+    "ADMIN_PASSWORD": "not-the-default-one",
+    "CORS_ORIGINS": "https://app.example.org",
+}
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    """Start in an empty folder with none of our settings in the environment."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def settings_of(monkeypatch):
+    """Load the settings of an environment."""
+
+    def load(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        return load_settings()
+
+    return load
+
+
+@pytest.fixture
+def fault_of(settings_of):
+    """Return what an environment is refused with."""
+
+    def load(**values):
+        with pytest.raises(SettingsError) as caught:
+            settings_of(**values)
+        return str(caught.value)
+
+    return load
+
+
+def test_with_nothing_set_it_is_development_with_no_servers():
+    settings = load_settings()
+    assert settings.environment is Environment.DEVELOPMENT
+    assert (settings.database, settings.cache, settings.storage) == (None, None, None)
+    assert (settings.port, settings.admin_username) == (8080, "admin")
+    assert settings.admin_password.get_secret_value() == "admin!dev"
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL or DB_HOST is missing, and no"):
+        require_database(settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("FLOWER_PORT", "1.5"),
+        ("DB_PORT", "x"),
+        ("DB_SSLMODE", "maybe"),
+        ("REDIS_DB", "16"),
+        ("REDIS_PORT", "-1"),
+        ("ENVIRONMENT", "staging"),
+        ("DEBUG", "perhaps"),
+        ("SKIP_MIGRATION", "perhaps"),
+        ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("API_WORKERS", "65"),
+        ("WORKER_CONCURRENCY", "no"),
+        ("WORKER_SHUTDOWN_SECONDS", "soon"),
+        ("TOKEN_LIFETIME_SECONDS", "59"),
+        ("MAX_UPLOAD_BYTES", "5MB"),
+        ("MAX_IMAGE_PIXELS", "0"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key(fault_of, key, value):
+    message = fault_of(**{key: value})
+    assert message.startswith(f"{key}: ")
+    assert message.endswith(f"(it is {value!r})")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "scheme"),
+    [
+        ("DATABASE_URL", "mysql"),
+        ("CACHE_URL", "http"),
+        ("BROKER_URL", "kafka"),
+        ("STORAGE_URL", "ftp"),
+        ("STORAGE_PUBLIC_URL", "ftp"),
+        ("S3_ENDPOINT_URL", "s3"),
+    ],
+)
+def test_a_bad_address_is_named_without_its_password(fault_of, key, scheme):
+    message = fault_of(**{key: f"{scheme}://app:{SECRET}@host.example.org/x"})
+    assert message.startswith(f"{key}: must be a URL that starts with ")
+    assert SECRET not in message
+
+
+def test_all_faults_are_named_at_once(fault_of):
+    message = fault_of(PORT="x", LOG_LEVEL="LOUD", CACHE_URL=f"http://:{SECRET}@cache")
+    assert [line.partition(":")[0] for line in message.splitlines()] == [
+        "PORT",
+        "LOG_LEVEL",
+        "CACHE_URL",
+    ]
+    assert SECRET not in message
+
+
+def test_secrets_are_not_in_the_text_of_the_settings(settings_of):
+    settings = settings_of(
+        DB_PASSWORD=SECRET,
+        REDIS_PASSWORD=SECRET,
+        JWT_SECRET=SECRET * 2,
+        ADMIN_PASSWORD=SECRET,
+        AWS_ACCESS_KEY_ID=SECRET,
+        AWS_SECRET_ACCESS_KEY=SECRET,
+        FLOWER_BASIC_AUTH=f"operator:{SECRET}",
+    )
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+
+
+@pytest.mark.parametrize("key", ["DATABASE_URL", "CACHE_URL", "BROKER_URL"])
+def test_passwords_of_addresses_are_not_in_the_text_of_the_settings(settings_of, key):
+    scheme = "postgresql" if key == "DATABASE_URL" else "redis"
+    assert SECRET not in repr(settings_of(**{key: f"{scheme}://app:{SECRET}@host/0"}))
+
+
+def test_production_takes_safe_settings(settings_of):
+    assert settings_of(**PRODUCTION).environment is Environment.PRODUCTION
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"JWT_SECRET": ""}, "JWT_SECRET is the default one"),
+        ({"JWT_SECRET": "development-only-secret-of-at-least-32-bytes"}, "JWT_SECRET is the"),
+        ({"JWT_SECRET": SECRET}, "JWT_SECRET is shorter than 32 bytes"),
+        ({"ADMIN_PASSWORD": ""}, "ADMIN_PASSWORD is the default one"),
+        ({"ADMIN_PASSWORD": "admin!dev"}, "ADMIN_PASSWORD is the default one"),
+        ({"CORS_ORIGINS": "https://a.example.org,*"}, "CORS_ORIGINS has a wildcard"),
+        ({"CORS_ORIGINS": "https://*.example.org"}, "CORS_ORIGINS has a wildcard"),
+        ({"DEBUG": "true"}, "DEBUG is on"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL or DB_HOST is missing"),
+        ({"CACHE_URL": ""}, "CACHE_URL or REDIS_HOST is missing"),
+        ({"BROKER_URL": ""}, "BROKER_URL is missing"),
+        ({"STORAGE_URL": ""}, "STORAGE_URL or S3_BUCKET_NAME is missing"),
+        ({"DATABASE_URL": "postgresql://a:b@db/app"}, "DATABASE_URL must have sslmode=verify-full"),
+        (
+            {"DATABASE_URL": "postgresql://a:b@db/app?sslmode=require"},
+            "DATABASE_URL must have sslmode=verify-full",
+        ),
+        ({"DATABASE_URL": "", "DB_HOST": "db"}, "DATABASE_URL must have sslmode=verify-full"),
+    ],
+)
+def test_production_refuses_each_default(fault_of, changes, named):
+    message = fault_of(**PRODUCTION | changes)
+    assert message.startswith(named)
+    assert "\n" not in message
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["xsslmode=verify-full", "sslmode=verify-fully", "sslmode=verify-full&sslmode=disable"],
+)
+def test_production_reads_sslmode_as_the_driver_does(fault_of, query):
+    message = fault_of(**PRODUCTION | {"DATABASE_URL": f"postgresql://a:b@db/app?{query}"})
+    assert message.startswith("DATABASE_URL must have sslmode=verify-full")
+
+
+def test_production_refuses_all_defaults_at_once(fault_of):
+    faults = fault_of(ENVIRONMENT="production", DEBUG="1", CORS_ORIGINS="*").splitlines()
+    named = {fault.partition(" ")[0] for fault in faults}
+    assert len(faults) == 8
+    assert named == {
+        *("JWT_SECRET", "ADMIN_PASSWORD", "CORS_ORIGINS", "DEBUG"),
+        *("DATABASE_URL", "CACHE_URL", "BROKER_URL", "STORAGE_URL"),
+    }
+
+
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_production_takes_the_parts_of_a_database(settings_of, mode):
+    parts = {"DATABASE_URL": "", "DB_HOST": "db.example.org", "DB_SSLMODE": mode}
+    assert settings_of(**PRODUCTION | parts).database.endswith(f"?sslmode={mode}")
+
+
+def test_database_is_made_of_its_parts_and_quotes_them(settings_of):
+    password = "p@ss/w:rd?#%é +&"
+    settings = settings_of(
+        DB_HOST="db.example.org",
+        DB_PORT="6543",
+        DB_USER="us@er:x",
+        DB_PASSWORD=password,
+        DB_NAME="my/da ta?base",
+        DB_SSLMODE="require",
+    )
+    url = urlsplit(settings.database)
+    assert (url.scheme, url.hostname, url.port) == ("postgresql", "db.example.org", 6543)
+    assert (unquote(url.username), unquote(url.password)) == ("us@er:x", password)
+    assert unquote(url.path) == "/my/da ta?base"
+    assert url.query == "sslmode=require"
+    assert settings.database.count("@") == 1
+    assert require_database(settings) == settings.database
+
+
+def test_cache_is_made_of_its_parts_and_quotes_them(settings_of):
+    settings = settings_of(
+        REDIS_HOST="cache", REDIS_PORT="6380", REDIS_PASSWORD="a@b:/c", REDIS_DB="3"
+    )
+    url = urlsplit(settings.cache)
+    assert (url.scheme, url.hostname, url.port, url.path) == ("redis", "cache", 6380, "/3")
+    assert unquote(url.password) == "a@b:/c"
+    assert url.username == ""
+
+
+def test_cache_without_a_password_and_bucket_by_its_name(settings_of):
+    settings = settings_of(REDIS_HOST="cache", S3_BUCKET_NAME="photos")
+    assert settings.cache == "redis://cache:6379/0"
+    assert settings.storage == "s3://photos"
+
+
+def test_an_address_wins_over_its_parts(settings_of):
+    settings = settings_of(
+        DATABASE_URL="postgresql://a@one/x",
+        DB_HOST="two",
+        CACHE_URL="redis://one/0",
+        REDIS_HOST="two",
+        STORAGE_URL="memory://",
+        S3_BUCKET_NAME="two",
+    )
+    assert settings.database == "postgresql://a@one/x"
+    assert settings.cache == "redis://one/0"
+    assert settings.storage == "memory://"
+
+
+def test_an_empty_value_is_the_default(settings_of):
+    empty = {name.upper(): "" for name in Settings.model_fields}
+    assert settings_of(**empty) == Settings(_env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://a.example.org", ("https://a.example.org",)),
+        (" https://a.example.org , ,http://b:3000,", ("https://a.example.org", "http://b:3000")),
+        (" , ", ()),
+    ],
+)
+def test_origins_are_a_comma_list(settings_of, text, origins):
+    assert settings_of(CORS_ORIGINS=text).cors_origins == origins
+
+
+def test_env_file_is_read_and_the_environment_wins(settings_of, tmp_path):
+    (tmp_path / ".env").write_text(
+        "# ours\nPORT=9000\nHOST=0.0.0.0\nADMIN_USERNAME='dé an'\nOF_SOMEBODY_ELSE=1\n",
+        encoding="utf-8",
+    )
+    settings = settings_of(PORT="9001")
+    assert (settings.port, settings.host, settings.admin_username) == (9001, "0.0.0.0", "dé an")  # noqa: S104
+
+
+def test_a_fault_of_the_env_file_is_named(fault_of, tmp_path):
+    (tmp_path / ".env").write_text("PORT=http\n")
+    assert fault_of().startswith("PORT: ")
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Write what a running `make run` says of its servers."""
+    file = embedded_env_file(tmp_path / ".data")
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "DATABASE_URL=postgresql://run@127.0.0.1/x\nCACHE_URL=redis://127.0.0.1:1/0\n"
+        "S3_ENDPOINT_URL=http://127.0.0.1:2\n"
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_servers_of_a_running_service_are_found(settings_of):
+    assert settings_of().database == "postgresql://run@127.0.0.1/x"
+
+
+@pytest.mark.usefixtures("running")
+def test_environment_and_env_file_win_over_a_running_service(settings_of, tmp_path):
+    (tmp_path / ".env").write_text("CACHE_URL=memory://\n")
+    settings = settings_of(DATABASE_URL="postgresql://own@db/x")
+    assert settings.database == "postgresql://own@db/x"
+    assert settings.cache == "memory://"
+
+
+@pytest.mark.usefixtures("running")
+def test_parts_of_the_environment_win_over_a_running_service(settings_of):
+    settings = settings_of(DB_HOST="db.example.org", REDIS_HOST="cache.example.org")
+    assert "@db.example.org:5432/" in settings.database
+    assert settings.cache == "redis://cache.example.org:6379/0"
+
+
+@pytest.mark.usefixtures("running")
+def test_production_does_not_look_for_a_running_service(settings_of, fault_of):
+    settings = settings_of(**PRODUCTION)
+    assert settings.database == PRODUCTION["DATABASE_URL"]
+    assert settings.s3_endpoint_url is None
+    assert fault_of(DATABASE_URL="").startswith("DATABASE_URL or DB_HOST is missing")
+
+
+@pytest.mark.usefixtures("running")
+def test_running_service_is_found_in_its_own_data_dir_only(settings_of, tmp_path):
+    assert settings_of(DATA_DIR=str(tmp_path / "elsewhere")).database is None
+
+
+def test_settings_do_not_change(settings_of):
+    settings = settings_of()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1
