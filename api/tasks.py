@@ -60,6 +60,8 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     response = await request.respond(
         content_type=EVENT_STREAM, headers={"Cache-Control": "no-store"}
     )
+    # The head goes with the first bytes: who resumes is told at once that the stream stands.
+    await response.send(": watching\n\n")
     seen = request.headers.get("last-event-id")
     quiet_since = time.monotonic()
     while True:
