@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test test-faults test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -30,6 +30,9 @@ run: $(VENV)/run.installed  ## Run the whole service on this machine; Ctrl-C sto
 
 test: $(VENV)/dev.installed  ## Run all tests, on real servers
 	@$(BIN)/python -m pytest
+
+test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; writes docs/faults.md
+	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900
 
 test-coverage: $(VENV)/dev.installed  ## Run all tests and report branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered

@@ -1,0 +1,37 @@
+"""A worker with short times: the same code, so that a fault takes seconds instead of minutes."""
+
+import os
+import signal
+
+import worker.app
+import worker.execution
+import worker.relay
+from services import leases
+from worker.cli import main
+
+leases.LEASE_SECONDS = 2.0
+leases.BACKOFF = "make_interval(secs => 0.1 + random() / 5)"
+worker.app.app.tasks["fault.hung"].time_limit = 2
+worker.execution.HEARTBEAT_SECONDS = 0.5
+worker.relay.PUBLISHED_LEASE_SECONDS = 4.0
+worker.relay.LOST_AFTER_SECONDS = 1.0
+worker.relay.PROBE_SECONDS = 1.0
+
+
+def die_while_publishing() -> None:
+    """Kill this worker when the relay has marked a batch and published five of it."""
+    send, sent = worker.relay.Relay._send, []  # noqa: SLF001  the place between two statements
+
+    def sending(self: worker.relay.Relay, row: object) -> None:
+        if len(sent) == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sent.append(row)
+        send(self, row)
+
+    worker.relay.Relay._send = sending  # noqa: SLF001
+
+
+if os.environ.get("FAULT") == "die while publishing":
+    die_while_publishing()
+if __name__ == "__main__":
+    main()
