@@ -80,46 +80,46 @@ def show(task_id: UUID, *, as_json: AsJson = False) -> None:
         typer.echo(f"{key + ':':<16} {'' if value is None else value}")
 
 
-@app.command()
-def retry(
-    task_ids: Ids = None,
-    state: States = None,
-    name: Name = None,
-    older_than: Age = None,
-    *,
-    yes: Yes = False,
+def _bulk_command(
+    name: str, done: str, act: Callable[[UUID], Awaitable[object]], usual: TaskState, text: str
 ) -> None:
-    """Queue failed or cancelled tasks again; without ids, all that match the filters."""
-    chosen = state or ([TaskState.FAILED] if not task_ids else None)
-    _bulk("retried", task_control.retry, task_ids, _filters(chosen, name, older_than), yes=yes)
+    """Add a command that does something to tasks by id, or to all that match filters."""
+
+    def command(
+        task_ids: Ids = None,
+        state: States = None,
+        name: Name = None,
+        older_than: Age = None,
+        *,
+        yes: Yes = False,
+    ) -> None:
+        chosen = state or ([] if task_ids else [usual])
+        _bulk(done, act, task_ids, _filters(chosen, name, older_than), yes=yes)
+
+    app.command(name, help=text)(command)
 
 
-@app.command()
-def cancel(
-    task_ids: Ids = None,
-    state: States = None,
-    name: Name = None,
-    older_than: Age = None,
-    *,
-    yes: Yes = False,
-) -> None:
-    """Cancel waiting or running tasks; without ids, all waiting ones that match the filters."""
-    chosen = state or ([TaskState.QUEUED] if not task_ids else None)
-    _bulk("cancelled", task_control.cancel, task_ids, _filters(chosen, name, older_than), yes=yes)
-
-
-@app.command()
-def drop(
-    task_ids: Ids = None,
-    state: States = None,
-    name: Name = None,
-    older_than: Age = None,
-    *,
-    yes: Yes = False,
-) -> None:
-    """Delete tasks that have ended; without ids, all failed ones that match the filters."""
-    chosen = state or ([TaskState.FAILED] if not task_ids else None)
-    _bulk("dropped", task_control.drop, task_ids, _filters(chosen, name, older_than), yes=yes)
+_bulk_command(
+    "retry",
+    "retried",
+    task_control.retry,
+    TaskState.FAILED,
+    "Queue failed or cancelled tasks again; without ids, all failed ones that match the filters.",
+)
+_bulk_command(
+    "cancel",
+    "cancelled",
+    task_control.cancel,
+    TaskState.QUEUED,
+    "Cancel waiting or running tasks; without ids, all waiting ones that match the filters.",
+)
+_bulk_command(
+    "drop",
+    "dropped",
+    task_control.drop,
+    TaskState.FAILED,
+    "Delete tasks that have ended; without ids, all failed ones that match the filters.",
+)
 
 
 @app.command()
