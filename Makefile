@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-faults test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test test-faults bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -33,6 +33,9 @@ test: $(VENV)/dev.installed  ## Run all tests, on real servers
 
 test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; writes docs/faults.md
 	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900
+
+bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
+	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)
 
 test-coverage: $(VENV)/dev.installed  ## Run all tests and report branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
@@ -76,4 +79,4 @@ lock: $(VENV)/dev.installed  ## Pin the newest versions that pyproject.toml allo
 	@$(BIN)/python deploy/lock.py
 
 clean:  ## Remove what was installed and built; the data in DATA_DIR stays
-	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage
+	rm -rf $(VENV) .venv-bench dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache htmlcov .coverage

@@ -4,28 +4,48 @@ The ones about acknowledgement and visibility belong together: a message is ackn
 task has ended, or its process was lost; whatever the broker loses, the relay publishes again.
 """
 
+from urllib.parse import urlsplit
+
 from kombu import Queue
 
 from infra.settings import load_settings
+from tasks.registry import queues
 
-_settings = load_settings()
 _VISIBILITY_TIMEOUT_SECONDS = 3600
-
-broker_url = _settings.broker_url or "redis://127.0.0.1:6379/0"
-broker_connection_retry_on_startup = True
-broker_connection_max_retries = None
-broker_transport_options = {
+# Publishing gives up soon, for the relay tries again itself; kombu's own would block it for 6 s.
+_GIVE_UP_SOON = {
+    "max_retries": 1,
+    "interval_start": 0.2,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+}
+# The bounds are of one wait; on a broker that froze, giving up takes two or three of them.
+_REDIS = {
     "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
     "unacked_restore_interval": 10,
-    "socket_timeout": 10,
+    "socket_timeout": 5,
     "socket_connect_timeout": 3,
     "health_check_interval": 10,
     "retry_on_timeout": True,
 }
+# Unconfirmed, a message to a RabbitMQ that is frozen or just dying counts as sent.
+_RABBITMQ = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3}
+_OF_TRANSPORT = {"redis": _REDIS, "rediss": _REDIS, "amqp": _RABBITMQ, "amqps": _RABBITMQ}
+
+
+def transport_options(url: str) -> dict[str, object]:
+    """Return what the broker of this URL is to be reached with."""
+    return {**_GIVE_UP_SOON, **_OF_TRANSPORT.get(urlsplit(url).scheme, {})}
+
+
+broker_url = load_settings().broker_url or "redis://127.0.0.1:6379/0"
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_transport_options = transport_options(broker_url)
 visibility_timeout = _VISIBILITY_TIMEOUT_SECONDS
 result_backend_transport_options = {"visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS}
 
-task_queues = [Queue(name) for name in ("default", "images", "cache", "maintenance")]
+task_queues = [Queue(name) for name in queues()]
 task_default_queue = "default"
 task_create_missing_queues = True
 task_ignore_result = True

@@ -8,7 +8,7 @@ from sanic import Sanic
 from sanic.config import Config
 from sanic_ext import Config as ExtensionConfig
 
-from api import errors, middleware
+from api import errors, media, middleware
 from api.admin import admin
 from api.auth import auth
 from api.binding import MAX_JSON_BYTES
@@ -60,6 +60,8 @@ def create_app(settings: Settings) -> Application:
     )
     app.config.update(LIMITS)
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
+    if media.is_wanted(settings):
+        app.blueprint(media.media)
     app.extend(config=_extensions(settings))
     middleware.install(app)
     app.exception(Exception)(errors.render)

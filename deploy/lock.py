@@ -15,10 +15,13 @@ ALL = [*EMBEDDED, "--extra", "dev", "--extra", "loadtest"]
 
 
 def main() -> None:
-    """Write both locks; the one of `make run` holds the versions of the one of the tests."""
+    """Write the locks; the one of `make run` holds the versions of the one of the tests."""
     subprocess.run([*COMPILE, *ALL, "--output-file", "requirements-dev.lock"], cwd=ROOT, check=True)
     constrained = [*COMPILE, *EMBEDDED, "--constraint", "requirements-dev.lock"]
     subprocess.run([*constrained, "--output-file", "requirements.lock"], cwd=ROOT, check=True)
+    beside = [*COMPILE, "--group", "bench", "--constraint", "requirements-dev.lock"]
+    beside.remove("pyproject.toml")
+    subprocess.run([*beside, "--output-file", "requirements-bench.lock"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Concatenate
 from uuid import UUID
 
 from structlog.stdlib import BoundLogger
 from tortoise.transactions import in_transaction
 
+from infra import logs
 from infra.settings import Settings
 from infra.storage import Storage
 from services import leases
@@ -18,6 +20,9 @@ from services.leases import Claim
 
 PLUGINS = "course_enrollment.tasks"
 BUILT_IN = ("tasks.images", "tasks.maintenance")
+QUEUES = frozenset({"default", "images", "cache", "maintenance"})
+
+log = logs.get_logger(__name__)
 
 
 class PermanentError(Exception):
@@ -25,12 +30,13 @@ class PermanentError(Exception):
 
 
 class TaskContext:
-    """What a running task may use: its id, the backends, a logger, progress, its one commit."""
+    """What a running task may use: its id and attempt, the backends, progress, its one commit."""
 
     def __init__(
         self, claim: Claim, *, settings: Settings, storage: Storage, log: BoundLogger
     ) -> None:
         self.id: UUID = claim.id
+        self.attempt = claim.attempt
         self.settings = settings
         self.storage = storage
         self.log = log
@@ -99,8 +105,10 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     """
 
     def register(body: TaskBody) -> TaskBody:
-        if name in REGISTRY and REGISTRY[name].body.__qualname__ != body.__qualname__:
-            raise ValueError(f"two tasks are called {name!r}")
+        if name in REGISTRY and _place(REGISTRY[name].body) != _place(body):
+            raise ValueError(
+                f"two tasks are called {name!r}: {_place(REGISTRY[name].body)} and {_place(body)}"
+            )
         REGISTRY[name] = Registration(
             name=name,
             body=body,
@@ -115,10 +123,35 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     return register
 
 
+@cache
 def load_tasks() -> dict[str, Registration]:
-    """Import the task modules, ours and those of installed packages; return what they register."""
+    """Import the task modules, ours and those of installed packages; return what they register.
+
+    A package that can't be imported is logged and left out: its tasks wait in the database.
+    """
     for module in BUILT_IN:
         importlib.import_module(module)
     for plugin in entry_points(group=PLUGINS):
-        plugin.load()
+        _load_plugin(plugin)
     return REGISTRY
+
+
+def queues() -> list[str]:
+    """Return the queues that a worker serves unless told which: ours and those of all tasks."""
+    return sorted(QUEUES | {kind.queue for kind in load_tasks().values()})
+
+
+def _load_plugin(plugin: EntryPoint) -> None:
+    before = dict(REGISTRY)
+    try:
+        plugin.load()
+    except Exception:
+        # Whatever it registered before it broke goes too: half a package is not to run.
+        REGISTRY.clear()
+        REGISTRY.update(before)
+        package = plugin.dist.name if plugin.dist else None
+        log.exception("plugin_failed", plugin=plugin.name, module=plugin.value, package=package)
+
+
+def _place(body: TaskBody) -> str:
+    return f"{body.__module__}.{body.__qualname__}"

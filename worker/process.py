@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from contextvars import Context, copy_context
 from uuid import UUID
 
 from infra import logs
@@ -30,12 +31,19 @@ class WorkerProcess:
             self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
         )
         self._backends = Backends(settings, open_storage(settings), load_tasks(), worker)
+        self._context = self._runner.run(_current_context())
 
     def run(self, task_id: UUID) -> str | None:
         """Run a task to its end; return its state, None when it was not to be had."""
-        return self._runner.run(execute(self._backends, task_id))
+        # A context for each: Tortoise leaves a transaction in it whose connection was cut, and in
+        # the runner's own every later task would use that one.
+        return self._runner.run(execute(self._backends, task_id), context=self._context.copy())
 
     def close(self) -> None:
         """Close the pool and the loop."""
         self._runner.run(self._resources.aclose())
         self._runner.close()
+
+
+async def _current_context() -> Context:
+    return copy_context()

@@ -22,6 +22,7 @@ BATCH = 100
 WINDOW = 200
 PUBLISHED_LEASE_SECONDS = 60.0
 LOST_AFTER_SECONDS = 5.0
+TEND_SECONDS = 1.0
 BROKER_SECONDS = 3.0
 PROBE_SECONDS = 5.0
 
@@ -41,14 +42,24 @@ class Relay:
         self.connection = connection
         self.celery = celery
         self.registry = registry
+        # After `publish`: whether there were more due tasks than there was room for.
+        self.has_more = False
         self._slots: dict[str, int] = {}
+        self._tended_at = -TEND_SECONDS
         self._probed_at = 0.0
         self._alive = False
 
     async def run_once(self) -> int:
-        """Sweep, enqueue what is scheduled, publish what is due; return how many were published."""
-        await self.sweep()
-        await self.schedule()
+        """Publish what is due; once a second sweep and enqueue what is scheduled.
+
+        Returns:
+            How many were published.
+
+        """
+        if time.monotonic() - self._tended_at >= TEND_SECONDS:
+            await self.sweep()
+            await self.schedule()
+            self._tended_at = time.monotonic()
         published = await self.publish()
         await self._show_alive()
         return published
@@ -60,6 +71,13 @@ class Relay:
             BrokerAway: what was not published is due again.
 
         """
+        waiting = await self.connection.fetchval(
+            "SELECT count(*) FROM tasks WHERE state = 'queued' AND lease_until >= now()"
+        )
+        room = min(BATCH, WINDOW - waiting)
+        self.has_more = room <= 0
+        if self.has_more:
+            return 0
         rows = await self.connection.fetch(
             """
             WITH due AS (
@@ -69,16 +87,14 @@ class Relay:
                   AND NOT cancel_requested
                   AND name = ANY($1::text[])
                 ORDER BY priority DESC, available_at
-                LIMIT least($2, $3 - (
-                    SELECT count(*) FROM tasks
-                    WHERE state = 'queued' AND lease_until >= now()))
+                LIMIT $2
                 FOR UPDATE SKIP LOCKED
             ), kinds AS (
-                SELECT * FROM unnest($1::text[], $4::text[], $5::int[])
+                SELECT * FROM unnest($1::text[], $3::text[], $4::int[])
                     AS kinds (name, queue, max_attempts)
             )
             UPDATE tasks
-            SET published_at = now(), lease_until = now() + make_interval(secs => $6),
+            SET published_at = now(), lease_until = now() + make_interval(secs => $5),
                 queue = kinds.queue,
                 max_attempts = coalesce(
                     tasks.max_attempts, tasks.attempts + kinds.max_attempts)
@@ -88,17 +104,18 @@ class Relay:
                       tasks.args
             """,
             list(self.registry),
-            BATCH,
-            WINDOW,
+            room,
             [kind.queue for kind in self.registry.values()],
             [kind.max_attempts for kind in self.registry.values()],
             PUBLISHED_LEASE_SECONDS,
         )
+        self.has_more = len(rows) == room
         rows.sort(key=lambda row: (-row["priority"], row["available_at"]))
         for done, row in enumerate(rows):
             try:
                 self._send(row)
             except (OperationalError, OSError) as error:
+                self.has_more = False
                 await self._unmark([row["id"] for row in rows[done:]])
                 raise BrokerAway(str(error)) from error
         return len(rows)
@@ -162,8 +179,9 @@ class Relay:
     def _depths(self) -> dict[str, int]:
         """Ask the broker how many messages wait in each queue."""
         queues = {kind.queue for kind in self.registry.values()}
+        broker = self.celery.connection_for_write()
         try:
-            with self.celery.connection_for_write() as broker:
+            with broker:
                 broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
                 channel = broker.default_channel
                 return {
@@ -172,7 +190,8 @@ class Relay:
                     ).message_count
                     for queue in queues
                 }
-        except (OperationalError, OSError) as error:
+        # A transport's own errors: kombu translates them where it publishes, and not here.
+        except (OperationalError, *broker.connection_errors, *broker.channel_errors) as error:
             raise BrokerAway(str(error)) from error
 
     async def schedule(self) -> None:

@@ -15,6 +15,8 @@ from worker.relay import BATCH, BrokerAway, Relay
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
+# A full window is topped up at this pace; nobody notifies when a worker makes room.
+REFILL_SECONDS = 0.1
 
 log = logs.get_logger(__name__)
 
@@ -50,8 +52,11 @@ async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> No
                 await _relay_on(connection, celery, stopping)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("relay_lost_database", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)
+        except Exception:
+            # A worker whose relay has ended looks well, and nothing is carried any more.
+            log.exception("relay_failed")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)
 
 
 async def _relay_on(
@@ -68,8 +73,12 @@ async def _relay_on(
         except BrokerAway as error:
             log.warning("relay_lost_broker", error=str(error))
             await relay.show_gone()
-        if published < BATCH:
-            with contextlib.suppress(TimeoutError):
+        if published == BATCH:
+            continue
+        with contextlib.suppress(TimeoutError):
+            if relay.has_more:
+                await asyncio.wait_for(stopping.wait(), REFILL_SECONDS)
+            else:
                 await asyncio.wait_for(_first(woken, stopping), POLL_SECONDS)
 
 

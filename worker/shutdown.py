@@ -61,12 +61,17 @@ class Shutdown:
 
 
 async def release(url: str, worker: str) -> int:
-    """Queue again what this worker was running, without counting the attempt against the task."""
+    """Queue again what this worker was running, without counting the attempt against the task.
+
+    A task that was to be cancelled is: nobody would take it from the queue any more.
+    """
     async with direct_connection(url) as connection:
         status = await connection.execute(
             """
             UPDATE tasks
-            SET state = 'queued', available_at = now(), published_at = NULL, lease_until = NULL,
+            SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
+                finished_at = CASE WHEN cancel_requested THEN now() END,
+                available_at = now(), published_at = NULL, lease_until = NULL,
                 max_attempts = max_attempts + 1
             WHERE state = 'running' AND worker = $1
             """,

@@ -1,4 +1,4 @@
-"""Real servers and worker processes, a count of effects, and the verdict after a fault."""
+"""Real servers and worker processes, and the tasks that are accepted on them."""
 
 import asyncio
 import os
@@ -19,48 +19,39 @@ from uuid_utils.compat import uuid7
 
 from deploy.embedded.servers import Servers, running
 from infra.database import migrate
-from infra.settings import Settings
-from infra.storage import open_storage
+from tests.faults.plugin.fault_effects import PLACES
 
 HERE = Path(__file__).parent
 TASKS = int(os.environ.get("FAULT_TASKS", "50"))
-SETTLE_SECONDS = 90.0
+# `make test-faults` stays away as long as the issue says, `make test` for a sixth of it.
+AWAY_SECONDS = 30 if TASKS >= 500 else 5
+SETTLE_SECONDS = 60 + TASKS / 5
 POLL_SECONDS = 0.1
-EFFECTS = "effects/"
-
-
-@dataclass
-class Outcome:
-    """What became of the tasks of one fault."""
-
-    fault: str
-    accepted: int
-    done: int
-    failed: int
-    lost: int
-    duplicated: int
-    seconds: float
-
-
-OUTCOMES: list[Outcome] = []
+GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass
 class Site:
-    """The servers, the workers on them, and a connection to look with."""
+    """The servers, the workers on them, a connection to look with, and what was accepted."""
 
     servers: Servers
     environment: dict[str, str]
     folder: Path
     database: asyncpg.Pool
+    broker: redis.Redis
+    accepted: set[str] = field(default_factory=set)
+    # Those whose commit was cut off: they may be there, then whole, or not.
+    uncertain: set[str] = field(default_factory=set)
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
-    def start_worker(self, fault: str = "", **environment: str) -> "subprocess.Popen[bytes]":
+    def start_worker(
+        self, fault: str = "", queues: str = "", **environment: str
+    ) -> "subprocess.Popen[bytes]":
         """Start a worker of two processes in a group of its own."""
-        log = self.folder / f"worker-{len(self.workers)}.log"
-        with log.open("wb") as output:
+        chosen = ["--queues", queues] if queues else []
+        with self.log_of(len(self.workers)).open("wb") as output:
             worker = subprocess.Popen(
-                [sys.executable, HERE / "launcher.py", "worker", "--concurrency", "2"],
+                [sys.executable, HERE / "launcher.py", "worker", "--concurrency", "2", *chosen],
                 env=self.environment | {"FAULT": fault} | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -69,10 +60,23 @@ class Site:
         self.workers.append(worker)
         return worker
 
-    def kill(self, worker: "subprocess.Popen[bytes]", signum: int = signal.SIGKILL) -> None:
-        """Send a signal to the worker's main process alone."""
-        with suppress(ProcessLookupError):
-            os.kill(worker.pid, signum)
+    def log_of(self, number: int) -> Path:
+        """Return where the worker of this number writes."""
+        return self.folder / f"worker-{number}.log"
+
+    @asynccontextmanager
+    async def kept_worker(self) -> AsyncIterator[None]:
+        """Have a worker, and another one whenever it dies, as a supervisor does."""
+
+        async def keep() -> None:
+            while True:
+                if not self.workers or self.workers[-1].poll() is not None:
+                    self.start_worker()
+                await asyncio.sleep(POLL_SECONDS)
+
+        keeper = asyncio.create_task(keep())
+        yield
+        keeper.cancel()
 
     def server_process(self, name: str) -> psutil.Process:
         """Return the process that listens on a server's port."""
@@ -84,20 +88,46 @@ class Site:
             if each.status == psutil.CONN_LISTEN and each.laddr.port == int(number)
         )
 
-    async def enqueue(self, count: int, name: str = "fault.effect", **args: object) -> None:
-        """Accept so many tasks, in one transaction."""
-        rows = [(uuid7(), name, orjson.dumps(args).decode()) for _ in range(count)]
+    async def enqueue(self, count: int, name: str = "fault.effect", **args: object) -> list[str]:
+        """Accept so many tasks, in one transaction; return their ids."""
+        ids = [uuid7() for _ in range(count)]
+        rows = [(each, name, orjson.dumps(args).decode()) for each in ids]
         async with self.database.acquire() as connection, connection.transaction():
             await connection.executemany(
                 "INSERT INTO tasks (id, name, args) VALUES ($1, $2, $3)", rows
             )
             await connection.execute("SELECT pg_notify('tasks', '')")
+        made = [str(each) for each in ids]
+        self.accepted.update(made)
+        return made
+
+    async def enqueue_one_by_one(self, count: int) -> None:
+        """Accept so many tasks, a transaction each, whatever the database does meanwhile."""
+        while len(self.accepted) < count:
+            task_id = uuid7()
+            try:
+                await self.database.execute(
+                    "INSERT INTO tasks (id, name, args) VALUES ($1, 'fault.effect', '{}')", task_id
+                )
+                self.accepted.add(str(task_id))
+            except GONE:
+                self.uncertain.add(str(task_id))
+            await asyncio.sleep(0.01)
+
+    def doom(self, victim: str, place: str, ids: list[str]) -> None:
+        """Leave notes: at this place of these tasks, `child` or `main` is to die, once."""
+        for task_id in ids:
+            (Path(self.environment["FAULT_NOTES"]) / place / task_id).write_text(victim)
+
+    def doomed(self) -> list[str]:
+        """Return the notes that nobody has met yet."""
+        return [str(note) for note in Path(self.environment["FAULT_NOTES"]).glob("*/*")]
 
     async def until(self, condition: str, seconds: float = SETTLE_SECONDS) -> None:
         """Wait until a condition over the tasks table holds."""
         deadline = time.monotonic() + seconds
         while True:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(*GONE):
                 if await self.database.fetchval(f"SELECT {condition} FROM tasks"):
                     return
             assert time.monotonic() < deadline, await self._standing(condition)
@@ -121,38 +151,6 @@ class Site:
         """Wait until about a third of the tasks are done."""
         await self.until(f"count(*) FILTER (WHERE state = 'succeeded') >= {TASKS // 3}")
 
-    async def verdict(self, fault: str, since: float, name: str = "fault.%") -> Outcome:
-        """Wait until all is settled; count, note and assert that nothing is lost or done twice."""
-        await self.until("count(*) FILTER (WHERE state IN ('queued', 'running')) = 0")
-        seconds = time.monotonic() - since
-        states = dict(
-            await self.database.fetch(
-                "SELECT state, count(*)::int FROM tasks WHERE name LIKE $1 GROUP BY 1", name
-            )
-        )
-        succeeded = {
-            str(row["id"])
-            for row in await self.database.fetch(
-                "SELECT id FROM tasks WHERE name = 'fault.effect' AND state = 'succeeded'"
-            )
-        }
-        effects = [str(r["task_id"]) for r in await self.database.fetch("SELECT * FROM effects")]
-        storage = open_storage(Settings(_env_file=None, **_lower(self.environment)))
-        objects = {key.removeprefix(EFFECTS) for key in await storage.list_keys(EFFECTS)}
-        outcome = Outcome(
-            fault,
-            sum(states.values()),
-            states.get("succeeded", 0),
-            states.get("failed", 0),
-            len(succeeded - set(effects)) + len(succeeded - objects),
-            len(effects) - len(set(effects)) + len(set(effects) - succeeded),
-            seconds,
-        )
-        OUTCOMES.append(outcome)
-        assert outcome.done + outcome.failed == outcome.accepted
-        assert (outcome.lost, outcome.duplicated) == (0, 0)
-        return outcome
-
 
 @asynccontextmanager
 async def machine(folder: Path) -> AsyncIterator[Servers]:
@@ -163,7 +161,7 @@ async def machine(folder: Path) -> AsyncIterator[Servers]:
 
 @asynccontextmanager
 async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
-    """Give a test a database of its own, an empty broker, and no worker yet."""
+    """Give a test a database and a prefix of its own, an empty broker, and no worker yet."""
     environment = os.environ | servers.environment
     name = f"fault_{uuid7().hex}"
     server = await asyncpg.connect(environment["DATABASE_URL"])
@@ -171,15 +169,20 @@ async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
     await server.close()
     environment |= {
         "DATABASE_URL": environment["DATABASE_URL"].replace("/course_enrollment", f"/{name}"),
+        "STORAGE_URL": f"{environment['STORAGE_URL']}/{name}",
         "DATA_DIR": str(folder / "data"),
         "CACHE_URL": "memory://",
         "PYTHONPATH": str(HERE / "plugin"),
+        "FAULT_NOTES": str(folder / "notes"),
     }
-    redis.Redis.from_url(environment["BROKER_URL"]).flushall()
+    for place in PLACES:
+        (folder / "notes" / place).mkdir(parents=True)
+    broker = redis.Redis.from_url(environment["BROKER_URL"])
+    broker.flushall()
     await migrate(environment["DATABASE_URL"])
-    pool = await asyncpg.create_pool(environment["DATABASE_URL"], min_size=1, max_size=2)
+    pool = await asyncpg.create_pool(environment["DATABASE_URL"], min_size=1, max_size=4)
     await pool.execute("CREATE TABLE effects (task_id uuid NOT NULL)")
-    made = Site(servers, environment, folder, pool)
+    made = Site(servers, environment, folder, pool, broker)
     try:
         yield made
     finally:
@@ -187,9 +190,19 @@ async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
             with suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
+        broker.close()
         pool.terminate()
 
 
-def _lower(environment: dict[str, str]) -> dict[str, str]:
-    wanted = ("STORAGE_URL", "S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    return {name.lower(): environment[name] for name in wanted}
+def make_memory_cgroup() -> Path | None:
+    """Make a control group in which the kernel kills whoever takes more than 64 MB."""
+    for root, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path("/sys/fs/cgroup", root, f"fault-{os.getpid()}")
+        with suppress(OSError):
+            group.mkdir()
+        if (group / limit).exists():
+            (group / limit).write_text(str(64 << 20))
+            return group
+        with suppress(OSError):
+            group.rmdir()
+    return None

@@ -2,11 +2,15 @@
 
 import os
 import signal
+from uuid import UUID
+
+from fault_effects import meet
 
 import worker.app
 import worker.execution
 import worker.relay
 from services import leases
+from services.leases import Claim
 from worker.cli import main
 
 leases.LEASE_SECONDS = 2.0
@@ -16,6 +20,17 @@ worker.execution.HEARTBEAT_SECONDS = 0.5
 worker.relay.PUBLISHED_LEASE_SECONDS = 4.0
 worker.relay.LOST_AFTER_SECONDS = 1.0
 worker.relay.PROBE_SECONDS = 1.0
+
+
+def die_before_claims() -> None:
+    """Let those die who have taken a message and not yet claimed its task."""
+    claim = leases.claim
+
+    async def claiming(task_id: UUID, worker: str) -> Claim | None:
+        meet("before the claim", task_id)
+        return await claim(task_id, worker)
+
+    leases.claim = claiming
 
 
 def die_while_publishing() -> None:
@@ -31,6 +46,7 @@ def die_while_publishing() -> None:
     worker.relay.Relay._send = sending  # noqa: SLF001
 
 
+die_before_claims()
 if os.environ.get("FAULT") == "die while publishing":
     die_while_publishing()
 if __name__ == "__main__":

@@ -5,33 +5,40 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
-import redis
 from celery import Celery
 
 from tasks.registry import Registration
-from tests.faults.harness import TASKS
+from tests.faults.harness import TASKS, Site
+from tests.faults.plugin.fault_effects import PLACES
+from tests.faults.verdict import settle
+from worker import relay as relaying
 from worker.relay import Relay
 
+DEATHS = 5 if TASKS < 500 else 25
+RESTARTS = 2 if TASKS < 500 else 10
 
-@pytest.mark.parametrize("place", ["in work", "after the put", "after the commit"])
+
+@pytest.mark.parametrize("place", PLACES)
 async def test_child_killed(site, place):
-    await site.enqueue(TASKS - TASKS // 10)
-    await site.enqueue(TASKS // 10, die=place)
+    ids = await site.enqueue(TASKS)
+    site.doom("child", place, ids[:: TASKS // DEATHS])
     site.start_worker()
-    outcome = await site.verdict(f"worker child killed {place}", time.monotonic())
+    outcome = await settle(site, f"worker child killed {place}", time.monotonic())
     assert outcome.done == TASKS
+    assert not site.doomed()
 
 
-async def test_main_killed_in_work(site):
-    await site.enqueue(TASKS, seconds=0.05)
-    first = site.start_worker()
-    await site.some_done()
-    site.kill(first)
-    since = time.monotonic()
-    site.start_worker()
-    assert (await site.verdict("worker main killed in work", since)).done == TASKS
+@pytest.mark.parametrize("place", PLACES)
+async def test_main_killed(site, place):
+    ids = await site.enqueue(TASKS)
+    site.doom("main", place, ids[:: TASKS // RESTARTS][:RESTARTS])
+    async with site.kept_worker():
+        outcome = await settle(site, f"worker main killed {place}", time.monotonic())
+    assert outcome.done == TASKS
+    assert not site.doomed()
 
 
 async def test_relay_killed_between_mark_and_publish(site):
@@ -40,13 +47,17 @@ async def test_relay_killed_between_mark_and_publish(site):
     await asyncio.to_thread(dying.wait, 30)
     since = time.monotonic()
     site.start_worker()
-    assert (await site.verdict("relay killed between mark and publish", since)).done == TASKS
+    outcome = await settle(site, "relay killed between mark and publish", since)
+    assert outcome.done == TASKS
 
 
-async def _relay(site) -> Relay:
-    async def nothing(_context):
+async def _relay(site: Site, monkeypatch: pytest.MonkeyPatch) -> Relay:
+    """Return a relay that publishes all at once, in this process."""
+
+    async def nothing(_context: object) -> None:
         """Never runs here."""
 
+    monkeypatch.setattr(relaying, "WINDOW", 10 * TASKS)
     kinds = {"fault.effect": Registration("fault.effect", nothing, "default", 20, 60, (), None)}
     celery = Celery(broker=site.environment["BROKER_URL"], config_source={"task_ignore_result": 1})
     return Relay(await site.database.acquire(), celery, kinds)
@@ -57,83 +68,124 @@ async def _publish_all(relay: Relay) -> None:
         pass
 
 
-async def test_frozen_worker_that_takes_messages_with_it(site):
+async def test_frozen_worker_takes_messages_with_it(site, monkeypatch):
+    relay = await _relay(site, monkeypatch)
     frozen = site.start_worker()
-    await site.enqueue(1)
-    await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'succeeded') = 1")
-    os.killpg(frozen.pid, signal.SIGSTOP)
-    await site.enqueue(TASKS - 1)
-    await _publish_all(await _relay(site))
+    lost = False
+    while not lost:
+        await site.until("count(*) FILTER (WHERE state = 'succeeded') > 0")
+        await site.until("count(*) FILTER (WHERE state IN ('queued', 'running')) = 0")
+        await site.wait_for(lambda: _is_waiting(site))
+        os.killpg(frozen.pid, signal.SIGSTOP)
+        await site.enqueue(1)
+        await _publish_all(relay)
+        lost = not site.broker.llen("default") + site.broker.hlen("unacked")
+        if not lost:  # Its BRPOP had just ended.
+            os.killpg(frozen.pid, signal.SIGCONT)
+    await site.enqueue(TASKS - len(site.accepted))
+    await _publish_all(relay)
     os.killpg(frozen.pid, signal.SIGKILL)
     since = time.monotonic()
     site.start_worker()
-    outcome = await site.verdict("worker frozen in BRPOP, messages published, killed", since)
+    outcome = await settle(site, "worker frozen in BRPOP, messages published, killed", since)
     assert outcome.done == TASKS
 
 
-async def test_killed_before_claim(site):
-    await site.enqueue(TASKS)
-    relay = await _relay(site)
-    await _publish_all(relay)
-    worker = site.start_worker()
-    broker = redis.Redis.from_url(site.environment["BROKER_URL"])
-    published = broker.llen("default")
-    await site.wait_for(lambda: broker.llen("default") < published)
-    os.killpg(worker.pid, signal.SIGKILL)
+def _is_waiting(site: Site) -> bool:
+    return any("b" in client["flags"] for client in site.broker.client_list())
+
+
+async def test_worker_frozen_past_its_leases_wakes_up(site):
+    await site.enqueue(2, seconds=1)
+    frozen = site.start_worker()
+    await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 2")
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    await site.enqueue(TASKS - 2)
     since = time.monotonic()
     site.start_worker()
-    assert (await site.verdict("worker killed as it takes messages", since)).done == TASKS
+    await site.until("count(*) FILTER (WHERE state IN ('queued', 'running')) = 0")
+    os.killpg(frozen.pid, signal.SIGCONT)
+    # It works on, and is refused when it wants to commit.
+    await site.wait_for(lambda: site.log_of(0).read_text().count("task_taken_away") >= 2)
+    outcome = await settle(site, "worker frozen past its leases, then thawed", since)
+    assert outcome.done == TASKS
 
 
-async def test_one_message_delivered_three_times(site):
+async def test_one_message_delivered_three_times(site, monkeypatch):
     await site.enqueue(TASKS, seconds=0.02)
-    relay = await _relay(site)
+    relay = await _relay(site, monkeypatch)
     for _ in range(3):
         await _publish_all(relay)
         await site.database.execute("UPDATE tasks SET published_at = NULL, lease_until = NULL")
+    assert site.broker.llen("default") == 3 * TASKS
     since = time.monotonic()
     for _ in range(2):
         site.start_worker()
-    assert (await site.verdict("each message delivered three times", since)).done == TASKS
+    assert (await settle(site, "each message delivered three times", since)).done == TASKS
 
 
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
         ("fault.poison", "poison task ends its process"),
-        ("fault.hungry", "task killed for its memory"),
+        ("fault.hungry", "poison task killed for its memory"),
+        ("fault.greedy", "poison task is refused memory"),
         ("fault.hung", "task blocks for ever"),
+        ("fault.refused", "task fails for good"),
     ],
 )
-async def test_tasks_that_can_not_end_well(site, name, fault):
+async def test_tasks_that_can_not_end_well(site, memory_cgroup, name, fault):
+    if name == "fault.hungry" and memory_cgroup:
+        fault += " by the kernel"
     await site.enqueue(2, name)
     await site.enqueue(TASKS - 2)
-    site.start_worker()
-    outcome = await site.verdict(fault, time.monotonic())
+    site.start_worker(FAULT_CGROUP=memory_cgroup)
+    outcome = await settle(site, fault, time.monotonic())
     assert (outcome.done, outcome.failed) == (TASKS - 2, 2)
 
 
 async def test_told_to_stop(site):
-    await site.enqueue(2, seconds=60)
-    first = site.start_worker(WORKER_SHUTDOWN_SECONDS="1")
-    await site.until("count(*) FILTER (WHERE state = 'running') = 2")
+    await site.enqueue(1, seconds=60)
+    short = await site.enqueue(1, seconds=1.5)
+    first = site.start_worker(WORKER_SHUTDOWN_SECONDS="3")
+    await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 2")
     await site.enqueue(TASKS - 2)
     since = time.monotonic()
-    site.kill(first, signal.SIGTERM)
+    os.kill(first.pid, signal.SIGTERM)
     assert await asyncio.to_thread(first.wait, 10) == 0
-    # Given back at once: no lease had to lapse, and the attempt is not counted against them.
     await site.until("count(*) FILTER (WHERE state = 'running') = 0", seconds=1)
+    ended = await site.database.fetchrow("SELECT * FROM tasks WHERE id = $1::uuid", short[0])
+    assert (ended["state"], ended["attempts"]) == ("succeeded", 1)
+    # Given back, not swept up after its lease had lapsed: that would count the attempt.
+    assert await site.database.fetchval("SELECT max(max_attempts) FROM tasks") == 21
     site.start_worker()
-    assert (await site.verdict("worker told to stop (SIGTERM)", since)).done == TASKS
+    assert (await settle(site, "worker told to stop (SIGTERM)", since)).done == TASKS
+
+
+async def _cancel(site: Site) -> None:
+    await site.database.execute(
+        "UPDATE tasks SET cancel_requested = TRUE WHERE name LIKE 'fault.%' AND state = 'running'"
+    )
 
 
 async def test_running_task_cancelled(site):
     await site.enqueue(1, seconds=60)
     site.start_worker()
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 1")
-    await site.database.execute("UPDATE tasks SET cancel_requested = TRUE WHERE state = 'running'")
+    await _cancel(site)
     await site.until("count(*) FILTER (WHERE state = 'cancelled') = 1", seconds=10)
     assert await site.database.fetchval("SELECT count(*) FROM effects") == 0
+
+
+async def test_task_cancelled_as_its_worker_stops(site):
+    """It blocks, so it can't see that it is to end; given back, it must not wait for ever."""
+    await site.enqueue(1, "fault.hung")
+    worker = site.start_worker(WORKER_SHUTDOWN_SECONDS="0")
+    await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 1")
+    await _cancel(site)
+    os.kill(worker.pid, signal.SIGTERM)
+    await asyncio.to_thread(worker.wait, 10)
+    await site.until("count(*) FILTER (WHERE state = 'cancelled') = 1", seconds=1)
 
 
 async def test_clock_an_hour_ahead(site):
@@ -143,8 +195,14 @@ async def test_clock_an_hour_ahead(site):
         faketime, "+1h", "printenv", "LD_PRELOAD", stdout=asyncio.subprocess.PIPE
     )
     library = (await shown.communicate())[0].decode().strip()
-    await site.enqueue(TASKS)
-    site.start_worker(LD_PRELOAD=library, FAKETIME="+1h", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    await site.enqueue(TASKS, seconds=0.1)
+    ahead = site.start_worker(LD_PRELOAD=library, FAKETIME="+1h", FAKETIME_DONT_FAKE_MONOTONIC="1")
     site.start_worker()
-    outcome = await site.verdict("clock of a worker an hour ahead", time.monotonic())
+    outcome = await settle(site, "clock of a worker an hour ahead", time.monotonic())
     assert outcome.done == TASKS
+    assert set(await _workers(site)) >= {ahead.pid}
+
+
+async def _workers(site: Site) -> list[int]:
+    rows = await site.database.fetch("SELECT DISTINCT worker FROM tasks")
+    return [int(Path(row["worker"]).name) for row in rows]

@@ -2,51 +2,81 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
+from pathlib import Path
 
+from fault_effects import EFFECTS, body, meet
 from tortoise.connection import get_connections
 
-from tasks.registry import TaskContext, task
+from tasks.registry import PermanentError, TaskContext, task
 
-EFFECTS = "effects/"
-
-
-def _die(context: TaskContext, here: str, wanted: str) -> None:
-    if here == wanted and context.attempt == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+MEGABYTE = 1 << 20
 
 
 @task("fault.effect", max_attempts=20, timeout=60)
-async def effect(context: TaskContext, seconds: float = 0.0, die: str = "") -> None:
-    """Put an object and insert a row; die at the named place of the first attempt."""
-    _die(context, "in work", die)
-    # Long in its first attempt only, for the test of a worker that is told to stop.
-    await asyncio.sleep(seconds if seconds < 1 or context.attempt == 1 else 0)
-    await context.storage.put(f"{EFFECTS}{context.id}", b"done", "text/plain")
-    _die(context, "after the put", die)
+async def effect(context: TaskContext, seconds: float = 0) -> None:
+    """Put an object and insert a row; only the first attempt takes its time."""
+    meet("in work", context.id)
+    await asyncio.sleep(seconds if context.attempt == 1 else 0)
+    await context.storage.put(f"{EFFECTS}{context.id}", body(context.id), "text/plain")
+    meet("after the put", context.id)
     async with context.finishing():
         await (
             get_connections()
             .get("default")
             .execute_query("INSERT INTO effects (task_id) VALUES ($1)", [context.id])
         )
-    _die(context, "after the commit", die)
+    meet("after the commit", context.id)
 
 
-@task("fault.poison", max_attempts=3)
+@task("fault.apart", queue="apart")
+async def apart(context: TaskContext) -> None:
+    """Do nothing, in a queue of its own."""
+
+
+@task("fault.poison", max_attempts=2)
 async def poison(context: TaskContext) -> None:
     """End the process without a word, every time."""
     os._exit(1)
 
 
-@task("fault.hungry", max_attempts=3)
+@task("fault.hungry", max_attempts=2)
 async def hungry(context: TaskContext) -> None:
-    """Die as one does who meets the kernel's limit of memory, every time."""
+    """Be killed by the kernel for its memory, or, where that can't be had, as if by it."""
+    if group := os.environ.get("FAULT_CGROUP"):
+        _enter(group)
+        eaten = [os.urandom(MEGABYTE) for _ in range(300)]
+        raise AssertionError(f"{len(eaten)} MB and still alive")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _enter(group: str) -> None:
+    Path(group, "cgroup.procs").write_text(str(os.getpid()))
+
+
+@task("fault.greedy", max_attempts=2)
+async def greedy(context: TaskContext) -> None:
+    """Ask for more memory than the process may have, which stays short of it."""
+    limit = _size() + 64 * MEGABYTE
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    eaten = []
+    while True:
+        eaten.append(bytearray(MEGABYTE))
+
+
+def _size() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 @task("fault.hung", max_attempts=2, timeout=1)
 async def hung(context: TaskContext) -> None:
     """Block the event loop, so that only the hard limit helps."""
     time.sleep(3600)  # noqa: ASYNC251  that is the fault
+
+
+@task("fault.refused")
+async def refused(context: TaskContext) -> None:
+    """Say that trying again is no use."""
+    raise PermanentError

@@ -1,0 +1,97 @@
+"""The table of medians, and what became of the aims."""
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtests.bench_tasks.rounds import Figures, Size
+
+RESULTS = Path(__file__).parents[1] / "results"
+HEADS = (
+    "enqueued/s, 1 caller",
+    "enqueued/s, 8 callers",
+    "done/s",
+    "commit to start P50 ms",
+    "P99 ms",
+    "call to start P50 ms",
+    "P99 ms",
+)
+CELERY_SHARE, PROCRASTINATE_SHARE, START_MS, SLOWER = 0.6, 1.5, 15.0, 1.3
+
+Rounds = dict[str, list[Figures]]
+
+
+def medians(rounds: Rounds) -> dict[str, Figures]:
+    """Return the median of every figure of every system."""
+    return {
+        name: Figures(
+            *(
+                statistics.median(getattr(each, field.name) for each in measured)
+                for field in fields(Figures)
+            )
+        )
+        for name, measured in rounds.items()
+    }
+
+
+def table(rounds: Rounds) -> str:
+    """Render the medians, with the range of the rounds behind the throughput."""
+    lines = ["| system | " + " | ".join(HEADS) + " |", "|---" + "|---:" * len(HEADS) + "|"]
+    for name, median in medians(rounds).items():
+        done = [each.done for each in rounds[name]]
+        cells = [
+            f"{median.enqueued_serially:,.0f}",
+            f"{median.enqueued_concurrently:,.0f}",
+            f"{median.done:,.0f} ({min(done):,.0f}-{max(done):,.0f})",
+            f"{median.start_p50:.1f}",
+            f"{median.start_p99:.1f}",
+            f"{median.asked_p50:.1f}",
+            f"{median.asked_p99:.1f}",
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def aims(rounds: Rounds, ours: list[str], celery: str, procrastinate: str) -> str:
+    """Compare with what we set out for; `ours` is the small table and then the large one."""
+    median = medians(rounds)
+    small, large = median[ours[0]], median[ours[-1]]
+    found = (
+        ("end to end, of plain Celery's", small.done / median[celery].done, ">=", CELERY_SHARE),
+        (
+            "end to end, of procrastinate's",
+            small.done / median[procrastinate].done,
+            ">=",
+            PROCRASTINATE_SHARE,
+        ),
+        ("commit to start, P50 in ms", small.start_p50, "<", START_MS),
+        ("slower end to end with the large table", small.done / large.done, "<", SLOWER),
+        ("later start with the large table", large.start_p50 / small.start_p50, "<", SLOWER),
+    )
+    lines = ["| aim | wanted | measured | |", "|---|---:|---:|---|"]
+    for title, value, relation, bound in found:
+        met = value >= bound if relation == ">=" else value < bound
+        lines.append(
+            f"| {title} | {relation} {bound:g} | {value:.2f} | {'met' if met else 'missed'} |"
+        )
+    return "\n".join(lines)
+
+
+def write(rounds: Rounds, size: Size, versions: str, text: str) -> Path:
+    """Write both files of today; return the one to read."""
+    now = datetime.now(UTC)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"tasks-{now:%Y-%m-%d}.md"
+    python = f"Python {platform.python_version()}"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {python}, {versions}"
+    path.write_text(
+        f"# Tasks side by side, {now:%Y-%m-%d}\n\n{machine}\n\n{text}\n", encoding="utf-8"
+    )
+    measured = {name: [asdict(each) for each in figures] for name, figures in rounds.items()}
+    document = {"at": now.isoformat(), "machine": machine, "size": asdict(size), "rounds": measured}
+    path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return path

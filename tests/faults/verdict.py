@@ -1,0 +1,114 @@
+"""What became of the tasks after a fault: all settled, each effect once, the broker empty."""
+
+import asyncio
+import hashlib
+import time
+from collections import Counter
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import boto3
+import redis
+from botocore.config import Config
+from kombu import Connection
+
+from tests.faults.harness import POLL_SECONDS, Site
+from tests.faults.plugin.fault_effects import EFFECTS, body
+
+DRAIN_SECONDS = 30.0
+
+
+@dataclass
+class Outcome:
+    """What became of the tasks of one fault."""
+
+    fault: str
+    accepted: int
+    done: int
+    failed: int
+    lost: int
+    duplicated: int
+    seconds: float
+
+
+OUTCOMES: list[Outcome] = []
+
+
+async def settle(site: Site, fault: str, since: float) -> Outcome:
+    """Wait until nothing waits or runs; count, note, and assert: nothing lost, nothing twice."""
+    await site.until("count(*) FILTER (WHERE state IN ('queued', 'running')) = 0")
+    seconds = time.monotonic() - since
+    await _drain(site)
+    states = {str(r["id"]): r["state"] for r in await site.database.fetch("SELECT * FROM tasks")}
+    accepted = site.accepted | (site.uncertain & states.keys())
+    succeeded = {each for each in accepted if states.get(each) == "succeeded"}
+    failed = {each for each in accepted if states.get(each) == "failed"}
+    effects = Counter(
+        str(row["task_id"]) for row in await site.database.fetch("SELECT task_id FROM effects")
+    )
+    with_effect = {
+        str(row["id"])
+        for row in await site.database.fetch("SELECT id FROM tasks WHERE name = 'fault.effect'")
+    } & succeeded
+    objects = await asyncio.to_thread(_objects, site)
+    whole = {each for each, tag in objects.items() if tag == _md5(body(each))}
+    outcome = Outcome(
+        fault,
+        len(accepted),
+        len(succeeded),
+        len(failed),
+        len(accepted - succeeded - failed) + len(with_effect - (effects.keys() & whole)),
+        effects.total() - len(effects) + len((effects.keys() | objects.keys()) - with_effect),
+        seconds,
+    )
+    OUTCOMES.append(outcome)
+    assert outcome.done + outcome.failed == outcome.accepted
+    assert (outcome.lost, outcome.duplicated) == (0, 0)
+    return outcome
+
+
+async def _drain(site: Site) -> None:
+    """Have all redelivered that was never acknowledged; wait until the broker holds nothing."""
+    await asyncio.to_thread(_redeliver, site.environment["BROKER_URL"])
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while held := _held(site.broker):
+        assert time.monotonic() < deadline, f"the broker still holds {held}"
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _redeliver(url: str) -> None:
+    with Connection(url, transport_options={"visibility_timeout": 0}) as connection:
+        connection.default_channel.qos.restore_visible(num=100_000, interval=1)
+
+
+def _held(broker: redis.Redis) -> dict[str, int]:
+    """Return how many messages each queue holds, and how many are out."""
+    held = {
+        key.decode(): broker.llen(key) for key in broker.scan_iter() if broker.type(key) == b"list"
+    }
+    return {key: size for key, size in (held | {"unacked": broker.hlen("unacked")}).items() if size}
+
+
+def bucket_keys(site: Site, prefix: str) -> dict[str, str]:
+    """Return the keys below a prefix of the site's, without it, and the digests of the objects."""
+    store = urlsplit(site.environment["STORAGE_URL"])
+    client = boto3.client(
+        "s3",
+        endpoint_url=site.environment["S3_ENDPOINT_URL"],
+        aws_access_key_id=site.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=site.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=site.environment["AWS_REGION"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    whole = f"{store.path.strip('/')}/{prefix}"
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=store.netloc, Prefix=whole)
+    items = [item for page in pages for item in page.get("Contents", ())]
+    return {item["Key"].removeprefix(whole): item["ETag"].strip('"') for item in items}
+
+
+def _objects(site: Site) -> dict[str, str]:
+    return bucket_keys(site, EFFECTS)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,237 @@
+"""One contract over every broker: what the relay publishes arrives; what is away costs nothing."""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from celery import Celery
+from kombu import Queue
+from uuid_utils.compat import uuid7
+
+import celeryconfig
+from infra.database import database, direct_connection
+from infra.settings import Settings
+from infra.storage.memory import MemoryStorage
+from models import Task, TaskState
+from services import tasks
+from services.tasks import TaskName, enqueue
+from tasks.registry import Registration
+from tests.factories import eventually
+from tests.plugins.brokers import RabbitMQ, Redis, running, worker
+from worker.execution import Backends, execute
+from worker.relay import BrokerAway, Relay
+
+# What a dead broker may cost, and one that is silent where each wait is bounded by a second.
+GIVE_UP_SECONDS = 3.5
+GIVE_UP_WAITING_SECONDS = 7
+BOUNDS = ("socket_timeout", "read_timeout", "write_timeout")
+TASK = "test.task"
+OTHER = "test.other"
+
+SERVERS = (
+    pytest.param(Redis, id="redis"),
+    pytest.param(RabbitMQ, id="rabbitmq", marks=pytest.mark.rabbitmq),
+)
+on_servers = pytest.mark.parametrize("broker", SERVERS, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", params=[*SERVERS, pytest.param(None, id="memory")])
+async def broker(request, tmp_path_factory):
+    """Each kind of broker, running; memory needs none."""
+    if request.param is None:
+        yield SimpleNamespace(url="memory://")
+        return
+    if request.param is RabbitMQ and RabbitMQ.program() is None:
+        pytest.skip("there is no rabbitmq-server: apt-get install rabbitmq-server")
+    async with running(request.param, tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(new_database):
+    """A database of the test's own, open."""
+    url = await new_database()
+    async with database(url, pool_size=3):
+        yield url
+
+
+def _celery(url: str, queues: Iterable[str] = ()) -> Celery:
+    options = celeryconfig.transport_options(url)
+    options |= {name: 1 for name in BOUNDS if name in options}
+    config = {"broker_transport_options": options, "task_queues": [Queue(name) for name in queues]}
+    return Celery(broker=url, config_source=config)
+
+
+async def _do_nothing(_context, **_arguments) -> None:
+    """Do nothing."""
+
+
+@pytest.fixture
+async def relay(broker, database_url):
+    """A relay of that database to that broker, with two queues of its own."""
+    queues = {name: f"{name}-{uuid7().hex}" for name in (TASK, OTHER)}
+    kinds = {
+        name: Registration(name, _do_nothing, queue, 4, 10, (), None)
+        for name, queue in queues.items()
+    }
+    with _celery(broker.url, queues.values()) as celery:
+        with celery.connection_for_write() as link:
+            # As a worker does that serves them: they share an exchange, and yet no message.
+            for queue in celery.amqp.queues.values():
+                queue(link.default_channel).declare()
+        async with direct_connection(database_url) as connection:
+            yield Relay(connection, celery, kinds)
+        with celery.connection_for_write() as link:
+            for queue in queues.values():
+                link.default_channel.queue_delete(queue)
+
+
+def _take(relay, name: str = TASK) -> list[dict]:
+    """Take all messages off a kind's queue; return their headers."""
+    found = []
+    with relay.celery.connection_for_read() as link:
+        while message := link.default_channel.basic_get(relay.registry[name].queue, no_ack=True):
+            found.append(message.headers)
+    return found
+
+
+async def test_messages_arrive_on_their_queues_with_the_ids_of_their_rows(relay):
+    made = [await enqueue(TASK, {"n": n}) for n in range(3)]
+    other = await enqueue(OTHER, {})
+    assert await relay.publish() == 4
+    assert [(each["id"], each["task"]) for each in _take(relay)] == [(str(i), TASK) for i in made]
+    assert [each["id"] for each in _take(relay, OTHER)] == [str(other)]
+    rows = await Task.all().values_list("queue", flat=True)
+    assert set(rows) == {kind.queue for kind in relay.registry.values()}
+
+
+async def test_the_depth_of_each_queue_is_known(relay):
+    task_queue, other_queue = (relay.registry[name].queue for name in (TASK, OTHER))
+    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001
+    for _ in range(3):
+        await enqueue(TASK, {})
+    await relay.publish()
+    assert relay._depths() == {task_queue: 3, other_queue: 0}  # noqa: SLF001
+    _take(relay)
+    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001
+
+
+async def test_what_the_broker_lost_is_published_again_and_what_waits_is_not(relay):
+    lost, waits = await enqueue(TASK, {}), await enqueue(OTHER, {})
+    assert await relay.publish() == 2
+    _take(relay)
+    await Task.all().update(published_at=datetime.now(UTC) - timedelta(seconds=6))
+    assert await relay.recover() == 1
+    assert await relay.publish() == 1
+    assert [each["id"] for each in _take(relay)] == [str(lost)]
+    assert [each["id"] for each in _take(relay, OTHER)] == [str(waits)]
+
+
+async def test_a_message_is_enough_to_run_its_task(relay):
+    """The relay, the broker and the execution in one process, as a unit test may have them."""
+    task_id = await enqueue(TASK, {"n": 1})
+    await relay.publish()
+    (headers,) = _take(relay)
+    storage, settings = MemoryStorage("/media"), Settings(_env_file=None)
+    backends = Backends(settings, storage, relay.registry, "this")
+    assert await execute(backends, UUID(headers["id"])) == "succeeded"
+    assert (await tasks.get(task_id)).state is TaskState.SUCCEEDED
+
+
+@on_servers
+async def test_a_broker_that_is_down_costs_nothing_and_its_return_is_noticed(broker, relay):
+    await relay.publish()
+    first = await enqueue(TASK, {})
+    assert await relay.publish() == 1  # there is a connection, and it breaks
+    assert [each["id"] for each in _take(relay)] == [str(first)]
+    await broker.stop()
+    made = [await enqueue(TASK, {}) for _ in range(3)]
+    try:
+        for _ in range(2):
+            await _assert_away(relay.publish)
+            await _assert_away(relay.recover)
+    finally:
+        await broker.start()
+    assert await Task.filter(id__in=made, published_at=None, lease_until=None).count() == 3
+
+    async def is_back() -> int:
+        try:
+            return await relay.publish()
+        except BrokerAway:
+            return 0
+
+    assert await eventually(is_back) == 3
+    assert [each["id"] for each in _take(relay)] == [str(each) for each in made]
+
+
+@on_servers
+async def test_a_broker_that_froze_costs_nothing(broker, relay):
+    first = await enqueue(TASK, {})
+    await relay.publish()
+    assert [each["id"] for each in _take(relay)] == [str(first)]
+    made = await enqueue(TASK, {})
+    broker.freeze()
+    try:
+        await _assert_away(relay.publish, GIVE_UP_WAITING_SECONDS)
+        assert (await tasks.get(made)).published_at is None
+        await _assert_away(relay.recover, GIVE_UP_WAITING_SECONDS)
+    finally:
+        broker.thaw()
+    assert await relay.publish() == 1
+    assert str(made) in [each["id"] for each in _take(relay)]
+
+
+async def _assert_away(act, within: float = GIVE_UP_SECONDS) -> None:
+    started = time.monotonic()
+    with pytest.raises(BrokerAway):
+        await act()
+    assert time.monotonic() - started < within
+
+
+@on_servers
+async def test_a_broker_that_knows_us_not_is_away(broker, relay):
+    wrong = broker.url.replace("guest:guest", "guest:wrong").replace("redis://:", "redis://:wrong")
+    task_id = await enqueue(TASK, {})
+    with _celery(wrong) as celery:
+        stranger = Relay(relay.connection, celery, relay.registry)
+        await _assert_away(stranger.publish)
+        await _assert_away(stranger.recover)
+    assert (await tasks.get(task_id)).published_at is None
+
+
+@on_servers
+async def test_a_worker_runs_a_task_end_to_end(broker, database_url, tmp_path):
+    environment = {
+        "DATABASE_URL": database_url,
+        "BROKER_URL": broker.url,
+        "STORAGE_URL": f"file://{tmp_path}/media",
+    }
+    async with worker(tmp_path, environment) as log:
+        made = await enqueue(TaskName.ANALYZE, {})
+
+        async def is_done() -> bool:
+            return (await tasks.get(made)).state is TaskState.SUCCEEDED
+
+        await eventually(is_done)
+        assert (await tasks.get(made)).attempts == 1
+    assert "relay_lost_broker" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "has", "has_not"),
+    [
+        ("redis://h", {"visibility_timeout", "socket_timeout"}, {"confirm_publish"}),
+        ("rediss://h", {"visibility_timeout", "socket_timeout"}, {"confirm_publish"}),
+        ("amqp://h", {"confirm_publish", "read_timeout"}, {"visibility_timeout", "socket_timeout"}),
+        ("amqps://h", {"confirm_publish", "read_timeout"}, {"visibility_timeout"}),
+        ("memory://", {"max_retries"}, {"visibility_timeout", "confirm_publish"}),
+        ("sqs://", {"max_retries"}, {"visibility_timeout", "confirm_publish"}),
+    ],
+)
+def test_each_transport_gets_its_own_options(url, has, has_not):
+    options = celeryconfig.transport_options(url).keys()
+    assert has <= options
+    assert not has_not & options

@@ -1,0 +1,191 @@
+"""Real processes with what is plugged in: packages of tasks, whole and broken; a file store."""
+
+import json
+
+import httpx
+import pytest
+
+from api import media
+from deploy.embedded.servers import running
+from deploy.embedded.service import start_service
+from infra.database import database, migrate
+from models import Course, Difficulty, Task, TaskState
+from services import tasks
+from services.tasks import TaskName, enqueue
+from tests import photos
+from tests.factories import Api, eventually, free_ports
+from tests.plugins.brokers import worker
+from tests.plugins.packages import EXAMPLE, pip_install, write_package
+
+BROKEN = {
+    "unimportable": "import no_such_module",
+    "halfway": """
+from tasks.registry import task
+
+@task("halfway.made")
+async def made(context):
+    pass
+
+raise RuntimeError("no license file")
+""",
+    "usurper": """
+from tasks.registry import task
+
+@task("maintenance.analyze")
+async def analyze(context):
+    raise SystemExit
+""",
+}
+
+
+@pytest.fixture(scope="module")
+async def servers(tmp_path_factory):
+    """A database and a broker that no other worker knows."""
+    folder = tmp_path_factory.mktemp("servers")
+    async with running(folder, {"postgres", "broker"}, fsync=False) as chosen:
+        environment = chosen.environment
+        await migrate(environment["DATABASE_URL"])
+        async with database(environment["DATABASE_URL"], pool_size=3):
+            yield environment
+
+
+@pytest.fixture(scope="module")
+async def plugged(servers, tmp_path_factory):
+    """A worker with all these packages; its media folder and its log."""
+    folder = tmp_path_factory.mktemp("plugged")
+    packages = folder / "packages"
+    pip_install(EXAMPLE, packages)
+    for name, code in BROKEN.items():
+        write_package(packages, name, code)
+    environment = {**servers, "STORAGE_URL": f"file://{folder}/media", "PYTHONPATH": str(packages)}
+    async with worker(folder, environment) as log:
+        yield folder / "media", log
+
+
+async def _succeeded(task_id) -> Task:
+    async def ended() -> Task | None:
+        task = await tasks.get(task_id)
+        return task if task.state in {TaskState.SUCCEEDED, TaskState.FAILED} else None
+
+    task = await eventually(ended)
+    assert task.state is TaskState.SUCCEEDED, task.traceback
+    return task
+
+
+async def test_a_task_of_an_installed_package_runs_on_its_own_queue(plugged):
+    objects, _ = plugged
+    for title in ("Optics", "Algebra"):
+        await Course.create(title=title, description="-", difficulty=Difficulty.BEGINNER)
+    task = await _succeeded(await enqueue("catalogue.export", {"partner": "acme"}))
+    assert (objects / "exports/acme.txt").read_text() == "Algebra\nOptics\n"
+    assert (task.queue, task.attempts, task.max_attempts) == ("catalogue", 1, 3)
+
+
+async def test_our_own_tasks_run_beside_packages_that_are_broken(plugged):
+    await _succeeded(await enqueue(TaskName.ANALYZE, {}))
+
+
+async def test_a_package_that_is_broken_is_named_once(plugged):
+    _, log = plugged
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    failed = [line for line in lines if line["event"] == "plugin_failed"]
+    named = {line["package"]: line for line in failed}
+    assert named.keys() == BROKEN.keys()
+    assert len(failed) == len(BROKEN)
+    assert all(line["level"] == "error" for line in failed)
+    assert named["halfway"]["plugin"] == "halfway-tasks"
+    assert "no license file" in named["halfway"]["exception"]
+    assert "No module named 'no_such_module'" in named["unimportable"]["exception"]
+    assert "two tasks are called 'maintenance.analyze'" in named["usurper"]["exception"]
+
+
+async def test_a_task_of_a_package_that_broke_halfway_waits(plugged):
+    waiting = await enqueue("halfway.made", {})
+    await _succeeded(await enqueue(TaskName.ANALYZE, {}))
+    task = await tasks.get(waiting)
+    assert (task.state, task.published_at) == (TaskState.QUEUED, None)
+
+
+@pytest.fixture(scope="module")
+async def file_api(tmp_path_factory):
+    """The API of a service whose images are files, its directory beside it."""
+    folder = tmp_path_factory.mktemp("files")
+    port, flower_port = free_ports(2)
+    storage = {"STORAGE_URL": f"file://{folder}/media"}
+    service = start_service(folder / "data", port, flower_port, environment=storage)
+    async with httpx.AsyncClient(base_url=service.base_url, timeout=30) as client:
+        yield await Api.log_in(client), folder / "media"
+    service.stop()
+
+
+async def test_an_image_in_a_file_store_is_served_at_its_address(file_api):
+    api, objects = file_api
+    course = await api.pictured(photos.jpeg())
+    addresses = [variant["url"] for variant in course["image"]["variants"]]
+    assert addresses
+    for address in addresses:
+        answer = await api.client.get(address)
+        assert answer.status_code == 200
+        assert answer.content == (objects / address.removeprefix("/media/")).read_bytes()
+        assert answer.headers["content-type"] == "image/webp"
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        head = await api.client.head(address)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(answer.content))
+    await api.call("DELETE", f"/courses/{course['id']}")
+
+    async def is_gone() -> bool:
+        return (await api.client.get(addresses[0])).status_code == 404
+
+    await eventually(is_gone)
+
+
+async def test_other_objects_have_the_type_of_their_name(file_api):
+    api, objects = file_api
+    (objects / "exports").mkdir()
+    for name, content_type in (("ä b.txt", "text/plain"), ("none", "application/octet-stream")):
+        (objects / "exports" / name).write_bytes(b"x")
+        answer = await api.client.get(f"/media/exports/{name}")
+        assert (answer.status_code, answer.content) == (200, b"x")
+        assert answer.headers["content-type"].startswith(content_type)
+
+
+def test_an_image_is_one_on_a_machine_that_has_no_list_of_types(monkeypatch):
+    monkeypatch.setattr(media, "guess_type", lambda _: (None, None))
+    assert media._type("courses/1/320.webp") == "image/webp"  # noqa: SLF001
+    assert media._type("courses/1/320.gif") == "application/octet-stream"  # noqa: SLF001
+
+
+async def test_nothing_but_objects_is_served(file_api):
+    api, objects = file_api
+    (objects.parent / "secret").write_text("secret")
+    (objects / ".incoming/half.webp").write_text("half")
+    (objects / "out").symlink_to(objects.parent)
+    (objects / "link").symlink_to(objects.parent / "secret")
+    for path in (
+        "no/such.webp",
+        "",
+        "out",
+        "out/secret",
+        "link",
+        ".incoming/half.webp",
+        "%2e%2e/secret",
+        "..%2fsecret",
+        "a%2f..%2f..%2fsecret",
+        "%2fetc%2fpasswd",
+        "%00",
+        "a" * 300,
+        "%ff",
+    ):
+        answer = await api.client.get(f"/media/{path}")
+        assert answer.status_code == 404, path
+        assert answer.json()["details"] == {"code": "NOT_FOUND"}
+        assert "immutable" not in answer.headers.get("cache-control", "")
+    assert (await api.client.post("/media/link")).status_code == 405
+
+
+async def test_media_is_nothing_of_ours_when_a_bucket_has_the_images(client):
+    answer = await client.get("/media/courses/1/320.webp")
+    assert answer.status_code == 404

@@ -1,0 +1,28 @@
+"""Packages of tasks, installed for a test into a folder of its own."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLE = Path(__file__).with_name("example_package")
+GROUP = "course_enrollment.tasks"
+
+
+def pip_install(source: Path, target: Path) -> None:
+    """Build and install a package with what is here already: no network is asked."""
+    # setuptools builds beside the source, which is the repository's.
+    copy = shutil.copytree(source, target.with_name(f"{target.name}.source"))
+    options = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet")
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install")
+    subprocess.run([*pip, *options, "--target", str(target), str(copy)], check=True)
+
+
+def write_package(target: Path, name: str, code: str) -> None:
+    """Put a package of one module into the folder, as an installer leaves it."""
+    target.mkdir(exist_ok=True)
+    (target / f"{name}.py").write_text(code, encoding="utf-8")
+    metadata = target / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{name}-tasks = {name}\n")

@@ -1,0 +1,124 @@
+"""docs/plugging-in.md is true: its files are the ones we test, its commands and programs run."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration import test_storage as contract
+from tests.plugins.packages import EXAMPLE
+
+ROOT = Path(__file__).parent.parent.parent
+DOC = ROOT / "docs/plugging-in.md"
+BIN = Path(sys.executable).parent
+SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+MOST_LINES = 40
+
+
+@dataclass
+class Block:
+    """A fenced block: its language, the file that it is, and its text."""
+
+    language: str
+    file: str
+    text: str
+
+
+SECTIONS = {
+    title: [Block(*found) for found in BLOCK.findall(text)]
+    for title, text in SECTION.findall(DOC.read_text(encoding="utf-8"))
+}
+
+
+def _run(block: Block, folder: Path) -> None:
+    """Run a block as a reader would, but install into the folder, and ask no network."""
+    programs = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+    packages = folder / "packages"
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(packages),
+        "PIP_TARGET": str(packages),
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say that there is to be none
+        "PIP_QUIET": "1",
+    }
+    command = [*programs[block.language], block.text]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block.text}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_each_block_runs(title, tmp_path):
+    assert SECTIONS[title]
+    for block in SECTIONS[title]:
+        if block.file:
+            path = tmp_path / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        else:
+            _run(block, tmp_path)
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_each_plug_point_is_short(title):
+    assert sum(block.text.count("\n") for block in SECTIONS[title]) < MOST_LINES
+
+
+def test_every_plug_point_is_there():
+    words = ("tasks", "broker", "store", "cache")
+    assert [next(word for word in words if word in title) for title in SECTIONS] == list(words)
+
+
+def test_the_package_is_the_one_that_a_real_worker_runs():
+    files = [block for block in SECTIONS["A package of tasks"] if block.file]
+    assert {Path(block.file).name for block in files} == {path.name for path in EXAMPLE.iterdir()}
+    for block in files:
+        assert block.text == (EXAMPLE / Path(block.file).name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        contract.test_put_list_delete,
+        contract.test_delete_twice_and_nothing,
+        contract.test_prefix_is_text_not_a_folder,
+        contract.test_put_again_is_one_object,
+        contract.test_many_at_once,
+        contract.test_refuses_to_delete_everything,
+        contract.test_address_is_quoted,
+    ],
+)
+async def test_the_image_store_passes_the_contract(test, tmp_path):
+    await test(_sqlite_storage(tmp_path), "courses/1/")
+
+
+async def test_the_image_store_refuses_keys_and_is_connected(tmp_path):
+    storage = _sqlite_storage(tmp_path)
+    await contract.test_refuses_keys_that_are_no_plain_path(storage)
+    await contract.test_is_connected(storage)
+
+
+def _sqlite_storage(folder: Path):
+    (block,) = SECTIONS["An image store"]
+    source = folder / "sqlite_storage.py"
+    source.write_text(block.text, encoding="utf-8")
+    specification = importlib.util.spec_from_file_location("sqlite_storage", source)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.SqliteStorage(folder / "objects.db", "/media")

@@ -1,0 +1,167 @@
+"""Registering kinds of tasks: what is refused, what is assumed, and who serves their queues."""
+
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
+import pytest
+
+import celeryconfig
+from services.tasks import TaskName
+from tasks import registry
+from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues, task
+
+
+@pytest.fixture(autouse=True)
+def own_registry():
+    """Leave the registry as it was."""
+    load_tasks()
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+async def _body(_context) -> None:
+    """Do nothing."""
+
+
+def _register(name: str, **properties):
+    task(name, **properties)(_body)
+    return REGISTRY[name]
+
+
+def test_what_is_not_said_is_assumed():
+    kind = _register("test.plain")
+    assert (kind.name, kind.body) == ("test.plain", _body)
+    assert (kind.queue, kind.max_attempts, kind.timeout) == ("default", 5, 60)
+    assert kind.every is None
+    assert kind.permanent == (PermanentError,)
+
+
+def test_what_is_said_holds():
+    kind = _register(
+        "test.told", queue="cache", max_attempts=2, timeout=1.5, every=60, permanent=(KeyError,)
+    )
+    assert (kind.queue, kind.max_attempts, kind.timeout, kind.every) == ("cache", 2, 1.5, 60)
+    assert kind.permanent == (PermanentError, KeyError)
+
+
+def test_the_coroutine_stays_what_it_was():
+    assert task("test.same")(_body) is _body
+
+
+def test_a_name_is_taken_once():
+    _register("test.taken")
+
+    async def other(_context) -> None:
+        """Do something else."""
+
+    with pytest.raises(ValueError, match=r"two tasks are called 'test.taken': .*_body and .*other"):
+        task("test.taken")(other)
+    assert REGISTRY["test.taken"].body is _body
+
+
+def test_a_module_of_another_package_is_another_body_by_the_same_name():
+    namesake = type(_body)(_body.__code__, {"__name__": "elsewhere"}, "_body")
+    namesake.__qualname__ = _body.__qualname__
+    _register("test.namesake")
+    assert namesake.__module__ == "elsewhere"
+    with pytest.raises(ValueError, match=r"elsewhere\._body"):
+        task("test.namesake")(namesake)
+
+
+def test_a_module_that_is_imported_again_registers_again():
+    _register("test.again")
+    assert _register("test.again", max_attempts=9).max_attempts == 9
+
+
+def test_every_name_of_services_is_registered():
+    assert set(TaskName) <= set(load_tasks())
+
+
+def test_our_tasks_use_our_queues():
+    assert {REGISTRY[name].queue for name in TaskName} <= QUEUES
+
+
+def test_a_worker_serves_the_queues_of_all_tasks():
+    served = {queue.name for queue in celeryconfig.task_queues}
+    assert {kind.queue for kind in load_tasks().values()} <= served
+    assert served >= QUEUES
+    assert celeryconfig.task_default_queue in served
+    _register("test.own_queue", queue="of-a-package")
+    assert "of-a-package" in queues()
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What the registry logs as errors."""
+    events = []
+    log = SimpleNamespace(exception=lambda event, **fields: events.append((event, fields)))
+    monkeypatch.setattr(registry, "log", log)
+    return events
+
+
+@pytest.fixture
+def plug(logged, monkeypatch, tmp_path):
+    """Make modules of installed packages, and load them as a worker does."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    def plug(**modules: str) -> None:
+        for name, code in modules.items():
+            (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+        found = [EntryPoint(name, name, registry.PLUGINS) for name in modules]
+        monkeypatch.setattr(
+            registry, "entry_points", lambda group: found * (group == registry.PLUGINS)
+        )
+        load_tasks.__wrapped__()
+
+    yield plug
+    for path in tmp_path.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def _module(name: str, more: str = "") -> str:
+    return f"""
+from tasks.registry import task
+
+@task({name!r})
+async def body(context):
+    pass
+
+{more}
+"""
+
+
+def test_a_package_that_breaks_leaves_nothing_and_hinders_no_other(plug, logged):
+    plug(
+        plug_first=_module("test.first"),
+        plug_breaks=_module("test.half", "raise OSError('no license')"),
+        plug_last=_module("test.last"),
+    )
+    assert {"test.first", "test.last"} <= REGISTRY.keys()
+    assert "test.half" not in REGISTRY
+    assert set(TaskName) <= REGISTRY.keys()
+    fields = {"plugin": "plug_breaks", "module": "plug_breaks", "package": None}
+    assert logged == [("plugin_failed", fields)]
+
+
+@pytest.mark.parametrize(
+    "code", ["import no_such_module", "this is no Python", "raise SystemError", "0 / 0"]
+)
+def test_no_error_of_a_package_is_ours(plug, code):
+    before = dict(REGISTRY)
+    plug(plug_broken=code)
+    assert before == REGISTRY
+
+
+@pytest.mark.parametrize("taken", ["images.process", "test.first"])
+def test_a_package_can_not_take_a_name_of_ours_or_of_another(plug, taken):
+    plug(plug_first=_module("test.first"), plug_thief=_module(taken))
+    assert REGISTRY["images.process"].body.__module__ == "tasks.images"
+    assert REGISTRY["test.first"].body.__module__ == "plug_first"
+
+
+def test_packages_are_loaded_once_a_process(plug):
+    plug(plug_late=_module("test.late"))
+    assert load_tasks() is load_tasks() is REGISTRY
