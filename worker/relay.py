@@ -42,6 +42,14 @@ class Relay:
         self.connection = connection
         self.celery = celery
         self.registry = registry
+        broker = celery.connection_for_write()
+        # More than kombu translates: RabbitMQ's refusal of a password or of a queue's properties.
+        self._broker_errors = (
+            OperationalError,
+            OSError,
+            *broker.connection_errors,
+            *broker.channel_errors,
+        )
         # After `publish`: whether there were more due tasks than there was room for.
         self.has_more = False
         self._slots: dict[str, int] = {}
@@ -114,7 +122,7 @@ class Relay:
         for done, row in enumerate(rows):
             try:
                 self._send(row)
-            except (OperationalError, OSError) as error:
+            except self._broker_errors as error:
                 self.has_more = False
                 await self._unmark([row["id"] for row in rows[done:]])
                 raise BrokerAway(str(error)) from error

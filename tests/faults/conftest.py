@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import harness
+from tests.faults.cgroup import make_memory_cgroup
 from tests.faults.verdict import OUTCOMES
 
 
@@ -73,7 +74,7 @@ async def own_site(tmp_path):
 @pytest.fixture
 def memory_cgroup():
     """A control group of 64 MB, or nothing where the kernel lets us have none."""
-    group = harness.make_memory_cgroup()
+    group = make_memory_cgroup()
     yield str(group or "")
     if group:
         group.rmdir()

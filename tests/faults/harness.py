@@ -192,17 +192,3 @@ async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
             worker.wait()
         broker.close()
         pool.terminate()
-
-
-def make_memory_cgroup() -> Path | None:
-    """Make a control group in which the kernel kills whoever takes more than 64 MB."""
-    for root, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
-        group = Path("/sys/fs/cgroup", root, f"fault-{os.getpid()}")
-        with suppress(OSError):
-            group.mkdir()
-        if (group / limit).exists():
-            (group / limit).write_text(str(64 << 20))
-            return group
-        with suppress(OSError):
-            group.rmdir()
-    return None
