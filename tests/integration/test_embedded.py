@@ -33,9 +33,15 @@ from deploy.embedded.servers import Servers
 
 
 @pytest.fixture(scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
-    """All servers, on a data folder of their own."""
-    async with servers.running(tmp_path_factory.mktemp("all"), fsync=False) as chosen:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of their own; other tests of this process have servers too."""
+    return tmp_path_factory.mktemp("all")
+
+
+@pytest.fixture(scope="module")
+async def running(folder: Path) -> AsyncIterator[Servers]:
+    """All servers, on that folder."""
+    async with servers.running(folder, fsync=False) as chosen:
         yield chosen
 
 
@@ -181,21 +187,25 @@ async def test_data_outlive_the_servers(end: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cache", "broker", "postgres", "storage"])
-async def test_a_server_that_dies_is_back_on_its_port(running: Servers, name: str) -> None:
-    (before,) = [each for each in psutil.Process().children() if _is(each, name)]
+async def test_a_server_that_dies_is_back_on_its_port(
+    running: Servers, folder: Path, name: str
+) -> None:
+    (before,) = [each for each in psutil.Process().children() if _is(each, folder, name)]
     before.send_signal(signal.SIGKILL)
 
     async def is_back() -> bool:
         parts = psutil.Process().children()
-        return any(each.pid != before.pid and _is(each, name) for each in parts)
+        return any(each.pid != before.pid and _is(each, folder, name) for each in parts)
 
     await wait_until(is_back, 10)
     await wait_until(lambda: running.is_ready(name), 20)
 
 
-def _is(process: psutil.Process, name: str) -> bool:
+def _is(process: psutil.Process, folder: Path, name: str) -> bool:
     with suppress(psutil.Error):
-        return Path(process.cwd()).name.endswith({"storage": "seaweedfs"}.get(name, name))
+        place = Path(process.cwd())
+        named = place.name.endswith({"storage": "seaweedfs"}.get(name, name))
+        return named and place.parent == folder
     return False
 
 
