@@ -181,7 +181,7 @@ async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
     broker.flushall()
     await migrate(environment["DATABASE_URL"])
     pool = await asyncpg.create_pool(environment["DATABASE_URL"], min_size=1, max_size=4)
-    await pool.execute("CREATE TABLE effects (task_id uuid NOT NULL)")
+    await pool.execute("CREATE TABLE effects (task_id uuid NOT NULL, attempt int NOT NULL)")
     made = Site(servers, environment, folder, pool, broker)
     try:
         yield made

@@ -47,7 +47,10 @@ def die_while_publishing() -> None:
 
 
 die_before_claims()
-if os.environ.get("FAULT") == "die while publishing":
-    die_while_publishing()
+match os.environ.get("FAULT"):
+    case "die while publishing":
+        die_while_publishing()
+    case "no heartbeat":
+        worker.execution.HEARTBEAT_SECONDS = 3600
 if __name__ == "__main__":
     main()

@@ -64,6 +64,10 @@ async def settle(site: Site, fault: str, since: float) -> Outcome:
     OUTCOMES.append(outcome)
     assert outcome.done + outcome.failed == outcome.accepted
     assert (outcome.lost, outcome.duplicated) == (0, 0)
+    # It was the last attempt that committed, not one that had been given up for dead.
+    assert not await site.database.fetch(
+        "SELECT FROM effects JOIN tasks ON id = task_id AND attempts <> attempt"
+    )
     return outcome
 
 

@@ -16,17 +16,17 @@ MEGABYTE = 1 << 20
 
 
 @task("fault.effect", max_attempts=20, timeout=60)
-async def effect(context: TaskContext, seconds: float = 0) -> None:
-    """Put an object and insert a row; only the first attempt takes its time."""
+async def effect(context: TaskContext, seconds: float = 0, slow_attempts: int = 1) -> None:
+    """Put an object and insert a row; the first attempt, or some, take their time."""
     meet("in work", context.id)
-    await asyncio.sleep(seconds if context.attempt == 1 else 0)
+    await asyncio.sleep(seconds if context.attempt <= slow_attempts else 0)
     await context.storage.put(f"{EFFECTS}{context.id}", body(context.id), "text/plain")
     meet("after the put", context.id)
     async with context.finishing():
         await (
             get_connections()
             .get("default")
-            .execute_query("INSERT INTO effects (task_id) VALUES ($1)", [context.id])
+            .execute_query("INSERT INTO effects VALUES ($1, $2)", [context.id, context.attempt])
         )
     meet("after the commit", context.id)
 
