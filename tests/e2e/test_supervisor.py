@@ -124,8 +124,11 @@ def said(service: Service) -> str:
 
 def pids_of(service: Service, words: str) -> set[int]:
     """Return the parts whose command line has these words."""
-    parts = psutil.Process(service.process.pid).children()
-    return {part.pid for part in parts if words in " ".join(part.cmdline()[:4])}
+    supervisor = psutil.Process(service.process.pid)
+    commands = {part.pid: part.cmdline() for part in supervisor.children()}
+    # One that is just being started still has the supervisor's command line.
+    own = supervisor.cmdline()
+    return {pid for pid, found in commands.items() if found != own and words in " ".join(found[:4])}
 
 
 def query(service: Service, sql: str) -> object:
