@@ -59,8 +59,8 @@ class Task(Model):
         indexes = (
             SqlIndex(
                 "ix_tasks_due",
-                "(priority DESC, available_at) WHERE state = 'queued'",
-                fields=["priority", "available_at"],
+                "(name, priority DESC, available_at) WHERE state = 'queued'",
+                fields=["name", "priority", "available_at"],
             ),
             SqlIndex(
                 "ix_tasks_lease",

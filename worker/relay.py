@@ -17,8 +17,8 @@ from services.tasks import ALIVE_LOCK
 from tasks.registry import Registration
 
 BATCH = 100
-# Published and not yet claimed, all workers together: the backlog waits in the database, where
-# priorities still count and nothing is lost.
+# Published and not yet claimed of one queue, all workers together: the backlog waits in the
+# database, where priorities still count, nothing is lost, and no other queue is held up by it.
 WINDOW = 200
 PUBLISHED_LEASE_SECONDS = 60.0
 LOST_AFTER_SECONDS = 5.0
@@ -79,45 +79,50 @@ class Relay:
             BrokerAway: what was not published is due again.
 
         """
-        waiting = await self.connection.fetchval(
-            "SELECT count(*) FROM tasks WHERE state = 'queued' AND lease_until >= now()"
+        waiting = dict(
+            await self.connection.fetch(
+                "SELECT queue, count(*) FROM tasks "
+                "WHERE state = 'queued' AND lease_until >= now() GROUP BY queue"
+            )
         )
-        room = min(BATCH, WINDOW - waiting)
-        self.has_more = room <= 0
-        if self.has_more:
-            return 0
+        kinds = [kind for kind in self.registry.values() if waiting.get(kind.queue, 0) < WINDOW]
+        self.has_more = len(kinds) < len(self.registry)
         rows = await self.connection.fetch(
             """
-            WITH due AS (
-                SELECT id FROM tasks
-                WHERE state = 'queued' AND available_at <= now()
-                  AND (published_at IS NULL OR lease_until < now())
-                  AND NOT cancel_requested
-                  AND name = ANY($1::text[])
-                ORDER BY priority DESC, available_at
-                LIMIT $2
-                FOR UPDATE SKIP LOCKED
-            ), kinds AS (
-                SELECT * FROM unnest($1::text[], $3::text[], $4::int[])
+            WITH kinds AS (
+                SELECT * FROM unnest($1::text[], $2::text[], $3::int[])
                     AS kinds (name, queue, max_attempts)
+            ), due AS (
+                -- Name by name: the backlog of a full queue is not even looked at.
+                SELECT found.id, kinds.queue, kinds.max_attempts
+                FROM kinds, LATERAL (
+                    SELECT id, priority, available_at FROM tasks
+                    WHERE tasks.name = kinds.name AND state = 'queued' AND available_at <= now()
+                      AND (published_at IS NULL OR lease_until < now())
+                      AND NOT cancel_requested
+                    ORDER BY priority DESC, available_at
+                    LIMIT $4
+                    FOR UPDATE SKIP LOCKED
+                ) AS found
+                ORDER BY found.priority DESC, found.available_at
+                LIMIT $4
             )
             UPDATE tasks
             SET published_at = now(), lease_until = now() + make_interval(secs => $5),
-                queue = kinds.queue,
-                max_attempts = coalesce(
-                    tasks.max_attempts, tasks.attempts + kinds.max_attempts)
-            FROM due, kinds
-            WHERE tasks.id = due.id AND kinds.name = tasks.name
+                queue = due.queue,
+                max_attempts = coalesce(tasks.max_attempts, tasks.attempts + due.max_attempts)
+            FROM due
+            WHERE tasks.id = due.id
             RETURNING tasks.id, tasks.name, tasks.queue, tasks.priority, tasks.available_at,
                       tasks.args
             """,
-            list(self.registry),
-            room,
-            [kind.queue for kind in self.registry.values()],
-            [kind.max_attempts for kind in self.registry.values()],
+            [kind.name for kind in kinds],
+            [kind.queue for kind in kinds],
+            [kind.max_attempts for kind in kinds],
+            BATCH,
             PUBLISHED_LEASE_SECONDS,
         )
-        self.has_more = len(rows) == room
+        self.has_more = self.has_more or len(rows) == BATCH
         rows.sort(key=lambda row: (-row["priority"], row["available_at"]))
         for done, row in enumerate(rows):
             try:

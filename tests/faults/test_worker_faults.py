@@ -207,3 +207,12 @@ async def test_clock_an_hour_ahead(site):
 async def _workers(site: Site) -> list[int]:
     rows = await site.database.fetch("SELECT DISTINCT worker FROM tasks")
     return [int(Path(row["worker"]).name) for row in rows]
+
+
+async def test_flooded_queue_holds_up_no_other(site):
+    await site.enqueue(TASKS * 10, seconds=0.3)
+    site.start_worker(queues="default")
+    site.start_worker(queues="apart")
+    await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'succeeded') > 1")
+    await site.enqueue(1, "fault.apart")
+    await site.until("count(*) FILTER (WHERE name = 'fault.apart' AND state = 'succeeded') = 1", 3)

@@ -1,0 +1,81 @@
+from tortoise import BaseDBAsyncClient
+
+RUN_IN_TRANSACTION = True
+
+
+async def upgrade(db: BaseDBAsyncClient) -> str:
+    return """
+        DROP INDEX IF EXISTS "ix_tasks_due";
+        CREATE INDEX IF NOT EXISTS "ix_tasks_due" ON "tasks" (name, priority DESC, available_at) WHERE state = 'queued';"""
+
+
+async def downgrade(db: BaseDBAsyncClient) -> str:
+    return """
+        DROP INDEX IF EXISTS "ix_tasks_due";
+        CREATE INDEX IF NOT EXISTS "ix_tasks_due" ON "tasks" (priority DESC, available_at) WHERE state = 'queued';"""
+
+
+MODELS_STATE = (
+    "eJztXf9z2joS/1c0zJtJOsNlUpImvfTuZiChLfcSchdI+77kjSOwAF+MTC25lOv1f79d2c"
+    "bfwQ4kdXn+KSDtSstH0mp3tVK+1qaWzkxxcG45tmC1M/K1xukUP8Rq6qRGZ7OgHAskHZiK"
+    "dKhoVBkdCGnToYTiETUFgyKdiaFtzKRhcSRuEpf8AMl1awj0Bh9Hau74Hb83pnTMNMc274"
+    "khCCUjy2bGmBOq6zYTok6EhBKdUEHGxmfG3xDKiTMzLapDqeJGRoOT+8/UNiiX4r4ONPqy"
+    "bUnFg2pcThjBL/CBSjKlDwz4ZJ04XBomfEIam1F9oWR2uPHJAW5rzIDRBsl//wOKDa6zLw"
+    "ACfP1aGxnM1NXn2hA4JdM1KpHZ0GtIzL7M8EcAJMLn93E3vmgenhpncyYUm1zMVGVN8QLC"
+    "+GU/aJpctHvndWLo6sOL2rc6iQihG6ORMXRMucAWNhApaGitdAFpneSXVBrSZIXFWnKli6"
+    "KqsdMV/YWnaf6OBaP2cJLZ822v030H85OTfWc2Y/b+ebPXd8UhzR750Lw5f9+8efECSTRp"
+    "j6eaNYOpHaINiZXNkfxZwQzXCgEZ8GWjGWn7Bfn4vn3TJpFC0umR7nWfdG8vL2vfsKvZg6"
+    "aki6gYkAyqVLnmd3V727l4qyhxTAYgmOlMeUA9W8iJxZfkjmPoB8iDdWPGmY3zLKR9uGOa"
+    "np7yi9wFDAXSdthy5epBgc5GFOYttv+3kcOHCnzsSXNAIYiDoTWdUXmAJaf/8OQM8Wga/H"
+    "at1+5rWnxinRGUJ6b4vKIhjAxAbICiQpS+ue0G6KjSGnaAM2D/6OSFwsMScmyrSoVd7Zti"
+    "pJJqwXQIIF9O9yjq5xNqp6O+ZIgBD6I+BnK/IMA82CZ8AH2IngDU2pR+0UzGx3ICXxuvXq"
+    "1A2Vtq+0ClkLZgX3P3u65X1XDrvqnF5yMcliyBcx9WUTrOMbadQHsFuP32L31seSrEJzOM"
+    "6f5V8xcF93Th1Vxed9/55KExOL+8bsWhj+xyyRne5s5Uod8BMSkfsuQoRFoo8yDUWu13nW"
+    "63fXNGWgz2ApDpjne6/fbNVfui0+y3z0iHS2ZPmW6AsHe8efGh2T1vX5yRpv4Zf7weN8Dy"
+    "LJmXJzlWzMuTzAWDVdFBW9p5RbRShOlRw+Sp+rIslZhiOjx+nUczAVm2alKVUayjhl8U7A"
+    "uokcaUpQMe5YwhrnusB/6HZ10mXWu+/+KJtFTnqt3rN6/+FVFVF7C6sKYRUVN+6X588i8b"
+    "IR87/fcEv5Lfrrvt+O69pOv/huZcjTrS0rg118DjCaHhF/tFkQF2ZvojBzjKWQ1wSQc4at"
+    "cXsZ7jjBsY0iXTnY+3lNEzGT2kGspRRyiK8ls3FPEzWySsiRiqXhCl7zXzQ+IalAYi2nS+"
+    "9OeSUwsAgJ/NpIIApAj5gQM6fJhTW9cyYGfctkxzylCEBO4tj/ntzzfMpBmmsgd5e9lQeW"
+    "y2jZGPqAI/qrUZTh0cvA9uU7uKlBsV3BCoW9XILkGE69FqWKF1GFmhyappYxovoRymj+71"
+    "jT1FwsZ9S1KzlhlVdqvr60PLmkTKnAHm99acgFwLL5osiDUilASeHYZ7bUaonRKCLsi7Ph"
+    "ScGfsqp6+6PiL2p/NUV8TS/OkbHT34MRmhNJ8+NlbGD6l5QV7485fGy+PT49dHJ8evgUQJ"
+    "uiw5XTEAMP5p9le2ifCUyipkK6Toqqglka2qYqZLnpMwIR0d6PcEmZl0yPCwinqq5w0xpC"
+    "AhzOuEW1IdVQ2h7zqx2cgRoIrIgOrE4qnnaVtvv+DZl9e/xqbUUDPfU+frjyScT1oITy3S"
+    "kBa0Us86o4gw1MmSI3lSEmnM7bPY0VhYTq+xtQd3fp91Eupx3dHYpsKtk2qVKNUZTnnOcB"
+    "KrKm/UNMFY5gD3I0OnR43DHPs+UGVu/KouGjeNrbwicbUYaxVYK2lgrQqN7/gAV6HxHR/g"
+    "iCGX1yCJMG3TLilH0Ge7MfHhMhdww3h4kFT4Y8K6NiQemVaRcPh5s3fevGivioY/j6ubGZ"
+    "uLk9TzOb2FYnQfMdESnEoiTHA6J1QQwRgHN23KMEWTjK03blamahPjbeqrcKZuSM40FadI"
+    "Or1bbXmD+B42UiA25JNvJzT0FGG8Zw0M1Ve4P6uPiIxxJsYxxl2Kwv210Tg6Om0cHp28fn"
+    "V8evrq9eES9WTVKvhbnXc4ApFN3B+ShAdaEP8wVwV+IfBLEiiNHBambB3xw8TsfcM9Mw4f"
+    "Ya7fNK5Rqxv/Ze6hjLvF7gk38/gMs/+twX/YUGI1qvSBM3xgkjgwN2xy/8AW98ndYjtNpm"
+    "wTv4eMpbmhy0ntj7w7RxVRe/aImjtC+XfrJf0uqbENN+wAzQk4A5Mixk/AUOGZgufIsqdp"
+    "UYvsQG/AsYMR3u2nIA8WkqXYMpnzdUlfTdeU6QrbYpG56pHv4ER9kuslVZSrinJVUa41fk"
+    "rP9TRrKS6KX1Vf5Z2EPdU8wSyLfQaHwL1tTCUxGRVuECrrqnM+lg3CT4XPhrd8Jvx9I1BP"
+    "dSKcJyiFOSC8iPWbxloZFuUKfKgE/hRt4if2Z6sSTIvPnQ82M9hQxSKEac3J3LIf6qAfBL"
+    "MlPmnA3cC1TbmgrvcNlHOMd0MfQABWPzFkWh7YVtpVrzLAxHLYvYqk3+Mqo1Ky6UyKexVJ"
+    "98Ik+Jv38MmEsYG/WTWJHEgyMjAbAjsdqGxaoDLpok6EdcfnnlZkXHUjCGdMF0Ra5IGD3J"
+    "Qg+qAkzcUBuUeNyTT1REPwiIMB9dDufGIMJ0CvmtGJbc3vuHrbYU4FmTkD0xATKJ86oHMH"
+    "oHJNCox63RWS2A7nAJ3SxorEZjPLlnUCOAzw1z0wrkAxwa54TFqcmkS4ym3Dsg03f5d+Bv"
+    "2LkwaPmdfndalppenOikcPkLpO/D68jK5wN/7VfbBjJCN/J3suXHuJxLMQ1LlFUzzZwoWa"
+    "jIrR6ZJ9X5A62fPGYi/lSQumOzOmofuwPpfQgytgyRQsoHmkXCODq9lVZBx9nmyxQq36co"
+    "WKou8txBMci7/24Uq1vedHFITI/GhZVAtrJVJUK18bqaKu5Ym6+mowr4m6VJu7Fyp42chz"
+    "3xuosqNajcRtb2qPU6Ja/+xdd9Px9enjGU7GUJL/Edgzf0QjdAWsiAS2nP0GRfy5idgcxw"
+    "bib1CoLaLIrF4y7N4zBifHOSb1yXHmnMaqKLphiykKcG9KTTPTxwrzfV/f6nBjf+qocXqy"
+    "dKXwyyovqnfVvLxMxmijllDeqRrl2r35+iQB26Xtk0R5/R2/JfN33vNcwzcJdO3ft+1bvK"
+    "nnEtzxm9tut9N9d+Y7UXe8d3t+3m5fIJFwhkPw6JDubbNziUUjcEfw+zne+LtURUNEAp3E"
+    "uCP7fQ6HXHE0m8FPFJKlmIktywJ3hmeE3lPYY4M5AP7nHM308MM2dtTW9fVlZEdtdeLPNt"
+    "1etdowAmoAgMhw48VJDTWzLdxmUwyYdZo+4Ks0PRh1XoCmQEAyzPKjQ7i1U81wsKsAlnG2"
+    "R+FZtk1zy9BGQl8JaFffzYjzVrczSno7Yxl1fcQgx3m3MMglW1K7NNLhaHHBgY6xVuNc5n"
+    "HGYyRmF/EfA47Kd8zlOzLbtlIQzn5FdsmwCwCvWixP8XwsHs8yPC8ugniEqUK9OOqeZ5ya"
+    "0ZatSqJcu4D7MxwIqLmKaV0SpnMRtBOMuwf4q5eNHIADVSbgqq56b/dPZQMJSe3HDXCUs7"
+    "J0yzzK4ZSOgsMcY63GuWzjXJIEQ+910ZQUw+Dd0ewkw9ADp+vTDHsSRSDqEssZ0R0bWyHz"
+    "CXPzAN221P9c4mLObMyLcxO79YDIv7iJyVFcT6YcPlEfGyREV/k9z57fgxUpp2UGp/Yi44"
+    "DZ44gfkPn3rXYn96TlpZMs1SKYka1Ot3nza7ov1UpJP2n92m83K4tz9/eo6v5Xdf+ruv9V"
+    "xJoSyjhI2lLCDT+vsKSAIu91DU7oUN3YcV8UmlAxQZNmRoUwjcEe/otKi1imTu5/atCf7v"
+    "E+gSCfmW2MFimXNDZtrbKNyqZjVtlGOM+K5j+HeXbult6TnJ/g4plboE1wNRWBOsG4gznn"
+    "T4K4bWX9e8n1yY4+b5mxrjUvrjrdM0L1qcHveK9/e9Hu9s/8l9bjav07pSxWTsDuOQElCV"
+    "Q1weIYTtKMK69mpXlFA5p19lX2wG7Z0snM3Us1dFIy9rxNs7wb7RM/yAhGqEj9b7fZ+2uI"
+    "pczavkw7Ky6qAgh75DuI7svDPO85AFX2jnmYeOFfnW2nPduQfV0uxFLdmCt4Y+67bmbf/g"
+    "9vzB2E"
+)
