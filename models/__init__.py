@@ -3,6 +3,7 @@
 from models.course import Course, Difficulty
 from models.enrollment import Enrollment
 from models.image import ImageVariant, Upload
+from models.session import RefreshToken, Session
 from models.task import Task, TaskState
 from models.totals import CourseTotal, EnrollmentTotal, Student
 from models.user import Role, User
@@ -14,7 +15,9 @@ __all__ = [
     "Enrollment",
     "EnrollmentTotal",
     "ImageVariant",
+    "RefreshToken",
     "Role",
+    "Session",
     "Student",
     "Task",
     "TaskState",

@@ -6,6 +6,8 @@ from tortoise import Model, fields
 from tortoise.fields.db_defaults import Now
 from uuid_utils.compat import uuid7
 
+from models.indexes import SqlIndex
+
 
 # The constraint ck_users_role holds the same list.
 class Role(StrEnum):
@@ -16,15 +18,26 @@ class Role(StrEnum):
 
 
 class User(Model):
-    """An account; the hash is passlib's, so old `$2a$` ones verify."""
+    """An account; the hash is passlib's, so old `$2a$` ones verify.
+
+    A trigger ends the sessions of whoever is disabled or gets another role.
+    """
 
     id = fields.UUIDField(primary_key=True, default=uuid7)
     username = fields.CharField(max_length=255, unique=True)
     password_hash = fields.CharField(max_length=255)
     role = fields.CharEnumField(Role, max_length=16)
     created_at = fields.DatetimeField(db_default=Now())
+    disabled_at = fields.DatetimeField(null=True)
 
     class Meta:
-        """Table name."""
+        """Index: which hashes of the old service are left; it shrinks to nothing."""
 
         table = "users"
+        indexes = (
+            SqlIndex(
+                "ix_users_old_hashes",
+                "(\"left\"((password_hash)::text, 7)) WHERE ((password_hash)::text ~~ '$2%'::text)",
+                fields=["password_hash"],
+            ),
+        )
