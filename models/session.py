@@ -34,9 +34,7 @@ class Session(Model):
                 "(revoked_at) WHERE revoked_at IS NOT NULL",
                 fields=["revoked_at"],
             ),
-            SqlIndex(
-                "ix_sessions_open", "(user_id) WHERE revoked_at IS NULL", fields=["user_id"]
-            ),
+            SqlIndex("ix_sessions_open", "(user_id) WHERE revoked_at IS NULL", fields=["user_id"]),
             SqlIndex("ix_sessions_expires", "(expires_at)", fields=["expires_at"]),
         )
 
