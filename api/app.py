@@ -23,6 +23,7 @@ from infra.database import database
 from infra.process import die_with_parent
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
+from services.turns import Turns
 
 # Bodies that a handler takes are streamed to it and counted there; this bounds all others.
 LIMITS = {
@@ -42,6 +43,7 @@ class Context(SimpleNamespace):
     settings: Settings
     storage: Storage
     cache: Cache
+    turns: Turns
     resources: AsyncExitStack
 
 
@@ -91,6 +93,8 @@ async def open_resources(app: Application) -> None:
     await resources.enter_async_context(
         database(require_database(settings), settings.database_pool_size)
     )
+    # A course that everybody wants may have half of the connections.
+    app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
     app.ctx.storage = open_storage(settings)
     app.ctx.cache = open_cache(settings.cache or "memory://")
     resources.push_async_callback(app.ctx.cache.close)

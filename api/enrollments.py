@@ -9,6 +9,7 @@ from api.schemas.requests import EnrollmentIn
 from api.schemas.responses import StudentEnrollmentOut, StudentEnrollmentsOut
 from services import enrollments as places
 from services.errors import AlreadyEnrolled, UnknownCourse
+from services.turns import Crowded
 
 enrollments = Blueprint("enrollments", url_prefix=API_PREFIX)
 
@@ -19,11 +20,12 @@ enrollments = Blueprint("enrollments", url_prefix=API_PREFIX)
     "/enrollments",
     body=EnrollmentIn,
     responses={201: StudentEnrollmentOut},
-    errors=(AlreadyEnrolled, UnknownCourse),
+    errors=(AlreadyEnrolled, UnknownCourse, Crowded),
 )
 async def create_enrollment(request: Request, body: EnrollmentIn) -> HTTPResponse:
     """Enrol a student in a course"""
-    enrollment = await places.enroll(body.student_email, body.course_id)
+    async with request.app.ctx.turns.of(body.course_id):
+        enrollment = await places.enroll(body.student_email, body.course_id)
     return reply(StudentEnrollmentOut.of(enrollment, request.app.ctx.storage.url), 201)
 
 

@@ -7,10 +7,11 @@ from random import Random
 import asyncpg
 import pytest
 from tortoise import Tortoise
+from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
 from infra.database import MIGRATIONS, database, migrate
-from models import Difficulty, Role, TaskState
+from models import Course, Difficulty, Role, TaskState
 
 COURSE = "INSERT INTO courses (id, title, description, difficulty) VALUES ($1, $2, $3, $4)"
 ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
@@ -229,3 +230,37 @@ async def test_checks_list_what_the_code_lists(connection, enum, constraint):
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", constraint
     )
     assert sorted(check.split("'")[1::2]) == sorted(enum)
+
+
+async def test_a_connection_costs_no_round_trip_when_it_goes_back(new_database):
+    async with database(await new_database(migrated=False), pool_size=1):
+        pool = Tortoise.get_connection("default")
+        await pool.execute_query("SELECT 1")
+        sent = []
+        async with pool.acquire_connection() as connection:
+            server = connection.get_server_pid()
+            connection.add_query_logger(lambda record: sent.append(record.query))
+            await connection.fetch("SELECT 2")
+        _, rows = await pool.execute_query("SELECT pg_backend_pid()")
+        assert (rows[0][0], sent) == (server, ["SELECT 2", "SELECT pg_backend_pid()"])
+
+
+async def test_a_transaction_cut_short_leaves_no_trace_on_its_connection(new_database):
+    async with database(await new_database(), pool_size=1):
+        pool = Tortoise.get_connection("default")
+        inside = asyncio.Event()
+
+        async def work():
+            async with in_transaction() as connection:
+                await connection.execute_query(COURSE, [ID, "T", "D", "Beginner"])
+                inside.set()
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(work())
+        await inside.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not await Course.exists(id=ID)
+        async with pool.acquire_connection() as connection:
+            assert not connection.is_in_transaction()

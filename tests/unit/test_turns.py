@@ -1,0 +1,87 @@
+"""Turns: how many of a key go at once, in which order, and for how long the others wait."""
+
+import asyncio
+
+import pytest
+
+from services.turns import Crowded, Turns
+
+
+class Place:
+    """Work that holds a turn until it is let go, and knows who is at it."""
+
+    def __init__(self, turns):
+        self.turns = turns
+        self.inside = []
+        self.go_on = asyncio.Event()
+
+    def start(self, key, who=None):
+        return asyncio.create_task(self.work(key, who))
+
+    async def work(self, key, who):
+        async with self.turns.of(key):
+            self.inside.append(who or key)
+            await self.go_on.wait()
+            self.inside.remove(who or key)
+
+
+async def _settle():
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_key_has_its_limit_and_leaves_the_others_alone():
+    place = Place(Turns(2))
+    tasks = [place.start(key) for key in "aaaaabb"]
+    await _settle()
+    assert place.inside == ["a", "a", "b", "b"]
+    place.go_on.set()
+    await asyncio.gather(*tasks)
+    assert place.inside == []
+
+
+async def test_those_who_wait_go_in_the_order_in_which_they_came():
+    place, order = Place(Turns(1)), []
+    place.go_on.set()
+
+    async def come(who):
+        async with place.turns.of("a"):
+            order.append(who)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(come(number) for number in range(20)))
+    assert order == list(range(20))
+
+
+async def test_who_waits_too_long_is_told_so_and_takes_no_place():
+    place = Place(Turns(1, patience_seconds=0.01))
+    first = place.start("a")
+    await _settle()
+    with pytest.raises(Crowded, match="Too many are enrolling"):
+        await place.work("a", "late")
+    place.go_on.set()
+    await first
+    await place.work("a", "next")
+
+
+async def test_who_gives_up_or_fails_leaves_the_place_to_the_next():
+    place = Place(Turns(1))
+    first, second, third = (place.start("a", who) for who in (1, 2, 3))
+    await _settle()
+    second.cancel()
+    first.cancel()
+    await _settle()
+    assert place.inside == [1, 3]  # 1 was cancelled inside, before it could leave the list
+    third.cancel()
+    with pytest.raises(ZeroDivisionError):
+        async with place.turns.of("a"):
+            raise ZeroDivisionError
+    async with asyncio.timeout(1), place.turns.of("a"):
+        pass
+
+
+async def test_a_key_that_nobody_wants_is_forgotten():
+    turns = Turns(1)
+    async with turns.of("a"):
+        assert turns.keys == 1
+    assert turns.keys == 0
