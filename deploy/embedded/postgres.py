@@ -17,6 +17,7 @@ from infra.settings import Settings
 
 USER = "enroll"
 DATABASE = "course_enrollment"
+CREATE_DATABASE = f'CREATE DATABASE "{DATABASE}"'
 CONNECT_SECONDS = 2.0
 
 
@@ -121,7 +122,7 @@ class Postgres:
             return False
         try:
             with suppress(asyncpg.DuplicateDatabaseError):
-                await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+                await connection.execute(CREATE_DATABASE)
         finally:
             await connection.close()
         return True

@@ -1,0 +1,203 @@
+"""`make security`: each check finds what it is there for, and passes nothing that it cannot see."""
+
+import json
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from deploy.security import checks
+from deploy.security.__main__ import EXIT_FOUND, EXIT_NOT_CHECKED, exit_code
+from deploy.security.outcome import Outcome, Verdict
+from deploy.security.rules import formatted_sql
+
+ROOT = Path(__file__).parent.parent.parent
+HASH = "sha256:" + "0" * 64
+FLAW = {
+    "id": "PYSEC-2026-1",
+    "affected": [
+        {
+            "package": {"name": "jinja2", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "9.9.9"}]}],
+        }
+    ],
+}
+PASSED, FOUND, NOT_CHECKED = (Outcome(verdict, "") for verdict in Verdict)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder with our configuration and one small module a package."""
+    for name in ("pyproject.toml", ".secrets.baseline"):
+        shutil.copy(ROOT / name, tmp_path)
+    for package in ("api", "infra", "models", "services", "tasks", "worker"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text('"""A package."""\n')
+    return tmp_path
+
+
+def write(tree, text, path="services/violation.py"):
+    (tree / path).write_text(text)
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("import pickle\n\npickle.loads(b'')\n", "S301"),
+        ("import yaml\n\nyaml.load('', yaml.Loader)\n", "S506"),
+        ("NAME = input()\nQUERY = f'SELECT * FROM users WHERE name = {NAME}'\n", "S608"),
+        ("eval(input())\n", "S307"),
+        ("import subprocess\n\nsubprocess.run('ls ' + input(), shell=True)\n", "S602"),
+        ("import requests\n\nrequests.get('https://x', verify=False, timeout=1)\n", "S501"),
+    ],
+)
+def test_ruff_finds_what_our_rules_forbid(tree, text, code):
+    outcome = checks.ruff(write(tree, text))
+    assert outcome.verdict is Verdict.FOUND
+    assert any(f" {code} " in finding for finding in outcome.findings)
+
+
+def test_bandit_finds_weak_hashes(tree):
+    outcome = checks.bandit(write(tree, "import hashlib\n\nhashlib.md5(b'')\n"))
+    assert outcome.verdict is Verdict.FOUND
+    assert "B324" in outcome.findings[0]
+
+
+def test_bandit_that_cannot_read_a_file_has_not_checked(tree):
+    assert checks.bandit(write(tree, "def (\n")).verdict is Verdict.NOT_CHECKED
+
+
+@pytest.mark.parametrize("module", ["pickle", "marshal", "shelve", "yaml"])
+def test_contracts_forbid_what_runs_what_it_reads(tree, module):
+    assert checks.contracts(tree).verdict is Verdict.PASSED
+    outcome = checks.contracts(write(tree, f"import {module}\n"))
+    assert outcome.verdict is Verdict.FOUND
+    assert f"services.violation -> {module}" in outcome.findings[0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'rows(f"LOCK TABLE {name}")',
+        'connection.execute("SET x = %s" % name)',
+        'connection.fetch("SELECT " + name)',
+        'database.execute_script("DROP TABLE {}".format(name))',
+        'RawSQL(f"count({name})")',
+        'rows("SELECT :name".replace(":name", name))',
+        'rows(" ".join(parts))',
+    ],
+)
+def test_sql_made_of_parts_is_found(call):
+    assert len(formatted_sql(f"x = {call}\n", "module.py")) == 1
+    assert formatted_sql(f"x = {call}  # noqa: S608  constants\n", "module.py") == []
+
+
+@pytest.mark.parametrize(
+    "call", ['rows("SELECT $1", name)', 'rows("SELECT " + "1")', 'rows(f"SELECT 1")', "rows(QUERY)"]
+)
+def test_sql_written_out_is_left_alone(call):
+    assert formatted_sql(f"x = {call}\n", "module.py") == []
+
+
+def commit(tree, text, path="services/violation.py"):
+    """Write a file that git knows."""
+    (tree / path).parent.mkdir(exist_ok=True)
+    write(tree, text, path)
+    for command in (["init", "--quiet"], ["add", path]):
+        subprocess.run(["git", *command], cwd=tree, check=True)
+    return tree
+
+
+@pytest.mark.parametrize("path", ["services/violation.py", "tests/violation.py"])
+def test_a_vendors_secret_is_found_even_in_tests(tree, path):
+    key = "AKIA" + "Q3EGUZ5XHLT7VJWK"
+    outcome = checks.secrets(commit(tree, f'ID = "{key}"\n', path))
+    assert outcome.verdict is Verdict.FOUND
+    assert outcome.findings[0].startswith(f"{path}:1: AWS")
+
+
+def test_a_password_is_found_in_code_only(tree):
+    text = 'PASSWORD = "{}"\n'.format("korrekt-pferd-batterie")
+    assert checks.secrets(commit(tree, text, "tests/made_up.py")).verdict is Verdict.PASSED
+    assert checks.secrets(commit(tree, text)).verdict is Verdict.FOUND
+
+
+def test_what_is_no_checkout_is_not_searched_for_secrets(tree):
+    assert checks.secrets(tree).verdict is Verdict.NOT_CHECKED
+
+
+@contextmanager
+def osv(answer, status=200):
+    """Stand in for the vulnerability database, which tests can't reach."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield ("--osv-url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def locked(tree):
+    """A folder that depends on one package."""
+    return write(tree, f"jinja2==3.1.6 --hash={HASH}\n", "requirements.lock")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "verdict"),
+    [
+        ({}, 200, Verdict.PASSED),
+        ({"vulns": [FLAW]}, 200, Verdict.FOUND),
+        ({}, 500, Verdict.NOT_CHECKED),
+    ],
+)
+def test_dependencies_are_what_the_database_says(locked, answer, status, verdict):
+    with osv(answer, status) as options:
+        outcome = checks.dependencies(locked, *options)
+    assert outcome.verdict is verdict
+    if verdict is Verdict.FOUND:
+        assert outcome.findings == ("jinja2 3.1.6: PYSEC-2026-1, fixed in ['9.9.9']",)
+
+
+def test_without_a_network_dependencies_are_not_checked(locked):
+    outcome = checks.dependencies(locked, "--osv-url", "http://127.0.0.1:9/")
+    assert outcome.verdict is Verdict.NOT_CHECKED
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "offline", "code"),
+    [
+        ([PASSED, PASSED], False, 0),
+        ([PASSED, FOUND, NOT_CHECKED], True, EXIT_FOUND),
+        ([PASSED, NOT_CHECKED], False, EXIT_NOT_CHECKED),
+        ([PASSED, NOT_CHECKED], True, 0),
+    ],
+)
+def test_what_is_not_checked_is_no_pass(outcomes, offline, code):
+    assert exit_code(dict(zip("abc", outcomes, strict=False)), offline=offline) == code
+
+
+def test_the_bill_of_materials_names_all_that_is_locked(locked):
+    assert checks.bill_of_materials(locked).verdict is Verdict.PASSED
+    bill = json.loads((locked / checks.SBOM).read_text())
+    assert [(each["name"], each["version"]) for each in bill["components"]] == [("jinja2", "3.1.6")]
+
+
+def test_our_code_executes_no_sql_made_of_parts():
+    assert checks.sql(ROOT).findings == ()
