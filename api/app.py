@@ -1,5 +1,6 @@
 """The application: routes, listeners, middleware, nothing else."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
@@ -20,9 +21,11 @@ from api.tasks import admin_tasks, tasks
 from infra import logs
 from infra.cache import Cache, open_cache
 from infra.database import database
+from infra.keys import KeyRing
 from infra.process import die_with_parent
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
+from services.revocations import Revocations
 from services.turns import Turns
 
 # Bodies that a handler takes are streamed to it and counted there; this bounds all others.
@@ -43,6 +46,8 @@ class Context(SimpleNamespace):
     settings: Settings
     storage: Storage
     cache: Cache
+    keys: KeyRing
+    revocations: Revocations
     turns: Turns
     resources: AsyncExitStack
 
@@ -90,9 +95,11 @@ async def open_resources(app: Application) -> None:
     die_with_parent()
     settings = app.ctx.settings
     resources = app.ctx.resources = AsyncExitStack()
-    await resources.enter_async_context(
-        database(require_database(settings), settings.database_pool_size)
-    )
+    url = require_database(settings)
+    await resources.enter_async_context(database(url, settings.database_pool_size))
+    app.ctx.keys = KeyRing(settings)
+    app.ctx.revocations = Revocations(url)
+    resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
     # A course that everybody wants may have half of the connections.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
     app.ctx.storage = open_storage(settings)

@@ -1,14 +1,22 @@
-"""Logging in."""
+"""Logging in, staying in, logging out."""
 
 from sanic import Blueprint, HTTPResponse, Request
+from sanic.response import empty
 
 from api.operation import API_PREFIX, Access, operation
 from api.replies import reply
-from api.schemas.requests import LoginIn
+from api.schemas.requests import LoginIn, RefreshIn
 from api.schemas.responses import LoginOut, UserOut
-from api.security import InvalidToken, authorize, issue_token
-from services import accounts
-from services.errors import InvalidCredentials, UserNotFound
+from api.security import InvalidToken, issue_token
+from infra.settings import Settings
+from services import accounts, sessions
+from services.errors import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    RefreshTokenExpired,
+    UserNotFound,
+)
+from services.sessions import Lifetimes, Opened
 
 auth = Blueprint("auth", url_prefix=f"{API_PREFIX}/auth")
 
@@ -22,15 +30,64 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     The token goes with later calls as `Authorization: Bearer <token>`.
     """
     user = await accounts.authenticate(body.username, body.password)
-    token, expires_at = issue_token(user, request.app.ctx.settings)
-    return reply(LoginOut(token=token, expires_at=expires_at, user=UserOut.of(user)))
+    opened = await sessions.open_session(user, _lifetimes(request.app.ctx.settings))
+    return _logged_in(request, opened)
+
+
+@operation(
+    auth,
+    "POST",
+    "/refresh",
+    body=RefreshIn,
+    responses={200: LoginOut},
+    errors=(InvalidRefreshToken, RefreshTokenExpired),
+)
+async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
+    """Get the next token
+
+    A refresh token is good for one call; two that cross are both answered. Whoever uses it later
+    than that ends the session, for one of the two who have it is a thief.
+    """
+    lifetimes = _lifetimes(request.app.ctx.settings)
+    return _logged_in(request, await sessions.refresh(body.refresh_token, lifetimes))
+
+
+@operation(auth, "POST", "/logout", access=Access.USER, responses={204: None})
+async def logout(request: Request) -> HTTPResponse:
+    """Log out
+
+    All tokens that came of this login are dead, on every instance within a second.
+    """
+    session_id = request.ctx.identity.session_id
+    await sessions.end(session_id)
+    request.app.ctx.revocations.add(session_id)
+    return empty()
 
 
 @operation(auth, "GET", "/profile", access=Access.USER, responses={200: UserOut})
 async def profile(request: Request) -> HTTPResponse:
     """Show who is logged in"""
     try:
-        user = await accounts.get(authorize(request, admin=False).user_id)
+        user = await accounts.get(request.ctx.identity.user_id)
     except UserNotFound:
         raise InvalidToken from None
     return reply(UserOut.of(user))
+
+
+def _lifetimes(settings: Settings) -> Lifetimes:
+    return Lifetimes(
+        token=settings.token_lifetime_seconds,
+        refresh=settings.refresh_lifetime_seconds,
+        session=settings.session_lifetime_seconds,
+    )
+
+
+def _logged_in(request: Request, opened: Opened) -> HTTPResponse:
+    lifetime = request.app.ctx.settings.token_lifetime_seconds
+    token, expires_at = issue_token(opened, request.app.ctx.keys, lifetime)
+    user = UserOut.of(opened.user)
+    content = LoginOut(
+        token=token, expires_at=expires_at, refresh_token=opened.refresh_token, user=user
+    )
+    # Nobody between us and the client may keep it.
+    return reply(content, headers={"Cache-Control": "no-store"})

@@ -105,7 +105,8 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
         @wraps(handler)
         async def handle(request: Request, **values: str) -> HTTPResponse | None:
             if access is not Access.ANYONE:
-                security.authorize(request, admin=access is Access.ADMIN)
+                admin = access is Access.ADMIN
+                request.ctx.identity = await security.authorize(request, admin=admin)
             bound = {name: binding.path_value(name, types[name], values[name]) for name in types}
             if query:
                 bound["query"] = binding.query(request, query)

@@ -9,11 +9,16 @@ import jwt
 from sanic import Request
 from uuid_utils.compat import uuid7
 
-from infra.settings import Settings
-from models import Role, User
+from infra.keys import KeyRing
+from models import Role
 from services.errors import Code, Forbidden, Unauthenticated
+from services.sessions import Opened
 
 ALGORITHM = "HS256"
+KIND = "access"
+ISSUER = "course-enrollment-service"
+AUDIENCE = "course-enrollment-api"
+CLAIMS = ["typ", "iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"]
 LEEWAY_SECONDS = 30
 
 
@@ -51,28 +56,35 @@ class Identity:
 
     user_id: UUID
     role: Role
+    session_id: UUID
 
 
-def issue_token(user: User, settings: Settings) -> tuple[str, datetime]:
-    """Return a signed token for the user and when it expires."""
+def issue_token(opened: Opened, keys: KeyRing, lifetime: int) -> tuple[str, datetime]:
+    """Return a signed token of the session, good for `lifetime` seconds, and when it expires."""
     now = datetime.now(UTC).replace(microsecond=0)
-    expires_at = now + timedelta(seconds=settings.token_lifetime_seconds)
+    expires_at = now + timedelta(seconds=lifetime)
     claims = {
-        "sub": str(user.id),
-        "username": user.username,
-        "role": user.role.value,
+        "typ": KIND,
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": str(opened.user.id),
+        "username": opened.user.username,
+        "role": opened.user.role.value,
+        "sid": str(opened.session_id),
         "iat": now,
+        "nbf": now,
         "exp": expires_at,
         "jti": str(uuid7()),
     }
-    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), ALGORITHM), expires_at
+    kid, secret = keys.signing()
+    return jwt.encode(claims, secret, ALGORITHM, headers={"kid": kid}), expires_at
 
 
-def authorize(request: Request, *, admin: bool) -> Identity:
+async def authorize(request: Request, *, admin: bool) -> Identity:
     """Return who is calling.
 
     Raises:
-        Unauthenticated: no token, or not one of ours, or it has expired.
+        Unauthenticated: no token, or not one of ours, or it has expired, or its session ended.
         AdminsOnly: a student's token where an admin's is needed.
 
     """
@@ -82,31 +94,41 @@ def authorize(request: Request, *, admin: bool) -> Identity:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise MalformedToken
-    identity = _identity(token.strip(), request.app.ctx.settings)
+    identity = _identity(token.strip(), request.app.ctx.keys)
+    if await request.app.ctx.revocations.has(identity.session_id):
+        raise InvalidToken
     if admin and identity.role is not Role.ADMIN:
         raise AdminsOnly
     return identity
 
 
-def identify(request: Request) -> Identity | None:
+async def identify(request: Request) -> Identity | None:
     """Return who is calling where a token is optional; none, if there is none that holds."""
     try:
-        return authorize(request, admin=False)
+        return await authorize(request, admin=False)
     except Unauthenticated:
         return None
 
 
-def _identity(token: str, settings: Settings) -> Identity:
+def _identity(token: str, keys: KeyRing) -> Identity:
     try:
+        # Nothing of the header is trusted but the name of a key that must be ours.
+        secret = keys.find(str(jwt.get_unverified_header(token).get("kid")))
+        if secret is None:
+            raise InvalidToken
         claims: dict[str, Any] = jwt.decode(
             token,
-            settings.jwt_secret.get_secret_value(),
+            secret,
             algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            audience=AUDIENCE,
             leeway=LEEWAY_SECONDS,
-            options={"require": ["sub", "role", "exp", "iat", "jti"]},
+            options={"require": CLAIMS, "strict_aud": True},
         )
-        return Identity(UUID(claims["sub"]), Role(claims["role"]))
+        if claims["typ"] != KIND:
+            raise InvalidToken
+        return Identity(UUID(claims["sub"]), Role(claims["role"]), UUID(claims["sid"]))
     except jwt.ExpiredSignatureError:
         raise ExpiredToken from None
-    except (jwt.InvalidTokenError, ValueError):
+    except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
         raise InvalidToken from None

@@ -38,7 +38,7 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
 
     Whoever holds its id may look; arguments and traceback are shown to admins only.
     """
-    return reply(_shown(request, await slow_work.get(task_id)))
+    return reply(await _shown(request, await slow_work.get(task_id)))
 
 
 @operation(
@@ -67,7 +67,8 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     while True:
         event = f"{task.attempts}-{task.state.value}-{task.progress}"
         if event != seen:
-            await response.send(f"id: {event}\ndata: {_shown(request, task).model_dump_json()}\n\n")
+            shown = (await _shown(request, task)).model_dump_json()
+            await response.send(f"id: {event}\ndata: {shown}\n\n")
             seen, quiet_since = event, time.monotonic()
         elif time.monotonic() - quiet_since > KEEP_ALIVE_SECONDS:
             await response.send(": still there\n\n")
@@ -123,6 +124,6 @@ async def cancel_task(_request: Request, task_id: UUID) -> HTTPResponse:
     return reply(TaskOut.of(await task_control.cancel(task_id), whole=True), 202)
 
 
-def _shown(request: Request, task: Task) -> TaskOut:
-    identity = identify(request)
+async def _shown(request: Request, task: Task) -> TaskOut:
+    identity = await identify(request)
     return TaskOut.of(task, whole=identity is not None and identity.role is Role.ADMIN)

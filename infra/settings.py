@@ -14,6 +14,9 @@ DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
 MIN_SECRET_BYTES = 32
 _SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
+LISTS = frozenset({"cors_origins", "jwt_keys"})
+MAX_TOKEN_SECONDS = 24 * 60 * 60
+MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
 VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 
 
@@ -108,7 +111,10 @@ class Settings(BaseSettings):
     aws_session_token: SecretStr | None = None
 
     jwt_secret: SecretStr = DEFAULT_JWT_SECRET
+    jwt_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     token_lifetime_seconds: Annotated[int, Field(ge=60)] = 24 * 60 * 60
+    refresh_lifetime_seconds: Annotated[int, Field(ge=60)] = 7 * 24 * 60 * 60
+    session_lifetime_seconds: Annotated[int, Field(ge=60)] = 30 * 24 * 60 * 60
     admin_username: Annotated[str, Field(min_length=1, max_length=255)] = "admin"
     admin_password: SecretStr = DEFAULT_ADMIN_PASSWORD
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -124,8 +130,8 @@ class Settings(BaseSettings):
     @classmethod
     def split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Take comma lists from the environment."""
-        if "cors_origins" in values:
-            values["cors_origins"] = _comma_list(values["cors_origins"])
+        for name in LISTS & values.keys():
+            values[name] = _comma_list(values[name])
         return values
 
     @model_validator(mode="after")
@@ -142,6 +148,19 @@ class Settings(BaseSettings):
             ),
             f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes": (
                 len(self.jwt_secret.get_secret_value().encode()) < MIN_SECRET_BYTES
+            ),
+            f"JWT_KEYS has a key shorter than {MIN_SECRET_BYTES} bytes": any(
+                len(key.get_secret_value().encode()) < MIN_SECRET_BYTES for key in self.jwt_keys
+            ),
+            "JWT_KEYS has the default key": DEFAULT_JWT_SECRET in self.jwt_keys,
+            f"TOKEN_LIFETIME_SECONDS is longer than a day ({MAX_TOKEN_SECONDS})": (
+                self.token_lifetime_seconds > MAX_TOKEN_SECONDS
+            ),
+            f"SESSION_LIFETIME_SECONDS is longer than 90 days ({MAX_SESSION_SECONDS})": (
+                self.session_lifetime_seconds > MAX_SESSION_SECONDS
+            ),
+            "REFRESH_LIFETIME_SECONDS is longer than SESSION_LIFETIME_SECONDS": (
+                self.refresh_lifetime_seconds > self.session_lifetime_seconds
             ),
             "ADMIN_PASSWORD is the default one": self.admin_password == DEFAULT_ADMIN_PASSWORD,
             "CORS_ORIGINS has a wildcard; name each origin": any(

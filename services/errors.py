@@ -152,3 +152,15 @@ class InvalidCredentials(Unauthenticated):
     """Invalid username or password"""
 
     code = Code.INVALID_CREDENTIALS
+
+
+class InvalidRefreshToken(Unauthenticated):
+    """Refresh token is invalid or expired"""
+
+    code = Code.INVALID_TOKEN
+
+
+class RefreshTokenExpired(InvalidRefreshToken):
+    """Refresh token is invalid or expired"""
+
+    code = Code.TOKEN_EXPIRED

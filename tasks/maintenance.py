@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from infra import database
-from services import housekeeping, task_control
+from services import housekeeping, sessions, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -23,6 +23,13 @@ async def prune_uploads(context: TaskContext) -> None:
     """Drop the staged bytes that no task will ask for any more."""
     removed = await housekeeping.prune_uploads()
     context.log.info("uploads_pruned", uploads=removed)
+
+
+@task(TaskName.PRUNE_SESSIONS, queue="maintenance", every=3600)
+async def prune_sessions(context: TaskContext) -> None:
+    """Forget the sessions and refresh tokens that are over."""
+    removed = await sessions.prune()
+    context.log.info("sessions_pruned", sessions=removed)
 
 
 @task(TaskName.REMOVE_ORPHANS, queue="maintenance", timeout=1800, every=DAY_SECONDS)

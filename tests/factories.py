@@ -15,6 +15,7 @@ import httpx
 import jwt
 from uuid_utils.compat import uuid7
 
+from infra.keys import kid_of
 from infra.settings import DEFAULT_JWT_SECRET
 
 ADMIN = {"username": "admin", "password": "admin!dev"}
@@ -23,6 +24,8 @@ COURSE = {
     "description": "Master React hooks, context, and performance optimization",
     "difficulty": "Advanced",
 }
+SECRET = DEFAULT_JWT_SECRET.get_secret_value()
+KID = kid_of(SECRET)
 NO_ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
 NIL_ID = "00000000-0000-0000-0000-000000000000"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -54,19 +57,26 @@ def new_email() -> str:
     return f"student-{uuid7().hex}@example.org"
 
 
-def token(secret: str = DEFAULT_JWT_SECRET.get_secret_value(), **claims) -> str:
+def token(
+    secret: str = SECRET, *, kid: str | None = KID, algorithm: str = "HS256", **claims
+) -> str:
     """Return a student's token with other claims, or without those that are None."""
     now = int(time.time())
     known = {
+        "typ": "access",
+        "iss": "course-enrollment-service",
+        "aud": "course-enrollment-api",
         "sub": str(uuid7()),
         "username": "somebody",
         "role": "student",
+        "sid": str(uuid7()),
         "iat": now,
+        "nbf": now,
         "exp": now + 600,
         "jti": str(uuid7()),
     }
     kept = {name: value for name, value in (known | claims).items() if value is not None}
-    return jwt.encode(kept, secret, "HS256")
+    return jwt.encode(kept, secret, algorithm, headers={"kid": kid} if kid else None)
 
 
 def bearer(token: str) -> dict[str, str]:

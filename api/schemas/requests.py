@@ -60,6 +60,20 @@ class LoginIn(Body):
     ]
 
 
+class RefreshIn(Body):
+    """The refresh token of the last login or refresh."""
+
+    refresh_token: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            description="It is spent by this call.",
+            examples=["3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+        ),
+    ]
+
+
 class CourseForm(Body):
     """A course as an admin describes it."""
 

@@ -48,7 +48,7 @@ class UserOut(BaseModel):
 
 
 class LoginOut(BaseModel):
-    """A token to send as `Authorization: Bearer`, and whose it is."""
+    """A token to send as `Authorization: Bearer`, one to get the next with, and whose they are."""
 
     token: Annotated[
         str,
@@ -58,6 +58,13 @@ class LoginOut(BaseModel):
         ),
     ]
     expires_at: Annotated[datetime, Field(description="Until when the token holds.")]
+    refresh_token: Annotated[
+        str,
+        Field(
+            description="For one call of `POST /api/v1/auth/refresh`, which gives the next.",
+            examples=["3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+        ),
+    ]
     user: Annotated[UserOut, Field(description="Whose token it is.")]
 
 

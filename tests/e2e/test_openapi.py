@@ -9,13 +9,11 @@ import re
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from uuid import UUID
 
 import httpx
-import jwt
 import pytest
 import structlog
 from jsonschema import Draft202012Validator
@@ -26,10 +24,10 @@ from uuid_utils.compat import uuid7
 from api.app import create_app
 from api.errors import TITLES
 from api.operation import API_PREFIX
-from infra.settings import DEFAULT_JWT_SECRET, Settings
+from infra.settings import Settings
 from services.errors import Code
 from tests import photos
-from tests.factories import ADMIN, COURSE, NO_ID, new_email
+from tests.factories import ADMIN, COURSE, NO_ID, bearer, new_email, token
 
 BIN = Path(sys.executable).parent
 FORM = "multipart/form-data"
@@ -274,22 +272,13 @@ async def test_every_route_is_in_the_document_and_the_other_way_round(app, docum
 
 
 def _token(role, lifetime=3600):
-    now = datetime.now(UTC)
-    claims = {
-        "sub": str(uuid7()),
-        "username": "somebody",
-        "role": role,
-        "iat": now,
-        "exp": now + timedelta(seconds=lifetime),
-        "jti": str(uuid7()),
-    }
-    token = jwt.encode(claims, DEFAULT_JWT_SECRET.get_secret_value(), "HS256")
-    return {"Authorization": f"Bearer {token}"}
+    return bearer(token(role=role, exp=int(time.time()) + lifetime))
 
 
 _REFUSED_EXAMPLES = {
     "create_enrollment": ("UnknownCourse", {}),
     "login": ("InvalidCredentials", {"password": "wrong"}),
+    "refresh": ("InvalidRefreshToken", {}),
 }
 
 
@@ -349,8 +338,13 @@ async def test_what_the_service_answers_is_what_the_document_says(api, document)
     path = "/api/v1/courses/{course_id}"
     ids = {"course_id": course["id"], "task_id": task_id, "email": student, "enrollment_id": NO_ID}
     form = {"data": COURSE, "files": {"image": ("a.txt", b"no image")}}
+    session = (await api.client.post("/api/v1/auth/login", json=ADMIN)).json()
+    spent = {"json": {"refresh_token": session["refresh_token"]}}
     calls = [
         ("post", "/api/v1/auth/login", {"json": ADMIN}, 200),
+        ("post", "/api/v1/auth/refresh", spent, 200),
+        ("post", "/api/v1/auth/refresh", {"json": {"refresh_token": "x"}}, 401),
+        ("post", "/api/v1/auth/logout", {"headers": bearer(session["token"])}, 204),
         ("post", "/api/v1/auth/login", {"json": ADMIN | {"password": "wrong"}}, 401),
         ("get", "/api/v1/auth/profile", {}, 200),
         ("post", "/api/v1/enrollments", {"json": place}, 201),
