@@ -35,7 +35,8 @@ async def authenticate(username: str, password: str) -> User:
     """
     user = await User.get_or_none(username=username) if "\0" not in username else None
     stored = user.password_hash if user else None
-    if not await _in_thread(_verify, password, stored) or user is None:
+    matches = await _in_thread(_verify, password, stored)
+    if not matches or user is None or user.disabled_at is not None:
         raise InvalidCredentials
     return user
 

@@ -3,6 +3,7 @@
 import asyncpg
 import httpx
 import pytest
+from passlib.context import CryptContext
 from uuid_utils.compat import uuid7
 
 from deploy.embedded.service import start_service
@@ -52,6 +53,25 @@ async def new_database(service):
     for name in made:
         await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await server.close()
+
+
+@pytest.fixture(scope="session")
+async def new_user(service):
+    """Make accounts of the service; what they log in with."""
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    # Cheaper than ours, and of the old service's kind: see it verified all over the tests.
+    hashes = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4, bcrypt__ident="2a")
+
+    async def make(*, role: str = "student", password: str = "correct horse") -> dict[str, str]:
+        username = f"user-{uuid7().hex}"
+        await connection.execute(
+            "INSERT INTO users (id, username, password_hash, role) VALUES ($1, $2, $3, $4)",
+            *(uuid7(), username, hashes.hash(password), role),
+        )
+        return {"username": username, "password": password}
+
+    yield make
+    await connection.close()
 
 
 @pytest.fixture

@@ -1,0 +1,198 @@
+"""Refreshing and logging out: one use of a refresh token, one end for all tokens of a login."""
+
+import asyncio
+import hashlib
+
+import asyncpg
+import httpx
+import jwt
+import pytest
+
+from tests.factories import ADMIN, bearer, eventually, refused, refused_for
+
+LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
+LOGOUT, PROFILE = "/api/v1/auth/logout", "/api/v1/auth/profile"
+INVALID = "JWT token is invalid or expired"
+SPENT = "Refresh token is invalid or expired"
+
+
+@pytest.fixture(scope="module")
+async def rows(service):
+    """Ask the service's database."""
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    yield connection.fetch
+    await connection.close()
+
+
+async def log_in(client):
+    answer = await client.post(LOGIN, json=ADMIN)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def refresh(client, token):
+    return await client.post(REFRESH, json={"refresh_token": token})
+
+
+async def profile(client, session):
+    return (await client.get(PROFILE, headers=bearer(session["token"]))).status_code
+
+
+async def statuses(service, session):
+    """Ask for the profile over connections of their own, which all processes get some of."""
+
+    async def ask(_):
+        async with httpx.AsyncClient(base_url=service.base_url) as client:
+            return await profile(client, session)
+
+    return set(await asyncio.gather(*map(ask, range(16))))
+
+
+async def end_within_a_second(service, session):
+    async def is_dead():
+        return await statuses(service, session) == {401}
+
+    await eventually(is_dead, within=1)
+    assert await is_dead()
+
+
+def digest(token):
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def test_a_refresh_is_answered_as_a_login_is(client):
+    first = await log_in(client)
+    answer = await refresh(client, first["refresh_token"])
+    assert answer.status_code == 200
+    second = answer.json()
+    assert second.keys() == first.keys()
+    assert second["user"] == first["user"]
+    assert second["refresh_token"] != first["refresh_token"]
+    assert answer.headers["cache-control"] == "no-store"
+    # What was given out before holds until it expires.
+    assert [await profile(client, each) for each in (first, second)] == [200, 200]
+
+
+async def test_a_refresh_token_is_256_random_bits_and_stored_as_a_hash(client, rows):
+    token = (await log_in(client))["refresh_token"]
+    assert len(token) == 43
+    [row] = await rows("SELECT * FROM refresh_tokens WHERE digest = $1", digest(token))
+    assert token not in str(row)
+    assert await rows("SELECT FROM refresh_tokens WHERE digest = $1", token) == []
+
+
+async def test_two_tabs_may_refresh_at_once(client):
+    session = await log_in(client)
+    answers = await asyncio.gather(*(refresh(client, session["refresh_token"]) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    successors = {answer.json()["refresh_token"] for answer in answers}
+    assert len(successors) == 4
+    for token in successors:
+        assert (await refresh(client, token)).status_code == 200
+
+
+async def test_a_refresh_token_used_again_later_ends_the_session(service, client, rows):
+    first, other = await log_in(client), await log_in(client)
+    second = (await refresh(client, first["refresh_token"])).json()
+    late = "UPDATE refresh_tokens SET used_at = used_at - interval '11 s' WHERE digest = $1"
+    await rows(late, digest(first["refresh_token"]))
+    refused(await refresh(client, first["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
+    # Nobody knows which of the two is the thief: both are out.
+    refused(await refresh(client, second["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
+    await end_within_a_second(service, first)
+    await end_within_a_second(service, second)
+    assert await profile(client, other) == 200
+
+
+@pytest.mark.parametrize("column", ["refresh_tokens.expires_at", "sessions.expires_at"])
+async def test_a_refresh_token_ends_and_so_does_a_session(client, rows, column):
+    token = (await log_in(client))["refresh_token"]
+    table = column.partition(".")[0]
+    key = "session_id" if table == "sessions" else "digest"
+    await rows(
+        f"UPDATE {table} SET expires_at = now() FROM refresh_tokens found "
+        f"WHERE found.digest = $1 AND {table}."
+        + ("id = found.session_id" if key == "session_id" else "digest = found.digest"),
+        digest(token),
+    )
+    refused(await refresh(client, token), 401, "TOKEN_EXPIRED", SPENT)
+
+
+async def test_a_session_is_not_prolonged_over_its_end(client, rows):
+    session = await log_in(client)
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    end = "UPDATE sessions SET expires_at = now() + interval '1 h' WHERE id = $1"
+    await rows(end, claims["sid"])
+    successor = (await refresh(client, session["refresh_token"])).json()["refresh_token"]
+    [left] = await rows(
+        "SELECT expires_at <= now() + interval '1 h' AS held FROM refresh_tokens WHERE digest = $1",
+        digest(successor),
+    )
+    assert left["held"]
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 43, "é", "x" * 512, "a\0b"])
+async def test_what_is_no_refresh_token_of_ours_is_refused(client, token):
+    refused(await refresh(client, token), 401, "INVALID_TOKEN", SPENT)
+
+
+async def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(client):
+    session = await log_in(client)
+    answer = await refresh(client, session["token"][:512])
+    refused(answer, 401, "INVALID_TOKEN", SPENT)
+    answer = await client.get(PROFILE, headers=bearer(session["refresh_token"]))
+    refused(answer, 401, "INVALID_TOKEN", INVALID)
+
+
+async def test_a_refresh_needs_its_token(client):
+    refused_for(
+        await client.post(REFRESH, json={}),
+        ("refresh_token", "REQUIRED", "Refresh token is required"),
+    )
+
+
+async def test_after_a_logout_all_tokens_of_the_login_are_dead_everywhere(service, client):
+    first, other = await log_in(client), await log_in(client)
+    second = (await refresh(client, first["refresh_token"])).json()
+    answer = await client.post(LOGOUT, headers=bearer(second["token"]))
+    assert (answer.status_code, answer.content) == (204, b"")
+    await end_within_a_second(service, first)
+    await end_within_a_second(service, second)
+    refused(
+        await client.post(LOGOUT, headers=bearer(first["token"])), 401, "INVALID_TOKEN", INVALID
+    )
+    refused(await refresh(client, second["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
+    assert await profile(client, other) == 200
+
+
+@pytest.mark.parametrize("change", ["disabled_at = now()", "role = 'student'"])
+async def test_sessions_end_when_sql_disables_or_demotes_their_user(
+    service, client, rows, new_user, change
+):
+    user = await new_user(role="admin")
+    session = (await client.post(LOGIN, json=user)).json()
+    assert await profile(client, session) == 200
+    await rows(f"UPDATE users SET {change} WHERE username = $1", user["username"])
+    await end_within_a_second(service, session)
+    refused(await refresh(client, session["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
+
+
+async def test_who_is_disabled_is_refused_like_anybody_else(client, rows, new_user):
+    user = await new_user()
+    await rows("UPDATE users SET disabled_at = now() WHERE username = $1", user["username"])
+    answer = await client.post(LOGIN, json=user)
+    refused(answer, 401, "INVALID_CREDENTIALS", "Invalid username or password")
+
+
+async def test_tokens_say_who_made_them_for_whom_and_when(client):
+    session = await log_in(client)
+    head = jwt.get_unverified_header(session["token"])
+    assert head.keys() == {"alg", "typ", "kid"}
+    assert head["alg"] == "HS256"
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    assert claims["typ"] == "access"
+    assert claims["iss"] == "course-enrollment-service"
+    assert claims["aud"] == "course-enrollment-api"
+    assert claims["iat"] == claims["nbf"] == claims["exp"] - 24 * 60 * 60
+    assert claims["jti"]
+    assert (claims["sub"], claims["role"]) == (session["user"]["id"], "admin")
