@@ -16,6 +16,7 @@ from api.binding import MAX_JSON_BYTES
 from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments
+from api.requests import ForgivingRequest
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import logs
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> Application:
     app: Application = Sanic(
         SERVICE.replace("-", "_"),
         ctx=Context(settings=settings),
+        request_class=ForgivingRequest,
         dumps=orjson.dumps,
         loads=orjson.loads,
         configure_logging=False,
@@ -69,25 +71,17 @@ def create_app(settings: Settings) -> Application:
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
     if media.is_wanted(settings):
         app.blueprint(media.media)
-    app.extend(config=_extensions(settings))
-    middleware.install(app)
+    app.extend(config=_extensions())
+    middleware.install(app, settings)
     app.exception(Exception)(errors.render)
     app.before_server_start(open_resources)
     app.after_server_stop(close_resources)
     return app
 
 
-def _extensions(settings: Settings) -> ExtensionConfig:
-    return ExtensionConfig(
-        cors=bool(settings.cors_origins),
-        cors_origins=",".join(settings.cors_origins),
-        cors_always_send=False,
-        cors_expose_headers="X-Request-ID,X-Total-Count,Link,Location",
-        cors_max_age=600,
-        http_all_methods=False,
-        oas=False,
-        health=False,
-    )
+def _extensions() -> ExtensionConfig:
+    # Its CORS takes origins for patterns, and an origin that begins with ours for ours.
+    return ExtensionConfig(cors=False, http_all_methods=False, oas=False, health=False)
 
 
 async def open_resources(app: Application) -> None:

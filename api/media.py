@@ -33,7 +33,9 @@ async def show_object(request: Request, quoted: str) -> HTTPResponse:
         content = await asyncio.to_thread(_read, root, key)
     except (StorageRefused, OSError):
         raise NotFound from None
-    return raw(content, content_type=_type(key), headers={"Cache-Control": CACHE_CONTROL})
+    # Pages of any origin show pictures.
+    headers = {"Cache-Control": CACHE_CONTROL, "Cross-Origin-Resource-Policy": "cross-origin"}
+    return raw(content, content_type=_type(key), headers=headers)
 
 
 def _read(root: Path, key: str) -> bytes:

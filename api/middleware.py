@@ -8,23 +8,43 @@ from sanic import Request, Sanic
 from sanic.response import BaseHTTPResponse
 from uuid_utils.compat import uuid7
 
+from api import cors
 from infra import logs, metrics
+from infra.settings import Environment, Settings
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
-_SECURITY_HEADERS = {
+_SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Permitted-Cross-Domain-Policies": "none",
 }
+# What has one of these says itself how long it may be kept.
+_CACHEABLE = ("cache-control", "etag", "last-modified")
+_HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 log = logs.get_logger("access")
 
 
-def install(app: Sanic[Any, Any]) -> None:
+def install(app: Sanic[Any, Any], settings: Settings) -> None:
     """Put the middleware on the application."""
+    is_production = settings.environment is Environment.PRODUCTION
+    safe = _SAFE_HEADERS | (_HTTPS_ONLY if is_production else {})
+
+    async def protect(request: Request, response: BaseHTTPResponse) -> None:
+        for name, value in safe.items():
+            response.headers.setdefault(name, value)
+        if not any(name in response.headers for name in _CACHEABLE):
+            response.headers["Cache-Control"] = "no-store"
+        cors.answer(request, response, settings.cors_origins)
+
     app.middleware(begin, "request", priority=100)
     app.middleware(end, "response", priority=-100)
+    app.middleware(protect, "response", priority=-90)
 
 
 async def begin(request: Request) -> None:
@@ -37,8 +57,6 @@ async def end(request: Request, response: BaseHTTPResponse) -> None:
     """Name the request, measure it, and log it."""
     request_id = _request_id(request)
     response.headers["X-Request-ID"] = request_id
-    for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
     started = getattr(request.ctx, "started", None)
     seconds = time.perf_counter() - started if started else 0.0
     route = f"/{request.route.path}" if request.route else "unknown"

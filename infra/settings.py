@@ -17,6 +17,7 @@ _SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
 LISTS = frozenset({"cors_origins", "jwt_keys"})
 MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
+_WEB_PORTS = {"http": 80, "https": 443}
 VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 
 
@@ -135,9 +136,15 @@ class Settings(BaseSettings):
         return values
 
     @model_validator(mode="after")
-    def refuse_unsafe_production(self) -> Self:
-        """Name every default that production may not run with, all at once."""
-        if self.environment is Environment.PRODUCTION and (faults := list(self._unsafe())):
+    def refuse_unsafe(self) -> Self:
+        """Name every default that production may not run with, all at once, and vague origins."""
+        in_production = self.environment is Environment.PRODUCTION
+        faults = self._unsafe() if in_production else []
+        vague = [origin for origin in self.cors_origins if not _is_origin(origin)]
+        if vague and not ("*" in "".join(vague) and in_production):
+            shown = ", ".join(map(repr, vague))
+            faults.append(f"CORS_ORIGINS must be exact, as https://app.example.org is: {shown}")
+        if faults:
             raise ValueError("\n".join(faults))
         return self
 
@@ -221,8 +228,24 @@ def load_settings(**overrides: Any) -> Settings:
         if settings.environment is Environment.DEVELOPMENT and (found := _embedded(settings)):
             settings = Settings(_env_file=".env", **{**found, **overrides})
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(error))) from None
+        raise SettingsError(
+            "\n".join([*_explain(error), *_also_unsafe(error, overrides)])
+        ) from None
     return settings
+
+
+def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]:
+    """Return what else is wrong: rules over several values are asked of well-formed ones only."""
+    malformed = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+    if not malformed:
+        return []
+    defaults = {name: Settings.model_fields[name].default for name in malformed}
+    try:
+        Settings(_env_file=".env", **overrides | defaults)
+    except ValidationError as more:
+        known = tuple(name.upper() for name in malformed)
+        return [line for line in _explain(more) if not line.startswith(known)]
+    return []
 
 
 def _embedded(settings: Settings) -> dict[str, str | None]:
@@ -267,6 +290,28 @@ def _explain(error: ValidationError) -> list[str]:
         shown = "" if secret else f" (it is {fault['input']!r})"
         lines.append(f"{key}: {message[0].lower()}{message[1:]}{shown}")
     return lines
+
+
+def _is_origin(text: str) -> bool:
+    """Tell whether a browser may send this as an origin; a wildcard is for development only."""
+    if text == "*":
+        return True
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        text == f"{parts.scheme}://{parts.netloc}"
+        and text.isascii()
+        and text == text.lower()
+        and parts.scheme in _WEB_PORTS
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and "*" not in parts.netloc
+        and not parts.netloc.endswith(":")
+        and port != _WEB_PORTS[parts.scheme]
+    )
 
 
 def _verifies_tls(url: str) -> bool:

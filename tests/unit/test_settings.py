@@ -272,6 +272,36 @@ def test_origins_are_a_comma_list(settings_of, text, origins):
     assert settings_of(CORS_ORIGINS=text).cors_origins == origins
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://app.example.org/", "https://app.example.org/path", "https://App.example.org"),
+        *("app.example.org", "null", "ftp://app.example.org", "https://", "https://a:443"),
+        *("http://a:80", "https://a:x", "https://u@a", "https://a?", "https://*.example.org"),
+        *("https://a:", "https://ünal.example.org", "https://[::1"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(fault_of, origin):
+    message = fault_of(CORS_ORIGINS=f"https://fine.example.org,{origin}")
+    assert message == (f"CORS_ORIGINS must be exact, as https://app.example.org is: {origin!r}")
+
+
+def test_development_may_let_any_origin_in(settings_of):
+    assert settings_of(CORS_ORIGINS="*").cors_origins == ("*",)
+
+
+def test_what_is_malformed_hides_no_unsafe_default(fault_of):
+    faults = fault_of(
+        ENVIRONMENT="production", PORT="http", DATABASE_URL="mysql://db", CORS_ORIGINS="https://a/"
+    ).splitlines()
+    named = [fault.partition(" ")[0] for fault in faults]
+    assert named[:2] == ["PORT:", "DATABASE_URL:"]
+    assert set(named[2:]) == {
+        *("JWT_SECRET", "ADMIN_PASSWORD", "CACHE_URL", "BROKER_URL", "STORAGE_URL"),
+        "CORS_ORIGINS",
+    }
+
+
 def test_env_file_is_read_and_the_environment_wins(settings_of, tmp_path):
     (tmp_path / ".env").write_text(
         "# ours\nPORT=9000\nHOST=0.0.0.0\nADMIN_USERNAME='dé an'\nOF_SOMEBODY_ELSE=1\n",

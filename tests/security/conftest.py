@@ -1,0 +1,72 @@
+"""An API in production mode, beside the session's service and on its servers."""
+
+import asyncio
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.factories import eventually, free_ports
+from tests.security.tls import tls_database
+
+FRONT_END = "https://app.example.org"
+OTHER_FRONT_END = "http://localhost:3000"
+# What must show up nowhere; the servers' own secrets come with `service`.
+CANARIES = {
+    "JWT_SECRET": "canary-of-the-tokens-secret-7f3e9a1c5b",
+    "ADMIN_PASSWORD": "canary-of-the-admins-password-4d8e2f",
+}
+ADMIN = {"username": "admin-of-production", "password": CANARIES["ADMIN_PASSWORD"]}
+SETTINGS = {
+    **CANARIES,
+    "ENVIRONMENT": "production",
+    "ADMIN_USERNAME": ADMIN["username"],
+    "CORS_ORIGINS": f"{FRONT_END},{OTHER_FRONT_END}",
+    "API_WORKERS": "1",
+}
+
+
+@dataclass
+class Production:
+    """A running API of production; `output` is the file of all that it said."""
+
+    client: httpx.AsyncClient
+    output: Path
+
+
+@pytest.fixture(scope="session")
+async def production(service, tmp_path_factory):
+    """The API as production runs it: no defaults, TLS to the database, listed origins."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here: apt-get install openssl")
+    folder = tmp_path_factory.mktemp("production")
+    output = folder / "api.log"
+    (port,) = free_ports(1)
+    places = {"PORT": str(port), "DATA_DIR": str(folder / "data")}
+    async with tls_database(service.env["DATABASE_URL"], folder) as url:
+        environment = os.environ | service.env | SETTINGS | places | {"DATABASE_URL": url}
+        with output.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "worker.cli", "api"),
+                env=environment,
+                stdout=file,
+                stderr=file,
+            )
+        base_url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
+
+            async def answers():
+                assert process.returncode is None, output.read_text()
+                try:
+                    return (await client.get("/health/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await eventually(answers, within=60)
+            yield Production(client, output)
+        process.terminate()
+        await process.wait()

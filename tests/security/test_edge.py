@@ -1,0 +1,163 @@
+"""The edge: which pages may call, what every answer tells a browser, what answers give away."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.factories import NO_ID
+from tests.security.conftest import FRONT_END, OTHER_FRONT_END
+
+ALLOWED = "access-control-allow-origin"
+PATHS = [
+    ("GET", "/api/v1/courses", 200),
+    ("GET", f"/api/v1/courses/{NO_ID}", 404),
+    ("GET", "/api/v1/admin/students", 401),
+    ("POST", "/api/v1/enrollments", 400),
+    ("PATCH", "/api/v1/courses", 405),
+    ("GET", "/nope", 404),
+    ("GET", "/health/live", 200),
+    ("GET", "/metrics", 200),
+    ("GET", "/swagger/index.html", 200),
+    ("GET", "/swagger/swagger-ui.css", 200),
+    ("GET", "/openapi.json", 200),
+]
+NOT_OURS = [
+    "https://app.example.org.evil.example",
+    "https://evil-app.example.org",
+    "https://appXexample.org",
+    "https://sub.app.example.org",
+    "https://app.example.org:8443",
+    "http://app.example.org",
+    "https://APP.example.org",
+    "https://app.example.org/",
+    "https://app.example.org, https://evil.example",
+    f"{FRONT_END},{OTHER_FRONT_END}",
+    "https://app.example.or",
+    "null",
+    "*",
+    "",
+    "file://",
+]
+
+
+@pytest.mark.parametrize("origin", [FRONT_END, OTHER_FRONT_END])
+@pytest.mark.parametrize(("method", "path", "status"), PATHS)
+async def test_a_listed_origin_may_read_every_answer(production, method, path, status, origin):
+    answer = await production.client.request(method, path, headers={"Origin": origin})
+    assert (answer.status_code, answer.headers[ALLOWED]) == (status, origin)
+    assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", NOT_OURS)
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_another_origin_may_read_nothing(production, method, origin):
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    answer = await production.client.request(method, "/api/v1/courses", headers=asked)
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_two_origins_at_once_may_read_nothing(production):
+    asked = [("Origin", FRONT_END), ("Origin", "https://evil.example")]
+    answer = await production.client.get("/api/v1/courses", headers=asked)
+    assert ALLOWED not in answer.headers
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": FRONT_END}, {"Origin": "https://evil.example"}])
+@pytest.mark.parametrize(("method", "path", "status"), PATHS)
+async def test_caches_are_told_that_the_origin_matters(production, method, path, status, headers):
+    answer = await production.client.request(method, path, headers=headers)
+    assert answer.status_code == status
+    assert "Origin" in [name.strip() for name in answer.headers["vary"].split(",")]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/api/v1/enrollments", "POST"),
+        (f"/api/v1/courses/{NO_ID}", "PUT"),
+        (f"/api/v1/courses/{NO_ID}", "DELETE"),
+    ],
+)
+async def test_a_preflight_is_answered(production, path, method):
+    asked = {
+        "Origin": FRONT_END,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization, idempotency-key",
+    }
+    answer = await production.client.options(path, headers=asked)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers[ALLOWED] == FRONT_END
+    assert method in answer.headers["access-control-allow-methods"].split(",")
+    taken = answer.headers["access-control-allow-headers"].lower()
+    assert {"authorization", "content-type", "idempotency-key"} <= set(taken.split(", "))
+    assert int(answer.headers["access-control-max-age"]) > 0
+    assert "Access-Control-Request-Method" in answer.headers["vary"]
+
+
+async def test_without_listed_origins_no_page_may_read(client):
+    answer = await client.get("/api/v1/courses", headers={"Origin": FRONT_END})
+    assert ALLOWED not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path", "status"), PATHS)
+async def test_every_answer_of_production_is_guarded(production, method, path, status):
+    answer = await production.client.request(method, path)
+    headers = answer.headers
+    assert answer.status_code == status
+    assert headers["strict-transport-security"].startswith("max-age=31536000")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    policy = headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'" in policy
+    assert "default-src 'none'" in policy or path.startswith("/swagger/")
+    assert "unsafe-eval" not in policy
+    script = [part for part in policy.split(";") if part.strip().startswith("script-src")]
+    assert not script
+    kept = {"cache-control", "etag", "last-modified"} & set(headers)
+    assert kept
+
+
+@pytest.mark.parametrize("path", ["/api/v1/students/a@example.org/enrollments", "/api/v1/nope"])
+async def test_nobody_keeps_an_answer_about_a_person(client, path):
+    assert (await client.get(path)).headers["cache-control"] == "no-store"
+
+
+async def test_over_plain_http_of_development_https_is_not_asked_for(client):
+    assert "strict-transport-security" not in (await client.get("/health/live")).headers
+
+
+@pytest.mark.parametrize(("method", "path", "status"), PATHS)
+async def test_no_answer_names_the_server(production, method, path, status):
+    answer = await production.client.request(method, path)
+    assert answer.status_code == status
+    assert not {"server", "x-powered-by", "via"} & set(answer.headers)
+    assert b"sanic" not in answer.content.lower() or path.startswith(("/metrics", "/swagger"))
+
+
+MALFORMED = {
+    "an address": b"GET http://[::1 HTTP/1.1",
+    "a port": b"GET http://x:999999/ HTTP/1.1",
+    "no address": b"GET  HTTP/1.1",
+    "a version": b"GET / HTTP/3.7",
+    "bytes": b"\x16\x03\x01\x02\x00",
+}
+
+
+@pytest.mark.parametrize("line", MALFORMED.values(), ids=MALFORMED)
+async def test_what_is_malformed_is_answered_and_guarded(service, line):
+    address = urlsplit(service.base_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 "), head
+    assert b"X-Content-Type-Options: nosniff".lower() in head.lower()
+    assert b"x-request-id: " in head.lower()
+    assert b'"code":"INVALID_FORMAT"' in body
