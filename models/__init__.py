@@ -1,7 +1,9 @@
 """What the database enforces: tables, constraints and indexes."""
 
+from models.audit import AuditEntry, Outcome
 from models.course import Course, Difficulty
 from models.enrollment import Enrollment
+from models.idempotency import KeptAnswer
 from models.image import ImageVariant, Upload
 from models.session import RefreshToken, Session
 from models.task import Task, TaskState
@@ -9,12 +11,15 @@ from models.totals import CourseTotal, EnrollmentTotal, Student
 from models.user import Role, User
 
 __all__ = [
+    "AuditEntry",
     "Course",
     "CourseTotal",
     "Difficulty",
     "Enrollment",
     "EnrollmentTotal",
     "ImageVariant",
+    "KeptAnswer",
+    "Outcome",
     "RefreshToken",
     "Role",
     "Session",

@@ -1,0 +1,56 @@
+"""Who did what to what: rows that are added, and neither changed nor removed for a year."""
+
+from enum import StrEnum
+from typing import Any
+
+from tortoise import Model, fields
+from tortoise.fields.db_defaults import Now
+from uuid_utils.compat import uuid7
+
+from models.indexes import SqlIndex
+
+
+# The constraint ck_audit_log_outcome holds the same list.
+class Outcome(StrEnum):
+    """Whether it was done."""
+
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class AuditEntry(Model):
+    """One act, or `count` refusals of one kind that came close together.
+
+    `actor` is a username, a claimed one where a login was refused, or `operator:<login>` for the
+    command line; none: nobody was logged in. A trigger refuses to change or remove a row.
+    """
+
+    id = fields.UUIDField(primary_key=True, default=uuid7)
+    at = fields.DatetimeField(db_default=Now())
+    action = fields.CharField(max_length=64)
+    outcome = fields.CharEnumField(Outcome, max_length=16)
+    actor = fields.CharField(max_length=255, null=True)
+    actor_id = fields.UUIDField(null=True)
+    target = fields.CharField(max_length=512, null=True)
+    address = fields.CharField(max_length=64, null=True)
+    request_id = fields.CharField(max_length=128, null=True)
+    count = fields.IntField(db_default=1)
+    details: dict[str, Any] | None = fields.JSONField(null=True)
+
+    class Meta:
+        """Indexes: newest, of an actor, of an action."""
+
+        table = "audit_log"
+        indexes = (
+            SqlIndex("ix_audit_log_newest", "(at DESC, id DESC)", fields=["at", "id"]),
+            SqlIndex(
+                "ix_audit_log_actor",
+                "(actor, at DESC, id DESC)",
+                fields=["actor", "at", "id"],
+            ),
+            SqlIndex(
+                "ix_audit_log_action",
+                "(action, at DESC, id DESC)",
+                fields=["action", "at", "id"],
+            ),
+        )

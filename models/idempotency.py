@@ -1,0 +1,29 @@
+"""What was answered to a request that carried an Idempotency-Key."""
+
+from typing import Any
+
+from tortoise import Model, fields
+from tortoise.fields.db_defaults import Now
+
+from models.indexes import SqlIndex
+
+
+class KeptAnswer(Model):
+    """An answer, to be given again; inserted in the transaction of what it tells.
+
+    `digest` is the SHA-256 of operation, caller and key, `fingerprint` that of the request's
+    content: 64 hexadecimal digits each. An answer that is not there yet is not committed yet.
+    """
+
+    digest = fields.CharField(max_length=64, primary_key=True)
+    fingerprint = fields.CharField(max_length=64)
+    status = fields.SmallIntField(null=True)
+    headers: dict[str, Any] | None = fields.JSONField(null=True)
+    body = fields.BinaryField(null=True)
+    created_at = fields.DatetimeField(db_default=Now())
+
+    class Meta:
+        """Index: what pruning asks for."""
+
+        table = "kept_answers"
+        indexes = (SqlIndex("ix_kept_answers_created", "(created_at)", fields=["created_at"]),)
