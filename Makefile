@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
+# A file a process, in the order of the folders: the faults mostly wait, the others compute.
+BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run test test-faults bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
@@ -29,7 +31,7 @@ run: $(VENV)/run.installed  ## Run the whole service on this machine; Ctrl-C sto
 	@exec $(BIN)/python -m deploy.embedded
 
 test: $(VENV)/dev.installed  ## Run all tests, on real servers
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(BESIDE)
 
 test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; writes docs/faults.md
 	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900
@@ -38,7 +40,7 @@ bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrast
 	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)
 
 test-coverage: $(VENV)/dev.installed  ## Run all tests and report branch coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest $(BESIDE) --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/dev.installed  ## Check style, types, imports and commit messages
 	@$(BIN)/ruff check .

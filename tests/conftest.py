@@ -10,6 +10,8 @@ from deploy.embedded.service import start_service
 from infra.database import migrate
 from tests.factories import Api, free_ports
 
+pytest_plugins = ["tests.faults.table"]
+
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
