@@ -16,6 +16,7 @@ from api.binding import MAX_JSON_BYTES
 from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments
+from api.limits import Limits
 from api.requests import ForgivingRequest
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
@@ -48,6 +49,7 @@ class Context(SimpleNamespace):
     storage: Storage
     cache: Cache
     keys: KeyRing
+    limits: Limits
     revocations: Revocations
     turns: Turns
     resources: AsyncExitStack
@@ -92,6 +94,7 @@ async def open_resources(app: Application) -> None:
     url = require_database(settings)
     await resources.enter_async_context(database(url, settings.database_pool_size))
     app.ctx.keys = KeyRing(settings)
+    app.ctx.limits = await Limits.open(settings, resources)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
     # A course that everybody wants may have half of the connections.

@@ -3,11 +3,13 @@
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
+from api.limits import Limits
 from api.operation import API_PREFIX, Access, operation
 from api.replies import reply
 from api.schemas.requests import LoginIn, RefreshIn
 from api.schemas.responses import LoginOut, UserOut
 from api.security import InvalidToken, issue_token
+from infra.limits import Kind
 from infra.settings import Settings
 from services import accounts, sessions
 from services.errors import (
@@ -22,14 +24,24 @@ auth = Blueprint("auth", url_prefix=f"{API_PREFIX}/auth")
 
 
 @operation(
-    auth, "POST", "/login", body=LoginIn, responses={200: LoginOut}, errors=(InvalidCredentials,)
+    auth,
+    "POST",
+    "/login",
+    body=LoginIn,
+    responses={200: LoginOut},
+    errors=(InvalidCredentials,),
+    kind=Kind.LOGINS,
 )
 async def login(request: Request, body: LoginIn) -> HTTPResponse:
     """Log in
 
-    The token goes with later calls as `Authorization: Bearer <token>`.
+    The token goes with later calls as `Authorization: Bearer <token>`. After some that failed, each
+    attempt has to wait longer than the one before.
     """
+    limits: Limits = request.app.ctx.limits
+    await limits.attempt_login(request, body.username)
     user = await accounts.authenticate(body.username, body.password)
+    await limits.login_succeeded(request, body.username)
     opened = await sessions.open_session(user, _lifetimes(request.app.ctx.settings))
     return _logged_in(request, opened)
 
@@ -41,6 +53,7 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     body=RefreshIn,
     responses={200: LoginOut},
     errors=(InvalidRefreshToken, RefreshTokenExpired),
+    kind=Kind.LOGINS,
 )
 async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     """Get the next token

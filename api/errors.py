@@ -26,6 +26,7 @@ STATUSES: dict[type[ServiceError], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.RateLimited: 429,
     errors.Unavailable: 503,
 }
 
@@ -39,6 +40,7 @@ TITLES = {
     409: "Conflict",
     413: "Payload too large",
     415: "Unsupported media type",
+    429: "Too many requests",
     500: "Internal server error",
     503: "Service unavailable",
 }
@@ -104,9 +106,20 @@ def _service_error(error: ServiceError) -> HTTPResponse:
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.RateLimited):
+        headers |= _limit_headers(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return _response(status, content_of(error), headers)
+
+
+def _limit_headers(error: errors.RateLimited) -> dict[str, str]:
+    return {
+        "Retry-After": str(error.retry_after),
+        "RateLimit-Limit": str(error.limit),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": str(error.reset),
+    }
 
 
 def content_of(error: ServiceError) -> ErrorOut:

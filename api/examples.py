@@ -60,6 +60,8 @@ def _raised(operation: Operation) -> dict[str, ServiceError]:
         kinds.append(security.AdminsOnly)
     if operation.body or operation.form:
         kinds.append(errors.TooLarge)
+    if operation.kind:
+        kinds.append(errors.RateLimited)
     found = {kind.__name__: _example(kind) for kind in kinds}
     found["Unforeseen"] = ServiceError("Something went wrong on our side")
     if operation.tag != "system":

@@ -68,7 +68,7 @@ async def end(request: Request, response: BaseHTTPResponse) -> None:
         path=request.path,
         status=response.status,
         milliseconds=round(seconds * 1000, 2),
-        client=request.ip,
+        client=request.app.ctx.limits.clients.address(request),
     )
 
 

@@ -42,9 +42,15 @@ _SUCCESSES = {
 _REQUEST_ID = {"X-Request-ID": "The request's id, in all log lines: the caller's, or a new one."}
 _ERROR_HEADERS = {
     401: {"WWW-Authenticate": "The scheme of the tokens: Bearer."},
+    429: {
+        "Retry-After": "How many seconds to wait before trying again.",
+        "RateLimit-Limit": "How many a minute there may be.",
+        "RateLimit-Remaining": "How many there may be now: none.",
+        "RateLimit-Reset": "In how many seconds there may be all of them again.",
+    },
     503: {"Retry-After": "How many seconds to wait before trying again."},
 }
-_NUMBERS = {"X-Total-Count", "Retry-After"}
+_NUMBERS = {"X-Total-Count", *_ERROR_HEADERS[429]}
 
 
 class _Schema(GenerateJsonSchema):

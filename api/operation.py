@@ -14,7 +14,9 @@ from pydantic import BaseModel
 from sanic import Blueprint, HTTPResponse, Request
 
 from api import binding, security
-from services.errors import ServiceError
+from api.limits import Limits
+from infra.limits import Kind
+from services.errors import ServiceError, Unauthenticated
 
 API_PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
@@ -50,6 +52,7 @@ class Operation:
     errors: tuple[type[ServiceError], ...]
     headers: dict[str, str] = field(default_factory=dict)
     takes: dict[str, str] = field(default_factory=dict)
+    kind: Kind | None = None
 
     @property
     def name(self) -> str:
@@ -74,6 +77,8 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     errors: tuple[type[ServiceError], ...] = (),
     headers: dict[str, str] | None = None,
     takes: dict[str, str] | None = None,
+    kind: Kind | None = None,
+    unlimited: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for a method and a path below the blueprint's.
 
@@ -81,8 +86,10 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
     `responses` maps each status of success to the type of its JSON body, a media type, or None.
     `headers` describes those of the answer, `takes` those of the request, each by its name.
+    It counts as what `kind` says or its method does, unless it is `unlimited`.
     """
     types = parameters or {}
+    counted = None if unlimited else kind or _usual_kind(method, form)
 
     def register(handler: Handler) -> Handler:
         declared = Operation(
@@ -99,14 +106,13 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             errors=errors,
             headers=headers or {},
             takes=takes or {},
+            kind=counted,
         )
         OPERATIONS.append(declared)
 
         @wraps(handler)
         async def handle(request: Request, **values: str) -> HTTPResponse | None:
-            if access is not Access.ANYONE:
-                admin = access is Access.ADMIN
-                request.ctx.identity = await security.authorize(request, admin=admin)
+            await _admit(request, access, counted)
             bound = {name: binding.path_value(name, types[name], values[name]) for name in types}
             if query:
                 bound["query"] = binding.query(request, query)
@@ -133,3 +139,29 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
         return handler
 
     return register
+
+
+def _usual_kind(method: str, form: type[BaseModel] | None) -> Kind:
+    if method == "GET":
+        return Kind.READS
+    return Kind.UPLOADS if form else Kind.WRITES
+
+
+async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
+    """Find out who calls, and count the call.
+
+    Raises:
+        Unauthenticated, Forbidden: whoever calls may not.
+        RateLimited: there are too many calls.
+
+    """
+    limits: Limits = request.app.ctx.limits
+    if access is not Access.ANYONE:
+        try:
+            admin = access is Access.ADMIN
+            request.ctx.identity = await security.authorize(request, admin=admin)
+        except Unauthenticated:
+            await limits.spend(request, Kind.READS)
+            raise
+    if kind:
+        await limits.spend(request, kind)

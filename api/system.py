@@ -53,13 +53,20 @@ def _connection(connected: bool) -> Connection:  # noqa: FBT001  a yes or no is 
     return Connection.CONNECTED if connected else Connection.DISCONNECTED
 
 
-@operation(system, "GET", "/health/live", responses={200: LiveOut})
+@operation(system, "GET", "/health/live", responses={200: LiveOut}, unlimited=True)
 async def live(_request: Request) -> HTTPResponse:
     """Tell that this process answers"""
     return reply(LiveOut())
 
 
-@operation(system, "GET", "/health/ready", responses={200: ReadyOut}, errors=(Unavailable,))
+@operation(
+    system,
+    "GET",
+    "/health/ready",
+    responses={200: ReadyOut},
+    errors=(Unavailable,),
+    unlimited=True,
+)
 async def ready(_request: Request) -> HTTPResponse:
     """Tell whether this process can do its work, which needs the database"""
     if not await database.is_connected():
@@ -67,7 +74,7 @@ async def ready(_request: Request) -> HTTPResponse:
     return reply(ReadyOut())
 
 
-@operation(system, "GET", "/metrics", responses={200: "text/plain"})
+@operation(system, "GET", "/metrics", responses={200: "text/plain"}, unlimited=True)
 async def show_metrics(_request: Request) -> HTTPResponse:
     """Show the metrics, for Prometheus"""
     gauges = await _task_gauges() if await database.is_connected() else []

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -21,6 +27,10 @@ _requests = Histogram(
     ["method", "route", "status"],
     buckets=_BUCKETS,
 )
+_refusals = Counter("rate_limit_refusals_total", "Requests answered with 429.", ["kind"])
+_limits_alone = Counter(
+    "rate_limit_alone_total", "Questions to the limits that a process answered without Redis."
+)
 
 
 def share_between_processes(folder: Path) -> None:
@@ -33,6 +43,16 @@ def share_between_processes(folder: Path) -> None:
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count an answered request."""
     _requests.labels(method, route, status).observe(seconds)
+
+
+def count_refusal(kind: str) -> None:
+    """Count a request that was over a limit of this kind."""
+    _refusals.labels(kind).inc()
+
+
+def count_limits_alone() -> None:
+    """Count a question that Redis could not be asked."""
+    _limits_alone.inc()
 
 
 @dataclass(frozen=True)

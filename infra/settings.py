@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, quote, urlsplit
@@ -14,7 +15,7 @@ DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
 MIN_SECRET_BYTES = 32
 _SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
-LISTS = frozenset({"cors_origins", "jwt_keys"})
+LISTS = frozenset({"cors_origins", "jwt_keys", "trusted_proxies", "rate_limit_exempt"})
 MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
 _WEB_PORTS = {"http": 80, "https": 443}
@@ -66,6 +67,9 @@ DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
 CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory")]
 BrokerUrl = Annotated[str | None, _url("redis", "rediss", "amqp", "amqps", "memory")]
 StorageUrl = Annotated[str | None, _url("s3", "file", "memory")]
+Network = IPv4Network | IPv6Network
+Networks = Annotated[tuple[Network, ...], NoDecode]
+PerMinute = Annotated[int, Field(ge=1, le=100_000_000)]
 HttpUrl = Annotated[str | None, _url("http", "https")]
 
 
@@ -119,6 +123,12 @@ class Settings(BaseSettings):
     admin_username: Annotated[str, Field(min_length=1, max_length=255)] = "admin"
     admin_password: SecretStr = DEFAULT_ADMIN_PASSWORD
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: Networks = ()
+    rate_limit_exempt: Networks = ()
+    rate_limit_reads: PerMinute = 60_000
+    rate_limit_writes: PerMinute = 6_000
+    rate_limit_uploads: PerMinute = 600
+    rate_limit_logins: PerMinute = 600
 
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
@@ -173,6 +183,10 @@ class Settings(BaseSettings):
             "CORS_ORIGINS has a wildcard; name each origin": any(
                 "*" in origin for origin in self.cors_origins
             ),
+            "TRUSTED_PROXIES has a network of everybody; name your proxies": _has_everybody(
+                self.trusted_proxies
+            ),
+            "RATE_LIMIT_EXEMPT has a network of everybody": _has_everybody(self.rate_limit_exempt),
             "DEBUG is on": self.debug,
             "DATABASE_URL or DB_HOST is missing": self.database is None,
             "CACHE_URL or REDIS_HOST is missing": self.cache is None,
@@ -204,11 +218,21 @@ class Settings(BaseSettings):
         return f"redis://{account}{self.redis_host}:{self.redis_port}/{self.redis_db}"
 
     @cached_property
+    def limits(self) -> str | None:
+        """The Redis of limits and the list of sessions: the broker's, which forgets nothing."""
+        addresses = (self.broker_url, self.cache)
+        return next((url for url in addresses if url and url.startswith("redis")), None)
+
+    @cached_property
     def storage(self) -> str | None:
         """The image store's URL: STORAGE_URL, or the bucket of S3_BUCKET_NAME."""
         if self.storage_url or not self.s3_bucket_name:
             return self.storage_url
         return f"s3://{self.s3_bucket_name}"
+
+
+def _has_everybody(networks: tuple[Network, ...]) -> bool:
+    return any(network.prefixlen == 0 for network in networks)
 
 
 def embedded_env_file(data_dir: Path) -> Path:

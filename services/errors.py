@@ -26,6 +26,7 @@ class Code(StrEnum):
     DUPLICATE_ENROLLMENT = "DUPLICATE_ENROLLMENT"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    RATE_LIMITED = "RATE_LIMITED"
     UNAVAILABLE = "UNAVAILABLE"
     MALFORMED_JSON = "MALFORMED_JSON"
     MISSING_TOKEN = "MISSING_TOKEN"  # noqa: S105  a reason, not a secret
@@ -90,6 +91,19 @@ class Unavailable(ServiceError):
     """A part of the service is down; try again soon"""
 
     code = Code.UNAVAILABLE
+
+
+class RateLimited(ServiceError):
+    """Too many requests; slow down"""
+
+    code = Code.RATE_LIMITED
+
+    def __init__(self, limit: int, retry_after: int, reset: int) -> None:
+        """Say how many a minute are allowed, and in how many seconds there is one, and are all."""
+        self.limit = limit
+        self.retry_after = retry_after
+        self.reset = reset
+        super().__init__()
 
 
 class Invalid(ServiceError):

@@ -17,7 +17,17 @@ pytest_plugins = ["tests.faults.table"]
 def service(tmp_path_factory):
     """The whole service as `make run` starts it: real servers, processes and HTTP."""
     port, flower_port = free_ports(2)
-    running = start_service(tmp_path_factory.mktemp("service"), port, flower_port)
+    # Tests are many requests from one address; those of the limits have addresses of their own.
+    environment = {
+        "RATE_LIMIT_EXEMPT": "127.0.0.1",
+        "TRUSTED_PROXIES": "127.0.0.1",
+        "RATE_LIMIT_READS": "300",
+        "RATE_LIMIT_WRITES": "30",
+        "RATE_LIMIT_UPLOADS": "10",
+        "RATE_LIMIT_LOGINS": "40",
+    }
+    folder = tmp_path_factory.mktemp("service")
+    running = start_service(folder, port, flower_port, environment=environment)
     yield running
     running.stop()
 

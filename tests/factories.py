@@ -38,6 +38,7 @@ TITLES = {
     409: "Conflict",
     413: "Payload too large",
     415: "Unsupported media type",
+    429: "Too many requests",
 }
 
 T = TypeVar("T")

@@ -1,0 +1,79 @@
+"""Who is at the other end of a connection, by address."""
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from sanic import Request
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# A household or a campus gets no smaller network of IPv6, and whoever has one has all addresses.
+IPV6_PREFIX = 64
+
+
+class Clients:
+    """Tells clients apart: those behind the trusted proxies by what these say of them."""
+
+    def __init__(self, trusted_proxies: tuple[Network, ...], exempt: tuple[Network, ...]) -> None:
+        self._trusted = trusted_proxies
+        self._exempt = exempt
+
+    def address(self, request: Request) -> str:
+        """Return the client's address.
+
+        That is whoever connected, unless it is a trusted proxy: then the last address of
+        `X-Forwarded-For` that is none. What is left of it the client may have made up.
+        """
+        peer: str = request.ip
+        if not self._trusted:
+            return peer
+        known: str | None = getattr(request.ctx, "client", None)
+        if known is None:
+            known = request.ctx.client = self._behind(peer, request)
+        return known
+
+    def key(self, request: Request) -> str:
+        """Return the name under which a client is counted: its address, or its IPv6 network."""
+        address = self.address(request)
+        return bucket_of(address) if ":" in address else address
+
+    def is_exempt(self, client: str) -> bool:
+        """Tell whether no limit applies to what `key` said."""
+        found = _parsed(client.partition("/")[0])
+        return found is not None and any(found in network for network in self._exempt)
+
+    def _behind(self, peer: str, request: Request) -> str:
+        hops = [
+            hop.strip()
+            for line in request.headers.getall("x-forwarded-for", [])
+            for hop in line.split(",")
+        ]
+        while self._is_trusted(peer) and hops:
+            found = _parsed(hops.pop())
+            if found is None:
+                break
+            peer = str(found)
+        return peer
+
+    def _is_trusted(self, peer: str) -> bool:
+        found = _parsed(peer)
+        return found is not None and any(found in network for network in self._trusted)
+
+
+@lru_cache(maxsize=10_000)
+def bucket_of(client: str) -> str:
+    """Return the name under which an address is counted."""
+    found = _parsed(client)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, IPV6_PREFIX), strict=False))
+    return str(found or client)
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(text: str) -> Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found

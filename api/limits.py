@@ -1,0 +1,107 @@
+"""The limits of requests: whom a request counts for, and what it says when there are too many."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Self
+
+from sanic import Request
+
+from api.clients import Clients
+from infra import limits, metrics
+from infra.limits import (
+    Ask,
+    Buckets,
+    Kind,
+    LoginThrottle,
+    MemoryBuckets,
+    MemoryLogins,
+    Rate,
+    ReadLimiter,
+    Taken,
+)
+from infra.settings import Settings
+from services.errors import RateLimited
+
+
+class Limits:
+    """The limits of one process."""
+
+    def __init__(self, settings: Settings, buckets: Buckets, logins: LoginThrottle) -> None:
+        self.clients = Clients(settings.trusted_proxies, settings.rate_limit_exempt)
+        self.rates = rates_of(settings)
+        self.reads = ReadLimiter(buckets, self.rates[Kind.READS], self.clients.is_exempt)
+        self._buckets = buckets
+        self._logins = logins
+
+    @classmethod
+    async def open(cls, settings: Settings, resources: AsyncExitStack) -> Self:
+        """Open the limits of the settings; they borrow in the background until closed."""
+        own, own_logins = MemoryBuckets(rates_of(settings)), MemoryLogins()
+        buckets: Buckets = own
+        logins: LoginThrottle = own_logins
+        if url := settings.limits:
+            redis = limits.connect(url)
+            buckets = limits.SafeBuckets(limits.RedisBuckets(redis, rates_of(settings)), own)
+            logins = limits.SafeLogins(limits.RedisLogins(redis), own_logins)
+        resources.push_async_callback(buckets.close)
+        opened = cls(settings, buckets, logins)
+        resources.callback(asyncio.create_task(opened.reads.run()).cancel)
+        return opened
+
+    async def spend(self, request: Request, kind: Kind) -> None:
+        """Count a request for its user, if it has one, or its address.
+
+        Raises:
+            RateLimited: there are too many.
+
+        """
+        address = self.clients.key(request)
+        identity = getattr(request.ctx, "identity", None)
+        client = f"user:{identity.user_id}" if identity else address
+        if kind is Kind.READS:
+            # Whoever is exempt is so with every account.
+            if not self.reads.take(address if self.clients.is_exempt(address) else client):
+                raise self._refusal(kind, self.reads.refusal(client))
+        elif not self.clients.is_exempt(address):
+            [taken] = await self._buckets.take([Ask(kind, client)])
+            if not taken.granted:
+                metrics.count_refusal(kind)
+                raise self._refusal(kind, taken)
+
+    async def attempt_login(self, request: Request, username: str) -> None:
+        """Count an attempt to log in as failed, until `login_succeeded`.
+
+        Raises:
+            RateLimited: too many failed before.
+
+        """
+        address = self.clients.key(request)
+        if self.clients.is_exempt(address):
+            return
+        if wait := await self._logins.attempt(username, address):
+            metrics.count_refusal("failed_logins")
+            seconds = limits.whole_seconds(wait)
+            raise RateLimited(limits.FREE_OF_ACCOUNT, seconds, seconds)
+
+    async def login_succeeded(self, request: Request, username: str) -> None:
+        """Take the attempt back."""
+        address = self.clients.key(request)
+        if not self.clients.is_exempt(address):
+            await self._logins.succeed(username, address)
+
+    def _refusal(self, kind: Kind, taken: Taken) -> RateLimited:
+        return RateLimited(
+            self.rates[kind].per_minute,
+            limits.whole_seconds(taken.wait_seconds),
+            limits.whole_seconds(taken.full_seconds),
+        )
+
+
+def rates_of(settings: Settings) -> dict[Kind, Rate]:
+    """Return how many requests of each kind are allowed."""
+    return {
+        Kind.READS: Rate(settings.rate_limit_reads),
+        Kind.WRITES: Rate(settings.rate_limit_writes),
+        Kind.UPLOADS: Rate(settings.rate_limit_uploads),
+        Kind.LOGINS: Rate(settings.rate_limit_logins),
+    }

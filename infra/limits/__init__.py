@@ -1,0 +1,59 @@
+"""How much of what a client may do: token buckets of the generic cell rate algorithm (GCRA)."""
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import BlockingConnectionPool
+
+from infra.limits.buckets import (
+    Ask,
+    Buckets,
+    Kind,
+    MemoryBuckets,
+    Rate,
+    RedisBuckets,
+    SafeBuckets,
+    Taken,
+    whole_seconds,
+)
+from infra.limits.logins import (
+    FREE_OF_ACCOUNT,
+    LoginThrottle,
+    MemoryLogins,
+    RedisLogins,
+    SafeLogins,
+)
+from infra.limits.reads import ReadLimiter
+
+__all__ = [
+    "FREE_OF_ACCOUNT",
+    "Ask",
+    "Buckets",
+    "Kind",
+    "LoginThrottle",
+    "MemoryBuckets",
+    "MemoryLogins",
+    "Rate",
+    "ReadLimiter",
+    "RedisBuckets",
+    "RedisLogins",
+    "SafeBuckets",
+    "SafeLogins",
+    "Taken",
+    "connect",
+    "whole_seconds",
+]
+
+# A request waits for it: rather count alone than wait.
+TIMEOUT_SECONDS = 0.25
+MAX_CONNECTIONS = 16
+
+
+def connect(url: str) -> Redis:
+    """Return a Redis that answers soon or fails."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=MAX_CONNECTIONS,
+        timeout=TIMEOUT_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+    )
+    return Redis.from_pool(pool)

@@ -1,0 +1,149 @@
+"""The limit of reads, which must cost next to nothing: tokens are borrowed in batches.
+
+A process keeps a few tokens of each client's shared bucket in hand, a hundredth of a minute's worth
+(a batch), and asks for more in the background before they run out. A read takes one by a
+look-up and a subtraction, and is never held up by Redis. What that costs in accuracy:
+
+- Too many: while the answer is under way a process lets a client read up to a batch on credit, the
+  first of a new client too. That is a debt, paid back out of what is granted next: over time the
+  rate holds, and at any moment a client may be ahead of it by one batch a process.
+- Too few: what a process has in hand and its client does not use is lost: at most a batch a process
+  and minute.
+
+While Redis is away each process grants by its own buckets: the limit then counts per process.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infra import metrics
+from infra.limits.buckets import PERIOD_SECONDS, Ask, Buckets, Kind, Rate, Taken
+
+BATCHES_A_MINUTE = 100
+IDLE_SECONDS = 60.0
+MAX_CLIENTS = 100_000
+MAX_ASKS = 1_000
+# More than any process will ever count down.
+UNLIMITED = 1 << 60
+
+
+@dataclass(slots=True)
+class _Hand:
+    """What a process holds for a client; below zero is debt."""
+
+    left: int
+    low: int
+    asking: bool = False
+    # The last answer was less than what was asked for: nothing on credit then.
+    short: bool = False
+    refused_until: float = 0.0
+    full_seconds: float = 0.0
+    mark: int | None = None
+
+
+class ReadLimiter:
+    """Counts reads; `is_exempt` tells which clients are not counted."""
+
+    def __init__(
+        self, buckets: Buckets, rate: Rate, is_exempt: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._buckets = buckets
+        self._batch = max(1, rate.per_minute // BATCHES_A_MINUTE)
+        self._seconds_a_token = PERIOD_SECONDS / rate.per_minute
+        self._is_exempt = is_exempt
+        self._hands: dict[str, _Hand] = {}
+        self._asking: dict[str, _Hand] = {}
+        self._woken = asyncio.Event()
+
+    @property
+    def clients(self) -> int:
+        """How many clients are remembered."""
+        return len(self._hands)
+
+    def take(self, client: str) -> bool:
+        """Take a token for a read; tell whether there was one."""
+        hand = self._hands.get(client)
+        if hand is None:
+            hand = self._meet(client)
+        if hand.left > hand.low:
+            hand.left -= 1
+            return True
+        return self._take_low(client, hand)
+
+    def refusal(self, client: str) -> Taken:
+        """Return what to tell a client for whom there was no token."""
+        hand = self._hands.get(client)
+        wait = max(0.0, hand.refused_until - time.monotonic()) if hand else 0.0
+        return Taken(0, 0, wait, hand.full_seconds if hand else 0.0)
+
+    async def run(self) -> None:
+        """Borrow what is asked for, and forget idle clients, until cancelled."""
+        sweep_at = time.monotonic() + IDLE_SECONDS
+        while True:
+            try:
+                await asyncio.wait_for(self._woken.wait(), IDLE_SECONDS)
+            except TimeoutError:
+                pass
+            else:
+                await self.borrow()
+            if time.monotonic() >= sweep_at:
+                self._sweep()
+                sweep_at = time.monotonic() + IDLE_SECONDS
+
+    async def borrow(self) -> None:
+        """Fill up the hands that are low, in one round trip."""
+        self._woken.clear()
+        while self._asking:
+            names = list(self._asking)[:MAX_ASKS]
+            hands = [self._asking.pop(name) for name in names]
+            asks = [
+                Ask(Kind.READS, name, self._batch - hand.left)
+                for name, hand in zip(names, hands, strict=True)
+            ]
+            answers = await self._buckets.take(asks)
+            for hand, ask, taken in zip(hands, asks, answers, strict=True):
+                self._put(hand, ask, taken)
+
+    def _put(self, hand: _Hand, ask: Ask, taken: Taken) -> None:
+        hand.left += taken.granted
+        hand.full_seconds = taken.full_seconds
+        hand.short = taken.granted < ask.wanted
+        hand.asking = hand.short
+        if hand.short:
+            # Asked again without being asked, so that who waits as told finds a token here.
+            wait = taken.wait_seconds + max(0, -hand.left) * self._seconds_a_token
+            hand.refused_until = time.monotonic() + wait
+            asyncio.get_running_loop().call_later(wait, self._ask, ask.client, hand)
+
+    def _ask(self, client: str, hand: _Hand) -> None:
+        hand.asking = True
+        self._asking[client] = hand
+        self._woken.set()
+
+    def _take_low(self, client: str, hand: _Hand) -> bool:
+        if not hand.asking:
+            self._ask(client, hand)
+        if hand.left > 0 or (not hand.short and hand.left > -self._batch):
+            hand.left -= 1
+            return True
+        metrics.count_refusal(Kind.READS)
+        return False
+
+    def _meet(self, client: str) -> _Hand:
+        if self._is_exempt(client):
+            hand = _Hand(UNLIMITED, 0)
+        else:
+            if len(self._hands) >= MAX_CLIENTS:
+                del self._hands[next(iter(self._hands))]
+            # On credit: the first of a client's reads start the asking.
+            hand = _Hand(0, self._batch // 2)
+        self._hands[client] = hand
+        return hand
+
+    def _sweep(self) -> None:
+        for client, hand in list(self._hands.items()):
+            if hand.left == hand.mark and not hand.asking:
+                del self._hands[client]
+            hand.mark = hand.left
