@@ -91,6 +91,7 @@ async def open_resources(app: Application) -> None:
     die_with_parent()
     settings = app.ctx.settings
     resources = app.ctx.resources = AsyncExitStack()
+    await resources.enter_async_context(middleware.books())
     url = require_database(settings)
     await resources.enter_async_context(database(url, settings.database_pool_size))
     app.ctx.keys = KeyRing(settings)

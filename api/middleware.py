@@ -1,7 +1,10 @@
 """What happens to every request: an id, a log line, a measurement, safe headers."""
 
+import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sanic import Request, Sanic
@@ -9,7 +12,7 @@ from sanic.response import BaseHTTPResponse
 from uuid_utils.compat import uuid7
 
 from api import cors
-from infra import logs, metrics
+from infra import access, logs, metrics
 from infra.settings import Environment, Settings
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
@@ -27,7 +30,8 @@ _SAFE_HEADERS = {
 _CACHEABLE = ("cache-control", "etag", "last-modified")
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
-log = logs.get_logger("access")
+# How late a line of the access log, or the metrics of a process that is not asked, may be.
+BOOKS_SECONDS = 0.1
 
 
 def install(app: Sanic[Any, Any], settings: Settings) -> None:
@@ -61,15 +65,35 @@ async def end(request: Request, response: BaseHTTPResponse) -> None:
     seconds = time.perf_counter() - started if started else 0.0
     route = f"/{request.route.path}" if request.route else "unknown"
     metrics.observe_request(request.method, route, response.status, seconds)
-    log.info(
-        "request",
-        request_id=request_id,
-        method=request.method,
-        path=request.path,
-        status=response.status,
-        milliseconds=round(seconds * 1000, 2),
-        client=request.app.ctx.limits.clients.address(request),
+    client = request.app.ctx.limits.clients.address(request)
+    access.record(
+        (
+            *(time.time(), request_id, request.method, request.path),
+            *(response.status, seconds, client),
+        )
     )
+
+
+@asynccontextmanager
+async def books() -> AsyncIterator[None]:
+    """Write the log and the metrics down again and again, and once more at the end."""
+    writing = asyncio.create_task(_write_books())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        _write_down()
+
+
+async def _write_books() -> None:
+    while True:
+        await asyncio.sleep(BOOKS_SECONDS)
+        _write_down()
+
+
+def _write_down() -> None:
+    access.flush()
+    metrics.flush()
 
 
 def _request_id(request: Request) -> str:

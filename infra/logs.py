@@ -7,9 +7,14 @@ import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_process: dict[str, str] = {}
+_format = "json"
+
 
 def configure(level: str, log_format: str, **process: str) -> None:
     """Send everything, the libraries' lines too, to standard error as `json` or `console`."""
+    global _process, _format
+    _process, _format = process, log_format
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -50,6 +55,16 @@ def configure(level: str, log_format: str, **process: str) -> None:
     root.setLevel(level)
     for noisy in ("botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def is_json() -> bool:
+    """Tell whether lines are written as JSON."""
+    return _format == "json"
+
+
+def process_fields() -> dict[str, str]:
+    """Return what is on every line of this process."""
+    return _process
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -1,0 +1,72 @@
+"""The access log: a line a request, written many at a time, so that a request hardly pays."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+from infra import logs
+
+EVENT = "request"
+LOGGER = "access"
+# So many lines are written at once even if nobody asks for it.
+MOST_LINES = 1000
+
+# When (seconds since 1970), request id, method, path, status, seconds taken, client.
+Line = tuple[float, str, str, str, int, float, str]
+
+_lines: list[Line] = []
+
+
+def record(line: Line) -> None:
+    """Keep a line until the next `flush`."""
+    _lines.append(line)
+    if len(_lines) >= MOST_LINES:
+        flush()
+
+
+def flush() -> None:
+    """Write what was kept, as `infra.logs` would have."""
+    if not _lines:
+        return
+    lines = _lines[:]
+    _lines.clear()
+    if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
+        return
+    if logs.is_json():
+        sys.stderr.write("".join(_json(line) for line in lines))
+        sys.stderr.flush()
+        return
+    log = logs.get_logger(LOGGER)
+    for line in lines:
+        log.info(EVENT, **_fields(line))
+
+
+def _fields(line: Line) -> dict[str, object]:
+    _, request_id, method, path, status, seconds, client = line
+    return {
+        "request_id": request_id,
+        "method": method,
+        "path": path,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 2),
+        "client": client,
+    }
+
+
+def _json(line: Line) -> str:
+    at = datetime.fromtimestamp(line[0], UTC).isoformat().replace("+00:00", "Z")
+    whole = {
+        **logs.process_fields(),
+        **_fields(line),
+        "event": EVENT,
+        "logger": LOGGER,
+        "level": "info",
+        "timestamp": at,
+    }
+    try:
+        return orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(whole) + "\n"  # a method can be any bytes

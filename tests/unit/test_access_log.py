@@ -1,0 +1,69 @@
+"""The access log is written late, in one go, and looks as if it had not been."""
+
+import json
+import logging
+
+import pytest
+
+from infra import access, logs
+
+LINE = (1_763_946_000.25, "id-1", "GET", "/api/v1/courses", 200, 0.0123456, "127.0.0.1")
+
+
+@pytest.fixture
+def written(capsys):
+    """What was written to standard error since this was asked last."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("INFO", "json", process="api")
+    yield lambda: capsys.readouterr().err
+    access.flush()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_line_has_the_form_of_all_others(written):
+    access.record(LINE)
+    assert written() == ""
+    access.flush()
+    assert json.loads(written()) == {
+        "process": "api",
+        "request_id": "id-1",
+        "method": "GET",
+        "path": "/api/v1/courses",
+        "status": 200,
+        "milliseconds": 12.35,
+        "client": "127.0.0.1",
+        "event": "request",
+        "logger": "access",
+        "level": "info",
+        "timestamp": "2025-11-24T01:00:00.250000Z",
+    }
+
+
+def test_lines_are_written_once_and_in_order(written):
+    for number in range(5):
+        access.record((*LINE[:4], 200 + number, *LINE[5:]))
+    access.flush()
+    access.flush()
+    statuses = [json.loads(line)["status"] for line in written().splitlines()]
+    assert statuses == [200, 201, 202, 203, 204]
+
+
+def test_many_lines_are_written_without_being_asked_for(written):
+    for _ in range(access.MOST_LINES):
+        access.record(LINE)
+    assert written().count("\n") == access.MOST_LINES
+
+
+def test_any_bytes_are_logged(written):
+    access.record((*LINE[:2], "G\udcc3T", *LINE[3:]))
+    access.flush()
+    assert json.loads(written())["method"] == "G\udcc3T"
+
+
+def test_the_level_counts(written):
+    logs.configure("WARNING", "json", process="api")
+    access.record(LINE)
+    access.flush()
+    assert written() == ""
