@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test test-faults bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test test-faults bench bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -35,6 +35,9 @@ test: $(VENV)/dev.installed  ## Run all tests, on real servers
 
 test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; writes docs/faults.md
 	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900
+
+bench: $(VENV)/dev.installed  ## Measure us beside Sanic, FastAPI and Go: make bench ARGS=--quick
+	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
 	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)

@@ -1,0 +1,135 @@
+"""What is measured: the cases, who answers each, and what each is compared with."""
+
+from dataclasses import dataclass, field
+
+from loadtests.bench.load import Target
+from loadtests.bench.site import LIST, Database, Instance, Site
+
+MANY_COURSES, SOME_ENROLLMENTS = 10_000, 50_000
+DEEPEST_PAGE = 50
+DETAIL = "/api/v1/courses"
+ENROLL = "/api/v1/enrollments"
+ONE = "one process"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of a table; `groups` are the processes whose use of the processor is read."""
+
+    name: str
+    section: str
+    target: Target
+    groups: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a case is to reach: so many times another's requests a second."""
+
+    text: str
+    case: str
+    base: str
+    at_least: float
+
+
+CACHED, READS, WRITES, PROCESSES = (
+    "Cached reads",
+    "Reads of the database",
+    "Enrolments",
+    "Two processes",
+)
+SECTIONS = (CACHED, READS, WRITES, PROCESSES)
+
+BARE_LIST, BARE_DETAIL = "bare Sanic, the list as constant bytes", "bare Sanic, a course as bytes"
+OUR_LIST, OUR_DETAIL, OUR_304 = "ours, list", "ours, course", "ours, list, 304"
+FASTAPI_CACHED, GIN_CACHED = "FastAPI, list from Redis", "Gin, list from Redis, decoded, encoded"
+BARE_ROWS, OUR_ROWS = "bare Sanic, 20 rows by asyncpg", "ours, 20 rows, no cache"
+FASTAPI_ROWS = "FastAPI, 20 rows by SQLAlchemy"
+BARE_INSERT, OUR_INSERT = "bare Sanic, insert by asyncpg", "ours, enrolment"
+OUR_HOT = "ours, enrolment, all in one course"
+BARE_TWO, OUR_TWO = "bare Sanic, two processes", "ours, list, two processes"
+
+AIMS = (
+    Aim("cached list, of bare Sanic", OUR_LIST, BARE_LIST, 0.85),
+    Aim("cached course, of bare Sanic", OUR_DETAIL, BARE_DETAIL, 0.85),
+    Aim("304, of bare Sanic", OUR_304, BARE_LIST, 1.0),
+    Aim("cached list, of FastAPI and Redis", OUR_LIST, FASTAPI_CACHED, 3.0),
+    Aim("cached list, of the Go design", OUR_LIST, GIN_CACHED, 1.0),
+    Aim("list without cache, of raw asyncpg", OUR_ROWS, BARE_ROWS, 0.8),
+    Aim("list without cache, of FastAPI and SQLAlchemy", OUR_ROWS, FASTAPI_ROWS, 4.0),
+    Aim("enrolment, of a bare insert", OUR_INSERT, BARE_INSERT, 0.7),
+    Aim("two processes, of one", OUR_TWO, OUR_LIST, 1.5),
+)
+
+
+async def side_by_side(site: Site) -> tuple[list[Case], list[str]]:
+    """Start everyone; return the cases, and why any of them is missing."""
+    mine = await site.database("ours", MANY_COURSES, SOME_ENROLLMENTS)
+    theirs = await site.database("theirs", MANY_COURSES, SOME_ENROLLMENTS)
+    known = mine.ids.read_text("ascii").split()[0]
+    ours = await site.ours("ours", mine)
+    etag = await site.remember(ours, known)
+    two = await site.ours("ours_two", mine, API_WORKERS="2")
+    uncached = await site.ours("ours_uncached", mine, CACHE_URL="memory://")
+    bare = await site.bare("bare", theirs)
+    bare_two = await site.bare("bare_two", theirs, processes=2)
+    fastapi = await site.fastapi(theirs)
+    gin = await site.gin()
+
+    def case(
+        name: str, section: str, server: Instance, path: str, *mode: str, **target: object
+    ) -> Case:
+        chosen = Target(server.url + path, mode=mode or ("get",), **target)  # type: ignore[arg-type]
+        return Case(name, section, chosen, {"server": server.pid, **site.groups})
+
+    pages = ("pages", str(DEEPEST_PAGE))
+    one = site.one_of(mine)
+    cases = [
+        case(BARE_LIST, CACHED, bare, "/list"),
+        case(OUR_LIST, CACHED, ours, LIST),
+        case(BARE_DETAIL, CACHED, bare, "/detail"),
+        case(OUR_DETAIL, CACHED, ours, f"{DETAIL}/{known}"),
+        case(FASTAPI_CACHED, CACHED, fastapi, "/cached"),
+        case(BARE_ROWS, READS, bare, "/rows?x", *pages),
+        case(OUR_ROWS, READS, uncached, LIST, *pages),
+        case(FASTAPI_ROWS, READS, fastapi, "/rows?x", *pages),
+        case(BARE_INSERT, WRITES, bare, "/enroll", "enroll", str(theirs.ids)),
+        case(OUR_INSERT, WRITES, ours, ENROLL, "enroll", str(mine.ids)),
+        case(OUR_HOT, WRITES, ours, ENROLL, "enroll", str(one)),
+        case(BARE_TWO, PROCESSES, bare_two, "/list"),
+        case(OUR_TWO, PROCESSES, two, LIST),
+    ]
+    missing = []
+    if etag:
+        cases.insert(4, case(OUR_304, CACHED, ours, LIST, headers=(f"If-None-Match: {etag}",)))
+    else:
+        missing.append(f"{OUR_304}: the list has no ETag")
+    if isinstance(gin, Instance):
+        cases.insert(5, case(GIN_CACHED, CACHED, gin, "/cached"))
+    else:
+        missing.append(f"{GIN_CACHED}: {gin}")
+    return cases, missing
+
+
+async def grown(
+    site: Site, courses: int, enrollments: int
+) -> tuple[list[Case], Database, list[Instance]]:
+    """Start ours on a database of this size; return what is measured on it."""
+    size = f"{courses:,} courses, {enrollments:,} enrolments"
+    name = f"grown_{courses}_{enrollments}"
+    database = await site.database(name, courses, enrollments)
+    cached = await site.ours(name, database)
+    uncached = await site.ours(f"{name}_uncached", database, CACHE_URL="memory://")
+
+    def case(what: str, server: Instance, path: str, *mode: str) -> Case:
+        target = Target(server.url + path, mode=mode or ("get",))
+        return Case(f"{what}, {size}", what, target, {"server": server.pid, **site.groups})
+
+    ids = str(database.ids)
+    cases = [
+        case("cached list", cached, LIST),
+        case("list without cache", uncached, LIST, "pages", "5"),
+        case("course without cache", uncached, DETAIL, "details", ids),
+        case("enrolment", cached, ENROLL, "enroll", ids),
+    ]
+    return cases, database, [cached, uncached]
