@@ -135,8 +135,23 @@ def has_query(request: Request, model: type[BaseModel]) -> bool:
     return not names.isdisjoint(model.model_fields)
 
 
+def header(request: Request, name: str, kind: Any) -> Any:
+    """Return a header as its kind; None if it is not there.
+
+    Raises:
+        Invalid: it is there twice, or not of that kind.
+
+    """
+    given = request.headers.getall(name, [])
+    if not given:
+        return None
+    if len(given) > 1:
+        raise Invalid(Fault(name, Code.INVALID_FORMAT, f"{name} may be there once"))
+    return path_value(name, kind, given[0].strip(" \t"))
+
+
 def path_value(name: str, kind: Any, value: str) -> Any:
-    """Return a part of the path as its kind.
+    """Return a part of the path, or a header, as its kind.
 
     Raises:
         Invalid: it is not of that kind.

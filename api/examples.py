@@ -35,6 +35,9 @@ def _bad_input(operation: Operation) -> dict[str, ServiceError]:
         f"bad_{name}": partial(binding.path_value, name, kind, "?")
         for name, kind in operation.parameters.items()
     }
+    for name, kind in operation.takes.items():
+        if not isinstance(kind, str):
+            calls[f"bad_{name}"] = partial(binding.path_value, name, kind, "")
     if operation.query:
         values = "&".join(f"{name}=?" for name in operation.query.model_fields)
         request: Any = SimpleNamespace(query_string=values)
@@ -58,6 +61,8 @@ def _raised(operation: Operation) -> dict[str, ServiceError]:
         kinds += _TOKEN_ERRORS
     if operation.access is Access.ADMIN:
         kinds.append(security.AdminsOnly)
+    if operation.access is Access.STUDENT:
+        kinds.append(security.NotYours)
     if operation.body or operation.form:
         kinds.append(errors.TooLarge)
     if operation.kind:

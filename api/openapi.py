@@ -109,6 +109,8 @@ def _operation(operation: Operation, schemas: JsonObject) -> JsonObject:
         content["description"] = " ".join(description.split())
     if operation.access is not Access.ANYONE:
         content["security"] = [{"bearer": []}]
+    if operation.access is Access.STUDENT:
+        content["security"].insert(0, {})
     if operation.body:
         content["requestBody"] = _body(_JSON, operation.body, schemas)
     if operation.form:
@@ -154,10 +156,16 @@ def _query(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
 
 
 def _taken_headers(operation: Operation) -> list[JsonObject]:
-    return [
-        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
-        for name, text in operation.takes.items()
-    ]
+    parameters = []
+    for name, kind in operation.takes.items():
+        about: JsonObject = {"description": kind, "schema": {"type": "string"}}
+        if not isinstance(kind, str):
+            schema = _json_schema(kind, "validation")
+            # Tools send examples, and one key is good for one request.
+            schema.pop("examples")
+            about = {"description": schema.pop("description"), "schema": schema}
+        parameters.append({"name": name, "in": "header", **about})
+    return parameters
 
 
 def _drop_null(schema: JsonObject) -> None:

@@ -15,6 +15,7 @@ from sanic import Blueprint, HTTPResponse, Request
 
 from api import binding, security
 from api.limits import Limits
+from api.security import Identity
 from infra.limits import Kind
 from services.errors import ServiceError, Unauthenticated
 
@@ -28,9 +29,10 @@ Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
 
 class Access(StrEnum):
-    """Who may call an operation."""
+    """Who may call an operation; ENROLLMENT_ACCESS decides who is a student's to act for."""
 
     ANYONE = "anyone"
+    STUDENT = "student"
     USER = "user"
     ADMIN = "admin"
 
@@ -51,7 +53,7 @@ class Operation:
     responses: dict[int, Any]
     errors: tuple[type[ServiceError], ...]
     headers: dict[str, str] = field(default_factory=dict)
-    takes: dict[str, str] = field(default_factory=dict)
+    takes: dict[str, Any] = field(default_factory=dict)
     kind: Kind | None = None
 
     @property
@@ -76,7 +78,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     form: type[BaseModel] | None = None,
     errors: tuple[type[ServiceError], ...] = (),
     headers: dict[str, str] | None = None,
-    takes: dict[str, str] | None = None,
+    takes: dict[str, Any] | None = None,
     kind: Kind | None = None,
     unlimited: bool = False,
 ) -> Callable[[Handler], Handler]:
@@ -85,10 +87,12 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     `parameters` gives the type of each `<name>` of the path. The handler is called with the
     request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
     `responses` maps each status of success to the type of its JSON body, a media type, or None.
-    `headers` describes those of the answer, `takes` those of the request, each by its name.
+    `headers` describes those of the answer. `takes` does those of the request: by a text, or by
+    a type, and then the handler gets it, or None, by its name: `idempotency_key`.
     It counts as what `kind` says or its method does, unless it is `unlimited`.
     """
     types = parameters or {}
+    taken = {name: type_ for name, type_ in (takes or {}).items() if not isinstance(type_, str)}
     counted = None if unlimited else kind or _usual_kind(method, form)
 
     def register(handler: Handler) -> Handler:
@@ -114,6 +118,8 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
         async def handle(request: Request, **values: str) -> HTTPResponse | None:
             await _admit(request, access, counted)
             bound = {name: binding.path_value(name, types[name], values[name]) for name in types}
+            for name, type_ in taken.items():
+                bound[name.lower().replace("-", "_")] = binding.header(request, name, type_)
             if query:
                 bound["query"] = binding.query(request, query)
             if body:
@@ -158,10 +164,15 @@ async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
     limits: Limits = request.app.ctx.limits
     if access is not Access.ANYONE:
         try:
-            admin = access is Access.ADMIN
-            request.ctx.identity = await security.authorize(request, admin=admin)
+            request.ctx.identity = await _caller(request, access)
         except Unauthenticated:
             await limits.spend(request, Kind.READS)
             raise
     if kind:
         await limits.spend(request, kind)
+
+
+async def _caller(request: Request, access: Access) -> Identity | None:
+    if access is Access.STUDENT:
+        return await security.greet(request)
+    return await security.authorize(request, admin=access is Access.ADMIN)

@@ -10,6 +10,7 @@ from sanic import Request
 from uuid_utils.compat import uuid7
 
 from infra.keys import KeyRing
+from infra.settings import EnrollmentAccess
 from models import Role
 from services.errors import Code, Forbidden, Unauthenticated
 from services.sessions import Opened
@@ -50,6 +51,10 @@ class AdminsOnly(Forbidden):
     """Only an admin may do this"""
 
 
+class NotYours(Forbidden):
+    """A student may do this for themselves only"""
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who is calling, by their token."""
@@ -57,6 +62,11 @@ class Identity:
     user_id: UUID
     role: Role
     session_id: UUID
+    username: str
+
+    def may_act_for(self, student_email: str) -> bool:
+        """Tell whether this is the student, whose username is their email, or an admin."""
+        return self.role is Role.ADMIN or self.username.strip().lower() == student_email
 
 
 def issue_token(opened: Opened, keys: KeyRing, lifetime: int) -> tuple[str, datetime]:
@@ -102,6 +112,31 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
     return identity
 
 
+async def greet(request: Request) -> Identity | None:
+    """Return who is calling what ENROLLMENT_ACCESS opens; none where it opens it to anybody.
+
+    Raises:
+        Unauthenticated: it opens it to those who are logged in only, and nobody is.
+
+    """
+    if request.app.ctx.settings.enrollment_access is EnrollmentAccess.PUBLIC:
+        return None
+    return await authorize(request, admin=False)
+
+
+def admit(request: Request, student_email: str) -> Identity | None:
+    """Return who was greeted, if they may act for this student.
+
+    Raises:
+        NotYours: they may not, whether there is such a student or not: nothing was looked up.
+
+    """
+    identity: Identity | None = request.ctx.identity
+    if identity is not None and not identity.may_act_for(student_email):
+        raise NotYours
+    return identity
+
+
 async def identify(request: Request) -> Identity | None:
     """Return who is calling where a token is optional; none, if there is none that holds."""
     try:
@@ -127,7 +162,8 @@ def _identity(token: str, keys: KeyRing) -> Identity:
         )
         if claims["typ"] != KIND:
             raise InvalidToken
-        return Identity(UUID(claims["sub"]), Role(claims["role"]), UUID(claims["sid"]))
+        user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
+        return Identity(user_id, Role(claims["role"]), session_id, str(claims.get("username", "")))
     except jwt.ExpiredSignatureError:
         raise ExpiredToken from None
     except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):

@@ -33,6 +33,13 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class EnrollmentAccess(StrEnum):
+    """Who enrols: anybody whomever, or who is logged in and only themselves."""
+
+    PUBLIC = "public"
+    AUTHENTICATED = "authenticated"
+
+
 class SslMode(StrEnum):
     """libpq's modes; only the last two verify who answers."""
 
@@ -129,6 +136,7 @@ class Settings(BaseSettings):
     rate_limit_writes: PerMinute = 6_000
     rate_limit_uploads: PerMinute = 600
     rate_limit_logins: PerMinute = 600
+    enrollment_access: EnrollmentAccess = EnrollmentAccess.PUBLIC
 
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2

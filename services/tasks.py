@@ -28,6 +28,7 @@ class TaskName(StrEnum):
     PRUNE_SESSIONS = "maintenance.prune_sessions"
     PRUNE_UPLOADS = "maintenance.prune_uploads"
     REMOVE_ORPHANS = "maintenance.remove_orphans"
+    PRUNE_ANSWERS = "maintenance.prune_answers"
     ANALYZE = "maintenance.analyze"
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from infra import database
-from services import housekeeping, sessions, task_control
+from services import housekeeping, idempotency, sessions, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -30,6 +30,13 @@ async def prune_sessions(context: TaskContext) -> None:
     """Forget the sessions and refresh tokens that are over."""
     removed = await sessions.prune()
     context.log.info("sessions_pruned", sessions=removed)
+
+
+@task(TaskName.PRUNE_ANSWERS, queue="maintenance", every=3600)
+async def prune_answers(context: TaskContext) -> None:
+    """Forget the answers to requests with an Idempotency-Key of more than a day ago."""
+    removed = await idempotency.prune()
+    context.log.info("answers_pruned", answers=removed)
 
 
 @task(TaskName.REMOVE_ORPHANS, queue="maintenance", timeout=1800, every=DAY_SECONDS)

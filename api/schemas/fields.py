@@ -1,5 +1,6 @@
 """The types of single fields, with the message texts that clients match on."""
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,10 +13,12 @@ from models import Difficulty
 from services.errors import Code
 
 MAX_URL_LENGTH = 2048
+MAX_KEY = 255
 DIFFICULTY_MESSAGE = "Difficulty must be one of: " + ", ".join(Difficulty)
 _NIL = UUID(int=0)
 # What Sanic leaves of bytes in a path that are not UTF-8.
 _REPLACEMENT = "\ufffd"
+_KEY = re.compile(r"^[!-~]+$")
 _http_url = TypeAdapter(AnyHttpUrl)
 
 
@@ -87,6 +90,13 @@ def _uuid(label: str) -> BeforeValidator:
         return found
 
     return BeforeValidator(check)
+
+
+def _idempotency_key(value: str) -> str:
+    if not _KEY.fullmatch(value) or len(value) > MAX_KEY:
+        message = f"Idempotency-Key must have 1 to {MAX_KEY} visible ASCII characters"
+        raise refuse(Code.INVALID_FORMAT, message)
+    return value
 
 
 _Printable = AfterValidator(_printable)
@@ -164,6 +174,19 @@ EnrollmentId = Annotated[
     UUID,
     _uuid("Enrollment ID"),
     Field(description="An enrollment's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c002"]),
+]
+IdempotencyKey = Annotated[
+    str,
+    BeforeValidator(_idempotency_key),
+    Field(
+        description=(
+            "Makes it safe to send a request again: the second one gets the first one's answer. "
+            "A new random value, such as a UUID, for each thing to be done; known for a day. "
+            "A refused request spends no key."
+        ),
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": _KEY.pattern},
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
 ]
 TaskId = Annotated[
     UUID,

@@ -37,7 +37,7 @@ METHODS = {"get", "put", "post", "delete", "patch"}
 KEYWORDS = {
     *("$ref", "type", "format", "enum", "anyOf", "items", "properties", "required", "title"),
     *("additionalProperties", "description", "examples", "default", "uniqueItems"),
-    *("minimum", "maximum", "minLength", "maxLength"),
+    *("minimum", "maximum", "minLength", "maxLength", "pattern"),
 }
 
 
@@ -296,13 +296,14 @@ def _faulty_requests(operation):
         yield "malformed", {}, None, {"content": b"{"}
     if FORM in content:
         yield "empty", {}, None, {"content": b"--b--\r\n", "type": f"{FORM}; boundary=b"}
-    if "security" in operation:
+    # Where a token is one of two ways, a running service takes one of them only.
+    if operation.get("security") == [{"bearer": []}]:
         yield "MissingToken", {}, {}, {}
         yield "MalformedToken", {}, {"Authorization": "Basic YTpi"}, {}
         yield "InvalidToken", {}, {"Authorization": "Bearer a.b.c"}, {}
         yield "ExpiredToken", {}, _token("admin", -3600), {}
-    if "403" in operation["responses"]:
-        yield "AdminsOnly", {}, _token("student"), {}
+        if "403" in operation["responses"]:
+            yield "AdminsOnly", {}, _token("student"), {}
     if operation["operationId"] in _REFUSED_EXAMPLES:
         name, change = _REFUSED_EXAMPLES[operation["operationId"]]
         yield name, {}, None, {"content": json.dumps(content[JSON]["example"] | change)}
@@ -398,8 +399,8 @@ async def test_what_the_service_answers_is_what_the_document_says(api, document)
         if kind == JSON:
             schema = page["content"][kind]["schema"]
             assert faults(document, schema, answer.json(), closed=True) == [], name
-        only_plain = {"X-Total-Count", "Link"} if "params" in given else set()
-        assert set(page["headers"]) - only_plain <= {
+        sometimes = {"X-Total-Count", "Link"} if "params" in given else {"Idempotency-Replayed"}
+        assert set(page["headers"]) - sometimes <= {
             header.title().replace("Id", "ID").replace("Www", "WWW") for header in answer.headers
         }, name
 

@@ -26,6 +26,7 @@ SETTINGS = {
     "ENVIRONMENT": "production",
     "ADMIN_USERNAME": ADMIN["username"],
     "CORS_ORIGINS": f"{FRONT_END},{OTHER_FRONT_END}",
+    "ENROLLMENT_ACCESS": "authenticated",
     "API_WORKERS": "1",
 }
 

@@ -13,7 +13,7 @@ PATHS = [
     ("GET", "/api/v1/courses", 200),
     ("GET", f"/api/v1/courses/{NO_ID}", 404),
     ("GET", "/api/v1/admin/students", 401),
-    ("POST", "/api/v1/enrollments", 400),
+    ("POST", "/api/v1/enrollments", 401),
     ("PATCH", "/api/v1/courses", 405),
     ("GET", "/nope", 404),
     ("GET", "/health/live", 200),

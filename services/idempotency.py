@@ -1,0 +1,96 @@
+"""One effect a key: a request that comes again gets the answer of the first.
+
+The key is taken and the answer kept in the transaction of the effect, so there is never one without
+the others. Of two at once PostgreSQL lets the second wait until the first has committed or not.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+from tortoise.transactions import in_transaction
+
+from models import KeptAnswer
+from services.errors import Code, Conflict
+from services.tasks import rows
+
+KEPT_FOR = timedelta(hours=24)
+
+
+class KeyReused(Conflict):
+    """This Idempotency-Key was used for another request"""
+
+    code = Code.IDEMPOTENCY_MISMATCH
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A request with a key: whose it is, what it asks of which operation."""
+
+    operation: str
+    caller: str
+    key: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client gets, byte for byte."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[Answer, bool]:
+    """Act and keep the answer, or return the one that is kept; tell whether it was kept.
+
+    What `act` raises undoes all and keeps nothing: a refusal did nothing that must not be done
+    twice, and may be none the next time.
+
+    Raises:
+        KeyReused: the key stands for a request of other content.
+
+    """
+    digest = _digest(request.operation, request.caller, request.key)
+    fingerprint = hashlib.sha256(request.content).hexdigest()
+    async with in_transaction():
+        if await rows(
+            "INSERT INTO kept_answers (digest, fingerprint) VALUES ($1, $2) "
+            "ON CONFLICT DO NOTHING RETURNING digest",
+            digest,
+            fingerprint,
+        ):
+            answer = await act()
+            await rows(
+                "UPDATE kept_answers SET status = $2, headers = $3, body = $4 "
+                "WHERE digest = $1 RETURNING digest",
+                digest,
+                answer.status,
+                orjson.dumps(answer.headers).decode(),
+                answer.body,
+            )
+            return answer, False
+    kept = await KeptAnswer.get_or_none(digest=digest)
+    if kept is None:
+        # It was pruned between the two statements.
+        return await once(request, act)
+    if kept.fingerprint != fingerprint:
+        raise KeyReused
+    return Answer(kept.status or 0, kept.headers or {}, bytes(kept.body or b"")), True
+
+
+async def prune() -> int:
+    """Forget the answers that were kept long enough; return how many."""
+    pruned = await rows(
+        "DELETE FROM kept_answers WHERE created_at < now() - $1::interval RETURNING digest",
+        KEPT_FOR,
+    )
+    return len(pruned)
+
+
+def _digest(*parts: str) -> str:
+    # JSON keeps the parts apart: no caller's key can be made to look like another's.
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
