@@ -1,0 +1,1 @@
+"""Load tests with Locust: who comes, in which shape, and what has to hold."""

@@ -1,0 +1,42 @@
+"""When requests are due: Poisson arrivals whose rate changes in steps."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+from math import inf
+
+
+class Arrivals:
+    """A schedule of steps (seconds, requests a second), from second 0 on."""
+
+    def __init__(self, steps: Iterable[tuple[float, float]]) -> None:
+        steps = list(steps)
+        self._rates = [rate for _, rate in steps]
+        self._ends: list[float] = list(accumulate(seconds for seconds, _ in steps))
+        self._due: list[float] = list(accumulate(seconds * rate for seconds, rate in steps))
+
+    @property
+    def end(self) -> float:
+        """The second in which the schedule ends."""
+        return self._ends[-1]
+
+    def due(self, second: float) -> float:
+        """Return how many requests are expected until this second."""
+        step = bisect_right(self._ends, second)
+        if step == len(self._ends):
+            return self._due[-1]
+        start, before = (self._ends[step - 1], self._due[step - 1]) if step else (0.0, 0.0)
+        return before + max(0.0, second - start) * self._rates[step]
+
+    def after(self, second: float, gap: float) -> float:
+        """Return the second by which `gap` more requests are due; infinity after the end.
+
+        With gaps drawn from the unit exponential the arrivals are a Poisson process of the
+        schedule's rate; one of `users` that share it draws gaps `users` times as long.
+        """
+        wanted = self.due(second) + gap
+        step = bisect_left(self._due, wanted)
+        if step == len(self._due):
+            return inf
+        start, before = (self._ends[step - 1], self._due[step - 1]) if step else (0.0, 0.0)
+        return start + (wanted - before) / self._rates[step]

@@ -1,0 +1,148 @@
+"""What has to hold, from slo.toml, and the verdict on what was seen."""
+
+import operator
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from loadtests.load import endpoints
+from loadtests.load.shapes import SHAPES
+
+FILE = Path(__file__).with_name("slo.toml")
+STEP = "step"
+
+_BOUNDS = {
+    "below": ("<", operator.lt),
+    "above": (">", operator.gt),
+    "at_most": ("≤", operator.le),
+    "at_least": ("≥", operator.ge),
+}
+_UNITS = {
+    "p50": "ms",
+    "p95": "ms",
+    "p99": "ms",
+    "errors": "%",
+    "answered": "%",
+    "hit_ratio": "%",
+    "pool_waiting": "",
+    "task_lag": "s",
+    "memory_growth": "%",
+    "knee": "RPS",
+}
+
+# What was seen, by measure and endpoint ("" is all); None is what could not be measured.
+Measures = Mapping[tuple[str, str], float | None]
+
+
+class SloError(Exception):
+    """The file of SLOs is not usable; the message names the target and what is wrong."""
+
+
+class Outcome(StrEnum):
+    """What became of a target; only one of them is a pass."""
+
+    MET = "met"
+    MISSED = "MISSED"
+    NOT_MEASURED = "NOT MEASURED"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the table."""
+
+    name: str
+    measure: str
+    endpoint: str
+    relation: str
+    bound: float
+    shapes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Target":
+        """Check one `[[target]]`.
+
+        Raises:
+            SloError: it has a key, measure, endpoint or shape that there is not, or no one bound.
+
+        """
+        name = data.get("name", "a target without a name")
+        bounds = [key for key in _BOUNDS if key in data]
+        unknown = data.keys() - {"name", "measure", "endpoint", "shapes", *_BOUNDS}
+        if unknown or len(bounds) != 1 or "shapes" not in data:
+            raise SloError(f"{name}: needs shapes and one of {', '.join(_BOUNDS)}; {unknown or ''}")
+        if data.get("measure") not in _UNITS:
+            raise SloError(f"{name}: there is no measure {data.get('measure')!r}")
+        if (endpoint := data.get("endpoint", "")) and endpoint not in endpoints.BY_TITLE:
+            raise SloError(f"{name}: there is no endpoint {endpoint!r}")
+        if wrong := set(data["shapes"]) - {*SHAPES, STEP}:
+            raise SloError(f"{name}: there is no shape {', '.join(sorted(wrong))}")
+        (relation,) = bounds
+        bound = float(data[relation])
+        return cls(name, data["measure"], endpoint, relation, bound, tuple(data["shapes"]))
+
+    def outcome(self, seen: float | None) -> Outcome:
+        """Judge what was seen."""
+        if seen is None:
+            return Outcome.NOT_MEASURED
+        holds = _BOUNDS[self.relation][1](seen, self.bound)
+        return Outcome.MET if holds else Outcome.MISSED
+
+    def show_bound(self) -> str:
+        """Return the target as the table shows it."""
+        return f"{_BOUNDS[self.relation][0]} {show(self.measure, self.bound)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target and what became of it."""
+
+    target: Target
+    seen: float | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Met, missed or not measured."""
+        return self.target.outcome(self.seen)
+
+
+def load(path: Path = FILE) -> list[Target]:
+    """Read the targets.
+
+    Raises:
+        SloError: the file is not TOML, or a target is not usable.
+
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SloError(f"{path.name}: {error}") from None
+    return [Target.of(data) for data in document.get("target", [])]
+
+
+def judge(targets: list[Target], shape: str, measures: Measures) -> list[Verdict]:
+    """Return the verdicts on the targets of a shape."""
+    return [
+        Verdict(target, measures.get((target.measure, target.endpoint)))
+        for target in targets
+        if shape in target.shapes
+    ]
+
+
+def are_met(verdicts: list[Verdict]) -> bool:
+    """Tell whether every target was measured and met; no targets prove nothing."""
+    return bool(verdicts) and all(each.outcome is Outcome.MET for each in verdicts)
+
+
+def show(measure: str, value: float | None) -> str:
+    """Return a figure with its unit, in so many digits that a near miss doesn't look met."""
+    if value is None:
+        return "—"
+    unit = _UNITS[measure]
+    scaled = value * 100 if unit == "%" else value
+    digits = f"{scaled:,.3f}".rstrip("0").rstrip(".")
+    if digits == "0" and scaled:
+        digits = f"{scaled:.2g}"
+    return f"{digits} {unit}".rstrip()

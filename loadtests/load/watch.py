@@ -1,0 +1,160 @@
+"""Watches the service while it is under load: its metrics, its processes' memory and CPU."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from threading import Event, Thread
+from typing import Self
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from loadtests.load.exposition import Reading
+
+READ_EVERY_SECONDS = 5.0
+TIMEOUT_SECONDS = 10.0
+SERVICE_PARTS = ("api", "worker")
+# Servers by their program; what Python runs, by its arguments.
+_PROGRAMS = {
+    "postgres": "PostgreSQL",
+    "valkey-server": "Redis",
+    "redis-server": "Redis",
+    "weed": "S3",
+}
+_ARGUMENTS = {
+    "-m worker.cli api": "api",
+    "-m worker.cli worker": "worker",
+    "-m worker.cli flower": "Flower",
+    "-m locust": "Locust",
+}
+
+
+@dataclass
+class Sample:
+    """One look: seconds since the start, memory and CPU seconds by part."""
+
+    second: float
+    memory: dict[str, int]
+    cpu: dict[str, float]
+
+
+@dataclass
+class Watch:
+    """Looks every few seconds from a thread; `roots` are the processes whose trees it watches."""
+
+    base_url: str
+    start: float
+    roots: tuple[int, ...]
+    readings: list[tuple[float, Reading]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        """Begin to look."""
+        self._stop = Event()
+        self._parts: dict[int, str] = {}
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Look a last time and end."""
+        self._stop.set()
+        self._thread.join()
+        self._look()
+
+    def _run(self) -> None:
+        while True:
+            self._look()
+            if self._stop.wait(READ_EVERY_SECONDS):
+                return
+
+    def _look(self) -> None:
+        second = time.monotonic() - self.start
+        self.samples.append(self._sample(second))
+        try:
+            with urlopen(f"{self.base_url}/metrics", timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+                self.readings.append((second, Reading.of(answer.read().decode())))
+        except (URLError, TimeoutError, ValueError):
+            return  # a reading is missing; that requests fail is for Locust to see
+
+    def _sample(self, second: float) -> Sample:
+        memory: dict[str, int] = defaultdict(int)
+        cpu: dict[str, float] = defaultdict(float)
+        for process in self._processes():
+            try:
+                part = self._part(process)
+                memory[part] += process.memory_info().rss
+                times = process.cpu_times()
+                cpu[part] += times.user + times.system
+            except psutil.Error:
+                continue  # it has just ended
+        return Sample(second, dict(memory), dict(cpu))
+
+    def _processes(self) -> list[psutil.Process]:
+        found = []
+        for root in self.roots:
+            try:
+                process = psutil.Process(root)
+                found += [process, *process.children(recursive=True)]
+            except psutil.Error:
+                continue
+        return found
+
+    def _part(self, process: psutil.Process) -> str:
+        known = self._parts.get(process.pid)
+        if known is None:
+            parent = self._parts.get(process.ppid(), "other")
+            known = self._parts[process.pid] = part_of(process.cmdline(), parent)
+        return known
+
+    def readings_between(self, start: float, end: float) -> list[Reading]:
+        """Return what /metrics said within these seconds."""
+        return [reading for second, reading in self.readings if start <= second <= end + 1]
+
+    def cores_between(self, start: float, end: float) -> dict[str, float]:
+        """Return how many cores each part has used on average."""
+        inside = [each for each in self.samples if start <= each.second <= end]
+        if len(inside) < 2:  # noqa: PLR2004
+            return {}
+        first, last = inside[0], inside[-1]
+        seconds = last.second - first.second
+        used = {part: (n - first.cpu.get(part, 0)) / seconds for part, n in last.cpu.items()}
+        return dict(sorted(used.items(), key=lambda item: -item[1]))
+
+    def memory_growth(self, start: float, end: float) -> dict[str, tuple[float, float]]:
+        """Return each part's megabytes in the first and in the last tenth of these seconds."""
+        tenth = max((end - start) / 10, 2 * READ_EVERY_SECONDS)
+        return _paired(self._megabytes(start, start + tenth), self._megabytes(end - tenth, end))
+
+    def _megabytes(self, start: float, end: float) -> Mapping[str, float]:
+        inside = [each.memory for each in self.samples if start <= each.second <= end]
+        parts = {part for each in inside for part in each}
+        return {part: median(each.get(part, 0) for each in inside) / 1e6 for part in parts}
+
+
+def part_of(command: list[str], parent: str) -> str:
+    """Return which part of the service a process is; that of its parent, if it doesn't tell."""
+    program = Path(command[0].partition(":")[0]).name if command else ""
+    arguments = " ".join(command[1:])
+    named = (part for words, part in _ARGUMENTS.items() if words in arguments)
+    return _PROGRAMS.get(program) or next(named, parent)
+
+
+def _paired(
+    first: Mapping[str, float], last: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    return {part: (first[part], last[part]) for part in sorted(first.keys() & last.keys())}
+
+
+def growth(memory: Mapping[str, tuple[float, float]]) -> float | None:
+    """Return by what share the API and the workers together grew; None where they are not seen."""
+    if not set(SERVICE_PARTS) <= memory.keys():
+        return None
+    first = sum(memory[part][0] for part in SERVICE_PARTS)
+    return sum(memory[part][1] for part in SERVICE_PARTS) / first - 1

@@ -1,0 +1,91 @@
+"""The load tests' schedule: when requests are due."""
+
+from itertools import pairwise
+from math import inf
+from random import Random
+from statistics import fmean, pstdev
+
+import pytest
+
+from loadtests.load.arrivals import Arrivals
+from loadtests.load.shapes import SHAPES, Role, Shape, Step
+
+
+def arrivals_of(schedule: Arrivals, users: int, seed: int = 1) -> list[float]:
+    random = Random(seed)
+    found = []
+    for _ in range(users):
+        second = schedule.after(0.0, random.expovariate(1.0) * users)
+        while second < inf:
+            found.append(second)
+            second = schedule.after(second, random.expovariate(1.0) * users)
+    return sorted(found)
+
+
+def test_due_adds_up_over_the_steps():
+    schedule = Arrivals([(10, 5), (20, 100), (10, 0.5)])
+    assert [schedule.due(second) for second in (0, 5, 10, 20, 30, 40, 99)] == [
+        *(0, 25, 50, 1050, 2050, 2055, 2055)
+    ]
+    assert schedule.end == 40
+
+
+def test_after_is_the_inverse_of_due():
+    schedule = Arrivals([(10, 5), (20, 100), (10, 0.5)])
+    for second in (0.0, 3.3, 10.0, 12.5, 29.9, 31.0):
+        for gap in (0.0, 0.1, 4.0):
+            later = schedule.after(second, gap)
+            assert schedule.due(later) == pytest.approx(schedule.due(second) + gap)
+
+
+def test_a_gap_runs_on_into_a_faster_step():
+    assert Arrivals([(10, 1), (10, 10)]).after(9, 6) == pytest.approx(10.5)
+
+
+def test_a_step_without_requests_is_passed_over():
+    assert Arrivals([(10, 1), (30, 0), (10, 1)]).after(9.5, 1) == pytest.approx(40.5)
+
+
+def test_nothing_is_due_after_the_end():
+    schedule = Arrivals([(10, 1)])
+    assert schedule.after(9, 2) == inf
+    assert schedule.after(11, 0.1) == inf
+
+
+@pytest.mark.parametrize("users", [1, 50])
+def test_many_users_share_the_rate_of_each_step(users):
+    found = arrivals_of(Arrivals([(100, 20), (100, 200)]), users)
+    slow = sum(second < 100 for second in found)
+    assert slow == pytest.approx(2_000, rel=0.08)
+    assert len(found) - slow == pytest.approx(20_000, rel=0.03)
+
+
+def test_arrivals_are_as_irregular_as_a_poisson_process():
+    found = arrivals_of(Arrivals([(200, 100)]), users=20)
+    gaps = [later - earlier for earlier, later in pairwise(found)]
+    # The mark of the exponential distribution: as much spread as length. A fixed pace has none.
+    assert pstdev(gaps) == pytest.approx(fmean(gaps), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "requests", "users", "seconds"),
+    [("sustained", 1000, 500, 300), ("peak", 2000, 1000, 120), ("soak", 500, 500, 1800)],
+)
+def test_steady_shapes_have_their_rate_once_they_are_warm(name, requests, users, seconds):
+    shape = SHAPES[name]
+    assert shape.seconds - shape.warm_up == pytest.approx(seconds)
+    assert shape.students_due(shape.warm_up, shape.seconds) == pytest.approx(requests * seconds)
+    assert shape.browsing_students + shape.enrolling_students == users
+
+
+def test_every_shape_has_someone_in_each_role():
+    for shape in SHAPES.values():
+        assert all(shape.count(role) > 0 for role in Role)
+        assert all(step.rate(role) > 0 for step in shape.steps for role in Role)
+
+
+def test_a_shape_that_lasts_shorter_keeps_its_rates():
+    shape = Shape((Step(20, 10, 5), Step(20, 100, 50)), 10, 5, warm_up=4).lasting(10)
+    assert [step.seconds for step in shape.steps] == [5, 5]
+    assert [step.browsing for step in shape.steps] == [10, 100]
+    assert (shape.seconds, shape.warm_up) == (10, 1)

@@ -1,0 +1,180 @@
+"""The load tests' verdicts: what is missed or not measured is never met."""
+
+import pytest
+
+from loadtests.load import measures, slo, watch
+from loadtests.load.histogram import Histogram
+from loadtests.load.measures import Ramp
+from loadtests.load.records import Row
+from loadtests.load.report import verdict_table
+from loadtests.load.shapes import SHAPES, Shape, Step
+from loadtests.load.slo import Outcome, SloError, Target
+
+P95 = {"name": "P95", "measure": "p95", "below": 15, "shapes": ["sustained"]}
+
+
+def rows(milliseconds: float, count: int = 100, errors: int = 0) -> dict[str, Row]:
+    row = Row(Histogram.of(*[milliseconds] * count), Histogram.of(*[0.5] * count))
+    row.errors.update({"status 500": errors} if errors else {})
+    return {"GET /courses?page": row}
+
+
+@pytest.mark.parametrize(
+    ("relation", "bound", "met", "missed"),
+    [
+        ("below", 15, 14.99, 15),
+        ("above", 0.99, 0.991, 0.99),
+        ("at_most", 0, 0, 0.0001),
+        ("at_least", 0.98, 0.98, 0.979),
+    ],
+)
+def test_a_bound_is_met_or_missed(relation, bound, met, missed):
+    target = Target.of({"name": "x", "measure": "p95", "shapes": ["peak"], relation: bound})
+    assert target.outcome(met) is Outcome.MET
+    assert target.outcome(missed) is Outcome.MISSED
+    assert target.outcome(None) is Outcome.NOT_MEASURED
+
+
+def test_only_a_shapes_own_targets_are_judged():
+    targets = [Target.of(P95), Target.of({**P95, "name": "other", "shapes": ["peak"]})]
+    (verdict,) = slo.judge(targets, "sustained", {("p95", ""): 3.0})
+    assert (verdict.target.name, verdict.outcome) == ("P95", Outcome.MET)
+
+
+def test_what_is_not_measured_fails_the_run():
+    target = Target.of(
+        {"name": "hits", "measure": "hit_ratio", "above": 0.99, "shapes": ["sustained"]}
+    )
+    verdicts = slo.judge([target, Target.of(P95)], "sustained", {("p95", ""): 3.0})
+    assert [each.outcome for each in verdicts] == [Outcome.NOT_MEASURED, Outcome.MET]
+    assert not slo.are_met(verdicts)
+    assert "NOT MEASURED" in verdict_table(verdicts)
+
+
+def test_no_targets_prove_nothing():
+    assert not slo.are_met([])
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"below": None}, "one of below, above"),
+        ({"above": 3}, "one of below, above"),
+        ({"measure": "p96"}, "no measure 'p96'"),
+        ({"endpoint": "GET /nowhere"}, "no endpoint 'GET /nowhere'"),
+        ({"shapes": ["sustaned"]}, "no shape sustaned"),
+        ({"shape": "peak"}, "shape"),
+    ],
+)
+def test_a_slip_in_the_file_is_an_error_not_a_target_less(fault, said):
+    data = {key: value for key, value in (P95 | fault).items() if value is not None}
+    with pytest.raises(SloError, match=said):
+        Target.of(data)
+
+
+def test_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text("[[target]")
+    with pytest.raises(SloError, match=r"own\.toml"):
+        slo.load(path)
+
+
+def test_our_file_has_the_aims_for_every_shape():
+    targets = slo.load()
+    for shape in SHAPES:
+        assert any(shape in target.shapes for target in targets), shape
+    aims = {(t.measure, t.endpoint, t.relation, t.bound) for t in targets if "peak" in t.shapes}
+    assert {
+        ("p95", "", "below", 30),
+        ("p99", "", "below", 150),
+        ("p95", "GET image", "below", 50),
+        ("errors", "", "at_most", 0),
+        ("hit_ratio", "", "above", 0.99),
+    } <= aims
+
+
+def test_a_bound_that_is_just_missed_does_not_look_met():
+    assert slo.show("errors", 1 / 300_000) == "0.00033 %"
+    assert slo.show("hit_ratio", 0.98999) == "98.999 %"
+    assert slo.show("p95", 15.002) == "15.002 ms"
+    assert slo.show("knee", 4000) == "4,000 RPS"
+    assert slo.show("p95", None) == "—"
+
+
+def test_latency_is_judged_from_when_a_request_was_due():
+    found = measures.of_rows(rows(40.0), due=100)
+    assert found["p95", ""] == pytest.approx(40, rel=0.03)
+    assert found["p95", "GET /courses?page"] == pytest.approx(40, rel=0.03)
+
+
+def test_errors_and_what_was_never_answered_are_shares():
+    found = measures.of_rows(rows(1.0, count=50, errors=1), due=100)
+    assert found["errors", ""] == pytest.approx(0.02)
+    assert found["answered", ""] == pytest.approx(0.5)
+
+
+def test_nothing_answered_is_not_no_errors():
+    found = measures.of_rows({}, due=100)
+    assert found["errors", ""] is None
+    assert found["p95", ""] is None
+    assert found["answered", ""] == 0
+
+
+class Answers:
+    """Records that say how long each step's answers took."""
+
+    def __init__(self, *milliseconds: float) -> None:
+        self._milliseconds = milliseconds
+
+    def between(self, start: float, _end: float) -> dict[str, Row]:
+        return rows(self._milliseconds[int(start // 10)], count=1000)
+
+
+def ramp() -> Ramp:
+    steps = tuple(Step(10, requests, 0.001) for requests in (100, 100.1, 100.2, 100.3))
+    target = Target.of({**P95, "shapes": ["step"]})
+    return Ramp(Shape(steps, 1, 1, warm_up=0, until_broken=True), [target])
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "knee", "stops"),
+    [
+        ((1, 1, 40, 40), 100.1, True),
+        ((1, 40, 1, 1), 100.3, False),  # one bad step alone may be somebody else's
+        ((40, 40, 1, 1), 0.0, True),
+        ((1, 1, 1, 1), 100.3, False),
+    ],
+)
+def test_the_knee_is_the_last_step_that_held_before_two_that_did_not(milliseconds, knee, stops):
+    found = ramp()
+    stopped = [found.judge_until(second, Answers(*milliseconds)) for second in range(5, 46, 10)]
+    assert any(stopped) is stops
+    assert found.knee == pytest.approx(knee, abs=0.01)
+
+
+def test_before_the_first_step_is_over_there_is_no_knee():
+    found = ramp()
+    assert not found.judge_until(9, Answers(40, 40, 40, 40))
+    assert found.knee is None
+
+
+def test_growth_is_that_of_the_api_and_the_workers():
+    memory = {"api": (100.0, 104.0), "worker": (100.0, 102.0), "PostgreSQL": (50.0, 500.0)}
+    assert watch.growth(memory) == pytest.approx(0.03)
+    assert watch.growth({"PostgreSQL": (50.0, 50.0)}) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "parent", "part"),
+    [
+        (["/x/locust/bin/python", "-m", "worker.cli", "api"], "other", "api"),
+        (["/x/bin/python", "-c", "from multiprocessing.spawn import …"], "api", "api"),
+        (["/x/pginstall/bin/postgres", "-D", "/x"], "other", "PostgreSQL"),
+        (["postgres: checkpointer "], "PostgreSQL", "PostgreSQL"),
+        (["/x/weed", "mini"], "other", "S3"),
+        (["/x/bin/python", "-m", "locust", "--headless"], "other", "Locust"),
+        ([], "worker", "worker"),
+    ],
+)
+def test_a_process_is_told_by_its_program_or_its_parent(command, parent, part):
+    assert watch.part_of(command, parent) == part
