@@ -72,8 +72,8 @@ migrate: $(VENV)/run.installed  ## Bring the database of the settings up to date
 seed: $(VENV)/run.installed  ## Fill the database: make seed COURSES=10000 ENROLLMENTS=1000000
 	@$(BIN)/enroll seed --courses $(or $(COURSES),1000) --enrollments $(or $(ENROLLMENTS),10000)
 
-loadtest:  ## Prove the SLOs with Locust (comes with issue 4)
-	@echo "make loadtest comes with the load test issue (4)" >&2; exit 1
+loadtest: $(VENV)/dev.installed  ## Prove the SLOs: make loadtest SHAPE=sustained [HOST=http://...]
+	@$(BIN)/python -m loadtests.load $(or $(SHAPE),smoke) $(if $(HOST),--host $(HOST)) $(ARGS)
 
 docker-up:  ## Start with Docker Compose (comes with a later issue)
 	@echo "make docker-up comes with the deployment issue" >&2; exit 1

@@ -18,7 +18,7 @@ from loadtests.load.shapes import Shape
 from loadtests.load.watch import Watch
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-IMPORT_SECONDS = 4.0
+IMPORT_SECONDS = 3.0
 SPAWNS_A_SECOND = 250
 STOP_SECONDS = 15
 SAY_EVERY_SECONDS = 10.0

@@ -31,7 +31,7 @@ class Arriving(User):
         self.client = self.connect(host)
         # A user that Locust starts late missed nothing: it was not there.
         self._second = max(0.0, time.monotonic() - self.world.recorder.start)
-        self._sleep(self.wait_time())
+        self.wait()
 
     def connect(self, origin: str) -> Client:
         """Return a connection to another origin."""
@@ -44,6 +44,3 @@ class Arriving(User):
         self._second = world.arrivals[self.role].after(self._second, gap)
         self.due = world.recorder.start + self._second
         return min(_A_LONG_WAIT, max(0.0, self.due - time.monotonic()))
-
-    def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # gevent's

@@ -71,7 +71,9 @@ class Watch:
     def _run(self) -> None:
         while True:
             self._look()
-            if self._stop.wait(READ_EVERY_SECONDS):
+            # On round seconds of the shape's clock: a warm-up ends on one.
+            second = time.monotonic() - self.start
+            if self._stop.wait(READ_EVERY_SECONDS - second % READ_EVERY_SECONDS):
                 return
 
     def _look(self) -> None:
@@ -114,8 +116,10 @@ class Watch:
         return known
 
     def readings_between(self, start: float, end: float) -> list[Reading]:
-        """Return what /metrics said within these seconds."""
-        return [reading for second, reading in self.readings if start <= second <= end + 1]
+        """Return what /metrics said from the last look before these seconds to the last in them."""
+        before = [each for each in self.readings if each[0] <= start + 1][-1:]
+        inside = [each for each in self.readings if start + 1 < each[0] <= end + 2]
+        return [reading for _, reading in before + inside]
 
     def cores_between(self, start: float, end: float) -> dict[str, float]:
         """Return how many cores each part has used on average."""
