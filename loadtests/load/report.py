@@ -111,8 +111,14 @@ class Report:
             ("database pool, most waiting", _whole(waiting)),
             ("tasks, longest wait of one that is due", slo.show("task_lag", lag)),
             ("cores used", _listed(cores.items(), "{:.2f}")),
-            ("memory at the start, MB", _listed(((k, v[0]) for k, v in memory.items()), "{:.0f}")),
-            ("memory at the end, MB", _listed(((k, v[1]) for k, v in memory.items()), "{:.0f}")),
+            (
+                "memory (RSS) at the start, MB",
+                _listed(((k, v[0]) for k, v in memory.items()), "{:.0f}"),
+            ),
+            (
+                "memory (RSS) at the end, MB",
+                _listed(((k, v[1]) for k, v in memory.items()), "{:.0f}"),
+            ),
         ]
         looks = f"/metrics and the processes were looked at {len(readings)} times, every 5 s."
         if cores.get("Locust", 0) > BUSY_LOCUST_CORES * self.run.shape.processes:

@@ -26,8 +26,14 @@ PICTURES = 8
 SETTLE_SECONDS = 180.0
 ADMIN = {"username": "admin", "password": "admin!dev"}
 
-# What the service gets beside its defaults: here all students come from one address.
-ENVIRONMENT: dict[str, str] = {}
+# Here all students come from one address: it may ask more. Not exempt, for what the limits cost
+# every request is part of what is measured.
+ENVIRONMENT = {
+    "RATE_LIMIT_READS": "100000000",
+    "RATE_LIMIT_WRITES": "100000000",
+    "RATE_LIMIT_UPLOADS": "100000",
+    "RATE_LIMIT_LOGINS": "100000",
+}
 
 Say = Callable[[str], None]
 
