@@ -20,11 +20,12 @@ from api.limits import Limits
 from api.requests import ForgivingRequest
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
-from infra import logs
+from infra import limits, logs
 from infra.cache import Cache, open_cache
 from infra.database import database
 from infra.keys import KeyRing
 from infra.process import die_with_parent
+from infra.session_list import SessionList
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
 from services.revocations import Revocations
@@ -50,6 +51,7 @@ class Context(SimpleNamespace):
     cache: Cache
     keys: KeyRing
     limits: Limits
+    sessions: SessionList
     revocations: Revocations
     turns: Turns
     resources: AsyncExitStack
@@ -95,7 +97,11 @@ async def open_resources(app: Application) -> None:
     url = require_database(settings)
     await resources.enter_async_context(database(url, settings.database_pool_size))
     app.ctx.keys = KeyRing(settings)
-    app.ctx.limits = await Limits.open(settings, resources)
+    redis = limits.connect(settings.limits) if settings.limits else None
+    if redis:
+        resources.push_async_callback(redis.aclose)
+    app.ctx.limits = await Limits.open(settings, redis, resources)
+    app.ctx.sessions = SessionList(redis)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
     # A course that everybody wants may have half of the connections.

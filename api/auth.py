@@ -1,5 +1,7 @@
 """Logging in, staying in, logging out."""
 
+from datetime import UTC, datetime
+
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
@@ -18,6 +20,7 @@ from services.errors import (
     RefreshTokenExpired,
     UserNotFound,
 )
+from services.passwords import HashersBusy
 from services.sessions import Lifetimes, Opened
 
 auth = Blueprint("auth", url_prefix=f"{API_PREFIX}/auth")
@@ -29,7 +32,7 @@ auth = Blueprint("auth", url_prefix=f"{API_PREFIX}/auth")
     "/login",
     body=LoginIn,
     responses={200: LoginOut},
-    errors=(InvalidCredentials,),
+    errors=(InvalidCredentials, HashersBusy),
     kind=Kind.LOGINS,
 )
 async def login(request: Request, body: LoginIn) -> HTTPResponse:
@@ -43,7 +46,7 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     user = await accounts.authenticate(body.username, body.password)
     await limits.login_succeeded(request, body.username)
     opened = await sessions.open_session(user, _lifetimes(request.app.ctx.settings))
-    return _logged_in(request, opened)
+    return await _logged_in(request, opened)
 
 
 @operation(
@@ -62,7 +65,7 @@ async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     than that ends the session, for one of the two who have it is a thief.
     """
     lifetimes = _lifetimes(request.app.ctx.settings)
-    return _logged_in(request, await sessions.refresh(body.refresh_token, lifetimes))
+    return await _logged_in(request, await sessions.refresh(body.refresh_token, lifetimes))
 
 
 @operation(auth, "POST", "/logout", access=Access.USER, responses={204: None})
@@ -74,6 +77,7 @@ async def logout(request: Request) -> HTTPResponse:
     session_id = request.ctx.identity.session_id
     await sessions.end(session_id)
     request.app.ctx.revocations.add(session_id)
+    await request.app.ctx.sessions.drop([session_id])
     return empty()
 
 
@@ -95,10 +99,17 @@ def _lifetimes(settings: Settings) -> Lifetimes:
     )
 
 
-def _logged_in(request: Request, opened: Opened) -> HTTPResponse:
+async def _logged_in(request: Request, opened: Opened) -> HTTPResponse:
     lifetime = request.app.ctx.settings.token_lifetime_seconds
     token, expires_at = issue_token(opened, request.app.ctx.keys, lifetime)
     user = UserOut.of(opened.user)
+    about = {
+        "username": user.username,
+        "role": user.role.value,
+        "address": request.app.ctx.limits.clients.address(request),
+        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    await request.app.ctx.sessions.put(opened.session_id, about)
     content = LoginOut(
         token=token, expires_at=expires_at, refresh_token=opened.refresh_token, user=user
     )

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Self
 
+from redis.asyncio import Redis
 from sanic import Request
 
 from api.clients import Clients
@@ -34,16 +35,14 @@ class Limits:
         self._logins = logins
 
     @classmethod
-    async def open(cls, settings: Settings, resources: AsyncExitStack) -> Self:
+    async def open(cls, settings: Settings, redis: Redis | None, resources: AsyncExitStack) -> Self:
         """Open the limits of the settings; they borrow in the background until closed."""
         own, own_logins = MemoryBuckets(rates_of(settings)), MemoryLogins()
         buckets: Buckets = own
         logins: LoginThrottle = own_logins
-        if url := settings.limits:
-            redis = limits.connect(url)
+        if redis:
             buckets = limits.SafeBuckets(limits.RedisBuckets(redis, rates_of(settings)), own)
             logins = limits.SafeLogins(limits.RedisLogins(redis), own_logins)
-        resources.push_async_callback(buckets.close)
         opened = cls(settings, buckets, logins)
         resources.callback(asyncio.create_task(opened.reads.run()).cancel)
         return opened

@@ -1,44 +1,57 @@
 """Accounts: who may log in."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
-from passlib.context import CryptContext
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
 
 from models import Role, User
+from services import passwords, sessions
 from services.errors import InvalidCredentials, ServiceError, UserNotFound
+from services.tasks import rows
 
-# bcrypt reads no further than this: a longer password would match by its beginning alone.
-MAX_PASSWORD_BYTES = 72
-BCRYPT_COST = 12
-
-T = TypeVar("T")
-
-_passwords = CryptContext(schemes=["bcrypt"], bcrypt__rounds=BCRYPT_COST)
-# Hashing takes a quarter of a second of a core: two at a time leave one for everybody else.
-_hashers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bcrypt")
+MAX_USERNAME = 255
 
 
-class PasswordRefused(ServiceError):
-    """A password must have 1 to 72 bytes in UTF-8 and no NUL character"""
+class UsernameTaken(ServiceError):
+    """There is a user of this name already"""
+
+
+class UsernameRefused(ServiceError):
+    """A user's name must have 1 to 255 characters, none of them a control character"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user, and how many sessions are open."""
+
+    user: User
+    sessions: int
 
 
 async def authenticate(username: str, password: str) -> User:
     """Return the user whose name and password these are, in the same time if there is none.
 
     Raises:
-        InvalidCredentials: no such user, or another password.
+        InvalidCredentials: no such user, another password, or the account is disabled.
+        HashersBusy: too many are logging in at once.
 
     """
-    user = await User.get_or_none(username=username) if "\0" not in username else None
-    stored = user.password_hash if user else None
-    matches = await _in_thread(_verify, password, stored)
-    if not matches or user is None or user.disabled_at is not None:
-        raise InvalidCredentials
-    return user
+    while True:
+        user = await User.get_or_none(username=username) if "\0" not in username else None
+        stored = user.password_hash if user and user.disabled_at is None else None
+        matches, better = await passwords.check(password, stored)
+        if not matches or user is None:
+            raise InvalidCredentials
+        if better is None:
+            return user
+        if await User.filter(id=user.id, password_hash=stored).update(password_hash=better):
+            user.password_hash = better
+            return user
+        # Changed in between, by another login or by an operator: look again.
 
 
 async def get(user_id: UUID) -> User:
@@ -54,34 +67,89 @@ async def get(user_id: UUID) -> User:
     return user
 
 
+async def add(username: str, password: str, role: Role) -> User:
+    """Create a user.
+
+    Raises:
+        UsernameRefused, UsernameTaken: the name can't be had.
+        PasswordRefused: nor the password.
+
+    """
+    if not 0 < len(username) <= MAX_USERNAME or not username.isprintable():
+        raise UsernameRefused
+    password_hash = await passwords.hashed(password)
+    try:
+        return await User.create(username=username, password_hash=password_hash, role=role)
+    except IntegrityError:
+        raise UsernameTaken from None
+
+
+async def set_password(username: str, password: str) -> list[UUID]:
+    """Give a user another password, and end the sessions; return which were open.
+
+    Raises:
+        UserNotFound: there is none of this name.
+        PasswordRefused: it is too short, too long, or has a NUL.
+
+    """
+    password_hash = await passwords.hashed(password)
+    return await _change(username, password_hash=password_hash)
+
+
+async def disable(username: str) -> list[UUID]:
+    """Let a user log in no more, and end the sessions; return which were open.
+
+    Raises:
+        UserNotFound: there is none of this name.
+
+    """
+    return await _change(username, disabled_at=datetime.now(UTC))
+
+
+async def enable(username: str) -> None:
+    """Let a disabled user log in again.
+
+    Raises:
+        UserNotFound: there is none of this name.
+
+    """
+    if not await User.filter(username=username).update(disabled_at=None):
+        raise UserNotFound
+
+
+async def accounts() -> Sequence[Account]:
+    """Return all users, by name."""
+    found = await rows(
+        "SELECT user_id, count(*) AS sessions FROM sessions "
+        "WHERE revoked_at IS NULL AND expires_at > now() GROUP BY user_id"
+    )
+    counts = {each["user_id"]: int(each["sessions"]) for each in found}
+    return [Account(user, counts.get(user.id, 0)) for user in await User.all().order_by("username")]
+
+
 async def ensure_admin(username: str, password: str) -> bool:
     """Create the admin unless there is a user of this name; tell whether one was created.
 
     Raises:
-        PasswordRefused: the password is empty, longer than bcrypt reads, or has a NUL.
+        PasswordRefused: the password is too short, too long, or has a NUL.
 
     """
     if await User.exists(username=username):
         return False
-    if not _is_hashable(password):
-        raise PasswordRefused
-    password_hash = await _in_thread(_passwords.hash, password)
+    password_hash = await passwords.hashed(password)
     user = User(username=username, password_hash=password_hash, role=Role.ADMIN)
     # Another instance that starts at the same time may have been first.
     await User.bulk_create([user], ignore_conflicts=True)
     return True
 
 
-def _verify(password: str, stored: str | None) -> bool:
-    if stored is None or not _is_hashable(password):
-        _passwords.dummy_verify()
-        return False
-    return bool(_passwords.verify(password, stored))
-
-
-def _is_hashable(password: str) -> bool:
-    return 0 < len(password.encode()) <= MAX_PASSWORD_BYTES and "\0" not in password
-
-
-async def _in_thread(function: Callable[..., T], *args: object) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_hashers, function, *args)
+async def _change(username: str, **fields: object) -> list[UUID]:
+    async with in_transaction():
+        user = await User.get_or_none(username=username)
+        if user is None:
+            raise UserNotFound
+        # First the sessions: what the trigger has ended would be nobody's to name.
+        await User.filter(id=user.id).select_for_update().first()
+        ended = await sessions.end_all(user.id)
+        await User.filter(id=user.id).update(**fields)
+        return ended

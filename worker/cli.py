@@ -11,7 +11,7 @@ import typer
 from infra import logs
 from infra.settings import Settings, SettingsError, load_settings, require_database
 from services.errors import ServiceError
-from worker import tasks_cli
+from worker import keys_cli, tasks_cli, users_cli
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 
 app.add_typer(tasks_cli.app, name="tasks")
+app.add_typer(users_cli.app, name="users")
+app.add_typer(keys_cli.app, name="keys")
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 from infra.database import database, migrate
 from infra.settings import Settings, SettingsError, require_database
-from services.accounts import PasswordRefused, ensure_admin
+from services.accounts import ensure_admin
+from services.passwords import PasswordRefused
 
 
 async def set_up(settings: Settings) -> list[str]:

@@ -12,17 +12,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
-from infra import logs, metrics
+from infra.limits.breaker import Breaker
 
 PREFIX = "limit"
 PERIOD_SECONDS = 60
 MICROSECONDS = 1_000_000
-BREAK_SECONDS = 1.0
 MAX_KEYS = 100_000
-
-log = logs.get_logger(__name__)
 
 # KEYS: the bucket. ARGV: microseconds a token takes to come back, the bucket's size, how many are
 # wanted. Answers how many are granted, how many are left, and in how many microseconds there is
@@ -91,9 +88,6 @@ class Buckets(Protocol):
     async def take(self, asks: Sequence[Ask]) -> list[Taken]:
         """Take tokens for each, as many as there are."""
 
-    async def close(self) -> None:
-        """Give the connections back."""
-
 
 class MemoryBuckets:
     """This process's own; the oldest of too many are forgotten, which is to say full."""
@@ -120,9 +114,6 @@ class MemoryBuckets:
             del self._full_at[next(iter(self._full_at))]
         wait = max(full_at + rate.interval - rate.per_minute * rate.interval - now, 0)
         return Taken(granted, room - granted, wait / MICROSECONDS, (full_at - now) / MICROSECONDS)
-
-    async def close(self) -> None:
-        """Do nothing."""
 
 
 class RedisBuckets:
@@ -158,36 +149,20 @@ class RedisBuckets:
             for granted, left, wait, full in await calls.execute()
         ]
 
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose()
-
 
 class SafeBuckets:
-    """Redis's while it answers, this process's own while it doesn't: no request waits for it.
-
-    After a failure Redis is left alone for a second, so one request a second pays the timeout.
-    """
+    """Redis's while it answers, this process's own while it doesn't: no request waits for it."""
 
     def __init__(self, shared: Buckets, own: MemoryBuckets) -> None:
         self._shared = shared
         self._own = own
-        self._broken_until = 0.0
+        self._breaker = Breaker()
 
     async def take(self, asks: Sequence[Ask]) -> list[Taken]:
         """Take tokens for each, as many as there are."""
-        if time.monotonic() >= self._broken_until:
-            try:
-                return await self._shared.take(asks)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._broken_until = time.monotonic() + BREAK_SECONDS
-                log.warning("limits_lost_redis", error=str(error))
-        metrics.count_limits_alone()
-        return await self._own.take(asks)
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._shared.close()
+        return await self._breaker.ask(
+            lambda: self._shared.take(asks), lambda: self._own.take(asks)
+        )
 
 
 def whole_seconds(seconds: float) -> int:

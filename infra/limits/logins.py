@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
-from infra import logs, metrics
-from infra.limits.buckets import BREAK_SECONDS, MAX_KEYS
+from infra.limits.breaker import Breaker
+from infra.limits.buckets import MAX_KEYS
 
 PREFIX = "login"
 FREE_OF_ACCOUNT = 10
@@ -25,8 +25,6 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 FORGET_SECONDS = 15 * 60
 KNOWN_SECONDS = 30 * 24 * 60 * 60
-
-log = logs.get_logger(__name__)
 
 # KEYS: counts of the account, the address, the account at the address; the mark that it was logged
 # in from there. ARGV: how many are free by the first two; first wait, longest, memory, in ms.
@@ -171,25 +169,21 @@ class SafeLogins:
     def __init__(self, shared: LoginThrottle, own: MemoryLogins) -> None:
         self._shared = shared
         self._own = own
-        self._broken_until = 0.0
+        self._breaker = Breaker()
 
     async def attempt(self, username: str, address: str) -> float:
         """Count an attempt; return 0, or how many seconds to wait first."""
-        return float(await self._first(lambda counts: counts.attempt(username, address)))
+        return await self._breaker.ask(
+            lambda: self._shared.attempt(username, address),
+            lambda: self._own.attempt(username, address),
+        )
 
     async def succeed(self, username: str, address: str) -> None:
         """Take back what the attempt counted, and remember where the account is at home."""
-        await self._first(lambda counts: counts.succeed(username, address))
-
-    async def _first(self, ask: Callable[[LoginThrottle], Any]) -> Any:
-        if time.monotonic() >= self._broken_until:
-            try:
-                return await ask(self._shared)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._broken_until = time.monotonic() + BREAK_SECONDS
-                log.warning("logins_lost_redis", error=str(error))
-        metrics.count_limits_alone()
-        return await ask(self._own)
+        await self._breaker.ask(
+            lambda: self._shared.succeed(username, address),
+            lambda: self._own.succeed(username, address),
+        )
 
 
 def _wait(over: int) -> float:

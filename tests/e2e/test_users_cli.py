@@ -1,0 +1,229 @@
+"""`enroll users` and `enroll keys` on the running service."""
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import asyncpg
+import httpx
+import jwt
+import pytest
+from redis.asyncio import Redis
+from uuid_utils.compat import uuid7
+
+from tests.factories import ADMIN, bearer, eventually, refused
+
+ENROLL = Path(sys.executable).with_name("enroll")
+LOGIN, PROFILE = "/api/v1/auth/login", "/api/v1/auth/profile"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def enroll(service):
+    """Run a command on the running service, with something on its standard input."""
+
+    async def run(*arguments, said="", code=0):
+        environment = os.environ | service.env | {"DATA_DIR": str(service.data_dir)}
+        process = await asyncio.create_subprocess_exec(
+            *(ENROLL, *arguments),
+            env=environment | {"TERM": "dumb", "COLUMNS": "200"},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, complaint = await process.communicate(said.encode())
+        assert process.returncode == code, complaint.decode()
+        assert "Traceback" not in complaint.decode()
+        return output.decode() if code == 0 else complaint.decode()
+
+    return run
+
+
+@pytest.fixture
+async def username(enroll):
+    """A student made by the command line."""
+    name = f"user-{uuid7().hex}"
+    done = await enroll("users", "add", name, said=f"{PASSWORD}\n")
+    assert done == f"{name} may log in, as student\n"
+    return name
+
+
+async def log_in(client, username, password=PASSWORD):
+    return await client.post(LOGIN, json={"username": username, "password": password})
+
+
+async def listed(enroll, command, **wanted):
+    rows = json.loads(await enroll("users", command, "--json"))
+    return [row for row in rows if wanted.items() <= row.items()]
+
+
+async def ends_everywhere(service, token):
+    async def ask(_):
+        async with httpx.AsyncClient(base_url=service.base_url) as client:
+            return (await client.get(PROFILE, headers=bearer(token))).status_code
+
+    async def is_dead():
+        return set(await asyncio.gather(*map(ask, range(12)))) == {401}
+
+    await eventually(is_dead, within=1)
+
+
+async def test_who_was_added_logs_in(client, enroll, username):
+    answer = await log_in(client, username)
+    assert answer.json()["user"]["role"] == "student"
+    [row] = await listed(enroll, "list", username=username)
+    assert (row["role"], row["disabled"], row["sessions"]) == ("student", False, 1)
+    assert "password" not in json.dumps(row)
+
+
+async def test_an_admin_is_added_on_request(client, enroll):
+    name = f"admin-{uuid7().hex}"
+    await enroll("users", "add", name, "--role", "admin", said=PASSWORD)
+    token = (await log_in(client, name)).json()["token"]
+    answer = await client.get("/api/v1/admin/students", headers=bearer(token))
+    assert answer.status_code == 200
+
+
+async def test_another_password_ends_the_sessions(service, client, enroll, username):
+    session = (await log_in(client, username)).json()
+    done = await enroll("users", "passwd", username, said="another password\n")
+    assert done == f"{username} has another password; sessions ended: 1\n"
+    await ends_everywhere(service, session["token"])
+    assert (await log_in(client, username)).status_code == 401
+    assert (await log_in(client, username, "another password")).status_code == 200
+
+
+async def test_who_is_disabled_is_out_within_a_second_until_enabled(
+    service, client, enroll, username
+):
+    session = (await log_in(client, username)).json()
+    done = await enroll("users", "disable", username)
+    assert done == f"{username} may not log in any more; sessions ended: 1\n"
+    await ends_everywhere(service, session["token"])
+    answer = await client.post(
+        "/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}
+    )
+    assert answer.status_code == 401
+    refused(
+        await log_in(client, username), 401, "INVALID_CREDENTIALS", "Invalid username or password"
+    )
+    [row] = await listed(enroll, "list", username=username)
+    assert (row["disabled"], row["sessions"]) == (True, 0)
+    await enroll("users", "enable", username)
+    assert (await log_in(client, username)).status_code == 200
+    # What ended stays ended.
+    answer = await client.get(PROFILE, headers=bearer(session["token"]))
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "complaint"),
+    [
+        (["add", "admin"], PASSWORD, "There is a user of this name already"),
+        (["add", "short"], "1234567", "A password must have 8 to 1024 characters and no NUL"),
+        (["add", "long"], "x" * 1025, "A password must have 8 to 1024 characters and no NUL"),
+        (["add", "nothing"], "", "A password must have 8 to 1024 characters and no NUL"),
+        (["add", "a\nb"], PASSWORD, "A user's name must have 1 to 255 characters"),
+        (["add", "x" * 256], PASSWORD, "A user's name must have 1 to 255 characters"),
+        (["passwd", "nobody"], PASSWORD, "The requested user does not exist"),
+        (["disable", "nobody"], "", "The requested user does not exist"),
+        (["enable", "nobody"], "", "The requested user does not exist"),
+    ],
+)
+async def test_faults_are_one_sentence(enroll, call, said, complaint):
+    found = await enroll("users", *call, said=said, code=1)
+    assert found.startswith(f"enroll: {complaint}")
+    assert found.count("\n") == 1
+
+
+async def test_a_password_is_no_argument(enroll):
+    assert "unexpected extra argument" in await enroll("users", "add", "x", "secret", code=2)
+    assert "No such option" in await enroll("users", "add", "x", "--password", "secret", code=2)
+
+
+async def test_sessions_are_listed_in_redis_for_a_day(service, client, enroll, username):
+    headers = {"X-Forwarded-For": "203.0.113.77"}
+    body = {"username": username, "password": PASSWORD}
+    session = (await client.post(LOGIN, json=body, headers=headers)).json()
+    [row] = await listed(enroll, "sessions", username=username)
+    assert (row["role"], row["address"]) == ("student", "203.0.113.77")
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    assert row["id"] == claims["sid"]
+    async with Redis.from_url(service.env["BROKER_URL"]) as redis:
+        assert 86_000 < await redis.ttl(f"session:{row['id']}") <= 86_400
+    await client.post("/api/v1/auth/logout", headers=bearer(session["token"]))
+    assert await listed(enroll, "sessions", username=username) == []
+
+
+async def test_a_rotation_logs_nobody_out_and_every_process_signs_anew(service, client, enroll):
+    before = (await log_in(client, **ADMIN)).json()["token"]
+    kid = (await enroll("keys", "rotate")).split()[0]
+    path = service.data_dir / "keys.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text().count(kid) == 1
+
+    async def ask(_):
+        async with httpx.AsyncClient(base_url=service.base_url) as own:
+            old = await own.get(PROFILE, headers=bearer(before))
+            new = (await log_in(own, **ADMIN)).json()["token"]
+            answers = [await client.get(PROFILE, headers=bearer(new)) for _ in range(4)]
+            assert [old.status_code, *(each.status_code for each in answers)] == [200] * 5
+            return jwt.get_unverified_header(new)["kid"]
+
+    async def all_sign_anew():
+        return set(await asyncio.gather(*map(ask, range(8)))) == {kid}
+
+    await eventually(all_sign_anew, within=3)
+    shown = await enroll("keys", "list")
+    assert kid in shown
+    assert json.loads(path.read_text())["keys"][0]["secret"] not in shown
+
+
+async def test_a_leaked_key_is_trusted_no_more(service, client, enroll):
+    await enroll("keys", "rotate")
+    session = (await log_in(client, **ADMIN)).json()
+    await enroll("keys", "rotate", "--leaked")
+    try:
+        await ends_everywhere(service, session["token"])
+        # Who has a refresh token, which no key signs, hardly notices.
+        answer = await client.post(
+            "/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}
+        )
+        answer = await client.get(PROFILE, headers=bearer(answer.json()["token"]))
+        assert answer.status_code == 200
+    finally:
+        # The other tests' tokens are of the setting's key.
+        (service.data_dir / "keys.json").unlink()
+
+
+async def test_old_hashes_verify_and_are_upgraded_at_a_login(service, client, new_user):
+    user = await new_user()
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    stored = "SELECT password_hash FROM users WHERE username = $1"
+    assert (await connection.fetchval(stored, user["username"])).startswith("$2a$")
+    assert (await log_in(client, user["username"], "wrong")).status_code == 401
+    assert (await connection.fetchval(stored, user["username"])).startswith("$2a$")
+    answers = await asyncio.gather(*(log_in(client, **user) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    upgraded = await connection.fetchval(stored, user["username"])
+    await connection.close()
+    assert upgraded.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert (await log_in(client, **user)).status_code == 200
+
+
+async def test_what_bcrypt_would_cut_off_is_refused(client, new_user):
+    user = await new_user(password="x" * 72)
+    longer = user | {"password": "x" * 73}
+    refused(
+        await log_in(client, **longer), 401, "INVALID_CREDENTIALS", "Invalid username or password"
+    )
+    assert (await log_in(client, **user)).status_code == 200
+
+
+async def test_argon2_takes_long_passwords_whole(client, enroll, username):
+    await enroll("users", "passwd", username, said="ü" * 1024)
+    assert (await log_in(client, username, "ü" * 1024)).status_code == 200
+    assert (await log_in(client, username, "ü" * 1023)).status_code == 401

@@ -1,0 +1,54 @@
+"""`enroll keys`: what signs the tokens."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra import keys
+from infra.settings import Environment, load_settings
+
+LEEWAY_SECONDS = 60
+
+app = typer.Typer(help="The keys that sign tokens.", no_args_is_help=True)
+
+
+@app.command()
+def rotate(
+    *,
+    leaked: Annotated[
+        bool,
+        typer.Option(
+            help="Trust the old keys no more: all get new tokens by a refresh or a login."
+        ),
+    ] = False,
+) -> None:
+    """Sign with a new key from now on; tokens of the old ones hold until they expire."""
+    settings = load_settings()
+    keep = 0 if leaked else settings.token_lifetime_seconds + LEEWAY_SECONDS
+    kid = keys.rotate(settings, keep_seconds=keep)
+    typer.echo(f"{kid} signs from now on, on this machine")
+    if settings.environment is Environment.PRODUCTION:
+        typer.echo(
+            f"{keys.key_file(settings)} is this machine's; several share their keys by JWT_KEYS",
+            err=True,
+        )
+
+
+@app.command("list")
+def list_keys() -> None:
+    """List the keys by name, never their secrets."""
+    now = datetime.now(UTC).timestamp()
+    table = Table("key", "signs", "trusted")
+    for number, key in enumerate(keys.KeyRing(load_settings()).keys):
+        until = "always"
+        if key.until is not None:
+            until = f"until {datetime.fromtimestamp(key.until, UTC):%Y-%m-%d %H:%M:%SZ}"
+        table.add_row(
+            key.kid,
+            "yes" if number == 0 else "no",
+            until if key.is_trusted(now) else "no more",
+        )
+    Console().print(table)

@@ -1,0 +1,127 @@
+"""`enroll users`: who may log in, and who is."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import orjson
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+
+from infra import limits, logs
+from infra.database import database
+from infra.session_list import SessionList
+from infra.settings import load_settings, require_database
+from models import Role
+from services import accounts
+from services.errors import Unavailable
+
+T = TypeVar("T")
+
+app = typer.Typer(help="Who may log in, and who is.", no_args_is_help=True)
+
+Username = Annotated[str, typer.Argument(help="The account's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@app.command()
+def add(
+    username: Username,
+    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.STUDENT,
+) -> None:
+    """Create an account; its password is asked for, or read from standard input."""
+    password = _password()
+    _run(lambda: accounts.add(username, password, role))
+    typer.echo(f"{username} may log in, as {role.value}")
+
+
+@app.command()
+def passwd(username: Username) -> None:
+    """Give an account another password, and end its sessions."""
+    password = _password()
+    _end(lambda: accounts.set_password(username, password), f"{username} has another password")
+
+
+@app.command()
+def disable(username: Username) -> None:
+    """Let an account log in no more, and end its sessions within a second."""
+    _end(lambda: accounts.disable(username), f"{username} may not log in any more")
+
+
+@app.command()
+def enable(username: Username) -> None:
+    """Let a disabled account log in again."""
+    _run(lambda: accounts.enable(username))
+    typer.echo(f"{username} may log in")
+
+
+@app.command("list")
+def list_users(*, as_json: AsJson = False) -> None:
+    """List the accounts."""
+    found = [
+        {
+            "username": account.user.username,
+            "role": account.user.role.value,
+            "created_at": f"{account.user.created_at:%Y-%m-%dT%H:%M:%SZ}",
+            "disabled": account.user.disabled_at is not None,
+            "sessions": account.sessions,
+        }
+        for account in _run(accounts.accounts)
+    ]
+    _show(found, ("username", "role", "created_at", "disabled", "sessions"), as_json=as_json)
+
+
+@app.command()
+def sessions(*, as_json: AsJson = False) -> None:
+    """List who logged in or refreshed within a day, as Redis has it."""
+    try:
+        found = asyncio.run(_with_list(SessionList.all))
+    except (RedisError, OSError, TimeoutError):
+        raise Unavailable("Redis is away, and with it the list of sessions") from None
+    rows = [{"id": session_id, **about} for session_id, about in found.items()]
+    rows.sort(key=lambda row: row["at"], reverse=True)
+    _show(rows, ("id", "username", "role", "address", "at"), as_json=as_json)
+
+
+def _password() -> str:
+    """Ask for a password twice, or read one line of standard input; never an argument."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None:
+    ended = _run(work)
+    asyncio.run(_with_list(lambda listed: listed.drop(ended)))
+    typer.echo(f"{done}; sessions ended: {len(ended)}")
+
+
+async def _with_list(work: Callable[[SessionList], Coroutine[Any, Any, T]]) -> T:
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format, process="users")
+    if settings.limits is None:
+        return await work(SessionList(None))
+    async with limits.connect(settings.limits) as redis:
+        return await work(SessionList(redis))
+
+
+def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row.get(column, "")) for column in columns))
+    Console().print(table)
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def connected() -> T:
+        async with database(require_database(load_settings()), pool_size=1):
+            return await work()
+
+    return asyncio.run(connected())
