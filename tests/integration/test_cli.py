@@ -16,8 +16,12 @@ from tests.factories import NO_ID, free_ports
 ENROLL = Path(sys.executable).with_name("enroll")
 FAILED, USAGE = 1, 2
 SECRET = "hunter2-hunter2"
-COMMANDS = {"api", "worker", "flower", "migrate", "demo", "openapi", "seed", "tasks"}
-TASK_COMMANDS = {"list", "show", "retry", "cancel", "drop", "stats", "drain", "watch"}
+COMMANDS = {"api", "worker", "flower", "migrate", "demo", "openapi", "seed"}
+GROUPS = {
+    "tasks": {"list", "show", "retry", "cancel", "drop", "stats", "drain", "watch"},
+    "users": {"add", "passwd", "disable", "enable", "list", "sessions"},
+    "keys": {"rotate", "list"},
+}
 
 
 @pytest.fixture
@@ -76,14 +80,15 @@ async def tables(url):
 async def test_help_names_every_command(enroll):
     done = await enroll("--help")
     assert (done.code, done.complaint) == (0, "")
-    assert all(f" {name} " in done.output for name in COMMANDS)
-    done = await enroll("tasks", "--help")
-    assert all(f" {name} " in done.output for name in TASK_COMMANDS)
+    assert all(f" {name} " in done.output for name in COMMANDS | GROUPS.keys())
+    for group, commands in GROUPS.items():
+        done = await enroll(group, "--help")
+        assert all(f" {name} " in done.output for name in commands)
 
 
 async def test_each_command_has_help(enroll):
     calls = [(name,) for name in sorted(COMMANDS)]
-    calls += [("tasks", name) for name in sorted(TASK_COMMANDS)]
+    calls += [(group, name) for group, names in GROUPS.items() for name in sorted(names)]
     # With broken settings too: help needs none.
     all_done = await asyncio.gather(*(enroll(*call, "--help", PORT="x") for call in calls))
     for call, done in zip(calls, all_done, strict=True):
@@ -93,7 +98,7 @@ async def test_each_command_has_help(enroll):
         assert about.strip().endswith(".")
 
 
-@pytest.mark.parametrize("call", [(), ("tasks",)])
+@pytest.mark.parametrize("call", [(), ("tasks",), ("users",), ("keys",)])
 async def test_without_a_command_the_help_is_shown(enroll, call):
     done = await enroll(*call)
     assert "Usage: enroll" in done.output
