@@ -21,11 +21,11 @@ from models import Course
 from services import courses as catalogue
 from services import enrollments, images
 from services.errors import CourseNotFound, EnrollmentNotFound, TooLarge
-from services.imaging import ImageTooLarge, UnsupportedImage
+from services.image_headers import ImageTooLarge, TooManyFrames, UnsupportedImage
 
 courses = Blueprint("courses", url_prefix=f"{API_PREFIX}/courses")
 
-_IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge)
+_IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
 
 
 @operation(

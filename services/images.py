@@ -13,7 +13,7 @@ from tortoise.expressions import RawSQL
 
 from infra.storage import Storage
 from models import Course, ImageVariant, Upload
-from services import imaging, tasks
+from services import decoder, image_headers, imaging, tasks
 from services.tasks import TaskName
 
 # In the statement that reads the course: read on its own, an image could be of another moment.
@@ -40,7 +40,7 @@ class StoredVariant:
     key: str
 
 
-async def inspect(data: bytes, max_pixels: int) -> imaging.ImageInfo:
+async def inspect(data: bytes, max_pixels: int) -> image_headers.ImageInfo:
     """Read the image's header, off the event loop.
 
     Raises:
@@ -48,7 +48,7 @@ async def inspect(data: bytes, max_pixels: int) -> imaging.ImageInfo:
         ImageTooLarge: it has more than `max_pixels`.
 
     """
-    return await asyncio.to_thread(imaging.inspect, data, max_pixels)
+    return await asyncio.to_thread(image_headers.inspect, data, max_pixels)
 
 
 async def stage(course_id: UUID, data: bytes) -> None:
@@ -83,7 +83,7 @@ async def store_variants(
     if upload is None:
         return []
     stored: list[StoredVariant] = []
-    renditions = await asyncio.to_thread(imaging.render, upload.data, max_pixels)
+    renditions = await decoder.render(bytes(upload.data), max_pixels)
     for rendition in renditions:
         await report(DECODED_PERCENT + len(stored) * (100 - DECODED_PERCENT) // len(renditions))
         key = f"{_prefix(course_id, upload_id)}{rendition.width}.{imaging.FORMAT}"

@@ -5,29 +5,31 @@ from io import BytesIO
 from PIL import Image, ImageCms
 
 _REDUCING_GAP = 2.0  # how much larger than the wanted size the coarse step may leave an image
-_STRIP_ROWS = 64
+_STRIP_PIXELS = 1_000_000
 _PROFILED_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize in two steps: coarsely by a whole factor, then well."""
+    """Resize in two steps: coarsely by a whole factor, then well.
+
+    In strips, and first in width alone: what has to be converted is never there twice as a whole.
+    """
     width, height = image.size
     factor = max(1, int(min(width / size[0], height / size[1]) / _REDUCING_GAP))
-    box = (0, 0, width / factor, height / factor)
-    return _reduced(image, factor).resize(size, Image.Resampling.LANCZOS, box)
-
-
-def _reduced(image: Image.Image, factor: int) -> Image.Image:
     mode = _averaging_mode(image)
-    if factor == 1 and image.mode == mode:
-        return image
-    width, height = image.size
-    reduced = Image.new(mode, (-(-width // factor), -(-height // factor)))
-    # In strips: the conversions need memory, and the whole image may have 50 million pixels.
-    for top in range(0, height, step := factor * _STRIP_ROWS):
-        strip = image.crop((0, top, width, min(top + step, height)))
-        reduced.paste(_averageable(strip, mode).reduce(factor), (0, top // factor))
-    return reduced
+    if (image.mode, factor) == (mode, 1):
+        return image.resize(size, Image.Resampling.LANCZOS)
+    narrow = Image.new(mode, (size[0], -(-height // factor)))
+    for top in range(0, height, step := factor * max(1, _STRIP_PIXELS // (width * factor))):
+        strip = _averageable(image.crop((0, top, width, min(top + step, height))), mode)
+        reduced = strip.reduce(factor)
+        row = reduced.resize(
+            (size[0], reduced.height),
+            Image.Resampling.LANCZOS,
+            (0, 0, width / factor, reduced.height),
+        )
+        narrow.paste(row, (0, top // factor))
+    return narrow.resize(size, Image.Resampling.LANCZOS, (0, 0, size[0], height / factor))
 
 
 def _averaging_mode(image: Image.Image) -> str:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services import images
-from services.imaging import BrokenImage, ImageTooLarge, UnsupportedImage
+from services.errors import TooLarge, UnsupportedMedia
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -13,7 +13,7 @@ from tasks.registry import TaskContext, task
     queue="images",
     max_attempts=8,
     timeout=90,
-    permanent=(BrokenImage, ImageTooLarge, UnsupportedImage),
+    permanent=(TooLarge, UnsupportedMedia),
 )
 async def process_image(context: TaskContext, course_id: str, upload_id: str) -> None:
     """Make the variants of a staged image, store them, and show them."""

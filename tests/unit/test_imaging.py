@@ -10,14 +10,13 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from services.errors import ServiceError
-from services.imaging import (
+from services.image_headers import (
     BrokenImage,
     ImageTooLarge,
-    Rendition,
     UnsupportedImage,
     inspect,
-    render,
 )
+from services.imaging import Rendition, render
 from tests import photos
 
 LIMIT = 50_000_000
@@ -75,16 +74,16 @@ def chunks(data: bytes) -> set[bytes]:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (photos.jpeg, ("JPEG", 1600, 1200, 1, "image/jpeg")),
-        (photos.phone_jpeg, ("JPEG", 1600, 1200, 1, "image/jpeg")),
-        (photos.png_alpha, ("PNG", 800, 600, 1, "image/png")),
-        (photos.animated_gif, ("GIF", 400, 300, 3, "image/gif")),
-        (photos.webp, ("WEBP", 900, 700, 1, "image/webp")),
+        (photos.jpeg, ("JPEG", 1600, 1200, "image/jpeg")),
+        (photos.phone_jpeg, ("JPEG", 1600, 1200, "image/jpeg")),
+        (photos.png_alpha, ("PNG", 800, 600, "image/png")),
+        (photos.animated_gif, ("GIF", 400, 300, "image/gif")),
+        (photos.webp, ("WEBP", 900, 700, "image/webp")),
     ],
 )
 def test_header_says(make: Callable[[], bytes], expected: tuple[object, ...]) -> None:
     info = inspect(make(), LIMIT)
-    assert (info.format, info.width, info.height, info.frames, info.content_type) == expected
+    assert (info.format, info.width, info.height, info.content_type) == expected
 
 
 def test_header_is_read_without_the_pixels() -> None:
@@ -111,7 +110,9 @@ def test_limit_is_exact_and_named() -> None:
         (20_000, 20, [(1280, 1), (640, 1), (320, 1)]),
         # WebP ends at 16,383: the widest variant gives way, the image is not refused.
         (20, 20_000, [(16, 16_383)]),
-        (600, 20_000, [(491, 16_383), (320, 10_667)]),
+        # A variant has no more than 5 million pixels: what is as tall as that gets narrower.
+        (600, 20_000, [(397, 13_220), (320, 10_667)]),
+        (1280, 8192, [(905, 5793), (640, 4096), (320, 2048)]),
     ],
 )
 def test_sizes(width: int, height: int, sizes: list[tuple[int, int]]) -> None:
@@ -217,7 +218,6 @@ def animation(image_format: str) -> bytes:
 
 @pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
 def test_first_frame(image_format: str) -> None:
-    assert inspect(animation(image_format), LIMIT).frames == 3
     assert_plain(animation(image_format), (255, 0, 0))
 
 

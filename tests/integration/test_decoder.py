@@ -1,0 +1,238 @@
+"""Images are decoded by a process of their own, and nothing that happens there happens to us."""
+
+import asyncio
+import signal
+import sys
+
+import psutil
+import pytest
+
+from services import decoder, image_headers, imaging
+from services.decoder_process import answer
+from services.errors import ServiceError
+from services.image_headers import BrokenImage, ImageTooCostly, ImageTooLarge, UnsupportedImage
+from tests import photos
+from tests.factories import eventually
+
+LIMIT = 50_000_000
+HARMLESS = photos.jpeg(64, 48)
+
+
+@pytest.fixture(autouse=True)
+def own_processes(monkeypatch):
+    """Start decoders of our own, and end them."""
+    idle = []
+    monkeypatch.setattr(decoder, "_idle", idle)
+    yield idle
+    for process in idle:
+        process.kill()
+
+
+@pytest.fixture
+def evil(monkeypatch):
+    """Put a line of Python in the place of decoding, in the decoder's own process."""
+
+    def use(line: str) -> None:
+        program = (
+            "import json, os, signal, sys, time\n"
+            "from services import decoder_process\n"
+            f"decoder_process.answer = lambda data, limit: {line}\n"
+            "decoder_process.main()\n"
+        )
+        monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-I", "-c", program))
+
+    return use
+
+
+def our_decoders() -> list[psutil.Process]:
+    """Return the processes that fork decoders."""
+    return psutil.Process().children()
+
+
+async def test_a_child_makes_what_we_would_make():
+    for make in (photos.jpeg, photos.png_alpha, photos.animated_gif, photos.webp):
+        assert await decoder.render(make(), LIMIT) == imaging.render(make(), LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (photos.bomb_png, ImageTooLarge),
+        (photos.bomb_webp, ImageTooLarge),
+        (photos.truncated_jpeg, BrokenImage),
+        (photos.scan_bomb_jpeg, image_headers.TooManyScans),
+        (photos.text_bomb_png, image_headers.UnreadableHeader),
+        (lambda: photos.SVG, UnsupportedImage),
+        (lambda: b"", UnsupportedImage),
+    ],
+)
+async def test_a_child_says_what_is_wrong(make, error):
+    with pytest.raises(error) as caught:
+        await decoder.render(make(), LIMIT)
+    with pytest.raises(error) as ours:
+        imaging.render(make(), LIMIT)
+    assert str(caught.value) == str(ours.value)
+    assert type(caught.value) is error
+
+
+async def test_one_process_serves_one_image_after_the_other_and_several_at_once(own_processes):
+    for _ in range(3):
+        await decoder.render(HARMLESS, LIMIT)
+    assert len(our_decoders()) == len(own_processes) == 1
+    results = await asyncio.gather(*(decoder.render(HARMLESS, LIMIT) for _ in range(3)))
+    assert results == [imaging.render(HARMLESS, LIMIT)] * 3
+    assert len(own_processes) == 3
+
+
+async def test_a_decoder_that_was_killed_is_another_try(evil, monkeypatch):
+    evil("os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(decoder.DecoderFailed, match="ended with -9"):
+        await decoder.render(HARMLESS, LIMIT)
+    (parent,) = our_decoders()
+    assert parent.is_running()
+
+
+@pytest.mark.parametrize("line", ["os.abort()", "os.kill(os.getpid(), signal.SIGSEGV)"])
+async def test_an_image_that_crashes_its_decoder_is_broken(evil, line):
+    evil(line)
+    with pytest.raises(BrokenImage):
+        await decoder.render(HARMLESS, LIMIT)
+
+
+async def test_a_decoder_has_so_much_time_of_a_core(evil, monkeypatch):
+    monkeypatch.setattr(decoder, "CPU_SECONDS", 1)
+    evil("[None for _ in iter(int, 1)]")
+    with pytest.raises(ImageTooCostly):
+        await decoder.render(HARMLESS, LIMIT)
+
+
+async def test_a_decoder_has_so_much_time_of_ours(evil, monkeypatch):
+    monkeypatch.setattr(decoder, "WALL_SECONDS", 1.0)
+    evil("time.sleep(60)")
+    with pytest.raises(decoder.DecoderFailed):
+        await decoder.render(HARMLESS, LIMIT)
+    assert our_decoders() == []
+
+
+async def test_a_decoder_has_so_much_memory(monkeypatch):
+    picture = photos.encoded(photos.photograph(1600, 1200), "PNG", compress_level=1)
+    monkeypatch.setattr(decoder, "MEMORY_BYTES", 64 * 1024 * 1024)
+    assert await decoder.render(picture, LIMIT)
+    monkeypatch.setattr(decoder, "MEMORY_BYTES", 8 * 1024 * 1024)
+    with pytest.raises(ImageTooCostly):
+        await decoder.render(picture, LIMIT)
+
+
+async def test_a_decoder_may_not_write_files_or_start_programs(evil, tmp_path):
+    evil(f"open({str(tmp_path / 'left')!r}, 'w').write('x' * 100000)")
+    with pytest.raises((decoder.DecoderFailed, BrokenImage)):
+        await decoder.render(HARMLESS, LIMIT)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
+
+
+async def test_a_decoder_knows_no_secret(monkeypatch):
+    monkeypatch.setenv("JWT_SECRET", "canary")
+    await decoder.render(HARMLESS, LIMIT)
+    (parent,) = our_decoders()
+    assert parent.environ() == {}
+    # Of ours it has standard error alone: no socket, no file.
+    assert parent.open_files() == []
+    assert parent.net_connections(kind="inet") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "b''",
+        "b'trash'",
+        "b'[]\\n'",
+        "b'{}\\n'",
+        'b\'{"error": "SystemExit"}\\n\'',
+        'b\'{"error": "ImageTooLarge", "numbers": ["<b>", 1]}\\n\'',
+        "b'{\"renditions\": [[1, 1, 9]]}\\n<script>'",
+        'b\'{"renditions": [["a", 1, 12]]}\\nRIFF0000WEBP\'',
+        "b'x' * (40 << 20)",
+        "sys.exit(3)",
+    ],
+)
+async def test_an_answer_that_makes_no_sense_is_none(evil, line):
+    evil(line)
+    with pytest.raises(decoder.DecoderFailed):
+        await decoder.render(HARMLESS, LIMIT)
+
+
+async def test_a_parent_that_died_is_replaced(own_processes):
+    await decoder.render(HARMLESS, LIMIT)
+    (parent,) = our_decoders()
+    parent.kill()
+    parent.wait(5)
+    assert await decoder.render(HARMLESS, LIMIT) == imaging.render(HARMLESS, LIMIT)
+
+
+async def test_a_parent_that_dies_with_its_child_is_another_try(evil):
+    evil("os.killpg(0, signal.SIGKILL)")
+    with pytest.raises(decoder.DecoderFailed):
+        await decoder.render(HARMLESS, LIMIT)
+
+
+async def test_whoever_is_cancelled_leaves_no_decoder(evil):
+    evil("time.sleep(60)")
+    work = asyncio.create_task(decoder.render(HARMLESS, LIMIT))
+
+    async def sleeping():
+        return [child for parent in our_decoders() for child in parent.children()]
+
+    (child,) = await eventually(sleeping)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert our_decoders() == []
+
+    async def gone():
+        return not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+    await eventually(gone)
+
+
+async def test_decoders_end_with_who_started_them():
+    program = (
+        "import asyncio, os, sys, time\n"
+        "from services import decoder\n"
+        "from tests import photos\n"
+        "asyncio.run(decoder.render(photos.jpeg(64, 48), 10**6))\n"
+        "print('its', decoder._idle[0]._process.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    while not (line := await worker.stdout.readline()).startswith(b"its "):
+        assert line, "it ended"
+    parent = psutil.Process(int(line.split()[1]))
+    worker.send_signal(signal.SIGKILL)
+    await worker.wait()
+
+    async def gone():
+        return not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE
+
+    await eventually(gone, within=5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"), [(photos.truncated_jpeg, BrokenImage), (photos.bomb_png, ImageTooLarge)]
+)
+def test_answers_read_as_they_were_meant(make, error):
+    # In this process, where coverage is measured.
+    with pytest.raises(error):
+        decoder.understood(answer(make(), LIMIT))
+    whole = photos.jpeg()
+    assert decoder.understood(answer(whole, LIMIT)) == imaging.render(whole, LIMIT)
+
+
+def test_memory_that_runs_out_is_a_costly_image(monkeypatch):
+    def starve(_data, _limit):
+        raise MemoryError
+
+    monkeypatch.setattr(imaging, "render", starve)
+    with pytest.raises(ServiceError, match="too much memory or time"):
+        decoder.understood(answer(b"", LIMIT))
