@@ -1,6 +1,7 @@
 """From what a request carries to checked values; whatever is wrong with it becomes faults."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from io import BytesIO
@@ -12,12 +13,19 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from sanic import Request
+from sanic.exceptions import RequestTimeout
 
 from api.schemas.fields import DIFFICULTY_MESSAGE
 from services.errors import Code, Fault, Invalid, TooLarge
 
 MAX_JSON_BYTES = 1024 * 1024
 DISCARD_SECONDS = 5.0
+# A body may take this long, and longer by a second for each so many bytes that did arrive.
+BODY_SECONDS = 15.0
+MIN_BYTES_PER_SECOND = 16 * 1024
+MAX_FIELDS = 50
+MAX_DEPTH = 8
+MAX_PARAMETERS = 50
 MAX_PARTS = 20
 MAX_NAME = 64
 
@@ -69,21 +77,43 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         TooLarge: it has more than `limit` bytes.
+        RequestTimeout: it comes too slowly; the connection ends with the answer.
 
     """
     if int(request.headers.get("content-length", 0)) <= limit:
-        body = bytearray()
-        async for chunk in _chunks(request):
-            body += chunk
-            if len(body) > limit:
-                break
-        else:
-            return bytes(body)
+        try:
+            body = await _read(request, limit)
+        except TimeoutError:
+            hang_up(request)
+            raise RequestTimeout from None
+        if len(body) <= limit:
+            return body
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_SECONDS):
             async for _ in _chunks(request):
                 pass
     raise TooLarge(f"The request body may have at most {limit} bytes")
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Return the body, or its beginning if it has more than `limit` bytes."""
+    body, now = bytearray(), asyncio.get_running_loop().time
+    end = now() + BODY_SECONDS
+    async with asyncio.timeout_at(end) as timeout:
+        async for chunk in _chunks(request):
+            body += chunk
+            if len(body) > limit:
+                break
+            end = min(end + len(chunk) / MIN_BYTES_PER_SECOND, now() + BODY_SECONDS)
+            timeout.reschedule(end)
+    return bytes(body)
+
+
+def hang_up(request: Request) -> None:
+    """Close the connection with the answer, without waiting for what is still to come."""
+    stream: Any = request.stream
+    stream.keep_alive = False
+    stream.request_body = None
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
@@ -105,7 +135,29 @@ def json_body(body: bytes, model: type[Model]) -> Model:
         raise MalformedJson(f"The request body is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise MalformedJson("The request body must be a JSON object")
+    if len(content) > MAX_FIELDS:
+        raise MalformedJson(f"The request body may have at most {MAX_FIELDS} fields")
+    if _is_deeper(content, MAX_DEPTH):
+        raise MalformedJson(f"The request body may be nested at most {MAX_DEPTH} deep")
+    # Once more, for orjson lets the last of several win in silence where another parser might not.
+    json.loads(body, object_pairs_hook=_unique)
     return _validate(model, content)
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    if not isinstance(content, (dict, list)):
+        return False
+    parts = content.values() if isinstance(content, dict) else content
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)[:MAX_NAME]
+        raise MalformedJson(f"The request body has the field {twice!r} twice")
+    return content
 
 
 def query(request: Request, model: type[Model]) -> Model:
@@ -117,6 +169,9 @@ def query(request: Request, model: type[Model]) -> Model:
         Invalid: a parameter's value is not one that it can have.
 
     """
+    if request.query_string.count("&") >= MAX_PARAMETERS:
+        message = f"The query may have at most {MAX_PARAMETERS} parameters"
+        raise Invalid(Fault("query", Code.TOO_LONG, message))
     try:
         pairs = parse_qsl(request.query_string, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:

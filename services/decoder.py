@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from infra import logs
 from services import image_headers, imaging
-from services.decoder_process import ENDED, JOB
+from services.decoder_process import ENDED, JOB, Ended
 from services.image_headers import BrokenImage, ImageTooCostly, ImageTooLarge
 from services.imaging import Rendition
 
@@ -64,7 +64,7 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
     try:
         async with asyncio.timeout(WALL_SECONDS):
             job = JOB.pack(max_pixels, MEMORY_BYTES, CPU_SECONDS)
-            answer, status, peak = await process.do(job + data)
+            answer, ended = await process.do(job + data)
     except (OSError, TimeoutError) as error:
         process.kill()
         raise DecoderFailed(repr(error)) from error
@@ -72,8 +72,13 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
         process.kill()
         raise
     _idle.append(process)
-    log.info("image_decoded", status=status, peak_megabytes=peak >> 20)
-    _check(status)
+    log.info(
+        "image_decoded",
+        status=ended.status,
+        megabytes=ended.memory >> 20,
+        core_seconds=round(ended.seconds, 3),
+    )
+    _check(ended.status)
     try:
         return understood(answer)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -105,8 +110,8 @@ class _DecoderProcess:
                 start_new_session=True,
             )
 
-    async def do(self, job: bytes) -> tuple[bytes, int, int]:
-        """Have a child work; return its answer, its end as `os.wait` says it, its peak in bytes."""
+    async def do(self, job: bytes) -> tuple[bytes, Ended]:
+        """Have a child work; return what it answered, and its end."""
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
@@ -122,7 +127,7 @@ class _DecoderProcess:
         ended = await asyncio.get_running_loop().sock_recv(self._control, ENDED.size)
         if len(ended) < ENDED.size:
             raise ConnectionResetError("the decoder's parent has ended")
-        return answer, *ENDED.unpack(ended)
+        return answer, Ended(*ENDED.unpack(ended))
 
     def is_alive(self) -> bool:
         """Tell whether it can take a job."""

@@ -12,6 +12,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -21,11 +22,21 @@ from services.errors import ServiceError
 from services.image_headers import ImageTooCostly, ImageTooLarge
 
 # Before the image: its most pixels, the memory in bytes beyond what a child starts with, and the
-# seconds of one core that it may take. After its end: that as `os.wait` says it, its peak in bytes.
+# seconds of one core that it may take.
 JOB = struct.Struct("QQI")
-ENDED = struct.Struct("iQ")
 _KILOBYTE = 1024 if sys.platform == "linux" else 1  # of `ru_maxrss`
 _FILES = 32
+
+
+class Ended(NamedTuple):
+    """How a child ended, as `os.wait` says it, its most memory in bytes, its seconds of a core."""
+
+    status: int
+    memory: int
+    seconds: float
+
+
+ENDED = struct.Struct("iQd")
 
 
 def main() -> None:  # pragma: no cover  nothing tells a process without environment to measure
@@ -40,7 +51,8 @@ def main() -> None:  # pragma: no cover  nothing tells a process without environ
             _work(socket.socket(fileno=sockets[0]))
         os.close(sockets[0])
         _, status, usage = os.wait4(child, 0)
-        control.send(ENDED.pack(status, usage.ru_maxrss * _KILOBYTE))
+        seconds = usage.ru_utime + usage.ru_stime
+        control.send(ENDED.pack(status, usage.ru_maxrss * _KILOBYTE, seconds))
 
 
 def _work(job: socket.socket) -> None:  # pragma: no cover  see above

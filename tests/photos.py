@@ -136,9 +136,7 @@ def bomb_png(side: int = 30_000) -> bytes:
     packer = zlib.compressobj(9)
     row = bytes(1 + side // 8)
     pixels = b"".join(packer.compress(row * 100) for _ in range(side // 100)) + packer.flush()
-    size = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    chunks = ((b"IHDR", size), (b"IDAT", pixels), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(name, data) for name, data in chunks)
+    return png(struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0), (b"IDAT", pixels))
 
 
 @cache
@@ -147,8 +145,7 @@ def text_bomb_png() -> bytes:
     packer = zlib.compressobj(9)
     megabyte = bytes(1 << 20)
     text = b"".join(packer.compress(megabyte) for _ in range(256)) + packer.flush()
-    whole = encoded(Image.new("L", (8, 8)), "PNG")
-    return whole[:33] + _png_chunk(b"zTXt", b"Comment\0\0" + text) + whole[33:]
+    return with_chunks((b"zTXt", b"Comment\0\0" + text))
 
 
 @cache
@@ -171,6 +168,17 @@ def bomb_webp(width: int = 65_535, height: int = 65_535) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
+@cache
+def huge_jpeg(side: int = 8000, **options: Any) -> bytes:
+    """Return a JPEG of 64 million pixels."""
+    return encoded(Image.new("L", (side, side), 90), "JPEG", quality=30, **options)
+
+
+def huge_progressive_jpeg() -> bytes:
+    """Return a progressive JPEG of 25 million pixels."""
+    return huge_jpeg(5000, progressive=True)
+
+
 def truncated_jpeg() -> bytes:
     """Return the first half of a photograph."""
     whole = jpeg(gps=False)
@@ -184,7 +192,20 @@ HTML = b"<!doctype html><html><script>alert(document.domain)</script></html>"
 GIF_POLYGLOT = b"GIF89a=1;alert(document.domain)//"
 
 
-def _png_chunk(name: bytes, data: bytes) -> bytes:
+def png(size: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG of a header's content and the chunks behind it."""
+    whole = ((b"IHDR", size), *chunks, (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in whole)
+
+
+def with_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a small PNG with chunks before its pixels."""
+    whole = encoded(Image.new("L", (8, 8)), "PNG")
+    return whole[:33] + b"".join(png_chunk(*chunk) for chunk in chunks) + whole[33:]
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 

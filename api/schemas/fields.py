@@ -19,6 +19,11 @@ _NIL = UUID(int=0)
 # What Sanic leaves of bytes in a path that are not UTF-8.
 _REPLACEMENT = "\ufffd"
 _KEY = re.compile(r"^[!-~]+$")
+# Control characters, and those that show what follows in another order than it is stored: nobody
+# types them, and they make one title look like another. A text of several lines has line breaks.
+_REORDERING = "\u202a-\u202e\u2066-\u2069"
+_IN_LINE = f"\x00-\x1f\x7f-\x9f\u2028\u2029{_REORDERING}"
+_IN_TEXT = f"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{_REORDERING}"
 _http_url = TypeAdapter(AnyHttpUrl)
 
 
@@ -28,10 +33,14 @@ def refuse(code: Code, message: str) -> PydanticCustomError:
     return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))
 
 
-def _printable(value: str) -> str:
-    if "\0" in value:
-        raise refuse(Code.INVALID_FORMAT, "NUL characters are not allowed")
-    return value
+def _without(forbidden: re.Pattern[str], place: str = "") -> AfterValidator:
+    def check(value: str) -> str:
+        if found := forbidden.search(value):
+            message = f"The character U+{ord(found[0]):04X} is not allowed{place}"
+            raise refuse(Code.INVALID_FORMAT, message)
+        return value
+
+    return AfterValidator(check)
 
 
 def difficulty(value: Any) -> Difficulty:
@@ -99,11 +108,13 @@ def _idempotency_key(value: str) -> str:
     return value
 
 
-_Printable = AfterValidator(_printable)
+_Line = _without(re.compile(f"[{_IN_LINE}]"))
+_Text = _without(re.compile(f"[{_IN_TEXT}]"))
+FileName = Annotated[str, _without(re.compile(f"[{_IN_LINE}]"), " in a file's name")]
 Name = Annotated[
     str,
     Field(min_length=1, max_length=255, description="The account's name.", examples=["admin"]),
-    _Printable,
+    _Line,
 ]
 Title = Annotated[
     str,
@@ -113,7 +124,7 @@ Title = Annotated[
         description="What the course is called.",
         examples=["Advanced React Development"],
     ),
-    _Printable,
+    _Line,
 ]
 Description = Annotated[
     str,
@@ -123,7 +134,7 @@ Description = Annotated[
         description="What it teaches.",
         examples=["Master React hooks and context"],
     ),
-    _Printable,
+    _Text,
 ]
 Search = Annotated[
     str,
@@ -131,7 +142,7 @@ Search = Annotated[
         max_length=200,
         description="Only courses with this in title or description, in whatever case.",
     ),
-    _Printable,
+    _Line,
 ]
 DifficultyField = Annotated[
     Difficulty,

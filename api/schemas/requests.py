@@ -21,6 +21,7 @@ from api.schemas.fields import (
     Description,
     DifficultyField,
     Email,
+    FileName,
     ImageUrl,
     Name,
     Search,
@@ -95,7 +96,7 @@ class CourseIn(CourseForm):
 class FilePart(BaseModel):
     """A file of a form."""
 
-    name: str
+    name: FileName
     data: bytes
 
     @classmethod

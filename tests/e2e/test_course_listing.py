@@ -175,7 +175,7 @@ async def test_a_limit_over_100_acts_as_100(client, shelf, limit):
             f"search={'x' * 201}",
             [("search", "TOO_LONG", "Search must have at most 200 characters")],
         ),
-        ("search=a%00b", [("search", "INVALID_FORMAT", "NUL characters are not allowed")]),
+        ("search=a%00b", [("search", "INVALID_FORMAT", "The character U+0000 is not allowed")]),
         ("search=%ff", [("query", "INVALID_FORMAT", "The query must be UTF-8")]),
         ("limit=x&page=0", [PAGE_LOW, LIMIT_TYPE]),
     ],

@@ -26,7 +26,7 @@ FAULTS = [
     ({"title": ["x"]}, ("title", "INVALID_TYPE", "Title must be text")),
     ({"title": "x" * 256}, LONG_TITLE),
     ({"title": "🎓" * 256}, LONG_TITLE),
-    ({"title": "a\0b"}, ("title", "INVALID_FORMAT", "NUL characters are not allowed")),
+    ({"title": "a\0b"}, ("title", "INVALID_FORMAT", "The character U+0000 is not allowed")),
     ({"description": ...}, NO_DESCRIPTION),
     ({"description": None}, NO_DESCRIPTION),
     ({"description": ""}, NO_DESCRIPTION),

@@ -130,11 +130,16 @@ async def test_what_is_not_an_image_of_ours_is_refused(send, data):
 
 
 @pytest.mark.parametrize(
-    ("bomb", "pixels"),
-    [(photos.bomb_png, "900,000,000"), (photos.bomb_webp, "4,294,836,225")],
+    ("bomb", "pixels", "most"),
+    [
+        (photos.bomb_png, "900,000,000", "24,000,000"),
+        (photos.bomb_webp, "4,294,836,225", "12,600,000"),
+        (photos.huge_jpeg, "64,000,000", "50,000,000"),
+        (photos.huge_progressive_jpeg, "25,000,000", "24,000,000"),
+    ],
 )
-async def test_a_bomb_is_refused(send, bomb, pixels):
-    message = f"The image has {pixels} pixels; at most 50,000,000 are allowed"
+async def test_a_bomb_is_refused(send, bomb, pixels, most):
+    message = f"The image has {pixels} pixels; at most {most} are allowed"
     refused(await send(bomb()), 413, "PAYLOAD_TOO_LARGE", message)
 
 

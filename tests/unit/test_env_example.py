@@ -8,6 +8,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from infra.settings import Settings
+from services.image_headers import MOST_PIXELS, PROGRESSIVE
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 SETTING = re.compile(r"^(#?)([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
@@ -61,3 +62,11 @@ def test_examples_behind_a_hash_are_valid(tmp_path, defaults):
     settings = Settings(_env_file=file)
     assert settings.database.startswith("postgresql://")
     assert settings.storage.startswith("s3://")
+
+
+def test_limits_of_images_are_those_of_the_code():
+    text = " ".join(EXAMPLE.read_text().replace("#", " ").split())
+    most = {kind: f"{pixels / 1e6:g} million" for kind, pixels in MOST_PIXELS.items()}
+    assert most["PNG"] == most["GIF"] == most[PROGRESSIVE]
+    assert f"a {PROGRESSIVE}, a PNG or a GIF has at most {most['PNG']} pixels" in text
+    assert f"and a WebP {most['WEBP']}" in text
