@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
@@ -21,13 +22,14 @@ from api.requests import ForgivingRequest
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs
-from infra.cache import Cache, open_cache
+from infra.cache import AnswerCache, Shared, open_store
 from infra.database import database
 from infra.keys import KeyRing
 from infra.process import die_with_parent
 from infra.session_list import SessionList
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
+from services import answers
 from services.revocations import Revocations
 from services.turns import Turns
 
@@ -48,24 +50,28 @@ class Context(SimpleNamespace):
 
     settings: Settings
     storage: Storage
-    cache: Cache
+    cache: AnswerCache
     keys: KeyRing
     limits: Limits
     sessions: SessionList
     revocations: Revocations
     turns: Turns
     resources: AsyncExitStack
+    shared: Path | None
 
 
 Application = Sanic[Config, Context]
 
 
-def create_app(settings: Settings) -> Application:
-    """Build the application; it opens its connections when a server process starts it."""
+def create_app(settings: Settings, shared: Path | None = None) -> Application:
+    """Build the application; it opens its connections when a server process starts it.
+
+    `shared` is the memory of the instance's processes (infra.cache.shared), if there are several.
+    """
     logs.configure(settings.log_level, settings.log_format, process="api")
     app: Application = Sanic(
         SERVICE.replace("-", "_"),
-        ctx=Context(settings=settings),
+        ctx=Context(settings=settings, shared=shared),
         request_class=ForgivingRequest,
         dumps=orjson.dumps,
         loads=orjson.loads,
@@ -107,7 +113,13 @@ async def open_resources(app: Application) -> None:
     # A course that everybody wants may have half of the connections.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
     app.ctx.storage = open_storage(settings)
-    app.ctx.cache = open_cache(settings.cache or "memory://")
+    app.ctx.cache = AnswerCache(
+        open_store(settings.cache or "memory://", shape=answers.shape(app.ctx.storage.url)),
+        memory_bytes=settings.cache_memory_bytes,
+        shared=Shared(app.ctx.shared),
+        owed=answers.owed,
+    )
+    await app.ctx.cache.start()
     resources.push_async_callback(app.ctx.cache.close)
 
 

@@ -6,20 +6,20 @@ from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
 from api import binding
+from api.cached import VALIDATORS, send
 from api.operation import API_PREFIX, Access, operation
-from api.replies import reply, reply_courses
+from api.replies import reply
 from api.schemas.fields import CourseId, Email
 from api.schemas.requests import CourseIn, CourseQuery, CourseUploadForm, FilePart, ImageForm
 from api.schemas.responses import (
     CourseOut,
     CoursePageOut,
     CourseStudentsOut,
-    PaginationOut,
     UrlOf,
 )
 from models import Course
+from services import answers, enrollments, images
 from services import courses as catalogue
-from services import enrollments, images
 from services.errors import CourseNotFound, EnrollmentNotFound, TooLarge
 from services.image_headers import ImageTooLarge, TooManyFrames, UnsupportedImage
 
@@ -37,6 +37,7 @@ _IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
     headers={
         "X-Total-Count": "How many courses there are; with the plain array.",
         "Link": "The first page of the paged form; with the plain array.",
+        **VALIDATORS,
     },
 )
 async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
@@ -44,19 +45,13 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
 
     Without parameters: a plain array, newest first, at most 1,000. With any: one page.
     """
-    url_of = request.app.ctx.storage.url
+    context = request.app.ctx
     if not binding.has_query(request, CourseQuery):
-        found, total = await catalogue.newest()
-        first_page = f"<{request.path}?page=1&limit=100>"
-        headers = {"X-Total-Count": str(total), "Link": f'{first_page}; rel="first"'}
-        return reply_courses([CourseOut.of(course, url_of) for course in found], headers)
-    found, total = await catalogue.page(query.filters(), query.page, query.limit)
-    return reply(
-        CoursePageOut(
-            data=[CourseOut.of(course, url_of) for course in found],
-            pagination=PaginationOut.of(query.page, query.limit, total),
-        )
-    )
+        shown = await answers.newest(context.cache, context.storage.url)
+        return send(request, shown, answers.NEWEST)
+    asked = (query.filters(), query.page, query.limit)
+    shown = await answers.page(context.cache, *asked, context.storage.url)
+    return send(request, shown, answers.key_of_page(*asked))
 
 
 @operation(
@@ -66,11 +61,13 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
     parameters={"course_id": CourseId},
     responses={200: CourseOut},
     errors=(CourseNotFound,),
+    headers=VALIDATORS,
 )
 async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
     """Show a course"""
-    course = await catalogue.get(course_id)
-    return reply(CourseOut.of(course, request.app.ctx.storage.url))
+    context = request.app.ctx
+    shown = await answers.course(context.cache, course_id, context.storage.url)
+    return send(request, shown, answers.key_of_course(course_id))
 
 
 @operation(
@@ -84,7 +81,8 @@ async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
 )
 async def create_course(request: Request, body: CourseIn) -> HTTPResponse:
     """Create a course"""
-    return _created(await catalogue.create(body.fields()), request.app.ctx.storage.url)
+    context = request.app.ctx
+    return _created(await catalogue.create(context.cache, body.fields()), context.storage.url)
 
 
 @operation(
@@ -104,7 +102,9 @@ async def upload_course(request: Request, form: CourseUploadForm) -> HTTPRespons
     `/tasks/{id}`.
     """
     image = await _checked(request, form.image) if form.image else None
-    return _created(await catalogue.create(form.fields(), image), request.app.ctx.storage.url)
+    context = request.app.ctx
+    created = await catalogue.create(context.cache, form.fields(), image)
+    return _created(created, context.storage.url)
 
 
 @operation(
@@ -123,7 +123,7 @@ async def update_course(request: Request, course_id: UUID, body: CourseIn) -> HT
     An uploaded image stays, unless another `image_url` is given.
     """
     url_of = request.app.ctx.storage.url
-    course = await catalogue.update(course_id, body.fields(), url_of)
+    course = await catalogue.update(request.app.ctx.cache, course_id, body.fields(), url_of)
     return reply(CourseOut.of(course, url_of))
 
 
@@ -142,8 +142,9 @@ async def replace_course_image(request: Request, course_id: UUID, form: ImageFor
 
     The one shown so far stays until the new one is ready.
     """
-    course = await catalogue.replace_image(course_id, await _checked(request, form.image))
-    return reply(CourseOut.of(course, request.app.ctx.storage.url), 202)
+    context, image = request.app.ctx, await _checked(request, form.image)
+    course = await catalogue.replace_image(context.cache, course_id, image)
+    return reply(CourseOut.of(course, context.storage.url), 202)
 
 
 @operation(
@@ -155,9 +156,9 @@ async def replace_course_image(request: Request, course_id: UUID, form: ImageFor
     responses={204: None},
     errors=(CourseNotFound,),
 )
-async def delete_course(_request: Request, course_id: UUID) -> HTTPResponse:
+async def delete_course(request: Request, course_id: UUID) -> HTTPResponse:
     """Delete a course, its enrollments and its images"""
-    await catalogue.delete(course_id)
+    await catalogue.delete(request.app.ctx.cache, course_id)
     return empty()
 
 

@@ -7,6 +7,7 @@ from sanic.worker.loader import AppLoader
 
 from api.app import create_app
 from infra import metrics
+from infra.cache import shared
 from infra.settings import Settings
 
 # The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
@@ -15,8 +16,10 @@ BACKLOG = 4096
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop; a process that dies is started again."""
-    metrics.share_between_processes(settings.data_dir.absolute() / "run" / "metrics")
-    loader = AppLoader(factory=partial(create_app, settings))
+    run = settings.data_dir.absolute() / "run"
+    metrics.share_between_processes(run / "metrics")
+    shared.create(memory := run / f"api-{settings.port}.shared")
+    loader = AppLoader(factory=partial(create_app, settings, memory))
     app = loader.load()
     app.prepare(
         host=settings.host,

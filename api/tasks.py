@@ -105,9 +105,10 @@ async def list_tasks(_request: Request, query: TaskQuery) -> HTTPResponse:
     responses={202: TaskOut},
     errors=(TaskNotFound, TaskNotRetryable),
 )
-async def retry_task(_request: Request, task_id: UUID) -> HTTPResponse:
+async def retry_task(request: Request, task_id: UUID) -> HTTPResponse:
     """Queue a failed or cancelled task again; make a waiting one due now"""
-    return reply(TaskOut.of(await task_control.retry(task_id), whole=True), 202)
+    task = await task_control.retry(request.app.ctx.cache, task_id)
+    return reply(TaskOut.of(task, whole=True), 202)
 
 
 @operation(
@@ -119,9 +120,10 @@ async def retry_task(_request: Request, task_id: UUID) -> HTTPResponse:
     responses={202: TaskOut},
     errors=(TaskNotFound, TaskNotCancellable),
 )
-async def cancel_task(_request: Request, task_id: UUID) -> HTTPResponse:
+async def cancel_task(request: Request, task_id: UUID) -> HTTPResponse:
     """Cancel a task: a waiting one at once, a running one at its next report"""
-    return reply(TaskOut.of(await task_control.cancel(task_id), whole=True), 202)
+    task = await task_control.cancel(request.app.ctx.cache, task_id)
+    return reply(TaskOut.of(task, whole=True), 202)
 
 
 async def _shown(request: Request, task: Task) -> TaskOut:

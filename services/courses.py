@@ -1,35 +1,18 @@
 """The catalogue: what is taught."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
-from tortoise.expressions import Q, RawSQL
+from tortoise.expressions import RawSQL
 from tortoise.query_utils import Prefetch
 from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
-from models import Course, CourseTotal, Difficulty, ImageVariant
-from services import images
+from infra.cache import Cache
+from models import Course, Difficulty, ImageVariant
+from services import answers, images
 from services.errors import CourseNotFound
-
-PLAIN_LIST_LIMIT = 1000
-
-
-class Sort(StrEnum):
-    """The orders that a listing can have."""
-
-    NEWEST = "newest"
-    OLDEST = "oldest"
-    TITLE = "title"
-
-
-_ORDERS = {
-    Sort.NEWEST: ("-created_at", "-id"),
-    Sort.OLDEST: ("created_at", "id"),
-    Sort.TITLE: ("title", "id"),
-}
 
 
 @dataclass(frozen=True)
@@ -42,15 +25,6 @@ class CourseFields:
     image_url: str | None = None
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which courses a listing shows."""
-
-    search: str | None = None
-    difficulties: frozenset[Difficulty] = frozenset()
-    sort: Sort = Sort.NEWEST
-
-
 def _with_image(chosen: QuerySet[Course]) -> QuerySet[Course]:
     return chosen.annotate(shown_image=images.SHOWN)
 
@@ -58,32 +32,6 @@ def _with_image(chosen: QuerySet[Course]) -> QuerySet[Course]:
 def within_enrollment() -> Prefetch:
     """Return what a query of enrollments prefetches to show their courses."""
     return Prefetch("course", _with_image(Course.all()))
-
-
-async def newest() -> tuple[list[Course], int]:
-    """Return the newest thousand courses, and how many there are."""
-    rows = await _with_image(Course.all().order_by(*_ORDERS[Sort.NEWEST]).limit(PLAIN_LIST_LIMIT))
-    return rows, await _total(frozenset())
-
-
-async def page(filters: Filters, number: int, limit: int) -> tuple[list[Course], int]:
-    """Return one page of the courses that match, and how many match."""
-    chosen = Course.all()
-    if filters.difficulties:
-        chosen = chosen.filter(difficulty__in=sorted(filters.difficulties))
-    if filters.search:
-        text = filters.search
-        chosen = chosen.filter(Q(title__icontains=text) | Q(description__icontains=text))
-        total = await chosen.count()
-    else:
-        total = await _total(filters.difficulties)
-    ordered = chosen.order_by(*_ORDERS[filters.sort]).offset((number - 1) * limit).limit(limit)
-    return await _with_image(ordered), total
-
-
-async def _total(difficulties: Iterable[Difficulty]) -> int:
-    chosen = await CourseTotal.filter(difficulty__in=sorted(difficulties or Difficulty))
-    return sum(each.total for each in chosen)
 
 
 async def get(course_id: UUID) -> Course:
@@ -105,7 +53,7 @@ async def require(course_id: UUID) -> None:
         raise CourseNotFound
 
 
-async def create(course: CourseFields, image: bytes | None = None) -> Course:
+async def create(cache: Cache, course: CourseFields, image: bytes | None = None) -> Course:
     """Create a course; an image's bytes and the task that makes its variants commit with it."""
     async with in_transaction():
         created = await Course.create(
@@ -116,10 +64,13 @@ async def create(course: CourseFields, image: bytes | None = None) -> Course:
         )
         if image is not None:
             await images.stage(created.id, image)
+    await answers.announce(cache, created.id)
     return await get(created.id)
 
 
-async def update(course_id: UUID, course: CourseFields, url_of: Callable[[str], str]) -> Course:
+async def update(
+    cache: Cache, course_id: UUID, course: CourseFields, url_of: Callable[[str], str]
+) -> Course:
     """Replace what is said of a course.
 
     An uploaded image stays, unless another address is given than the one it is shown at, which
@@ -144,10 +95,11 @@ async def update(course_id: UUID, course: CourseFields, url_of: Callable[[str], 
         )
         if given is not None:
             await images.discard(course_id)
+    await answers.announce(cache, course_id)
     return await get(course_id)
 
 
-async def replace_image(course_id: UUID, image: bytes) -> Course:
+async def replace_image(cache: Cache, course_id: UUID, image: bytes) -> Course:
     """Stage a new image; the one shown so far stays until the new one is ready.
 
     Raises:
@@ -158,10 +110,11 @@ async def replace_image(course_id: UUID, image: bytes) -> Course:
         if await Course.select_for_update().get_or_none(id=course_id) is None:
             raise CourseNotFound
         await images.stage(course_id, image)
+    await answers.announce(cache, course_id)
     return await get(course_id)
 
 
-async def delete(course_id: UUID) -> None:
+async def delete(cache: Cache, course_id: UUID) -> None:
     """Delete a course and its enrollments; a task removes its images from the bucket.
 
     Raises:
@@ -172,3 +125,4 @@ async def delete(course_id: UUID) -> None:
         if not await Course.filter(id=course_id).delete():
             raise CourseNotFound
         await images.remove_course(course_id)
+    await answers.announce(cache, course_id)

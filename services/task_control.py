@@ -9,9 +9,11 @@ from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
+from infra.cache import Cache
 from models import Task, TaskState
+from services import answers
 from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
-from services.tasks import CHANNEL, get, rows
+from services.tasks import CHANNEL, TaskName, get, rows
 
 FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 
@@ -53,7 +55,7 @@ async def ids(filters: TaskFilters) -> list[UUID]:
     return [cast("UUID", each) for each in found]
 
 
-async def retry(task_id: UUID) -> Task:
+async def retry(cache: Cache, task_id: UUID) -> Task:
     """Queue a failed or cancelled task again, with all its attempts; a waiting one is due now.
 
     The count of attempts goes on: it is the fence against a run that is still alive somewhere.
@@ -81,10 +83,11 @@ async def retry(task_id: UUID) -> Task:
     task = await get(task_id)
     if not found:
         raise TaskNotRetryable
+    await _announce(cache, task)
     return task
 
 
-async def cancel(task_id: UUID) -> Task:
+async def cancel(cache: Cache, task_id: UUID) -> Task:
     """Cancel a waiting task at once; a running one at its next report or heartbeat.
 
     Raises:
@@ -106,10 +109,11 @@ async def cancel(task_id: UUID) -> Task:
     task = await get(task_id)
     if not found:
         raise TaskNotCancellable
+    await _announce(cache, task)
     return task
 
 
-async def drop(task_id: UUID) -> None:
+async def drop(cache: Cache, task_id: UUID) -> None:
     """Delete a task that has ended.
 
     Raises:
@@ -117,9 +121,16 @@ async def drop(task_id: UUID) -> None:
         TaskNotDroppable: it has not ended.
 
     """
+    task = await get(task_id)
     if not await Task.filter(id=task_id, state__in=FINAL).delete():
-        await get(task_id)
         raise TaskNotDroppable
+    await _announce(cache, task)
+
+
+async def _announce(cache: Cache, task: Task) -> None:
+    """Announce the course whose image the task makes: it shows how that stands."""
+    if task.name == TaskName.PROCESS_IMAGE:
+        await answers.announce(cache, UUID(task.args["course_id"]))
 
 
 @dataclass(frozen=True)

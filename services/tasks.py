@@ -24,6 +24,7 @@ class TaskName(StrEnum):
 
     PROCESS_IMAGE = "images.process"
     REMOVE_IMAGES = "images.remove"
+    REFRESH_CACHE = "cache.refresh"
     PRUNE_TASKS = "maintenance.prune_tasks"
     PRUNE_SESSIONS = "maintenance.prune_sessions"
     PRUNE_UPLOADS = "maintenance.prune_uploads"

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services import images
+from services import answers, images
 from services.errors import TooLarge, UnsupportedMedia
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
@@ -23,6 +23,7 @@ async def process_image(context: TaskContext, course_id: str, upload_id: str) ->
     )
     async with context.finishing():
         await images.publish(context.id, course, upload, variants)
+    await answers.announce(context.cache, course)
     context.log.info("image_processed", course_id=course_id, variants=len(variants))
 
 

@@ -13,13 +13,14 @@ from structlog.stdlib import BoundLogger
 from tortoise.transactions import in_transaction
 
 from infra import logs
+from infra.cache import Outpost
 from infra.settings import Settings
 from infra.storage import Storage
 from services import leases
 from services.leases import Claim
 
 PLUGINS = "course_enrollment.tasks"
-BUILT_IN = ("tasks.images", "tasks.maintenance")
+BUILT_IN = ("tasks.cache", "tasks.images", "tasks.maintenance")
 QUEUES = frozenset({"default", "images", "cache", "maintenance"})
 
 log = logs.get_logger(__name__)
@@ -33,12 +34,19 @@ class TaskContext:
     """What a running task may use: its id and attempt, the backends, progress, its one commit."""
 
     def __init__(
-        self, claim: Claim, *, settings: Settings, storage: Storage, log: BoundLogger
+        self,
+        claim: Claim,
+        *,
+        settings: Settings,
+        storage: Storage,
+        cache: Outpost,
+        log: BoundLogger,
     ) -> None:
         self.id: UUID = claim.id
         self.attempt = claim.attempt
         self.settings = settings
         self.storage = storage
+        self.cache = cache
         self.log = log
         self.finished = False
         self._claim = claim

@@ -5,6 +5,7 @@ from io import BytesIO
 from PIL import Image, ImageDraw, ImageFont
 from tortoise.transactions import in_transaction
 
+from infra.cache import NoCache
 from infra.database import database
 from infra.settings import Settings, require_database
 from models import Course, Difficulty
@@ -40,7 +41,7 @@ async def create_demo_courses(settings: Settings) -> int:
                 return 0
             for number, (title, difficulty, description) in enumerate(_COURSES):
                 fields = CourseFields(title, description, Difficulty(difficulty))
-                await courses.create(fields, picture(title, number))
+                await courses.create(NoCache(), fields, picture(title, number))
         return len(_COURSES)
 
 

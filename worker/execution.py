@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from infra import logs
+from infra.cache import Outpost
 from infra.settings import Settings
 from infra.storage import Storage
 from services import leases
@@ -27,6 +28,7 @@ class Backends:
 
     settings: Settings
     storage: Storage
+    cache: Outpost
     registry: dict[str, Registration]
     worker: str
 
@@ -38,7 +40,13 @@ async def execute(backends: Backends, task_id: UUID) -> str | None:
         return None
     logs.bind(task_id=str(claim.id), task=claim.name, request_id=claim.request_id)
     registration = backends.registry[claim.name]
-    context = TaskContext(claim, settings=backends.settings, storage=backends.storage, log=log)
+    context = TaskContext(
+        claim,
+        settings=backends.settings,
+        storage=backends.storage,
+        cache=backends.cache,
+        log=log,
+    )
     try:
         async with asyncio.timeout(registration.timeout), _heartbeat(claim):
             await registration.body(context, **claim.args)

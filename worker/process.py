@@ -6,10 +6,12 @@ from contextvars import Context, copy_context
 from uuid import UUID
 
 from infra import logs
+from infra.cache import Outpost, open_store
 from infra.database import database
 from infra.process import die_with_parent
 from infra.settings import load_settings, require_database
 from infra.storage import open_storage
+from services import answers
 from tasks.registry import load_tasks
 from worker.execution import Backends, execute
 
@@ -30,7 +32,10 @@ class WorkerProcess:
         self._runner.run(
             self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
         )
-        self._backends = Backends(settings, open_storage(settings), load_tasks(), worker)
+        storage = open_storage(settings)
+        cache = Outpost(open_store(settings.cache or "memory://", answers.shape(storage.url)))
+        self._resources.push_async_callback(cache.close)
+        self._backends = Backends(settings, storage, cache, load_tasks(), worker)
         self._context = self._runner.run(_current_context())
 
     def run(self, task_id: UUID) -> str | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from infra.cache import NoCache
 from infra.database import database
 from infra.settings import load_settings, require_database
 from models import Task, TaskState
@@ -102,21 +104,21 @@ def _bulk_command(
 _bulk_command(
     "retry",
     "retried",
-    task_control.retry,
+    partial(task_control.retry, NoCache()),
     TaskState.FAILED,
     "Queue failed or cancelled tasks again; without ids, all failed ones that match the filters.",
 )
 _bulk_command(
     "cancel",
     "cancelled",
-    task_control.cancel,
+    partial(task_control.cancel, NoCache()),
     TaskState.QUEUED,
     "Cancel waiting or running tasks; without ids, all waiting ones that match the filters.",
 )
 _bulk_command(
     "drop",
     "dropped",
-    task_control.drop,
+    partial(task_control.drop, NoCache()),
     TaskState.FAILED,
     "Delete tasks that have ended; without ids, all failed ones that match the filters.",
 )

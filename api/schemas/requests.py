@@ -31,8 +31,9 @@ from api.schemas.fields import (
     refuse,
 )
 from models import Difficulty, TaskState
-from services.courses import CourseFields, Filters, Sort
+from services.courses import CourseFields
 from services.errors import Code
+from services.shelf import Filters, Sort
 
 MAX_LIMIT = 100
 MAX_PAGE = 1_000_000

@@ -12,6 +12,7 @@ from kombu import Queue
 from uuid_utils.compat import uuid7
 
 import celeryconfig
+from infra.cache import Outpost, open_store
 from infra.database import database, direct_connection
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
@@ -136,7 +137,8 @@ async def test_a_message_is_enough_to_run_its_task(relay):
     await relay.publish()
     (headers,) = _take(relay)
     storage, settings = MemoryStorage("/media"), Settings(_env_file=None)
-    backends = Backends(settings, storage, relay.registry, "this")
+    cache = Outpost(open_store("memory://"))
+    backends = Backends(settings, storage, cache, relay.registry, "this")
     assert await execute(backends, UUID(headers["id"])) == "succeeded"
     assert (await tasks.get(task_id)).state is TaskState.SUCCEEDED
 

@@ -1,4 +1,4 @@
-"""One contract over every cache, as far as it goes by now, and what only a server can do wrong."""
+"""One contract over every store, and what only a server can do wrong."""
 
 import asyncio
 import socket
@@ -8,11 +8,15 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import MAX_CONNECTIONS, TIMEOUT_SECONDS, MemoryCache, RedisCache, open_cache
+from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, open_store
+from infra.cache.redis import HEALTH_SECONDS, MAX_CONNECTIONS
 from tests.factories import eventually
 
-# Connecting and asking are bounded each.
-ANSWER_SECONDS = 2 * TIMEOUT_SECONDS + 0.5
+# Connecting and asking are bounded together.
+ANSWER_SECONDS = HEALTH_SECONDS + 0.5
+KEY = Key("courses?page=1", "courses", slow=True)
+OTHER = Key("courses?page=2", "courses", slow=True)
+ENTRY = Entry.of(b'["one"]', 1)
 
 
 @pytest.fixture(scope="module")
@@ -24,44 +28,110 @@ async def server(tmp_path_factory):
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def cache(request, server):
-    """Each kind of cache."""
+async def store(request, server):
+    """Each kind of store, empty."""
     url = "memory://" if request.param == "memory" else server.environment["CACHE_URL"]
-    opened = open_cache(url)
+    if request.param == "redis":
+        async with Redis.from_url(url) as redis:
+            await redis.flushall()
+    opened = open_store(url)
+    await opened.attach()
     yield opened
     await opened.close()
 
 
-async def _is_away(cache) -> bool:
-    started = time.perf_counter()
-    connected = await cache.is_connected()
-    assert time.perf_counter() - started < ANSWER_SECONDS
-    return not connected
+async def _fill(store, key=KEY, entry=ENTRY, seconds=60.0):
+    found = await store.read(key)
+    turn = await store.begin(key, found.version)
+    await store.write(key, turn.version, entry, seconds)
+    return turn.version
 
 
-async def test_it_answers(cache):
-    assert await cache.is_connected() is True
+async def test_what_is_stored_comes_back_whole(store):
+    for entry in (ENTRY, Entry.of(b"", 0), Entry.of("ü".encode() * 100_000)):
+        await _fill(store, entry=entry)
+        found = (await store.read(KEY)).entry
+        assert (found.body, found.digest, found.total) == (entry.body, entry.digest, entry.total)
 
 
-async def test_it_answers_more_askers_than_it_has_connections(cache):
-    answers = await asyncio.gather(*(cache.is_connected() for _ in range(5 * MAX_CONNECTIONS)))
+async def test_an_empty_store_has_neither_version_nor_answer(store):
+    found = await store.read(KEY)
+    assert (found.version, found.entry) == (None, None)
+
+
+async def test_a_change_makes_all_answers_about_it_old_and_no_others(store):
+    elsewhere = Key("course:1", "course:1")
+    for key in (KEY, OTHER, elsewhere):
+        await _fill(store, key)
+    await store.renew(["courses", "course:2"])
+    assert (await store.read(KEY)).entry is None
+    assert (await store.read(OTHER)).entry is None
+    assert (await store.read(elsewhere)).entry is not None
+
+
+async def test_an_answer_made_before_a_change_is_never_taken_for_a_new_one(store):
+    await _fill(store)
+    version = (await store.read(KEY)).version
+    await store.renew(["courses"])
+    await store.write(KEY, version, Entry.of(b"the past"), 60)
+    assert (await store.read(KEY)).entry is None
+
+
+async def test_a_version_that_was_lost_is_made_afresh_and_equals_none_before(store, server):
+    version = await _fill(store)
+    await store.renew(["courses"])
+    if isinstance(store, RedisStore):
+        async with Redis.from_url(server.environment["CACHE_URL"]) as redis:
+            await redis.delete(f"{store.version_prefix}courses")
+        found = await store.read(KEY)
+        assert (found.version, found.entry) == (None, None)
+        assert (await store.begin(KEY, None)).version != version
+
+
+async def test_of_many_that_make_a_version_at_once_all_have_the_same(store):
+    turns = await asyncio.gather(*(store.begin(KEY, None) for _ in range(10)))
+    assert len({turn.version for turn in turns}) == 1
+
+
+async def test_one_of_many_has_the_turn_until_it_has_written(store):
+    version = await _fill(store)
+    turns = await asyncio.gather(*(store.begin(KEY, version) for _ in range(10)))
+    assert [turn.is_ours for turn in turns].count(True) == 1
+    assert (await store.begin(OTHER, version)).is_ours
+    await store.write(KEY, version, ENTRY, 60)
+    assert (await store.begin(KEY, version)).is_ours
+
+
+async def test_an_answer_ends_with_its_time(store):
+    await _fill(store, seconds=0.02)
+    await asyncio.sleep(0.03)
+    assert (await store.read(KEY)).entry is None
+
+
+async def test_it_knows_what_is_read_most(store):
+    await store.count({"a": 5, "b": 2})
+    await store.count({"b": 10, "c": 1})
+    assert await store.top(2) == ["b", "a"]
+
+
+async def test_it_answers_more_askers_than_it_has_connections(store):
+    answers = await asyncio.gather(*(store.is_connected() for _ in range(5 * MAX_CONNECTIONS)))
     assert all(answers)
 
 
-async def test_it_can_be_closed_twice_and_before_it_was_used(cache):
-    await cache.close()
-    await cache.is_connected()
-    await cache.close()
-    await cache.close()
+async def test_it_can_be_closed_twice_and_used_in_between(store):
+    await store.close()
+    await store.is_connected()
+    await store.close()
+    await store.close()
 
 
 async def test_closing_gives_all_connections_back(server):
     async with Redis.from_url(server.environment["CACHE_URL"]) as observer:
         before = len(await observer.client_list())
-        cache = open_cache(server.environment["CACHE_URL"])
-        await asyncio.gather(*(cache.is_connected() for _ in range(5 * MAX_CONNECTIONS)))
-        assert before < len(await observer.client_list()) <= before + MAX_CONNECTIONS
-        await cache.close()
+        store = open_store(server.environment["CACHE_URL"])
+        await asyncio.gather(*(store.is_connected() for _ in range(10)))
+        await store.close()
 
         async def are_gone() -> bool:
             return len(await observer.client_list()) == before
@@ -69,42 +139,65 @@ async def test_closing_gives_all_connections_back(server):
         await eventually(are_gone, within=5)
 
 
+async def test_answers_of_another_shape_are_not_seen(server):
+    url = server.environment["CACHE_URL"]
+    one, other = open_store(url, "1"), open_store(url, "2")
+    for store in (one, other):
+        await store.attach()
+    await _fill(one)
+    assert (await one.read(KEY)).entry is not None
+    assert (await other.read(KEY)).entry is None
+    await other.renew(["courses"])
+    assert (await one.read(KEY)).entry is None
+    for store in (one, other):
+        await store.close()
+
+
+async def _is_away(store) -> bool:
+    started = time.perf_counter()
+    connected = await store.is_connected()
+    assert time.perf_counter() - started < ANSWER_SECONDS
+    with pytest.raises(CacheAway):
+        await store.attach()
+    with pytest.raises(CacheAway):
+        await store.read(KEY)
+    await store.close()
+    return not connected
+
+
 async def test_a_server_that_dies_and_returns(server):
-    cache = open_cache(server.environment["CACHE_URL"])
-    assert await cache.is_connected()
+    store = open_store(server.environment["CACHE_URL"])
+    assert await store.is_connected()
     await server.stop("cache")
-    assert await _is_away(cache)
+    assert await _is_away(store)
     await server.start("cache")
-    assert await cache.is_connected()
-    await cache.close()
+    assert await store.is_connected()
+    await store.attach()
+    await _fill(store)
+    await store.close()
 
 
-async def test_a_server_that_never_answers(server):
+async def test_a_server_that_never_answers():
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        cache = open_cache(f"redis://127.0.0.1:{silent.getsockname()[1]}")
-        assert await _is_away(cache)
-        await cache.close()
+        assert await _is_away(open_store(f"redis://127.0.0.1:{silent.getsockname()[1]}"))
 
 
 async def test_a_server_that_knows_us_not(server):
-    cache = open_cache(server.environment["CACHE_URL"].replace("redis://:", "redis://:wrong"))
-    assert await _is_away(cache)
-    await cache.close()
+    url = server.environment["CACHE_URL"].replace("redis://:", "redis://:wrong")
+    assert await _is_away(open_store(url))
 
 
 async def test_a_host_that_is_unknown():
-    cache = open_cache("redis://no-such-host.invalid:6379/0")
-    assert await _is_away(cache)
-    await cache.close()
+    assert await _is_away(open_store("redis://no-such-host.invalid:6379/0"))
 
 
 @pytest.mark.parametrize(
     ("url", "kind"),
     [
-        ("memory://", MemoryCache),
-        ("redis://127.0.0.1:1/0", RedisCache),
-        ("rediss://127.0.0.1:1/0", RedisCache),
+        ("memory://", MemoryStore),
+        ("redis://127.0.0.1:1/0", RedisStore),
+        ("rediss://127.0.0.1:1/0", RedisStore),
     ],
 )
 def test_the_scheme_chooses(url, kind):
-    assert isinstance(open_cache(url), kind)
+    assert isinstance(open_store(url), kind)

@@ -3,6 +3,7 @@
 import pytest
 from uuid_utils.compat import uuid7
 
+from infra.cache import NoCache
 from infra.database import analyze, database
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState, Upload
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("_tables")
 
 
 async def _uploaded(storage: MemoryStorage, *, publish: bool):
-    course = await courses.create(FIELDS, photos.jpeg(400, 300))
+    course = await courses.create(NoCache(), FIELDS, photos.jpeg(400, 300))
     upload = await Upload.get(course_id=course.id)
     reported = []
 
@@ -51,7 +52,7 @@ async def test_orphans_go_and_what_is_shown_or_in_the_making_stays():
 
 
 async def test_staged_bytes_stay_as_long_as_a_task_may_ask_for_them():
-    course = await courses.create(FIELDS, photos.jpeg(40, 30))
+    course = await courses.create(NoCache(), FIELDS, photos.jpeg(40, 30))
     task = Task.filter(id=course.image_task_id)
     assert await housekeeping.prune_uploads() == 0
     await task.update(state=TaskState.FAILED, finished_at=course.created_at)

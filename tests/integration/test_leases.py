@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tortoise.transactions import in_transaction
 
+from infra.cache import NoCache
 from infra.database import database
 from models import Course, Difficulty, Task, TaskState
 from services import leases, task_control, tasks
@@ -107,7 +108,7 @@ async def test_a_frozen_run_can_not_finish_a_task_that_an_operator_retried():
     task = await _published(max_attempts=1)
     zombie = await leases.claim(task.id, "frozen")
     await Task.filter(id=task.id).update(state=TaskState.FAILED, finished_at=datetime.now(UTC))
-    retried = await task_control.retry(task.id)
+    retried = await task_control.retry(NoCache(), task.id)
     await Task.filter(id=retried.id).update(max_attempts=retried.attempts + 1)
     fresh = await leases.claim(task.id, "another")
     with pytest.raises(LeaseLost):
@@ -151,7 +152,7 @@ async def test_reports_keep_the_lease_and_the_progress():
 
 async def test_a_running_task_that_is_cancelled_stops_at_its_next_report():
     claim = await leases.claim((await _published()).id, "one")
-    assert (await task_control.cancel(claim.id)).state is TaskState.RUNNING
+    assert (await task_control.cancel(NoCache(), claim.id)).state is TaskState.RUNNING
     with pytest.raises(LeaseLost):
         await leases.report(claim, 50)
     assert await leases.settle_cancelled(claim)
@@ -166,4 +167,4 @@ async def test_a_dedupe_key_stands_for_one_task_until_it_ends():
     second = await enqueue("test.task", {}, dedupe_key="same")
     assert second != first
     with pytest.raises(TaskNotRetryable):
-        await task_control.retry(first)
+        await task_control.retry(NoCache(), first)

@@ -11,8 +11,8 @@ import pytest
 
 from infra.database import database
 from models import Course, Difficulty, Enrollment
-from services import courses, enrollments
-from services.courses import Filters, Sort
+from services import enrollments, shelf
+from services.shelf import Filters, Sort
 
 COURSES, ENROLLMENTS = 100_000, 1_000_000
 SEED_SECONDS = 120
@@ -42,21 +42,21 @@ async def _first_enrollment():
 
 
 READS = {
-    "newest": lambda _c, _e: courses.newest(),
-    "page": lambda _c, _e: courses.page(Filters(), 3, 100),
-    "oldest": lambda _c, _e: courses.page(Filters(sort=Sort.OLDEST), 1, 10),
-    "by title": lambda _c, _e: courses.page(Filters(sort=Sort.TITLE), 1, 10),
-    "one difficulty": lambda _c, _e: courses.page(
-        Filters(difficulties=frozenset({Difficulty.ADVANCED})), 2, 10
+    "newest": lambda _c, _e: shelf.newest(str),
+    "page": lambda _c, _e: shelf.page(Filters(), 3, 100, str),
+    "oldest": lambda _c, _e: shelf.page(Filters(sort=Sort.OLDEST), 1, 10, str),
+    "by title": lambda _c, _e: shelf.page(Filters(sort=Sort.TITLE), 1, 10, str),
+    "one difficulty": lambda _c, _e: shelf.page(
+        Filters(difficulties=frozenset({Difficulty.ADVANCED})), 2, 10, str
     ),
-    "two difficulties": lambda _c, _e: courses.page(
-        Filters(difficulties=frozenset({Difficulty.ADVANCED, Difficulty.BEGINNER})), 1, 10
+    "two difficulties": lambda _c, _e: shelf.page(
+        Filters(difficulties=frozenset({Difficulty.ADVANCED, Difficulty.BEGINNER})), 1, 10, str
     ),
-    "search": lambda _c, _e: courses.page(Filters(search="algebra 4242"), 1, 10),
-    "search and difficulty": lambda _c, _e: courses.page(
-        Filters(search="Algebra 42", difficulties=frozenset({Difficulty.ADVANCED})), 1, 10
+    "search": lambda _c, _e: shelf.page(Filters(search="algebra 4242"), 1, 10, str),
+    "search and difficulty": lambda _c, _e: shelf.page(
+        Filters(search="Algebra 42", difficulties=frozenset({Difficulty.ADVANCED})), 1, 10, str
     ),
-    "course": lambda c, _e: courses.get(c.id),
+    "course": lambda c, _e: shelf.course(c.id, str),
     "of student": lambda _c, e: enrollments.of_student(e.student_email),
     "students of course": lambda c, _e: enrollments.students_of(c.id),
     "enrollments": lambda _c, _e: enrollments.page(2, 100),

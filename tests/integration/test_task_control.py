@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from infra.cache import NoCache
 from infra.database import database
 from models import Task, TaskState
 from services import leases, task_control, tasks
@@ -43,25 +44,25 @@ async def _task(state: TaskState, name: str = "test.task", age: timedelta = time
 
 @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
 async def test_an_ended_task_is_queued_again_and_runs(state):
-    task = await task_control.retry((await _task(state)).id)
+    task = await task_control.retry(NoCache(), (await _task(state)).id)
     assert (task.state, task.finished_at, task.max_attempts) == (TaskState.QUEUED, None, None)
 
 
 async def test_a_waiting_task_is_due_at_once():
     task = await _task(TaskState.QUEUED)
     await Task.filter(id=task.id).update(available_at=datetime.now(UTC) + timedelta(hours=1))
-    assert (await task_control.retry(task.id)).available_at <= datetime.now(UTC)
+    assert (await task_control.retry(NoCache(), task.id)).available_at <= datetime.now(UTC)
     assert (await tasks.get(task.id)).max_attempts == 1
 
 
 @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.SUCCEEDED])
 async def test_what_runs_or_succeeded_is_not_retried(state):
     with pytest.raises(TaskNotRetryable):
-        await task_control.retry((await _task(state)).id)
+        await task_control.retry(NoCache(), (await _task(state)).id)
 
 
 async def test_a_waiting_task_is_cancelled_at_once():
-    task = await task_control.cancel((await _task(TaskState.QUEUED)).id)
+    task = await task_control.cancel(NoCache(), (await _task(TaskState.QUEUED)).id)
     assert task.state is TaskState.CANCELLED
     assert await leases.claim(task.id, "one") is None
 
@@ -70,8 +71,8 @@ async def test_a_waiting_task_is_cancelled_at_once():
 async def test_what_has_ended_is_not_cancelled_but_can_be_dropped(state):
     task = await _task(state)
     with pytest.raises(TaskNotCancellable):
-        await task_control.cancel(task.id)
-    await task_control.drop(task.id)
+        await task_control.cancel(NoCache(), task.id)
+    await task_control.drop(NoCache(), task.id)
     with pytest.raises(TaskNotFound):
         await tasks.get(task.id)
 
@@ -79,13 +80,13 @@ async def test_what_has_ended_is_not_cancelled_but_can_be_dropped(state):
 @pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.RUNNING])
 async def test_what_has_not_ended_is_not_dropped(state):
     with pytest.raises(TaskNotDroppable):
-        await task_control.drop((await _task(state)).id)
+        await task_control.drop(NoCache(), (await _task(state)).id)
 
 
 @pytest.mark.parametrize("act", [task_control.retry, task_control.cancel, task_control.drop])
 async def test_there_must_be_such_a_task(act):
     with pytest.raises(TaskNotFound):
-        await act(NO_ID)
+        await act(NoCache(), NO_ID)
 
 
 async def test_listings_filter_and_page_without_gaps():

@@ -21,8 +21,8 @@ from api.schemas.requests import (
     PageQuery,
 )
 from models import Difficulty
-from services.courses import Sort
 from services.errors import Code, Invalid, TooLarge
+from services.shelf import Sort
 from tests.factories import COURSE, NO_ID
 
 DIFFICULTY = "Difficulty must be one of: Beginner, Intermediate, Advanced"

@@ -1,0 +1,47 @@
+"""Sending what is cached: the validators, and 304 to whoever has it already."""
+
+from sanic import HTTPResponse, Request
+from sanic.response import HTTPResponse as Response
+from sanic.response import empty
+
+from api.replies import JSON
+from infra.cache import Entry, Key
+
+# Whoever keeps an answer asks before each use whether it still holds.
+CACHE_CONTROL = "no-cache"
+VALIDATORS = {
+    "ETag": "Strong; with `If-None-Match` an unchanged answer is 304 without a body.",
+    "Cache-Control": "`no-cache`: may be kept, and is to be validated before each use.",
+}
+
+
+def send(request: Request, entry: Entry, key: Key | None) -> HTTPResponse:
+    """Answer with an entry, and let the next request for the same target be a hit."""
+    headers = headers_of(entry, request.path)
+    if key:
+        request.app.ctx.cache.remember(request.raw_url, key)
+    if has_match(request.headers.get("if-none-match"), entry):
+        return empty(304, headers)
+    return Response(entry.body, 200, headers, JSON)
+
+
+def headers_of(entry: Entry, path: str) -> dict[str, str]:
+    """Return the headers of an entry: the same for everyone who asks."""
+    headers = {"ETag": f'"{entry.digest}"', "Cache-Control": CACHE_CONTROL}
+    if entry.total is not None:
+        headers["X-Total-Count"] = str(entry.total)
+        headers["Link"] = f'<{path}?page=1&limit=100>; rel="first"'
+    return headers
+
+
+def has_match(if_none_match: str | None, entry: Entry) -> bool:
+    """Tell whether the header names the entry: `*`, or a list of tags, weak ones too."""
+    if not if_none_match:
+        return False
+    if entry.digest in if_none_match:
+        # A digest of 32 hexadecimal digits can't be in there but as itself.
+        return any(
+            tag.strip().removeprefix("W/") == f'"{entry.digest}"'
+            for tag in if_none_match.split(",")
+        )
+    return if_none_match.strip() == "*"

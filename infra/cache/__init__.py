@@ -1,0 +1,57 @@
+"""Answers that need not be made again: in memory, in Redis, and true (docs/cache.md)."""
+
+from typing import Protocol
+
+from infra.cache.answers import AnswerCache, Make
+from infra.cache.entry import Entry, Key
+from infra.cache.local import MemoryStore
+from infra.cache.outpost import Outpost
+from infra.cache.redis import RedisStore
+from infra.cache.shared import Shared
+from infra.cache.store import CacheAway, Store
+
+__all__ = [
+    "AnswerCache",
+    "Cache",
+    "CacheAway",
+    "Entry",
+    "Key",
+    "Make",
+    "MemoryStore",
+    "NoCache",
+    "Outpost",
+    "RedisStore",
+    "Shared",
+    "Store",
+    "open_store",
+]
+
+
+class Cache(Protocol):
+    """What those who read and write need of it."""
+
+    async def get(self, key: Key, make: Make) -> Entry:
+        """Return the answer of a key, made if there is none."""
+        ...
+
+    async def changed(self, *topics: str) -> None:
+        """Announce that answers about these topics are old; after the commit, before the answer."""
+
+
+class NoCache:
+    """For whoever serves nobody: makes every answer, and lets a task announce its changes."""
+
+    async def get(self, key: Key, make: Make) -> Entry:  # noqa: ARG002  the protocol's
+        """Return the answer, made now."""
+        return await make()
+
+    async def changed(self, *topics: str) -> None:
+        """Do nothing: the database enqueues `cache.refresh` for every change."""
+
+
+def open_store(url: str, shape: str = "") -> Store:
+    """Return the store of a `redis://`, `rediss://` or `memory://` URL.
+
+    Answers of one `shape` are not those of another: a release that renders otherwise, say.
+    """
+    return MemoryStore() if url.startswith("memory:") else RedisStore(url, shape)

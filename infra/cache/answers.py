@@ -1,0 +1,300 @@
+"""The cache as the API sees it: this process's memory, the shared store, then whoever can make it.
+
+What it promises: a read that begins after a change was announced in this instance shows it, one in
+another instance shows it within a second, whatever becomes of Redis. docs/cache.md says how.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from infra import logs
+from infra.cache.entry import Entry, Key
+from infra.cache.hot import Hot
+from infra.cache.link import SURE_SECONDS
+from infra.cache.memory import Memory
+from infra.cache.shared import Shared
+from infra.cache.store import CacheAway, Listener, Store
+
+LASTING_SECONDS = 300.0
+JITTER = 0.1
+# How long one process waits for what another one is making, and how often it looks.
+WAIT_SECONDS = 0.3
+LOOK_SECONDS = 0.01
+HOUSEKEEPING_SECONDS = 0.25
+# Renewed by housekeeping while something is owed; lapses by itself if the process dies.
+DISTRUST_SECONDS = 1.0
+# Changes are announced again to a server that comes back: it may have lost the latest.
+REPEAT_SECONDS = 10.0
+START_SECONDS = 0.3
+TOPICS_AT_ONCE = 500
+# Written whenever a link comes up: a server that takes no writes is of no use.
+PROBE = "probe"
+
+Make = Callable[[], Awaitable[Entry]]
+
+log = logs.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the start: answers by where they came from, what went wrong, what was announced."""
+
+    memory: int = 0
+    redis: int = 0
+    database: int = 0
+    errors: int = 0
+    invalidations: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One making of an answer, which all who ask for it meanwhile share; old once spoiled."""
+
+    key: Key
+    token: int
+    began: float = field(default_factory=time.monotonic)
+    is_spoiled: bool = False
+    task: asyncio.Task[Entry] | None = None
+
+
+class AnswerCache:
+    """One in each server process; `owed` tells which topics have changes still to be announced."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        memory_bytes: int,
+        shared: Shared | None = None,
+        owed: Callable[[], Awaitable[Collection[str]]],
+    ) -> None:
+        self._store = store
+        self._shared = shared or Shared()
+        self._owed_by_all = owed
+        self.memory = Memory(memory_bytes)
+        self.hot = Hot(self.memory, self._shared)
+        self.counts = Counts()
+        self._link = store.link(
+            Listener(self._come_up, self._be_sure_until, self._hear, self._go_down)
+        )
+        self._flights: dict[str, Flight] = {}
+        self._catching_up = asyncio.Lock()
+        # By topic, the number of the change: one that comes while others are announced stays owed.
+        self._owed: dict[str, int] = {}
+        self._recent: deque[tuple[float, tuple[str, ...]]] = deque()
+        self._linked = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect; a cache that is away is waited for a moment only."""
+        self._spawn(self._keep_house())
+        if self._link:
+            self._spawn(self._link.run())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._linked.wait(), START_SECONDS)
+
+    async def close(self) -> None:
+        """Stop, and give the connections back."""
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._store.close()
+
+    async def is_connected(self) -> bool:
+        """Tell whether the shared store answers."""
+        return await self._store.is_connected()
+
+    async def get(self, key: Key, make: Make) -> Entry:
+        """Return the answer; `make` is called at most once for all who ask at the same time.
+
+        Raises whatever `make` raises.
+        """
+        await self._catch_up()
+        slot = self.memory.get(key.name)
+        if slot is not None:
+            self.counts.memory += 1
+            return slot.entry
+        flight = self._flights.get(key.name)
+        if flight is None or flight.is_spoiled or flight.task is None:
+            flight = self._flights[key.name] = Flight(key, self._shared.token)
+            flight.task = asyncio.create_task(self._fly(flight, make))
+            # Whoever began it may be gone when it fails.
+            flight.task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(flight.task)
+
+    async def changed(self, *topics: str) -> None:
+        """Announce a committed change, before it is answered; what can't be, is owed."""
+        self.counts.invalidations += 1
+        self._recent.append((time.monotonic(), topics))
+        if not await self._announce(topics):
+            self._owed.update(dict.fromkeys(topics, self.counts.invalidations))
+            self._shared.distrust(DISTRUST_SECONDS)
+        # After the store, so that who sees the token can also see the version.
+        self._shared.renew()
+
+    def remember(self, target: bytes, key: Key) -> None:
+        """Let `hot.get(target)` find the answer of this key from now on."""
+        self.memory.remember(target, key.name)
+
+    async def _fly(self, flight: Flight, make: Make) -> Entry:
+        key = flight.key
+        try:
+            entry, version = await self._look_up(key)
+            if entry is None:
+                entry = await make()
+                self.counts.database += 1
+                if version is not None and not entry.fleeting:
+                    self._spawn(self._share(key, version, entry))
+            if not entry.fleeting:
+                self._keep(flight, entry)
+            return entry
+        finally:
+            if self._flights.get(key.name) is flight:
+                del self._flights[key.name]
+
+    async def _look_up(self, key: Key) -> tuple[Entry | None, bytes | None]:
+        """Return what the store has; where that is nothing, the version to make it under."""
+        if not self._trusts_store:
+            return None, None
+        try:
+            found = await self._store.read(key)
+            if found.entry is None and (found.version is None or key.slow):
+                turn = await self._store.begin(key, found.version)
+                if not turn.is_ours and (made := await self._wait_for(key, turn.version)):
+                    self.counts.redis += 1
+                    return made, None
+                return None, turn.version
+        except CacheAway as error:
+            self._failed(error)
+            return None, None
+        if found.entry is not None:
+            self.counts.redis += 1
+        return found.entry, found.version
+
+    async def _wait_for(self, key: Key, version: bytes) -> Entry | None:
+        """Wait for another process to fill under this version."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            found = await self._store.read(key)
+            if found.version != version:
+                return None
+            if found.entry is not None:
+                return found.entry
+        return None
+
+    async def _share(self, key: Key, version: bytes, entry: Entry) -> None:
+        try:
+            await self._store.write(key, version, entry, lasting())
+        except CacheAway as error:
+            self._failed(error)
+
+    def _keep(self, flight: Flight, entry: Entry) -> None:
+        if flight.is_spoiled or flight.token != self._shared.token:
+            return
+        seconds = lasting() if self._trusts_store else SURE_SECONDS
+        self.memory.put(flight.key, entry, flight.began + seconds)
+
+    @property
+    def _trusts_store(self) -> bool:
+        return self._link is not None and self._link.is_up and not self._shared.is_distrusted
+
+    async def _catch_up(self) -> None:
+        """After a write of this instance, hear of it before anything remembered is believed."""
+        while self.hot.seen != self._shared.token:
+            async with self._catching_up:
+                token = self._shared.token
+                if self.hot.seen == token:
+                    continue
+                self._spoil(self._flights.values())
+                heard = self._trusts_store and self._link and await self._link.barrier()
+                if not heard:
+                    self.memory.clear()
+                self.hot.seen = token
+
+    async def _announce(self, topics: Iterable[str]) -> bool:
+        try:
+            await self._store.renew(list(topics))
+        except CacheAway as error:
+            self._failed(error)
+            return False
+        return True
+
+    def _failed(self, error: CacheAway) -> None:
+        """Do without: the one answer to every failure of the store."""
+        self.counts.errors += 1
+        log.debug("cache_failed", error=str(error))
+        if self._link:
+            self._link.suspect()
+
+    async def _come_up(self) -> None:
+        """Announce what is owed before the store is believed: it may have slept through it."""
+        since = time.monotonic() - REPEAT_SECONDS
+        recent = {topic for at, topics in self._recent if at > since for topic in topics}
+        owed = dict(self._owed)
+        try:
+            everything = [PROBE, *(owed.keys() | recent | set(await self._owed_by_all()))]
+        except Exception as error:
+            raise CacheAway("what is owed can't be known") from error
+        for first in range(0, len(everything), TOPICS_AT_ONCE):
+            await self._store.renew(everything[first : first + TOPICS_AT_ONCE])
+        self._paid(owed)
+        self._forget()
+
+    def _be_sure_until(self, until: float) -> None:
+        self.memory.sure_until = until
+        self._linked.set()
+
+    def _hear(self, topic: str | None) -> None:
+        if topic is None:
+            self._forget()
+            return
+        self.memory.forget(topic)
+        self._spoil(flight for flight in self._flights.values() if flight.key.topic == topic)
+
+    def _go_down(self) -> None:
+        self._forget()
+        # What is kept from now on is kept for so short a time that it needs no proof.
+        self.memory.sure_until = inf
+
+    def _forget(self) -> None:
+        self.memory.clear()
+        self._spoil(self._flights.values())
+
+    def _spoil(self, flights: Iterable[Flight]) -> None:
+        for flight in flights:
+            flight.is_spoiled = True
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            since = time.monotonic() - REPEAT_SECONDS
+            while self._recent and self._recent[0][0] < since:
+                self._recent.popleft()
+            if self._owed:
+                self._shared.distrust(DISTRUST_SECONDS)
+                owed = dict(self._owed)
+                if self._link and self._link.is_up and await self._announce(owed):
+                    self._paid(owed)
+
+    def _paid(self, owed: dict[str, int]) -> None:
+        for topic, number in owed.items():
+            if self._owed.get(topic) == number:
+                del self._owed[topic]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def lasting() -> float:
+    """Return how long an answer is kept: not the same for all, so that not all end at once."""
+    return LASTING_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret

@@ -1,0 +1,57 @@
+"""What is cached: an answer as ready bytes, the key it is found under, the topic it is about."""
+
+import struct
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Self
+
+_HEAD = struct.Struct(">16sq")
+_NO_TOTAL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where an answer is found.
+
+    A change of the `topic` makes it old. A `rare` one, such as a search, is one of endlessly
+    many: those share a small part of the room, so that they drive nothing else out. A `slow` one
+    is worth waiting for while another process makes it.
+    """
+
+    name: str
+    topic: str
+    rare: bool = False
+    slow: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An answer: the bytes of its body, how many rows there are if it says so, a digest of both.
+
+    A `fleeting` one will soon be another without anybody telling, and is kept nowhere.
+    `prepared` is free for whoever sends it: what is made of the entry once, the head of the
+    response say, can be kept there and lives as long as the entry. It is never stored elsewhere.
+    """
+
+    body: bytes
+    digest: str
+    total: int | None = None
+    fleeting: bool = False
+    prepared: Any = None
+
+    @classmethod
+    def of(cls, body: bytes, total: int | None = None, *, fleeting: bool = False) -> Self:
+        """Return the entry of a body."""
+        digest = blake2b(body, digest_size=16, key=str(total).encode())
+        return cls(body, digest.hexdigest(), total, fleeting)
+
+    def packed(self) -> bytes:
+        """Return the entry as bytes."""
+        total = _NO_TOTAL if self.total is None else self.total
+        return _HEAD.pack(bytes.fromhex(self.digest), total) + self.body
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Self:
+        """Return the entry of these bytes."""
+        digest, total = _HEAD.unpack_from(packed)
+        return cls(packed[_HEAD.size :], digest.hex(), None if total == _NO_TOTAL else total)

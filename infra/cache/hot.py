@@ -1,0 +1,45 @@
+"""The shortest way to an answer: from the bytes behind `GET` to the bytes of the body."""
+
+import time
+
+from infra.cache.entry import Entry
+from infra.cache.memory import Memory
+from infra.cache.shared import Shared
+
+
+class Hot:
+    """Answers in this process's memory, by the target of the request line.
+
+    For whoever stands in front of the router, as the first thing done with a GET or HEAD:
+
+        entry = app.ctx.cache.hot.get(request.raw_url)    # b"/api/v1/courses?page=2"
+        if entry is not None:                             # answer from it, call nothing else
+
+    `get` neither waits nor parses, and counts the hit. None says nothing about the target: go the
+    usual way, which answers and, by `app.ctx.cache.remember(target, key)`, makes the next `get` a
+    hit. An entry is valid at the moment it is returned: use it before the next `await`, and don't
+    keep it. What it takes to send one (the head, with `"{entry.digest}"` as the ETag) can be made
+    once and kept in `entry.prepared`; it counts as the entry's, so keep the head there, not a
+    second copy of the body. All answers are public and the same for everyone.
+    """
+
+    __slots__ = ("_memory", "_targets", "_words", "hits", "seen")
+
+    def __init__(self, memory: Memory, shared: Shared) -> None:
+        self._memory = memory
+        self._targets = memory.targets
+        self._words = shared.words
+        # The token of the last write whose effects this process has heard of.
+        self.seen = shared.token
+        self.hits = 0
+
+    def get(self, target: bytes) -> Entry | None:
+        """Return the answer to a target, if it is at hand and known to be true."""
+        slot = self._targets.get(target)
+        if slot is None or self._words[0] != self.seen:
+            return None
+        now = time.monotonic()
+        if now >= slot.expires or now >= self._memory.sure_until:
+            return None
+        self.hits += 1
+        return self._memory.touch(slot).entry

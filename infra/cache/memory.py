@@ -1,0 +1,133 @@
+"""Answers in the memory of this process: the most recently read ones, bounded by bytes."""
+
+import time
+from collections import OrderedDict, defaultdict
+from math import inf
+
+from infra.cache.entry import Entry, Key
+
+# What a slot and its places in the tables take beside the bytes, about.
+SLOT_BYTES = 1024
+TARGET_BYTES = 128
+# One answer may be asked for in several spellings; more are not worth the room.
+TARGETS_A_SLOT = 16
+# A part of the room for answers of which there are endlessly many.
+RARE_SHARE = 0.2
+
+
+class Slot:
+    """An answer, until when it holds (monotonic), how often it was read, and its spellings."""
+
+    __slots__ = ("cost", "entry", "expires", "key", "reads", "targets")
+
+    def __init__(self, key: Key, entry: Entry, expires: float) -> None:
+        self.key = key
+        self.entry = entry
+        self.expires = expires
+        self.reads = 0
+        self.targets: list[bytes] = []
+        self.cost = len(entry.body) + SLOT_BYTES
+
+
+class Memory:
+    """Least recently used goes first. `sure_until`: later (monotonic) nothing here is believed."""
+
+    def __init__(self, limit: int) -> None:
+        self.targets: dict[bytes, Slot] = {}
+        self.sure_until = inf
+        self.size = 0
+        self._limit = limit
+        self._slots: OrderedDict[str, Slot] = OrderedDict()
+        self._rare: OrderedDict[str, Slot] = OrderedDict()
+        self._rare_size = 0
+        self._topics: defaultdict[str, set[str]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._slots) + len(self._rare)
+
+    def get(self, name: str) -> Slot | None:
+        """Return the answer of this name, if it still holds."""
+        slot = self._slots.get(name) or self._rare.get(name)
+        if slot is None:
+            return None
+        now = time.monotonic()
+        if now >= slot.expires:
+            self._remove(slot)
+            return None
+        return self.touch(slot) if now < self.sure_until else None
+
+    def touch(self, slot: Slot) -> Slot:
+        """Note that an answer was read."""
+        slot.reads += 1
+        (self._rare if slot.key.rare else self._slots).move_to_end(slot.key.name)
+        return slot
+
+    def put(self, key: Key, entry: Entry, expires: float) -> None:
+        """Keep an answer, and drop what is over the limit."""
+        slots = self._rare if key.rare else self._slots
+        known = slots.get(key.name)
+        slot = Slot(key, entry, expires)
+        if known:
+            self._remove(known)
+            slot.reads = known.reads
+        slots[key.name] = slot
+        self._topics[key.topic].add(key.name)
+        self._charge(slot, slot.cost)
+        for target in known.targets if known else ():
+            self.remember(target, key.name)
+        while self._rare and self._rare_size > self._limit * RARE_SHARE:
+            self._remove(next(iter(self._rare.values())))
+        while self.size > self._limit:
+            self._remove(next(iter((self._slots or self._rare).values())))
+
+    def remember(self, target: bytes, name: str) -> None:
+        """Find the answer of this name by a request's target, too."""
+        slot = self._slots.get(name) or self._rare.get(name)
+        if slot is None or target in self.targets or len(slot.targets) == TARGETS_A_SLOT:
+            return
+        slot.targets.append(target)
+        self.targets[target] = slot
+        cost = len(target) + TARGET_BYTES
+        slot.cost += cost
+        self._charge(slot, cost)
+
+    def forget(self, topic: str) -> None:
+        """Drop all answers about a topic."""
+        for name in list(self._topics.get(topic, ())):
+            slot = self._slots.get(name) or self._rare.get(name)
+            if slot:
+                self._remove(slot)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self.targets.clear()
+        self._slots.clear()
+        self._rare.clear()
+        self._topics.clear()
+        self.size = self._rare_size = 0
+
+    def take_reads(self) -> dict[str, int]:
+        """Return how often each answer was read since this was asked last."""
+        reads = {}
+        for slots in (self._slots, self._rare):
+            for name, slot in slots.items():
+                if slot.reads:
+                    reads[name] = slot.reads
+                    slot.reads = 0
+        return reads
+
+    def _charge(self, slot: Slot, cost: int) -> None:
+        self.size += cost
+        if slot.key.rare:
+            self._rare_size += cost
+
+    def _remove(self, slot: Slot) -> None:
+        key = slot.key
+        del (self._rare if key.rare else self._slots)[key.name]
+        names = self._topics[key.topic]
+        names.discard(key.name)
+        if not names:
+            del self._topics[key.topic]
+        for target in slot.targets:
+            del self.targets[target]
+        self._charge(slot, -slot.cost)

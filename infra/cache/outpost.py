@@ -1,0 +1,53 @@
+"""The cache as a worker reaches it: it remembers nothing, so there is nothing to keep true."""
+
+from collections.abc import Collection
+
+from infra import logs
+from infra.cache.answers import Make, lasting
+from infra.cache.entry import Entry, Key
+from infra.cache.store import CacheAway, Store
+
+log = logs.get_logger(__name__)
+
+
+class Outpost:
+    """Looks anew each time which server answers: it hears nothing of one that starts again."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def get(self, key: Key, make: Make) -> Entry:
+        """Return the answer of a key; store it if it had to be made."""
+        try:
+            await self.store.attach()
+            found = await self.store.read(key)
+            if found.entry is not None:
+                return found.entry
+            turn = await self.store.begin(key, found.version)
+        except CacheAway:
+            return await make()
+        entry = await make()
+        if not entry.fleeting:
+            await self.store.write(key, turn.version, entry, lasting())
+        return entry
+
+    async def changed(self, *topics: str) -> None:
+        """Announce at once what the task `cache.refresh` will announce for sure."""
+        try:
+            await self.announce(topics)
+        except CacheAway as error:
+            log.warning("cache_away", error=str(error))
+
+    async def announce(self, topics: Collection[str]) -> None:
+        """Announce changes.
+
+        Raises:
+            CacheAway: the store has not taken them.
+
+        """
+        await self.store.attach()
+        await self.store.renew(topics)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.store.close()

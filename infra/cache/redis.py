@@ -1,0 +1,177 @@
+"""The store on Redis or Valkey, 7 or newer; its errors end here, as `CacheAway`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from infra.cache.entry import Entry, Key
+from infra.cache.link import RedisLink
+from infra.cache.store import (
+    TURN_SECONDS,
+    VERSION_SECONDS,
+    CacheAway,
+    Found,
+    Link,
+    Listener,
+    Turn,
+)
+
+# A read can do without the cache: it is cheaper to ask the database than to wait for longer.
+TIMEOUT_SECONDS = 0.05
+# For those who ask whether it is there at all.
+HEALTH_SECONDS = 1.0
+MAX_CONNECTIONS = 20
+VERSION_BYTES = 16
+# Names that count: more would only be a list of what is read once.
+MAX_COUNTED = 2000
+# Each hour's count weighs half of the next one's: what was popular last week is not.
+HALF_LIFE_SECONDS = 3600
+_AWAY = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
+
+
+class RedisStore:
+    """A pool that waits for a free connection, a bounded time, instead of raising at its limit.
+
+    `shape` tells apart answers that must not be mixed: of another release, say. All keys are below
+    the server's run id: what a restored snapshot or another server holds is of another time.
+    """
+
+    def __init__(self, url: str, shape: str) -> None:
+        options = {
+            "socket_timeout": HEALTH_SECONDS,
+            "socket_connect_timeout": HEALTH_SECONDS,
+            # One try: the pool's idle connections are looked at before they are used anyway.
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self._pool = BlockingConnectionPool.from_url(
+            url, max_connections=MAX_CONNECTIONS, timeout=HEALTH_SECONDS, **options
+        )
+        # Bytes come back as they went; its own types allow for clients that decode.
+        self._redis: Any = Redis(connection_pool=self._pool)
+        self._link_pool = ConnectionPool.from_url(url, protocol=2, **options)
+        self._shape = shape
+        self._namespace = ""
+
+    async def attach(self) -> None:
+        """Learn which server answers now."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                server = await self._redis.info("server")
+        except _AWAY as error:
+            raise CacheAway(repr(error)) from error
+        self.attach_to(str(server["run_id"]))
+
+    def attach_to(self, run_id: str) -> None:
+        """Use the keys of this life of the server."""
+        self._namespace = f"enroll:{run_id[:16]}:"
+
+    @property
+    def version_prefix(self) -> str:
+        """What the names of all versions start with."""
+        return f"{self._namespace}v:"
+
+    async def read(self, key: Key) -> Found:
+        """Return version and answer; one round trip."""
+        async with self._call():
+            version, packed = await self._redis.mget(
+                self.version_prefix + key.topic, self._answer(key)
+            )
+        if version is None or packed is None or packed[:VERSION_BYTES] != version:
+            return Found(version, None)
+        return Found(version, Entry.unpacked(packed[VERSION_BYTES:]))
+
+    async def begin(self, key: Key, version: bytes | None) -> Turn:
+        """Make the version, or ask for the turn to fill under the one there is."""
+        async with self._call():
+            if version is not None:
+                is_first = await self._redis.set(
+                    self._turn(key, version), 1, nx=True, px=int(TURN_SECONDS * 1000)
+                )
+                return Turn(version, is_ours=bool(is_first))
+            made = os.urandom(VERSION_BYTES)
+            standing = await self._redis.set(
+                self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
+            )
+        return Turn(standing or made, is_ours=True)
+
+    async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
+        """Store an answer under its version, and let the turn go."""
+        async with self._call():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.set(self._answer(key), version + entry.packed(), px=int(seconds * 1000))
+            pipeline.delete(self._turn(key, version))
+            await pipeline.execute()
+
+    async def renew(self, topics: Collection[str]) -> None:
+        """Give topics new versions; one round trip."""
+        async with self._call():
+            pipeline = self._redis.pipeline(transaction=False)
+            for topic in topics:
+                version = os.urandom(VERSION_BYTES)
+                pipeline.set(self.version_prefix + topic, version, ex=VERSION_SECONDS)
+            await pipeline.execute()
+
+    async def count(self, reads: Mapping[str, int]) -> None:
+        """Add the reads to this hour's count, which weighs twice the one of the hour before."""
+        async with self._call():
+            seconds, _ = await self._redis.time()
+            weight = 2.0 ** (seconds / HALF_LIFE_SECONDS % 512)
+            pipeline = self._redis.pipeline(transaction=False)
+            for name, number in reads.items():
+                pipeline.zincrby(self._counts, number * weight, name)
+            pipeline.zremrangebyrank(self._counts, 0, -MAX_COUNTED - 1)
+            await pipeline.execute()
+
+    async def top(self, number: int) -> list[str]:
+        """Return the names that are read most."""
+        async with self._call():
+            names = await self._redis.zrevrange(self._counts, 0, number - 1)
+        return [name.decode() for name in names]
+
+    def link(self, listener: Listener) -> Link:
+        """Return the wire on which new versions are heard of."""
+        return RedisLink(self._link_pool, self, listener)
+
+    async def is_connected(self) -> bool:
+        """Tell whether Redis answers within a second."""
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                return bool(await self._redis.ping())
+        except _AWAY:
+            return False
+
+    async def close(self) -> None:
+        """Close the pools."""
+        await self._redis.aclose()
+        await self._pool.disconnect()
+        await self._link_pool.disconnect()
+
+    @property
+    def _counts(self) -> str:
+        # Not below the run id: what is read most stays so when the server starts again.
+        return "enroll:reads"
+
+    def _answer(self, key: Key) -> str:
+        return f"{self._namespace}a:{self._shape}:{key.name}"
+
+    def _turn(self, key: Key, version: bytes) -> str:
+        return f"{self._namespace}t:{version.hex()}:{key.name}"
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """Bound the wait, and name every failure the same."""
+        if not self._namespace:
+            raise CacheAway("no server has answered yet")
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                yield
+        except _AWAY as error:
+            raise CacheAway(repr(error)) from error

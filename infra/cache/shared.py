@@ -1,0 +1,53 @@
+"""What the server processes of one instance know of each other's writes: two numbers in a file.
+
+For a client they are one. The one that wrote sets a new token before it answers, and each of the
+others sees at its next read that what it remembers may be old: a read of memory, not a message.
+"""
+
+import mmap
+import os
+import time
+from pathlib import Path
+
+_TOKEN, _DISTRUST = 0, 1
+_BYTES = 16
+
+
+class Shared:
+    """Two words of memory: the token of the last write here, and until when Redis is distrusted."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Map the file, or memory of this process alone where there is none."""
+        if path is None:
+            self._memory = mmap.mmap(-1, _BYTES)
+        else:
+            with path.open("r+b") as file:
+                self._memory = mmap.mmap(file.fileno(), _BYTES)
+        self.words = memoryview(self._memory).cast("Q")
+
+    @property
+    def token(self) -> int:
+        """The token of the last write of this instance."""
+        return self.words[_TOKEN]
+
+    def renew(self) -> None:
+        """Set a new token: random, so that two processes that write at once make two changes."""
+        self.words[_TOKEN] = int.from_bytes(os.urandom(8))
+
+    @property
+    def is_distrusted(self) -> bool:
+        """Whether a process here has a change that the shared cache has not taken yet."""
+        return time.monotonic_ns() < self.words[_DISTRUST]
+
+    def distrust(self, seconds: float) -> None:
+        """Let no process here believe the shared cache for a while; the owing one repeats it."""
+        until = time.monotonic_ns() + int(seconds * 1e9)
+        self.words[_DISTRUST] = max(self.words[_DISTRUST], until)
+
+
+def create(path: Path) -> None:
+    """Make the file, before the processes start; they map it by its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A new file, not the old one emptied: a process of an earlier life may still map that.
+    path.unlink(missing_ok=True)
+    path.write_bytes(bytes(_BYTES))

@@ -1,0 +1,105 @@
+"""The level that processes share: answers, each with the version of its topic it was made under.
+
+A version is a unique value, never a count: the server may evict it, and one made afresh equals
+none before it. Whoever changes a topic sets a new version after the commit; whoever fills an
+answer takes the version before asking the database. So an old answer is never taken for a new one.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from infra.cache.entry import Entry, Key
+
+# A version outlives every answer made under it; losing one costs a miss.
+VERSION_SECONDS = 3600
+# Longer than any query that fills; a filler that dies holds up the others no longer.
+TURN_SECONDS = 2.0
+
+
+class CacheAway(Exception):
+    """The shared cache did not answer in time, or refused"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the store has of a key: its topic's version, and the answer if made under that one."""
+
+    version: bytes | None
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The version to fill under, and whether nobody else is filling already."""
+
+    version: bytes
+    is_ours: bool
+
+
+class Link(Protocol):
+    """The wire on which changes are heard: what was read stays true while it holds."""
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether changes are heard, and the store may be asked."""
+        ...
+
+    def suspect(self) -> None:
+        """Doubt the server until it has answered once more: a call to it has failed."""
+
+    async def barrier(self) -> bool:
+        """Hear every change that was stored before this call; False if that can't be known."""
+        ...
+
+    async def run(self) -> None:
+        """Hold the wire, and take it up again whenever it breaks, until cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What a link calls: `up` before it counts as up; it is not if that raises `CacheAway`."""
+
+    up: Callable[[], Awaitable[None]]
+    sure_until: Callable[[float], None]
+    changed: Callable[[str | None], None]
+    down: Callable[[], None]
+
+
+class Store(Protocol):
+    """Answers and versions. Every call but `is_connected` and `close` may raise `CacheAway`."""
+
+    async def attach(self) -> None:
+        """Learn which server answers now; what an earlier life of it stored is not looked at."""
+
+    async def read(self, key: Key) -> Found:
+        """Return what there is of a key."""
+        ...
+
+    async def begin(self, key: Key, version: bytes | None) -> Turn:
+        """Make the version if there is none, and ask for the turn to fill."""
+        ...
+
+    async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
+        """Store an answer made under a version, and let the turn go."""
+
+    async def renew(self, topics: Collection[str]) -> None:
+        """Give topics new versions: all answers about them are old from now on."""
+
+    async def count(self, reads: Mapping[str, int]) -> None:
+        """Add how often keys were read, by name."""
+
+    async def top(self, number: int) -> list[str]:
+        """Return the names of the keys that are read most, the first one most."""
+        ...
+
+    def link(self, listener: Listener) -> Link | None:
+        """Return the wire to hear of changes on; None if there is none."""
+        ...
+
+    async def is_connected(self) -> bool:
+        """Tell whether the store answers."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connections back."""

@@ -1,0 +1,173 @@
+"""The catalogue as JSON bytes, each answer from one query: no object a row, no second round trip.
+
+The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from infra.cache import Entry
+from models import Difficulty, TaskState
+from services.errors import CourseNotFound
+from services.tasks import rows
+
+# To be raised with every change of the shape: releases that render otherwise share no answers.
+VERSION = 1
+PLAIN_LIST_LIMIT = 1000
+UrlOf = Callable[[str], str]
+
+_OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
+_CANCELLED = "The processing was cancelled"
+
+
+class Sort(StrEnum):
+    """The orders that a listing can have."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    TITLE = "title"
+
+
+_ORDERS = {
+    Sort.NEWEST: "created_at DESC, id DESC",
+    Sort.OLDEST: "created_at, id",
+    Sort.TITLE: "title, id",
+}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which courses a listing shows, and in what order."""
+
+    search: str | None = None
+    difficulties: frozenset[Difficulty] = frozenset()
+    sort: Sort = Sort.NEWEST
+
+
+# What a course shows; `chosen` is a subquery of courses. Its image is its task's and variants':
+# read in the same statement, for on its own it could be of another moment.
+_SHOWN = """
+    chosen.id::text AS id, chosen.title, chosen.description, chosen.difficulty, chosen.image_url,
+    chosen.created_at, chosen.updated_at,
+    tasks.id::text AS task_id, tasks.state AS task_state, tasks.error AS task_error,
+    (SELECT json_agg(json_build_array(width, height, format, bytes, key) ORDER BY width DESC)
+     FROM image_variants WHERE course_id = chosen.id) AS variants
+"""
+_IMAGE = "LEFT JOIN tasks ON tasks.id = chosen.image_task_id"
+
+
+async def course(course_id: UUID, url_of: UrlOf) -> Entry:
+    """Return a course; fleeting while its image is in processing.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    found = await rows(
+        f"SELECT {_SHOWN} FROM (SELECT * FROM courses WHERE id = $1) AS chosen {_IMAGE}",  # noqa: S608  constants
+        course_id,
+    )
+    if not found:
+        raise CourseNotFound
+    is_fleeting = found[0]["task_state"] in _OPEN
+    return Entry.of(_json(_course(found[0], url_of)), fleeting=is_fleeting)
+
+
+async def newest(url_of: UrlOf) -> Entry:
+    """Return the newest thousand courses as an array, and how many there are."""
+    shown, total = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
+    return Entry.of(_json([_course(row, url_of) for row in shown]), total)
+
+
+async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
+    """Return one page of the courses that match, and where it stands."""
+    shown, total = await _select(filters, (number - 1) * limit, limit)
+    pages = -(-total // limit)
+    content = {
+        "data": [_course(row, url_of) for row in shown],
+        "pagination": {
+            "current_page": number,
+            "total_pages": pages,
+            "total_count": total,
+            "has_next": number < pages,
+            "has_prev": number > 1,
+            "limit": limit,
+        },
+    }
+    return Entry.of(_json(content))
+
+
+async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of a page, and how many there are on all pages."""
+    values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
+    conditions = []
+    if filters.difficulties:
+        conditions.append("difficulty = ANY($3::text[])")
+    counted = "SELECT sum(total) FROM course_totals WHERE difficulty = ANY($3::text[])"
+    if filters.search:
+        values.append(f"%{_escaped(filters.search)}%")
+        # Word for word as in the index ix_courses_search.
+        conditions.append(
+            "(upper(CAST(title AS VARCHAR)) LIKE upper($4) "
+            "OR upper(CAST(description AS VARCHAR)) LIKE upper($4))"
+        )
+        counted = f"SELECT count(*) FROM courses WHERE {' AND '.join(conditions)}"  # noqa: S608
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    order = _ORDERS[filters.sort]
+    found = await rows(
+        f"""
+        SELECT counted.total, {_SHOWN}
+        FROM (SELECT ({counted})::int AS total, $3::text[] AS difficulties) AS counted
+        LEFT JOIN (SELECT * FROM courses {where} ORDER BY {order} LIMIT $2 OFFSET $1) AS chosen
+            ON true
+        {_IMAGE}
+        ORDER BY {_qualified(order)}
+        """,  # noqa: S608  constants of this module only
+        *values,
+    )
+    # A page without courses is one row that has the total only.
+    return [row for row in found if row["id"] is not None], found[0]["total"]
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in text)
+
+
+def _qualified(order: str) -> str:
+    return ", ".join(f"chosen.{term}" for term in order.split(", "))
+
+
+def _course(row: dict[str, Any], url_of: UrlOf) -> dict[str, Any]:
+    """Return a course as clients see it: what is absent has no key."""
+    shown = {name: row[name] for name in ("id", "title", "description", "difficulty")}
+    variants = _variants(orjson.loads(row["variants"]), url_of) if row["variants"] else []
+    image_url = variants[0]["url"] if variants else row["image_url"]
+    if image_url is not None:
+        shown["image_url"] = image_url
+    if row["task_id"] is not None:
+        shown["image"] = _unfinished(row)
+    elif variants:
+        shown["image"] = {"status": "ready", "variants": variants}
+    shown["created_at"] = row["created_at"]
+    shown["updated_at"] = row["updated_at"]
+    return shown
+
+
+def _variants(found: Iterable[list[Any]], url_of: UrlOf) -> list[dict[str, Any]]:
+    names = ("width", "height", "format", "bytes", "url")
+    return [dict(zip(names, (*each[:4], url_of(each[4])), strict=True)) for each in found]
+
+
+def _unfinished(row: dict[str, Any]) -> dict[str, Any]:
+    if row["task_state"] in _OPEN:
+        return {"status": "processing", "task_id": row["task_id"]}
+    return {"status": "failed", "error": row["task_error"] or _CANCELLED}
+
+
+def _json(content: object) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_UTC_Z)

@@ -1,0 +1,348 @@
+"""What the cache of server processes promises, over a real Redis that is also mistreated."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.embedded.servers import running
+from infra.cache import AnswerCache, Entry, Key, Shared, open_store
+from infra.cache.answers import DISTRUST_SECONDS
+from infra.cache.link import SURE_SECONDS
+from infra.cache.shared import create
+from tests.factories import eventually
+
+KEY = Key("courses", "courses", slow=True)
+COURSE = Key("course:1", "course:1")
+TARGET = b"/api/v1/courses"
+
+
+class Truth:
+    """What a database would say: a number that changes, how often it was asked, and how long."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.asked = 0
+        self.seconds = 0.0
+
+    async def __call__(self) -> Entry:
+        self.asked += 1
+        number = self.number
+        await asyncio.sleep(self.seconds)
+        return Entry.of(str(number).encode())
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory):
+    """The embedded cache."""
+    async with running(tmp_path_factory.mktemp("answers"), {"cache"}) as servers:
+        yield servers
+
+
+@pytest.fixture
+async def redis(server):
+    """A client of it, empty."""
+    async with Redis.from_url(server.environment["CACHE_URL"]) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def process(server, redis):
+    """Make a server process's cache, started and linked."""
+    started = []
+
+    async def make(shared: Shared | None = None, *, owed=(), url=None) -> AnswerCache:
+        async def tell_owed():
+            return owed
+
+        cache = AnswerCache(
+            open_store(url or server.environment["CACHE_URL"]),
+            memory_bytes=1_000_000,
+            shared=shared,
+            owed=tell_owed,
+        )
+        started.append(cache)
+        await cache.start()
+        return cache
+
+    yield make
+    for cache in started:
+        await cache.close()
+
+
+@pytest.fixture
+def truth():
+    return Truth()
+
+
+@contextmanager
+def frozen(pid: int):
+    """Stop a process from doing anything; its sockets still take connections and bytes."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def _read(cache, truth, key=KEY) -> int:
+    return int((await cache.get(key, truth)).body)
+
+
+async def _kept(cache, truth, key=KEY) -> None:
+    """Read until the answer comes from memory."""
+
+    async def is_kept() -> bool:
+        before = cache.counts.memory
+        await cache.get(key, truth)
+        return cache.counts.memory > before
+
+    await eventually(is_kept, within=5)
+
+
+async def test_it_is_made_once_then_found_in_memory_and_by_others_in_redis(process, truth):
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    # The first fill makes the version, too, and hears that it did: that one may not be kept.
+    assert (asked := truth.asked) <= 2
+    await _kept(other, truth)
+    assert truth.asked == asked
+    assert other.counts.redis >= 1
+    assert other.counts.database == 0
+
+
+async def test_many_readers_of_one_process_ask_once(process, truth):
+    cache = await process()
+    truth.seconds = 0.05
+    assert await asyncio.gather(*(_read(cache, truth) for _ in range(50))) == [0] * 50
+    assert truth.asked == 1
+
+
+async def test_many_processes_ask_once(process, truth):
+    caches = [await process() for _ in range(4)]
+    await caches[0].changed("courses")
+    await asyncio.sleep(0.02)
+    truth.seconds = 0.05
+    assert await asyncio.gather(*(_read(cache, truth) for cache in caches)) == [0] * 4
+    assert truth.asked == 1
+
+
+async def test_the_writer_reads_its_write_at_once_and_the_others_soon(process, truth):
+    one, other = await process(), await process()
+    for number in range(1, 50):
+        await _kept(one, truth)
+        await _kept(other, truth)
+        truth.number = number
+        await one.changed("courses")
+        assert await _read(one, truth) == number
+
+        async def has_heard(number=number) -> bool:
+            return await _read(other, truth) == number
+
+        await eventually(has_heard, within=SURE_SECONDS)
+
+
+async def test_processes_of_one_instance_read_each_others_writes_at_once(process, truth, tmp_path):
+    create(memory := tmp_path / "shared")
+    one, other = await process(Shared(memory)), await process(Shared(memory))
+    for number in range(1, 200):
+        await _kept(other, truth)
+        other.remember(TARGET, KEY)
+        truth.number = number
+        await one.changed("courses")
+        hot = other.hot.get(TARGET)
+        assert hot is None
+        assert await _read(other, truth) == number
+
+
+async def test_a_fill_that_a_change_overtakes_is_not_kept_nor_joined(process, truth):
+    cache = await process()
+    await cache.changed("courses")
+    truth.seconds = 0.1
+    old = asyncio.create_task(_read(cache, truth))
+    await asyncio.sleep(0.05)
+    truth.number = 1
+    await cache.changed("courses")
+    assert await _read(cache, truth) == 1
+    assert await old == 0
+    assert await _read(cache, truth) == 1
+
+
+async def test_what_is_soon_another_is_not_kept(process):
+    cache = await process()
+    asked = 0
+
+    async def make() -> Entry:
+        nonlocal asked
+        asked += 1
+        return Entry.of(b"processing", fleeting=True)
+
+    for _ in range(3):
+        await cache.get(COURSE, make)
+    assert asked == 3
+
+
+async def test_a_failure_to_make_it_reaches_all_who_asked_and_is_not_kept(process, truth):
+    cache = await process()
+
+    async def fail() -> Entry:
+        await asyncio.sleep(0.01)
+        raise LookupError
+
+    answers = await asyncio.gather(
+        *(cache.get(KEY, fail) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [LookupError] * 3
+    assert await _read(cache, truth) == 0
+
+
+async def test_who_leaves_while_it_is_made_takes_it_from_nobody(process, truth):
+    cache = await process()
+    truth.seconds = 0.05
+    leaving = asyncio.create_task(_read(cache, truth))
+    staying = asyncio.create_task(_read(cache, truth))
+    await asyncio.sleep(0.02)
+    leaving.cancel()
+    assert await staying == 0
+    assert truth.asked == 1
+
+
+async def test_the_hot_path_finds_what_was_remembered_while_it_is_true(process, truth):
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    assert one.hot.get(TARGET) is None
+    one.remember(TARGET, KEY)
+    assert one.hot.get(TARGET).body == b"0"
+    assert one.hot.hits == 1
+    await other.changed("courses")
+
+    async def has_heard() -> bool:
+        return one.hot.get(TARGET) is None
+
+    await eventually(has_heard, within=SURE_SECONDS)
+
+
+async def test_flushing_redis_flushes_memory(process, truth, redis):
+    cache = await process()
+    await _kept(cache, truth)
+    await redis.flushall()
+
+    async def is_empty() -> bool:
+        return len(cache.memory) == 0
+
+    await eventually(is_empty, within=1)
+
+
+async def _kill_links(redis) -> int:
+    """Cut every connection that hears of changes."""
+    links = [each for each in await redis.client_list() if "t" in each["flags"]]
+    for each in links:
+        await redis.client_kill_filter(_id=each["id"])
+    return len(links)
+
+
+async def test_a_killed_link_costs_the_memory_and_nothing_else(process, truth, redis):
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    assert await _kill_links(redis) == 2
+    truth.number = 1
+    await other.changed("courses")
+    assert await _read(other, truth) == 1
+
+    async def has_heard() -> bool:
+        return await _read(one, truth) == 1
+
+    await eventually(has_heard, within=SURE_SECONDS)
+    await _kept(one, truth)
+
+
+async def test_a_restarted_redis(process, truth, server, redis):
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    await server.stop("cache")
+    truth.number = 1
+    await other.changed("courses")
+    assert await _read(other, truth) == 1
+    await asyncio.sleep(SURE_SECONDS)
+    assert await _read(one, truth) == 1
+    await server.start("cache")
+    truth.number = 2
+    await other.changed("courses")
+    assert await _read(other, truth) == 2
+
+    async def is_linked_again() -> bool:
+        before = one.counts.redis
+        await one.changed("course:9")
+        assert await _read(one, truth) == 2
+        return one.counts.redis > before or one.counts.memory > 0
+
+    await eventually(is_linked_again, within=5)
+    await _kept(one, truth)
+    assert await _read(one, truth) == 2
+
+
+async def test_what_could_not_be_announced_is_before_redis_is_believed_again(
+    process, truth, server, redis, tmp_path
+):
+    """Redis sleeps through a write, and wakes with the past in it."""
+    create(memory := tmp_path / "shared")
+    writer, sibling, stranger = (
+        await process(Shared(memory)),
+        await process(Shared(memory)),
+        await process(),
+    )
+    for cache in (writer, sibling, stranger):
+        await _kept(cache, truth)
+    with frozen((await redis.info("server"))["process_id"]):
+        truth.number = 1
+        await writer.changed("courses")
+        answered = time.monotonic()
+        assert await _read(writer, truth) == 1
+        assert await _read(sibling, truth) == 1
+        await asyncio.sleep(max(0.0, answered + 1 - time.monotonic()))
+        assert await _read(stranger, truth) == 1
+    deadline = time.monotonic() + 2 * DISTRUST_SECONDS
+    while time.monotonic() < deadline:
+        assert [await _read(each, truth) for each in (writer, sibling)] == [1, 1]
+        await asyncio.sleep(0.002)
+    await _kept(stranger, truth)
+    assert await _read(stranger, truth) == 1
+
+
+async def test_a_frozen_redis_does_not_hold_up_reads(process, truth, server, redis):
+    cache = await process()
+    await _kept(cache, truth)
+    times = []
+    with frozen((await redis.info("server"))["process_id"]):
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            started = time.perf_counter()
+            await _read(cache, truth)
+            times.append(time.perf_counter() - started)
+            await asyncio.sleep(0.005)
+    times.sort()
+    assert times[int(len(times) * 0.95)] < 0.1
+    assert times[-1] < 0.5
+    # Less than a second in memory each time: the database is not asked for every read.
+    assert cache.counts.memory > 10 * truth.asked
+
+
+async def test_what_is_owed_when_a_process_starts_is_announced_first(process, truth):
+    one = await process()
+    await _kept(one, truth)
+    truth.number = 1
+    late = await process(owed={"courses"})
+    assert await _read(late, truth) == 1
+
+
+async def test_without_redis_answers_are_kept_for_less_than_a_second(process, truth):
+    cache = await process(url="redis://127.0.0.1:1/0")
+    await _kept(cache, truth)
+    truth.number = 1
+    await asyncio.sleep(SURE_SECONDS)
+    assert await _read(cache, truth) == 1
