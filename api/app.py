@@ -19,6 +19,7 @@ from api.documentation import pages
 from api.enrollments import enrollments
 from api.limits import Limits
 from api.requests import ForgivingRequest
+from api.shortcut import Shortcut
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs
@@ -55,6 +56,7 @@ class Context(SimpleNamespace):
     limits: Limits
     sessions: SessionList
     revocations: Revocations
+    shortcut: Shortcut
     turns: Turns
     resources: AsyncExitStack
     shared: Path | None
@@ -120,6 +122,7 @@ async def open_resources(app: Application) -> None:
         owed=answers.owed,
     )
     await app.ctx.cache.start()
+    app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.limits)
     resources.push_async_callback(app.ctx.cache.close)
 
 

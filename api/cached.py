@@ -18,6 +18,7 @@ VALIDATORS = {
 def send(request: Request, entry: Entry, key: Key | None) -> HTTPResponse:
     """Answer with an entry, and let the next request for the same target be a hit."""
     headers = headers_of(entry, request.path)
+    request.ctx.entry = entry
     if key:
         request.app.ctx.cache.remember(request.raw_url, key)
     if has_match(request.headers.get("if-none-match"), entry):

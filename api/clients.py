@@ -30,12 +30,20 @@ class Clients:
             return peer
         known: str | None = getattr(request.ctx, "client", None)
         if known is None:
-            known = request.ctx.client = self._behind(peer, request)
+            lines = request.headers.getall("x-forwarded-for", [])
+            known = request.ctx.client = self.address_of(peer, lines)
         return known
+
+    def address_of(self, peer: str, forwarded: list[str]) -> str:
+        """Return the address of a client by who connected and the lines of `X-Forwarded-For`."""
+        return self._behind(peer, forwarded) if self._trusted else peer
 
     def key(self, request: Request) -> str:
         """Return the name under which a client is counted: its address, or its IPv6 network."""
-        address = self.address(request)
+        return self.key_of(self.address(request))
+
+    def key_of(self, address: str) -> str:
+        """Return the name under which an address is counted."""
         return bucket_of(address) if ":" in address else address
 
     def is_exempt(self, client: str) -> bool:
@@ -43,12 +51,8 @@ class Clients:
         found = _parsed(client.partition("/")[0])
         return found is not None and any(found in network for network in self._exempt)
 
-    def _behind(self, peer: str, request: Request) -> str:
-        hops = [
-            hop.strip()
-            for line in request.headers.getall("x-forwarded-for", [])
-            for hop in line.split(",")
-        ]
+    def _behind(self, peer: str, forwarded: list[str]) -> str:
+        hops = [hop.strip() for line in forwarded for hop in line.split(",")]
         while self._is_trusted(peer) and hops:
             found = _parsed(hops.pop())
             if found is None:

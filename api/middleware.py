@@ -9,7 +9,7 @@ from typing import Any
 
 from sanic import Request, Sanic
 from sanic.response import BaseHTTPResponse
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from api import cors
 from infra import access, logs, metrics
@@ -100,6 +100,15 @@ def _request_id(request: Request) -> str:
     known: str | None = getattr(request.ctx, "request_id", None)
     if known is None:
         given = request.headers.get("x-request-id", "")
-        known = given if _SANE_ID.fullmatch(given) else str(uuid7())
-        request.ctx.request_id = known
+        known = request.ctx.request_id = sane_request_id(given) or new_request_id()
     return known
+
+
+def sane_request_id(given: str) -> str | None:
+    """Return the id that the caller gave, if it is a sane token."""
+    return given if _SANE_ID.fullmatch(given) else None
+
+
+def new_request_id() -> str:
+    """Return an id that nobody has had."""
+    return str(uuid7())

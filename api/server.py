@@ -6,6 +6,7 @@ from sanic import Sanic
 from sanic.worker.loader import AppLoader
 
 from api.app import create_app
+from api.shortcut import ShortcutProtocol
 from infra import metrics
 from infra.cache import shared
 from infra.settings import Settings
@@ -26,6 +27,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.api_workers,
         backlog=BACKLOG,
+        protocol=ShortcutProtocol,
         access_log=False,
         debug=settings.debug,
         motd=False,

@@ -1,0 +1,175 @@
+"""The short way: a read whose answer is in memory goes back the moment its bytes are here.
+
+Sanic would wake a task, make a request, ask the router, run the middleware and render the headers,
+to send bytes that were all there before. Here a plain GET or HEAD of such an answer is parsed and
+answered inside `data_received`; it is limited, measured and logged as every other. Anything that
+is not plain goes the long way, which is also where the heads come from: they are taken from what
+the long way has sent, so the two can't differ.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sanic.http import Stage
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+from api.cached import has_match
+from api.limits import Limits
+from api.middleware import new_request_id, sane_request_id
+from infra import access, metrics
+from infra.cache import Entry
+from infra.cache.hot import Hot
+
+LONGEST = 8192
+_END = b"\r\n\r\n"
+_ID = b"x-request-id: "
+# What makes no difference to a public answer. Every other header takes the long way.
+_PLAIN = frozenset(
+    b"accept accept-encoding accept-language authorization cache-control cookie dnt host "
+    b"if-modified-since pragma priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
+    b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc te "
+    b"upgrade-insecure-requests user-agent x-forwarded-host x-forwarded-port x-forwarded-proto "
+    b"x-real-ip".split()
+)
+# Their values matter; given twice they are not plain.
+_READ = {b"if-none-match": "tags", b"x-request-id": "request_id", b"x-forwarded-for": "forwarded"}
+
+
+class Asked(NamedTuple):
+    """A plain request."""
+
+    method: str
+    target: bytes
+    tags: str | None
+    request_id: str
+    forwarded: str | None
+
+
+@dataclass(slots=True)
+class Heads:
+    """The heads that the long way sent with an entry for a path, without the request's id."""
+
+    route: str
+    path: bytes
+    full: bytes | None = None
+    unchanged: bytes | None = None
+
+
+def parse(data: bytes) -> Asked | None:
+    """Return what is asked, if it is one whole plain request; None sends it the long way."""
+    if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
+        return None
+    line, *fields = data[:-4].split(b"\r\n")
+    words = line.split(b" ")
+    if len(words) != len(Asked._fields) - 2 or words[2] != b"HTTP/1.1":
+        return None
+    values: dict[str, str] = {}
+    for field in fields:
+        name, _, value = field.partition(b":")
+        name = name.lower()
+        if name in _PLAIN:
+            continue
+        known = _READ.get(name)
+        if known and known not in values:
+            values[known] = value.strip().decode("latin-1")
+        elif name != b"connection" or value.strip().lower() != b"keep-alive":
+            return None
+    return Asked(
+        "GET" if words[0] == b"GET" else "HEAD",
+        words[1],
+        values.get("tags"),
+        sane_request_id(values.get("request_id", "")) or new_request_id(),
+        values.get("forwarded"),
+    )
+
+
+class Shortcut:
+    """What the short way needs; one in each server process."""
+
+    def __init__(self, hot: Hot, limits: Limits) -> None:
+        self._hot = hot
+        self._limits = limits
+
+    def answer(self, data: bytes, peer: str) -> bytes | None:
+        """Return the whole answer, if this is plain and memory has it."""
+        began = time.perf_counter()
+        asked = parse(data)
+        if asked is None:
+            return None
+        entry = self._hot.get(asked.target)
+        heads: Heads | None = entry.prepared if entry else None
+        path = asked.target.partition(b"?")[0]
+        if entry is None or heads is None or heads.path != path:
+            return None
+        is_known = has_match(asked.tags, entry)
+        head = heads.unchanged if is_known else heads.full
+        clients = self._limits.clients
+        client = clients.address_of(peer, [asked.forwarded] if asked.forwarded else [])
+        if head is None or not self._limits.reads.take(clients.key_of(client)):
+            return None
+        body = b"" if is_known or asked.method == "HEAD" else entry.body
+        whole = b"".join((head, asked.request_id.encode(), _END, body))
+        status = 304 if is_known else 200
+        seconds = time.perf_counter() - began
+        metrics.observe_request(asked.method, heads.route, status, seconds)
+        whose = (time.time(), asked.request_id, asked.method, path.decode("latin-1"))
+        access.record((*whose, status, seconds, client))
+        return whole
+
+
+class ShortcutProtocol(HttpProtocol):
+    """Sanic's protocol, with a look at the bytes first."""
+
+    __slots__ = ("_is_between", "_shortcut")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._shortcut: Shortcut = self.app.ctx.shortcut
+        # Whether Sanic waits for a new request: nothing of an older one may be under way, neither
+        # its answer nor what is left of its body.
+        self._is_between = False
+
+    async def receive_more(self) -> None:
+        """Wait for bytes, as Sanic asks for them."""
+        http = self._http
+        self._is_between = http.stage is Stage.IDLE and http.request is None
+        await super().receive_more()  # type: ignore[no-untyped-call]
+
+    def data_received(self, data: bytes) -> None:
+        """Answer at once, or leave the bytes to Sanic."""
+        transport, peer = self.transport, self.conn_info
+        if self._is_between and self._can_write.is_set() and transport and peer:
+            whole = self._shortcut.answer(data, peer.client_ip)
+            if whole is not None:
+                self._time = time.monotonic()
+                transport.write(whole)
+                return
+        self._is_between = False
+        super().data_received(data)
+
+    async def send(self, data: bytes) -> None:
+        """Send, as Sanic asks, and remember the head of what is in memory."""
+        request = self._http.request
+        entry = getattr(request.ctx, "entry", None) if request else None
+        if entry is not None:
+            _learn(entry, request, data)
+        await super().send(data)  # type: ignore[no-untyped-call]
+
+
+def _learn(entry: Entry, request: Any, sent: bytes) -> None:
+    """Keep the head that a plain GET was answered with."""
+    asked = parse(request.head + _END)
+    if asked is None or asked.method != "GET" or not request.route:
+        return
+    path = asked.target.partition(b"?")[0]
+    lines = sent.partition(_END)[0].split(b"\r\n")
+    kept = [line for line in lines if not line.lower().startswith(_ID)]
+    head = b"\r\n".join((*kept, _ID))
+    heads: Heads | None = entry.prepared
+    if heads is None or heads.path != path:
+        heads = entry.prepared = Heads(f"/{request.route.path}", path)
+    if lines[0].startswith(b"HTTP/1.1 200 "):
+        heads.full = head
+    elif lines[0].startswith(b"HTTP/1.1 304 "):
+        heads.unchanged = head
