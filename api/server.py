@@ -1,11 +1,16 @@
 """The server processes."""
 
+import time
 from functools import partial
+from threading import Thread
+from typing import Any
 
 from sanic import Sanic
+from sanic.worker.constants import ProcessState
 from sanic.worker.loader import AppLoader
 
 from api.app import create_app
+from api.listen import DEALS_OUT, bind, deal_out
 from api.shortcut import ShortcutProtocol
 from infra import metrics
 from infra.cache import shared
@@ -13,6 +18,8 @@ from infra.settings import Settings
 
 # The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
 BACKLOG = 4096
+# How often the parent looks whether a server process has died.
+LOOK_SECONDS = 0.5
 
 
 def serve(settings: Settings) -> None:
@@ -22,9 +29,14 @@ def serve(settings: Settings) -> None:
     shared.create(memory := run / f"api-{settings.port}.shared")
     loader = AppLoader(factory=partial(create_app, settings, memory))
     app = loader.load()
+    sockets = bind(settings.host, settings.port, settings.api_workers, BACKLOG)
+    if DEALS_OUT:
+        deal_out(app, sockets)
+    app.main_process_ready(revive)
     app.prepare(
         host=settings.host,
         port=settings.port,
+        sock=sockets[0],
         workers=settings.api_workers,
         backlog=BACKLOG,
         protocol=ShortcutProtocol,
@@ -33,3 +45,17 @@ def serve(settings: Settings) -> None:
         motd=False,
     )
     Sanic.serve(primary=app, app_loader=loader)
+
+
+async def revive(app: Sanic[Any, Any]) -> None:
+    """Start server processes again that die, from now on; Sanic by itself leaves them dead."""
+    Thread(target=_watch, args=(app.manager,), daemon=True).start()
+
+
+def _watch(manager: Any) -> None:
+    while True:
+        time.sleep(LOOK_SECONDS)
+        for process in manager.transient_processes:
+            if process.state in {ProcessState.FAILED, ProcessState.COMPLETED}:
+                # A message, as the server processes send them: the manager's loop acts on it.
+                manager.monitor_publisher.send(f"{process.name}:")
