@@ -10,7 +10,7 @@ from deploy.embedded.service import start_service
 from infra.database import migrate
 from tests.factories import Api, free_ports
 
-pytest_plugins = ["tests.faults.table"]
+pytest_plugins = ["tests.application", "tests.faults.table"]
 
 
 @pytest.fixture(scope="session")

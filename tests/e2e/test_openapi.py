@@ -4,7 +4,6 @@ import asyncio
 import copy
 import importlib
 import json
-import logging
 import re
 import subprocess
 import sys
@@ -15,16 +14,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-import structlog
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
-from sanic import Sanic
 from uuid_utils.compat import uuid7
 
-from api.app import create_app
 from api.errors import TITLES
 from api.operation import API_PREFIX
-from infra.settings import Settings
 from services.errors import Code
 from tests import photos
 from tests.factories import ADMIN, COURSE, NO_ID, bearer, new_email, token
@@ -241,18 +236,6 @@ async def test_absent_is_told_from_null(document):
     assert "anyOf" not in course["properties"]["image_url"]
     assert "finished_at" in task["required"]
     assert {"type": "null"} in task["properties"]["finished_at"]["anyOf"]
-
-
-@pytest.fixture
-def app():
-    """The application, built and not started; what it does to the process is undone."""
-    root = logging.getLogger()
-    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
-    app = create_app(Settings(_env_file=None))
-    yield app
-    Sanic.unregister_app(app)
-    root.handlers[:], root.level = handlers, level
-    structlog.configure(**config)
 
 
 async def test_every_route_is_in_the_document_and_the_other_way_round(app, document):

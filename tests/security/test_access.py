@@ -1,0 +1,328 @@
+"""The authorization matrix: every route and method of the router, asked as everybody.
+
+A route that is not in the table fails, so nobody can add one without saying who may call it.
+"""
+
+import asyncio
+import base64
+import hmac
+import json
+import os
+import re
+import sys
+import time
+
+import httpx
+import jwt
+import pytest
+from uuid_utils.compat import uuid7
+
+from tests.factories import ADMIN, KID, NO_ID, SECRET, bearer, eventually, refused, token
+
+INVALID = "JWT token is invalid or expired"
+PASSWORD = "a-password-of-an-account-that-will-go"
+FOR_ANYONE = {
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/v1/auth/refresh"),
+    ("GET", "/api/v1/courses"),
+    ("GET", "/api/v1/courses/<course_id>"),
+    ("POST", "/api/v1/enrollments"),
+    ("GET", "/api/v1/students/<email>/enrollments"),
+    ("GET", "/api/v1/tasks/<task_id>"),
+    ("GET", "/api/v1/tasks/<task_id>/events"),
+    ("GET", "/health"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/swagger"),
+    ("GET", "/swagger/doc.json"),
+    ("GET", "/swagger/index.html"),
+    ("GET", "/swagger/swagger-initializer.js"),
+    *(
+        (method, f"/swagger/{file}")
+        for method in ("GET", "HEAD")
+        for file in (
+            "favicon-16x16.png",
+            "favicon-32x32.png",
+            "index.css",
+            "swagger-ui-bundle.js",
+            "swagger-ui-standalone-preset.js",
+            "swagger-ui.css",
+        )
+    ),
+}
+LOGOUT = ("POST", "/api/v1/auth/logout")
+FOR_USERS = {LOGOUT, ("GET", "/api/v1/auth/profile")}
+FOR_ADMINS = {
+    ("POST", "/api/v1/courses"),
+    ("POST", "/api/v1/courses/upload"),
+    ("PUT", "/api/v1/courses/<course_id>"),
+    ("PUT", "/api/v1/courses/<course_id>/image"),
+    ("DELETE", "/api/v1/courses/<course_id>"),
+    ("GET", "/api/v1/courses/<course_id>/students"),
+    ("DELETE", "/api/v1/courses/<course_id>/students/<email>"),
+    ("GET", "/api/v1/admin/students"),
+    ("GET", "/api/v1/admin/enrollments"),
+    ("DELETE", "/api/v1/admin/enrollments/<enrollment_id>"),
+    ("GET", "/api/v1/admin/tasks"),
+    ("POST", "/api/v1/admin/tasks/<task_id>/retry"),
+    ("POST", "/api/v1/admin/tasks/<task_id>/cancel"),
+}
+EVERY_ROUTE = FOR_ANYONE | FOR_USERS | FOR_ADMINS
+
+
+def encoded(part: object) -> str:
+    """Return a part of a token."""
+    text = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def claims(**others) -> dict:
+    """Return what an admin's token says."""
+    return jwt.decode(token(role="admin", **others), options={"verify_signature": False})
+
+
+def unsigned(algorithm: str) -> str:
+    """Return an admin's token that says that it needs no signature."""
+    return f"{encoded({'alg': algorithm, 'typ': 'JWT', 'kid': KID})}.{encoded(claims())}."
+
+
+def promoted() -> str:
+    """Return a student's token whose payload says that they are an admin."""
+    header, _, signature = token().split(".")
+    return f"{header}.{encoded(claims())}.{signature}"
+
+
+def handmade(header: dict, secret: bytes = SECRET.encode(), digest: str = "sha256") -> str:
+    """Return an admin's token with whatever header, signed by a library that checks nothing."""
+    signed = f"{encoded({'typ': 'JWT', 'kid': KID} | header)}.{encoded(claims())}"
+    return f"{signed}.{encoded(hmac.digest(secret, signed.encode(), digest))}"
+
+
+def admins(**others) -> str:
+    """Return an admin's token with other claims, signed by the right key."""
+    return token(role="admin", **others)
+
+
+NOW = int(time.time())
+# What a service with public keys would have to show; ours has none that could be taken for one.
+PUBLIC_KEY = b"""-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
+FORGED = {
+    "alg none": lambda: unsigned("none"),
+    "alg NoNe": lambda: unsigned("NoNe"),
+    "no signature": lambda: admins().rpartition(".")[0] + ".",
+    "cut signature": lambda: admins()[:-4],
+    "changed payload": promoted,
+    "another secret": lambda: handmade({"alg": "HS256"}, b"not-the-secret-but-quite-as-long-as-it"),
+    "empty secret": lambda: handmade({"alg": "HS256"}, b""),
+    "HS512 with the right secret": lambda: handmade({"alg": "HS512"}, digest="sha512"),
+    "HS256 with a public key": lambda: handmade({"alg": "HS256"}, PUBLIC_KEY),
+    "RS256, signed as HS256": lambda: handmade({"alg": "RS256"}),
+    "RS256, signed with a public key": lambda: handmade({"alg": "RS256"}, PUBLIC_KEY),
+    "a key of its own": lambda: handmade(
+        {"alg": "HS256", "jwk": {"kty": "oct", "k": encoded(b"mine" * 8)}}, b"mine" * 8
+    ),
+    "an address of its key": lambda: handmade(
+        {"alg": "HS256", "jku": "https://evil.example/keys"}, b"mine" * 8
+    ),
+    "no algorithm": lambda: handmade({}),
+    "algorithm that is a list": lambda: handmade({"alg": ["HS256"]}),
+    "no kid": lambda: token(role="admin", kid=None),
+    "unknown kid": lambda: token(role="admin", kid="another"),
+    "kid that is a path": lambda: handmade({"alg": "HS256", "kid": "../../../../dev/null"}, b""),
+    "kid that is SQL": lambda: handmade({"alg": "HS256", "kid": f"{KID}' UNION SELECT 'x"}, b"x"),
+    "kid that is a list": lambda: f"{encoded({'alg': 'HS256', 'kid': [KID]})}.{encoded({})}.x",
+    "critical header": lambda: handmade({"alg": "HS256", "crit": ["exp"]}),
+    "another issuer": lambda: admins(iss="https://evil.example"),
+    "another audience": lambda: admins(aud="another-api"),
+    "several audiences": lambda: admins(aud=["course-enrollment-api", "another-api"]),
+    "another type": lambda: admins(typ="refresh"),
+    "not yet valid": lambda: admins(nbf=NOW + 3600),
+    "issued in the future": lambda: admins(iat=NOW + 3600),
+    "unknown role": lambda: token(role="root"),
+    "role in capitals": lambda: token(role="ADMIN"),
+    "several roles": lambda: token(role=["admin"]),
+    **{
+        f"no {claim}": lambda claim=claim: token(**({"role": "admin"} | {claim: None}))
+        for claim in ("typ", "iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti")
+    },
+    "a refresh token": lambda: encoded(os.urandom(32)),
+    "not a token": lambda: "a.b.c",
+    "NUL": lambda: "a%00b",
+    "long": lambda: "a" * 5000,
+}
+
+
+def routes_of(app) -> set[tuple[str, str]]:
+    """Return each method and path of the router, as the table writes them."""
+    return {
+        (method, re.sub(r"<(\w+):\w+>", r"<\1>", f"/{route.path}"))
+        for route in app.router.routes
+        for method in route.methods
+    }
+
+
+def address(path: str) -> str:
+    """Return the path of nothing that is there, so that whoever may call does no harm."""
+    return re.sub(r"<\w+_id>", NO_ID, path).replace("<email>", "nobody@example.org")
+
+
+async def ask(client, route: tuple[str, str], headers: dict[str, str]) -> httpx.Response:
+    """Call a route, with no body."""
+    method, path = route
+    return await client.request(method, address(path), headers=headers)
+
+
+async def is_open(client, route: tuple[str, str], headers: dict[str, str]) -> None:
+    """Assert that a route does not ask who is calling, or takes who is."""
+    answer = await ask(client, route, headers)
+    assert answer.status_code not in {401, 403, 405, 429, 500, 503}, (route, answer.text)
+
+
+@pytest.fixture(scope="module")
+def enroll(service):
+    """Call the command line of the running service."""
+
+    async def call(*arguments: str, said: str = "") -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker.cli", *arguments),
+            env=os.environ | service.env | {"DATA_DIR": str(service.data_dir)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate(said.encode())
+        assert process.returncode == 0, output.decode()
+
+    return call
+
+
+async def log_in(client, username: str, password: str) -> str:
+    """Return a token of a login."""
+    account = {"username": username, "password": password}
+    answer = await client.post("/api/v1/auth/login", json=account)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["token"]
+
+
+async def is_dead(client, headers: dict[str, str]) -> None:
+    """Wait until a token is known to be dead by every process, at most a second."""
+
+    async def refuses():
+        answers = [await client.get("/api/v1/auth/profile", headers=headers) for _ in range(4)]
+        return {answer.status_code for answer in answers} == {401}
+
+    await eventually(refuses, within=1.5)
+    await asyncio.sleep(0.6)  # a process that was not asked by chance has asked the database by now
+
+
+async def test_every_route_says_who_may_call_it(app):
+    assert routes_of(app) == EVERY_ROUTE
+    assert not FOR_ANYONE & FOR_USERS | FOR_ANYONE & FOR_ADMINS | FOR_USERS & FOR_ADMINS
+
+
+async def test_nobody(client):
+    for route in FOR_ANYONE:
+        await is_open(client, route, {})
+    for route in FOR_USERS | FOR_ADMINS:
+        answer = await ask(client, route, {})
+        refused(answer, 401, "MISSING_TOKEN", "Authorization header is required")
+
+
+async def test_a_student(client):
+    for route in FOR_ANYONE:
+        await is_open(client, route, bearer(token()))
+    for route in FOR_ADMINS:
+        answer = await ask(client, route, bearer(token()))
+        refused(answer, 403, "FORBIDDEN", "Only an admin may do this")
+
+
+async def test_an_account_of_a_student(client, enroll):
+    name = f"student-{uuid7().hex}@example.org"
+    await enroll("users", "add", name, said=f"{PASSWORD}\n{PASSWORD}\n")
+    theirs = bearer(await log_in(client, name, PASSWORD))
+    for route in FOR_ADMINS:
+        refused(await ask(client, route, theirs), 403, "FORBIDDEN", "Only an admin may do this")
+    for route in sorted(FOR_USERS - {LOGOUT}):
+        await is_open(client, route, theirs)
+    await is_open(client, LOGOUT, theirs)
+
+
+async def test_an_admin(client):
+    ours = bearer(await log_in(client, *ADMIN.values()))
+    for route in sorted(EVERY_ROUTE - {LOGOUT}):
+        await is_open(client, route, ours)
+    await is_open(client, LOGOUT, ours)
+
+
+async def test_a_disabled_admin(client, enroll):
+    name = f"admin-{uuid7().hex}"
+    await enroll("users", "add", name, "--role", "admin", said=f"{PASSWORD}\n{PASSWORD}\n")
+    theirs = bearer(await log_in(client, name, PASSWORD))
+    await is_open(client, ("GET", "/api/v1/admin/students"), theirs)
+    await enroll("users", "disable", name)
+    await is_dead(client, theirs)
+    await stands_outside(client, theirs, "INVALID_TOKEN")
+    account = {"username": name, "password": PASSWORD}
+    answer = await client.post("/api/v1/auth/login", json=account)
+    refused(answer, 401, "INVALID_CREDENTIALS", "Invalid username or password")
+
+
+async def test_a_revoked_admin(client):
+    theirs = bearer(await log_in(client, *ADMIN.values()))
+    assert (await client.post("/api/v1/auth/logout", headers=theirs)).status_code == 204
+    await is_dead(client, theirs)
+    await stands_outside(client, theirs, "INVALID_TOKEN")
+
+
+async def test_an_expired_admin(client):
+    old = bearer(admins(iat=NOW - 7200, nbf=NOW - 7200, exp=NOW - 3600))
+    await stands_outside(client, old, "TOKEN_EXPIRED")
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+async def test_a_forged_admin(client, forgery):
+    await stands_outside(client, bearer(FORGED[forgery]()), "INVALID_TOKEN")
+
+
+async def stands_outside(client, headers: dict[str, str], code: str) -> None:
+    """Assert that a token opens nothing, and closes nothing that is open to anyone."""
+    for route in FOR_USERS | FOR_ADMINS:
+        answer = await ask(client, route, headers)
+        refused(answer, 401, code, INVALID)
+        assert answer.headers["www-authenticate"] == "Bearer"
+    for route in sorted(FOR_ANYONE)[:8]:
+        await is_open(client, route, headers)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/admin/students/",
+        "//api/v1/admin/students",
+        "/api/v1//admin/students",
+        "/api/v1/courses/../admin/students",
+        "/api/v1/courses/%2e%2e/admin/students",
+        "/api/v1/admin/students;x=1",
+        "/api/v1/admin/students%00",
+        "/api/v1/admin%2fstudents",
+        "/API/V1/ADMIN/STUDENTS",
+        "/api/v1/admin/students.json",
+        "/api/v1/admin/students?role=admin",
+    ],
+)
+async def test_no_other_spelling_opens_a_door(client, path):
+    url = httpx.URL(str(client.base_url)).copy_with(raw_path=path.encode())
+    for method in ("GET", "HEAD", "POST"):
+        for headers in (
+            {},
+            bearer(token()),
+            {"X-Original-URL": "/api/v1/courses", "X-Rewrite-URL": "/health"},
+            {"X-HTTP-Method-Override": "GET", "X-Forwarded-User": "admin"},
+        ):
+            answer = await client.request(method, url, headers=headers)
+            assert answer.status_code in {400, 401, 403, 404, 405}, answer.text
