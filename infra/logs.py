@@ -53,7 +53,9 @@ def configure(level: str, log_format: str, **process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp"):
+    # Of Celery's two lines a task ours says the same, with its id, name and request.
+    quiet = ("celery.worker.strategy", "celery.app.trace")
+    for noisy in ("botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp", *quiet):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -39,7 +39,11 @@ class Claim:
 
 
 async def claim(task_id: UUID, worker: str) -> Claim | None:
-    """Take the task and count the attempt, before any work; None when it is not to be had."""
+    """Take the task and count the attempt, before any work; None when it is not to be had.
+
+    The commit does not wait for the disk. A server that crashes at that moment may forget the
+    claim; then the attempt is made again, and still only one run can finish the task.
+    """
     found = await rows(
         """
         UPDATE tasks
@@ -51,7 +55,8 @@ async def claim(task_id: UUID, worker: str) -> Claim | None:
           AND attempts < max_attempts
           AND ((state = 'queued' AND available_at <= now())
                OR (state = 'running' AND lease_until < now()))
-        RETURNING id, name, args, attempts, request_id
+        RETURNING id, name, args, attempts, request_id,
+                  set_config('synchronous_commit', 'off', true)
         """,
         task_id,
         LEASE_SECONDS,

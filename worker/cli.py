@@ -56,7 +56,6 @@ def worker(
         "--pool=prefork",
         f"--concurrency={concurrency or settings.worker_concurrency}",
         f"--loglevel={settings.log_level}",
-        "--events",
     ]
     if queues:
         arguments.append(f"--queues={queues}")

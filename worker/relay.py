@@ -9,7 +9,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 import asyncpg
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
+from kombu.messaging import Producer
 
 from infra import logs
 from services.leases import LOST_WORKER, ended_attempt
@@ -46,16 +47,24 @@ class Relay:
         # More than kombu translates: RabbitMQ's refusal of a password or of a queue's properties.
         self._broker_errors = (
             OperationalError,
+            BatchPublishError,
             OSError,
             *broker.connection_errors,
             *broker.channel_errors,
         )
         # After `publish`: whether there were more due tasks than there was room for.
         self.has_more = False
+        self._producer: Producer | None = None
         self._slots: dict[str, int] = {}
         self._tended_at = -TEND_SECONDS
         self._probed_at = 0.0
         self._alive = False
+
+    def close(self) -> None:
+        """Drop the connection to the broker, whatever state it is in."""
+        if self._producer is not None:
+            self._producer.connection.collect()
+            self._producer = None
 
     async def run_once(self) -> int:
         """Publish what is due; once a second sweep and enqueue what is scheduled.
@@ -124,14 +133,28 @@ class Relay:
         )
         self.has_more = self.has_more or len(rows) == BATCH
         rows.sort(key=lambda row: (-row["priority"], row["available_at"]))
-        for done, row in enumerate(rows):
-            try:
-                self._send(row)
-            except self._broker_errors as error:
-                self.has_more = False
-                await self._unmark([row["id"] for row in rows[done:]])
-                raise BrokerAway(str(error)) from error
+        try:
+            if rows:
+                self._send_all(rows)
+        except self._broker_errors as error:
+            self.has_more = False
+            self.close()
+            # What of it had arrived is published twice, which is harmless.
+            await self._unmark([row["id"] for row in rows])
+            raise BrokerAway(str(error)) from error
         return len(rows)
+
+    def _send_all(self, rows: list[asyncpg.Record]) -> None:
+        """Send a batch: in one round trip where the broker has a way to, else one by one."""
+        if self._producer is None:
+            options = self.celery.conf.broker_transport_options
+            # kombu sends no batch where the client might send it a second time by itself.
+            once = {"retry_on_timeout": False} if "retry_on_timeout" in options else {}
+            link = self.celery.connection_for_write(transport_options=once)
+            self._producer = self.celery.amqp.Producer(link, auto_declare=False)
+        with self._producer.batch():
+            for row in rows:
+                self._send(row)
 
     def _send(self, row: asyncpg.Record) -> None:
         # The arguments go along for Flower to show; the worker reads them from the row.
@@ -142,6 +165,7 @@ class Relay:
             argsrepr="()",
             kwargsrepr=row["args"],
             retry=False,
+            producer=self._producer,
         )
 
     async def _unmark(self, ids: list[object]) -> None:
@@ -186,7 +210,7 @@ class Relay:
         )
         lost = int(status.split()[-1])
         if lost:
-            log.warning("broker_lost_tasks", tasks=lost)
+            log.info("tasks_not_claimed_published_again", tasks=lost)
         return lost
 
     def _depths(self) -> dict[str, int]:

@@ -64,22 +64,22 @@ async def _relay_on(
 ) -> None:
     woken = asyncio.Event()
     await connection.add_listener(CHANNEL, lambda *_: woken.set())
-    relay = Relay(connection, celery, load_tasks())
-    while not stopping.is_set():
-        woken.clear()
-        published = 0
-        try:
-            published = await relay.run_once()
-        except BrokerAway as error:
-            log.warning("relay_lost_broker", error=str(error))
-            await relay.show_gone()
-        if published == BATCH:
-            continue
-        with contextlib.suppress(TimeoutError):
-            if relay.has_more:
-                await asyncio.wait_for(stopping.wait(), REFILL_SECONDS)
-            else:
-                await asyncio.wait_for(_first(woken, stopping), POLL_SECONDS)
+    with contextlib.closing(Relay(connection, celery, load_tasks())) as relay:
+        while not stopping.is_set():
+            woken.clear()
+            published = 0
+            try:
+                published = await relay.run_once()
+            except BrokerAway as error:
+                log.warning("relay_lost_broker", error=str(error))
+                await relay.show_gone()
+            if published == BATCH:
+                continue
+            with contextlib.suppress(TimeoutError):
+                if relay.has_more:
+                    await asyncio.wait_for(stopping.wait(), REFILL_SECONDS)
+                else:
+                    await asyncio.wait_for(_first(woken, stopping), POLL_SECONDS)
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -108,3 +108,13 @@ async def test_an_admin_sees_the_traceback(api, failed):
 async def test_a_task_that_is_not_there(client):
     answer = await client.get(f"/api/v1/tasks/{NO_ID}")
     refused(answer, 404, "NOT_FOUND", "The requested task does not exist")
+
+
+async def test_flower_shows_tasks_by_name_though_workers_send_no_events_unasked(api, service):
+    async def shown() -> bool:
+        task_id = (await api.upload(photos.jpeg(64, 48))).json()["image"]["task_id"]
+        await ended(api.client, task_id)
+        page = await api.client.get(f"{service.flower_url}/task/{task_id}")
+        return page.is_success and "images.process" in page.text and "upload_id" in page.text
+
+    await eventually(shown)

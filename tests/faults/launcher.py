@@ -34,7 +34,7 @@ def die_before_claims() -> None:
 
 
 def die_while_publishing() -> None:
-    """Kill this worker when the relay has marked a batch and published five of it."""
+    """Kill this worker when the relay has marked a batch and made five messages of it."""
     send, sent = worker.relay.Relay._send, []  # noqa: SLF001  the place between two statements
 
     def sending(self: worker.relay.Relay, row: object) -> None:

@@ -54,7 +54,7 @@ async def test_broker_frozen(own_site):
 
 
 async def test_broker_full(site):
-    """It refuses what is published; and Celery, which can't note what it takes, ends itself."""
+    """It refuses what is published, and whatever else Celery would have it note."""
     await site.enqueue(TASKS // 2, seconds=0.05)
     async with site.kept_worker():
         await site.some_done()

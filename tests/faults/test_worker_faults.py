@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,9 @@ async def test_relay_killed_between_mark_and_publish(site):
     assert outcome.done == TASKS
 
 
-async def _relay(site: Site, monkeypatch: pytest.MonkeyPatch) -> Relay:
-    """Return a relay that publishes all at once, in this process."""
+@pytest.fixture
+async def relay(site, monkeypatch):
+    """A relay that publishes all at once, in this process."""
 
     async def nothing(_context: object) -> None:
         """Never runs here."""
@@ -60,7 +62,8 @@ async def _relay(site: Site, monkeypatch: pytest.MonkeyPatch) -> Relay:
     monkeypatch.setattr(relaying, "WINDOW", 10 * TASKS)
     kinds = {"fault.effect": Registration("fault.effect", nothing, "default", 20, 60, (), None)}
     celery = Celery(broker=site.environment["BROKER_URL"], config_source={"task_ignore_result": 1})
-    return Relay(await site.database.acquire(), celery, kinds)
+    with closing(Relay(await site.database.acquire(), celery, kinds)) as made:
+        yield made
 
 
 async def _publish_all(relay: Relay) -> None:
@@ -68,8 +71,7 @@ async def _publish_all(relay: Relay) -> None:
         pass
 
 
-async def test_frozen_worker_takes_messages_with_it(site, monkeypatch):
-    relay = await _relay(site, monkeypatch)
+async def test_frozen_worker_takes_messages_with_it(site, relay):
     frozen = site.start_worker()
     lost = False
     while not lost:
@@ -112,9 +114,8 @@ async def test_worker_frozen_past_its_leases_wakes_up(site, fault):
     assert (await settle(site, how, since)).done == TASKS
 
 
-async def test_one_message_delivered_three_times(site, monkeypatch):
+async def test_one_message_delivered_three_times(site, relay):
     await site.enqueue(TASKS, seconds=0.02)
-    relay = await _relay(site, monkeypatch)
     for _ in range(3):
         await _publish_all(relay)
         await site.database.execute("UPDATE tasks SET published_at = NULL, lease_until = NULL")

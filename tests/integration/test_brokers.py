@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import UUID
@@ -84,7 +85,8 @@ async def relay(broker, database_url):
             for queue in celery.amqp.queues.values():
                 queue(link.default_channel).declare()
         async with direct_connection(database_url) as connection:
-            yield Relay(connection, celery, kinds)
+            with closing(Relay(connection, celery, kinds)) as made:
+                yield made
         with celery.connection_for_write() as link:
             for queue in queues.values():
                 link.default_channel.queue_delete(queue)

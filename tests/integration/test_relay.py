@@ -1,6 +1,7 @@
 """The relay carries what is due to a real broker, once, in order, and takes back what is lost."""
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -45,7 +46,8 @@ async def relay(connect, service):
     queue = f"test-{uuid7().hex}"
     celery = Celery(broker=service.env["BROKER_URL"], config_source={"task_ignore_result": True})
     kinds = {"test.task": _kind("test.task", queue)}
-    yield Relay(await connect(), celery, kinds)
+    with closing(Relay(await connect(), celery, kinds)) as relay:
+        yield relay
     with celery.connection_for_write() as broker:
         broker.default_channel.queue_delete(queue)
     celery.close()
@@ -90,8 +92,8 @@ async def test_what_is_not_due_unknown_or_cancelled_stays(relay):
 
 async def test_several_relays_share_the_work(relay, connect):
     made = [str(await enqueue("test.task", {})) for _ in range(150)]
-    other = Relay(await connect(), relay.celery, relay.registry)
-    counts = await asyncio.gather(relay.publish(), other.publish())
+    with closing(Relay(await connect(), relay.celery, relay.registry)) as other:
+        counts = await asyncio.gather(relay.publish(), other.publish())
     assert sum(counts) == 150
     assert sorted(_messages(relay)) == sorted(made)
 
