@@ -10,7 +10,7 @@ from sanic import Sanic
 from sanic.config import Config
 from sanic_ext import Config as ExtensionConfig
 
-from api import errors, media, middleware
+from api import errors, gauges, media, middleware
 from api.admin import admin
 from api.auth import auth
 from api.binding import MAX_JSON_BYTES
@@ -103,7 +103,14 @@ async def open_resources(app: Application) -> None:
     resources = app.ctx.resources = AsyncExitStack()
     await resources.enter_async_context(middleware.books())
     url = require_database(settings)
-    await resources.enter_async_context(database(url, settings.database_pool_size))
+    await resources.enter_async_context(
+        database(
+            url,
+            settings.database_pool_size,
+            settings.database_pool_wait_seconds,
+            settings.database_replica_url,
+        )
+    )
     app.ctx.keys = KeyRing(settings)
     redis = limits.connect(settings.limits) if settings.limits else None
     if redis:
@@ -124,6 +131,7 @@ async def open_resources(app: Application) -> None:
     await app.ctx.cache.start()
     app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.limits)
     resources.push_async_callback(app.ctx.cache.close)
+    await resources.enter_async_context(gauges.shown(app.ctx.cache))
 
 
 async def close_resources(app: Application) -> None:

@@ -13,6 +13,7 @@ from tortoise.exceptions import DBConnectionError
 
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
 from infra import logs
+from infra.pool import PoolFull
 from services import errors
 from services.errors import Code, ServiceError
 
@@ -68,6 +69,8 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
     """Turn whatever was raised into the envelope."""
     if isinstance(error, ServiceError):
         return _service_error(error)
+    if isinstance(error, PoolFull):
+        return _service_error(errors.Unavailable(str(error)))
     if isinstance(error, _DATABASE_AWAY):
         log.warning("database_away", error=str(error))
         return _service_error(errors.Unavailable("The database is away; try again soon"))

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import raw
 
+from api import gauges
 from api.operation import operation
 from api.replies import reply
 from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyOut
@@ -75,10 +76,11 @@ async def ready(_request: Request) -> HTTPResponse:
 
 
 @operation(system, "GET", "/metrics", responses={200: "text/plain"}, unlimited=True)
-async def show_metrics(_request: Request) -> HTTPResponse:
+async def show_metrics(request: Request) -> HTTPResponse:
     """Show the metrics, for Prometheus"""
-    gauges = await _task_gauges() if await database.is_connected() else []
-    return raw(metrics.exposition(gauges), content_type=metrics.CONTENT_TYPE)
+    gauges.show(request.app.ctx.cache)
+    tasks_open = await _task_gauges() if await database.is_connected() else []
+    return raw(metrics.exposition(tasks_open), content_type=metrics.CONTENT_TYPE)
 
 
 async def _task_gauges() -> list[Gauge]:

@@ -3,29 +3,50 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 from aerich import Command
-from tortoise import Tortoise
+from tortoise import BaseDBAsyncClient, Tortoise
 from tortoise.connection import get_connections
 
+from infra.pool import PATIENCE_SECONDS, BoundedPool
+
+PRIMARY, REPLICA = "default", "replica"
 CONNECT_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 30
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
 
 
-def tortoise_config(url: str, pool_size: int) -> dict[str, Any]:
-    """Return Tortoise's configuration for a `postgresql://` URL.
+def tortoise_config(
+    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, replica: str | None = None
+) -> dict[str, Any]:
+    """Return Tortoise's configuration for a `postgresql://` URL, and for a replica's.
 
     `sslmode` and `sslrootcert` of the URL's query mean what they mean to libpq.
     """
+    addresses = {PRIMARY: url} | ({REPLICA: replica} if replica else {})
+    return {
+        "connections": {
+            name: {
+                "engine": "infra.pool",
+                "credentials": _credentials(address, pool_size) | {"patience": patience},
+            }
+            for name, address in addresses.items()
+        },
+        "apps": {"models": {"models": ["models", "aerich.models"], "default_connection": PRIMARY}},
+        "use_tz": True,
+    }
+
+
+def _credentials(url: str, pool_size: int) -> dict[str, Any]:
     parts = urlsplit(url)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    credentials = {
+    return {
         "host": parts.hostname or query.get("host", "localhost"),
         "port": parts.port or 5432,
         "user": unquote(parts.username or "postgres"),
@@ -37,15 +58,6 @@ def tortoise_config(url: str, pool_size: int) -> dict[str, Any]:
         "command_timeout": COMMAND_TIMEOUT_SECONDS,
         "reset": _keep_session,
         "ssl": _ssl(query.get("sslmode", "prefer"), query.get("sslrootcert")),
-    }
-    return {
-        "connections": {
-            "default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials}
-        },
-        "apps": {
-            "models": {"models": ["models", "aerich.models"], "default_connection": "default"}
-        },
-        "use_tz": True,
     }
 
 
@@ -67,10 +79,16 @@ async def _keep_session(_connection: asyncpg.Connection) -> None:
 
 
 @asynccontextmanager
-async def database(url: str, pool_size: int) -> AsyncIterator[None]:
-    """Open the pool for this process; every task of its event loop may query."""
+async def database(
+    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, replica: str | None = None
+) -> AsyncIterator[None]:
+    """Open the pool for this process, and the replica's; every task of its event loop may query.
+
+    Whoever finds a pool full waits `patience` seconds for a connection, then meets `PoolFull`.
+    """
+    config = tortoise_config(url, pool_size, patience, replica)
     # Handlers and tasks run in contexts that descend from no context of ours (tortoise#2090).
-    await Tortoise.init(tortoise_config(url, pool_size), _enable_global_fallback=True)
+    await Tortoise.init(config, _enable_global_fallback=True)
     try:
         yield
     finally:
@@ -84,6 +102,30 @@ async def is_connected() -> bool:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     return True
+
+
+def reports() -> BaseDBAsyncClient:
+    """Return where reports are read that may lag behind: the replica, if there is one."""
+    known = get_connections()
+    return known.get(REPLICA if REPLICA in known.db_config else PRIMARY)
+
+
+@dataclass(frozen=True)
+class PoolUse:
+    """How many connections a process may have, how many it holds, and who waits for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
+def pool_use() -> PoolUse:
+    """Return how this process's pool stands."""
+    client: Any = get_connections().get(PRIMARY)
+    pool: BoundedPool | None = client._pool  # noqa: SLF001  Tortoise gives it no public name
+    if pool is None:
+        return PoolUse(client.pool_maxsize, 0, 0)
+    return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting)
 
 
 async def analyze() -> None:

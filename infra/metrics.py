@@ -14,8 +14,9 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client import Gauge as Level
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -31,6 +32,22 @@ _requests = Histogram(
 _refusals = Counter("rate_limit_refusals_total", "Requests answered with 429.", ["kind"])
 _limits_alone = Counter(
     "rate_limit_alone_total", "Questions to the limits that a process answered without Redis."
+)
+_cache_requests = Counter(
+    "cache_requests_total", "Cached reads, by where the answer came from.", ["answer"]
+)
+_cache_errors = Counter("cache_errors_total", "Calls that the shared cache failed; reads went on.")
+_cache_changes = Counter("cache_invalidations_total", "Changes announced to the cache.")
+_cache_entries = Level("cache_entries", "Answers in memory.", multiprocess_mode="livesum")
+_cache_bytes = Level("cache_bytes", "Memory that answers take.", multiprocess_mode="livesum")
+_pool_size = Level(
+    "database_pool_size", "Connections a process may have.", multiprocess_mode="livesum"
+)
+_pool_in_use = Level(
+    "database_pool_in_use", "Connections that are at work.", multiprocess_mode="livesum"
+)
+_pool_waiting = Level(
+    "database_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum"
 )
 
 
@@ -63,6 +80,30 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
         answers = _answers[labels] = _Answers(labels)
     answers.buckets[bisect_left(_BUCKETS, seconds)] += 1
     answers.seconds += seconds
+
+
+def count_cache(answers: Mapping[str, int], errors: int, changes: int) -> None:
+    """Add what the cache did since this was told last; `answers` by where they came from."""
+    for answer, number in answers.items():
+        if number:
+            _cache_requests.labels(answer).inc(number)
+    if errors:
+        _cache_errors.inc(errors)
+    if changes:
+        _cache_changes.inc(changes)
+
+
+def show_cache(entries: int, size: int) -> None:
+    """Show how full this process's memory is."""
+    _cache_entries.set(entries)
+    _cache_bytes.set(size)
+
+
+def show_pool(size: int, in_use: int, waiting: int) -> None:
+    """Show how this process's pool stands."""
+    _pool_size.set(size)
+    _pool_in_use.set(in_use)
+    _pool_waiting.set(waiting)
 
 
 def flush() -> None:
@@ -101,10 +142,23 @@ class Gauge:
 def exposition(gauges: list[Gauge]) -> bytes:
     """Return the metrics of all processes, and the gauges."""
     flush()
+    _forget_dead()
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     registry.register(_Gauges(gauges))
     return generate_latest(registry)
+
+
+def _forget_dead() -> None:
+    """Drop the levels of processes that were killed: they can't do it themselves."""
+    for file in Path(os.environ[_FOLDER_VARIABLE]).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)
+        except PermissionError:
+            continue
 
 
 class _Gauges:

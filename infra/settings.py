@@ -99,6 +99,8 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl = Field(default=None, repr=False)
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
+    database_pool_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 2
+    database_replica_url: DatabaseUrl = Field(default=None, repr=False)
     db_host: str | None = None
     db_port: Port = 5432
     db_user: str = "postgres"
@@ -203,6 +205,10 @@ class Settings(BaseSettings):
             "STORAGE_URL or S3_BUCKET_NAME is missing": self.storage is None,
             "DATABASE_URL must have sslmode=verify-full or verify-ca": (
                 self.database is not None and not _verifies_tls(self.database)
+            ),
+            "DATABASE_REPLICA_URL must have sslmode=verify-full or verify-ca": (
+                self.database_replica_url is not None
+                and not _verifies_tls(self.database_replica_url)
             ),
         }
         return [fault for fault, broken in rules.items() if broken]

@@ -39,6 +39,7 @@ TITLES = {
     413: "Payload too large",
     415: "Unsupported media type",
     429: "Too many requests",
+    503: "Service unavailable",
 }
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -81,6 +81,7 @@ class AnswerCache:
         self.memory = Memory(memory_bytes)
         self.hot = Hot(self.memory, self._shared)
         self.counts = Counts()
+        self._taken = Counts()
         self._link = store.link(
             Listener(self._come_up, self._be_sure_until, self._hear, self._go_down)
         )
@@ -138,6 +139,13 @@ class AnswerCache:
             self._shared.distrust(DISTRUST_SECONDS)
         # After the store, so that who sees the token can also see the version.
         self._shared.renew()
+
+    def take_counts(self) -> Counts:
+        """Return what was counted since this was asked last."""
+        self.counts.memory += self.hot.hits
+        self.hot.hits = 0
+        taken, self._taken = self._taken, replace(self.counts)
+        return Counts(*(n - o for n, o in zip(astuple(self.counts), astuple(taken), strict=True)))
 
     def remember(self, target: bytes, key: Key) -> None:
         """Let `hot.get(target)` find the answer of this key from now on."""

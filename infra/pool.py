@@ -1,0 +1,61 @@
+"""The pool of connections, as an engine of Tortoise's: who finds it full waits a bounded time."""
+
+import asyncio
+from inspect import Parameter, signature
+from typing import Any
+
+import asyncpg
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+
+PATIENCE_SECONDS = 2.0
+
+
+class PoolFull(TimeoutError):
+    """All connections to the database are busy; try again soon"""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
+
+
+class BoundedPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
+    """asyncpg's own bound makes a task of every acquiring; this one waits only when it is full."""
+
+    def __init__(self, *args: Any, patience: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.patience = patience
+        self.waiting = 0
+
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody holds."""
+        return int(self.get_size() - self.get_idle_size())
+
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  asyncpg's signature
+        if not self._queue.empty():
+            return await super()._acquire(timeout)
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self.patience):
+                return await super()._acquire(timeout)
+        except TimeoutError:
+            raise PoolFull from None
+        finally:
+            self.waiting -= 1
+
+
+class PooledClient(AsyncpgDBClient):
+    """A client whose setting `patience` is the pool's, in seconds."""
+
+    async def create_pool(self, *, patience: float = PATIENCE_SECONDS, **options: Any) -> Any:
+        """Open the pool."""
+        return await BoundedPool(None, patience=patience, **(_DEFAULTS | options))
+
+
+_DEFAULTS = {
+    each.name: each.default
+    for each in signature(asyncpg.create_pool).parameters.values()
+    if each.kind is Parameter.KEYWORD_ONLY
+}
+
+# What Tortoise looks for in a module that is named as an engine.
+client_class = PooledClient

@@ -1,0 +1,55 @@
+"""Servers of the API of their own, on the servers of the running service."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.factories import eventually, free_ports
+
+START_SECONDS = 40
+
+
+@asynccontextmanager
+async def instance(
+    folder: Path, environment: dict[str, str], **settings: str
+) -> AsyncIterator[str]:
+    """Run `enroll api`; yield its address. It has a DATA_DIR, so a shared memory, of its own."""
+    (port,) = free_ports(1)
+    own = {"PORT": str(port), "DATA_DIR": str(folder / f"api-{port}"), "SKIP_MIGRATION": "true"}
+    output = folder / f"api-{port}.log"
+    with output.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker.cli", "api"),
+            env=os.environ | environment | own | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx.AsyncClient() as client:
+
+            async def is_ready() -> bool:
+                assert process.returncode is None, output.read_text()
+                try:
+                    return (await client.get(f"{base}/health/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await eventually(is_ready, within=START_SECONDS)
+        yield base
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(15):
+                await process.wait()
+        except TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
