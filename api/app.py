@@ -31,6 +31,7 @@ from infra.session_list import SessionList
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
 from services import answers
+from services.refusals import Refusals
 from services.revocations import Revocations
 from services.turns import Turns
 
@@ -54,6 +55,7 @@ class Context(SimpleNamespace):
     cache: AnswerCache
     keys: KeyRing
     limits: Limits
+    refusals: Refusals
     sessions: SessionList
     revocations: Revocations
     shortcut: Shortcut
@@ -117,6 +119,9 @@ async def open_resources(app: Application) -> None:
         resources.push_async_callback(redis.aclose)
     app.ctx.limits = await Limits.open(settings, redis, resources)
     app.ctx.sessions = SessionList(redis)
+    app.ctx.refusals = Refusals()
+    resources.push_async_callback(app.ctx.refusals.write)
+    resources.callback(asyncio.create_task(app.ctx.refusals.keep_writing()).cancel)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
     # A course that everybody wants may have half of the connections.

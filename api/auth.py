@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
+from api import auditing
 from api.limits import Limits
 from api.operation import API_PREFIX, Access, operation
 from api.replies import reply
@@ -42,6 +43,8 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     attempt has to wait longer than the one before.
     """
     limits: Limits = request.app.ctx.limits
+    request.ctx.claimed = body.username
+    auditing.name_caller(request, None)
     await limits.attempt_login(request, body.username)
     user = await accounts.authenticate(body.username, body.password)
     await limits.login_succeeded(request, body.username)
@@ -64,6 +67,7 @@ async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     A refresh token is good for one call; two that cross are both answered. Whoever uses it later
     than that ends the session, for one of the two who have it is a thief.
     """
+    auditing.name_caller(request, None)
     lifetimes = _lifetimes(request.app.ctx.settings)
     return await _logged_in(request, await sessions.refresh(body.refresh_token, lifetimes))
 

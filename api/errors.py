@@ -11,6 +11,7 @@ from sanic.exceptions import NotFound as UnknownPath
 from sanic.response import raw
 from tortoise.exceptions import DBConnectionError
 
+from api import auditing
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
 from infra import logs
 from infra.pool import PoolFull
@@ -68,6 +69,7 @@ def status_of(error: type[ServiceError]) -> int:
 async def render(request: Request, error: Exception) -> HTTPResponse:
     """Turn whatever was raised into the envelope."""
     if isinstance(error, ServiceError):
+        auditing.note_refusal(request, status_of(type(error)), error.code)
         return _service_error(error)
     if isinstance(error, PoolFull):
         return _service_error(errors.Unavailable(str(error)))

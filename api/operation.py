@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from sanic import Blueprint, HTTPResponse, Request
 
-from api import binding, security
+from api import auditing, binding, security
 from api.limits import Limits
 from api.security import Identity
 from infra.limits import Kind
@@ -165,6 +165,7 @@ async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
     if access is not Access.ANYONE:
         try:
             request.ctx.identity = await _caller(request, access)
+            auditing.name_caller(request, request.ctx.identity)
         except Unauthenticated:
             await limits.spend(request, Kind.READS)
             raise

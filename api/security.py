@@ -107,6 +107,8 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
     identity = _identity(token.strip(), request.app.ctx.keys)
     if await request.app.ctx.revocations.has(identity.session_id):
         raise InvalidToken
+    # Also of whom is refused, the audit log knows the name.
+    request.ctx.caller = identity
     if admin and identity.role is not Role.ADMIN:
         raise AdminsOnly
     return identity

@@ -69,6 +69,11 @@ def process_fields() -> dict[str, str]:
     return _process
 
 
+def configure_command(level: str, log_format: str, **process: str) -> None:
+    """Do so for a command: whoever looks at its terminal is told of trouble only."""
+    configure("WARNING" if sys.stderr.isatty() else level, log_format, **process)
+
+
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module, given its `__name__`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)

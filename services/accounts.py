@@ -9,7 +9,8 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from models import Role, User
-from services import passwords, sessions
+from services import audit, passwords, sessions
+from services.audit import Action
 from services.errors import InvalidCredentials, ServiceError, UserNotFound
 from services.tasks import rows
 
@@ -79,9 +80,12 @@ async def add(username: str, password: str, role: Role) -> User:
         raise UsernameRefused
     password_hash = await passwords.hashed(password)
     try:
-        return await User.create(username=username, password_hash=password_hash, role=role)
+        async with in_transaction():
+            user = await User.create(username=username, password_hash=password_hash, role=role)
+            await audit.record(Action.ADD_USER, username, {"role": role.value})
     except IntegrityError:
         raise UsernameTaken from None
+    return user
 
 
 async def set_password(username: str, password: str) -> list[UUID]:
@@ -93,7 +97,7 @@ async def set_password(username: str, password: str) -> list[UUID]:
 
     """
     password_hash = await passwords.hashed(password)
-    return await _change(username, password_hash=password_hash)
+    return await _change(Action.CHANGE_PASSWORD, username, password_hash=password_hash)
 
 
 async def disable(username: str) -> list[UUID]:
@@ -103,7 +107,7 @@ async def disable(username: str) -> list[UUID]:
         UserNotFound: there is none of this name.
 
     """
-    return await _change(username, disabled_at=datetime.now(UTC))
+    return await _change(Action.DISABLE_USER, username, disabled_at=datetime.now(UTC))
 
 
 async def enable(username: str) -> None:
@@ -113,8 +117,10 @@ async def enable(username: str) -> None:
         UserNotFound: there is none of this name.
 
     """
-    if not await User.filter(username=username).update(disabled_at=None):
-        raise UserNotFound
+    async with in_transaction():
+        if not await User.filter(username=username).update(disabled_at=None):
+            raise UserNotFound
+        await audit.record(Action.ENABLE_USER, username)
 
 
 async def accounts() -> Sequence[Account]:
@@ -143,7 +149,7 @@ async def ensure_admin(username: str, password: str) -> bool:
     return True
 
 
-async def _change(username: str, **fields: object) -> list[UUID]:
+async def _change(action: Action, username: str, **fields: object) -> list[UUID]:
     async with in_transaction():
         user = await User.get_or_none(username=username)
         if user is None:
@@ -152,4 +158,5 @@ async def _change(username: str, **fields: object) -> list[UUID]:
         await User.filter(id=user.id).select_for_update().first()
         ended = await sessions.end_all(user.id)
         await User.filter(id=user.id).update(**fields)
+        await audit.record(action, username)
         return ended

@@ -11,7 +11,8 @@ from tortoise.transactions import in_transaction
 
 from infra.cache import Cache
 from models import Course, Difficulty, ImageVariant
-from services import answers, images
+from services import answers, audit, images
+from services.audit import Action
 from services.errors import CourseNotFound
 
 
@@ -64,6 +65,7 @@ async def create(cache: Cache, course: CourseFields, image: bytes | None = None)
         )
         if image is not None:
             await images.stage(created.id, image)
+        await audit.record(Action.CREATE_COURSE, created.id)
     await answers.announce(cache, created.id)
     return await get(created.id)
 
@@ -95,6 +97,7 @@ async def update(
         )
         if given is not None:
             await images.discard(course_id)
+        await audit.record(Action.UPDATE_COURSE, course_id)
     await answers.announce(cache, course_id)
     return await get(course_id)
 
@@ -110,6 +113,7 @@ async def replace_image(cache: Cache, course_id: UUID, image: bytes) -> Course:
         if await Course.select_for_update().get_or_none(id=course_id) is None:
             raise CourseNotFound
         await images.stage(course_id, image)
+        await audit.record(Action.REPLACE_IMAGE, course_id)
     await answers.announce(cache, course_id)
     return await get(course_id)
 
@@ -125,4 +129,5 @@ async def delete(cache: Cache, course_id: UUID) -> None:
         if not await Course.filter(id=course_id).delete():
             raise CourseNotFound
         await images.remove_course(course_id)
+        await audit.record(Action.DELETE_COURSE, course_id)
     await answers.announce(cache, course_id)

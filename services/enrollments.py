@@ -7,11 +7,13 @@ from uuid import UUID
 from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError
 from tortoise.functions import Max
+from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
 from models import Course, Enrollment, EnrollmentTotal, Student
 from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
-from services import courses, images
+from services import audit, courses, images
+from services.audit import Action
 from services.errors import (
     AlreadyEnrolled,
     EnrollmentNotFound,
@@ -75,6 +77,20 @@ async def enroll(student_email: str, course_id: UUID) -> Enrollment:
     )
     enrollment.course = Course(**{name: row[name] for name in _SHOWN})
     enrollment.course.shown_image = row["shown_image"]
+    return enrollment
+
+
+async def enroll_for(student_email: str, course_id: UUID) -> Enrollment:
+    """Give a student a place as an admin does: it is noted.
+
+    Raises:
+        AlreadyEnrolled, UnknownCourse: as `enroll` does.
+
+    """
+    async with in_transaction():
+        enrollment = await enroll(student_email, course_id)
+        details = {"student": student_email, "course": str(course_id)}
+        await audit.record(Action.CREATE_ENROLLMENT, enrollment.id, details)
     return enrollment
 
 
@@ -155,9 +171,11 @@ async def drop(course_id: UUID, student_email: str) -> None:
         EnrollmentNotFound: the student is not in it.
 
     """
-    if not await Enrollment.filter(course_id=course_id, student_email=student_email).delete():
-        await courses.require(course_id)
-        raise EnrollmentNotFound
+    async with in_transaction():
+        if not await Enrollment.filter(course_id=course_id, student_email=student_email).delete():
+            await courses.require(course_id)
+            raise EnrollmentNotFound
+        await audit.record(Action.DROP_STUDENT, course_id, {"student": student_email})
 
 
 async def delete(enrollment_id: UUID) -> None:
@@ -167,5 +185,7 @@ async def delete(enrollment_id: UUID) -> None:
         EnrollmentNotFound: there is none of this id.
 
     """
-    if not await Enrollment.filter(id=enrollment_id).delete():
-        raise EnrollmentNotFound
+    async with in_transaction():
+        if not await Enrollment.filter(id=enrollment_id).delete():
+            raise EnrollmentNotFound
+        await audit.record(Action.DELETE_ENROLLMENT, enrollment_id)

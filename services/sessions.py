@@ -14,6 +14,8 @@ from uuid_utils.compat import uuid7
 
 from infra import logs
 from models import User
+from services import audit
+from services.audit import Action
 from services.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenExpired
 from services.tasks import rows
 
@@ -49,6 +51,14 @@ async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
 
     """
     token, session_id = _new_token(), uuid7()
+    async with in_transaction():
+        if not await _open(user, lifetimes, session_id, _digest(token)):
+            raise InvalidCredentials
+        await audit.record(Action.LOGIN, session_id, by=user)
+    return Opened(session_id, user, token)
+
+
+async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str) -> bool:
     opened = await rows(
         """
         WITH account AS (
@@ -67,12 +77,10 @@ async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
         user.password_hash,
         lifetimes.session,
         lifetimes.token,
-        _digest(token),
+        digest,
         min(lifetimes.refresh, lifetimes.session),
     )
-    if not opened:
-        raise InvalidCredentials
-    return Opened(session_id, user, token)
+    return bool(opened)
 
 
 async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
@@ -108,7 +116,8 @@ async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
                 raise RefreshTokenExpired
             return await _continue(found["session_id"], found["user_id"], digest, lifetimes)
     log.warning("refresh_token_reused", session_id=str(found["session_id"]))
-    await end(found["session_id"])
+    # Used twice, it was stolen.
+    await end(found["session_id"], Action.END_SESSION)
     raise InvalidRefreshToken
 
 
@@ -140,13 +149,15 @@ async def _continue(session_id: UUID, user_id: UUID, digest: str, lifetimes: Lif
     return Opened(session_id, user, token)
 
 
-async def end(session_id: UUID) -> None:
+async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:
     """End a session: its tokens of both kinds are dead, on every instance within a second."""
-    await rows(
-        "UPDATE sessions SET revoked_at = clock_timestamp() "
-        "WHERE id = $1 AND revoked_at IS NULL RETURNING id",
-        session_id,
-    )
+    async with in_transaction():
+        if await rows(
+            "UPDATE sessions SET revoked_at = clock_timestamp() "
+            "WHERE id = $1 AND revoked_at IS NULL RETURNING id",
+            session_id,
+        ):
+            await audit.record(action, session_id)
 
 
 async def end_all(user_id: UUID) -> list[UUID]:

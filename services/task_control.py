@@ -8,10 +8,12 @@ from uuid import UUID
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
+from tortoise.transactions import in_transaction
 
 from infra.cache import Cache
 from models import Task, TaskState
-from services import answers
+from services import answers, audit
+from services.audit import Action
 from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
 from services.tasks import CHANNEL, TaskName, get, rows
 
@@ -66,18 +68,22 @@ async def retry(cache: Cache, task_id: UUID) -> Task:
 
     """
     try:
-        found = await rows(
-            """
-            UPDATE tasks
-            SET state = 'queued', available_at = now(), published_at = NULL, lease_until = NULL,
-                max_attempts = CASE WHEN state = 'queued' THEN max_attempts END,
-                finished_at = NULL, cancel_requested = FALSE, progress = 0
-            WHERE id = $1 AND state IN ('queued', 'failed', 'cancelled')
-            RETURNING id, pg_notify($2, '')
-            """,
-            task_id,
-            CHANNEL,
-        )
+        async with in_transaction():
+            found = await rows(
+                """
+                UPDATE tasks
+                SET state = 'queued', available_at = now(), published_at = NULL,
+                    lease_until = NULL,
+                    max_attempts = CASE WHEN state = 'queued' THEN max_attempts END,
+                    finished_at = NULL, cancel_requested = FALSE, progress = 0
+                WHERE id = $1 AND state IN ('queued', 'failed', 'cancelled')
+                RETURNING id, pg_notify($2, '')
+                """,
+                task_id,
+                CHANNEL,
+            )
+            if found:
+                await audit.record(Action.RETRY_TASK, task_id)
     except IntegrityError:
         raise TaskNotRetryable("Another task does the same work already") from None
     task = await get(task_id)
@@ -95,17 +101,20 @@ async def cancel(cache: Cache, task_id: UUID) -> Task:
         TaskNotCancellable: it has ended.
 
     """
-    found = await rows(
-        """
-        UPDATE tasks
-        SET cancel_requested = TRUE,
-            state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
-            finished_at = CASE WHEN state = 'queued' THEN now() END
-        WHERE id = $1 AND state IN ('queued', 'running')
-        RETURNING id
-        """,
-        task_id,
-    )
+    async with in_transaction():
+        found = await rows(
+            """
+            UPDATE tasks
+            SET cancel_requested = TRUE,
+                state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+                finished_at = CASE WHEN state = 'queued' THEN now() END
+            WHERE id = $1 AND state IN ('queued', 'running')
+            RETURNING id
+            """,
+            task_id,
+        )
+        if found:
+            await audit.record(Action.CANCEL_TASK, task_id)
     task = await get(task_id)
     if not found:
         raise TaskNotCancellable
@@ -122,8 +131,10 @@ async def drop(cache: Cache, task_id: UUID) -> None:
 
     """
     task = await get(task_id)
-    if not await Task.filter(id=task_id, state__in=FINAL).delete():
-        raise TaskNotDroppable
+    async with in_transaction():
+        if not await Task.filter(id=task_id, state__in=FINAL).delete():
+            raise TaskNotDroppable
+        await audit.record(Action.DROP_TASK, task_id)
     await _announce(cache, task)
 
 

@@ -29,6 +29,7 @@ class TaskName(StrEnum):
     PRUNE_SESSIONS = "maintenance.prune_sessions"
     PRUNE_UPLOADS = "maintenance.prune_uploads"
     REMOVE_ORPHANS = "maintenance.remove_orphans"
+    PRUNE_AUDIT_LOG = "maintenance.prune_audit_log"
     PRUNE_ANSWERS = "maintenance.prune_answers"
     ANALYZE = "maintenance.analyze"
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from infra import database
-from services import housekeeping, idempotency, sessions, task_control
+from services import audit, housekeeping, idempotency, sessions, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -37,6 +37,13 @@ async def prune_answers(context: TaskContext) -> None:
     """Forget the answers to requests with an Idempotency-Key of more than a day ago."""
     removed = await idempotency.prune()
     context.log.info("answers_pruned", answers=removed)
+
+
+@task(TaskName.PRUNE_AUDIT_LOG, queue="maintenance", timeout=600, every=DAY_SECONDS)
+async def prune_audit_log(context: TaskContext) -> None:
+    """Forget what was done more than a year ago."""
+    removed = await audit.prune()
+    context.log.info("audit_log_pruned", entries=removed)
 
 
 @task(TaskName.REMOVE_ORPHANS, queue="maintenance", timeout=1800, every=DAY_SECONDS)

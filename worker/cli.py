@@ -10,8 +10,9 @@ import typer
 
 from infra import logs
 from infra.settings import Settings, SettingsError, load_settings, require_database
+from services import audit
 from services.errors import ServiceError
-from worker import keys_cli, tasks_cli, users_cli
+from worker import audit_cli, keys_cli, tasks_cli, users_cli
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(tasks_cli.app, name="tasks")
 app.add_typer(users_cli.app, name="users")
 app.add_typer(keys_cli.app, name="keys")
+app.command("audit")(audit_cli.show)
 
 
 @app.command()
@@ -132,6 +134,7 @@ def _settings(process: str, **overrides: object) -> Settings:
 
 def main() -> None:
     """Run the command line; a fault is one line a sentence on standard error, no traceback."""
+    audit.act_as(audit_cli.operator())
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:

@@ -1,14 +1,25 @@
 """`enroll keys`: what signs the tokens."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from tortoise.exceptions import BaseORMException
 
-from infra import keys
-from infra.settings import Environment, load_settings
+from infra import keys, logs
+from infra.database import database
+from infra.settings import (
+    Environment,
+    Settings,
+    SettingsError,
+    load_settings,
+    require_database,
+)
+from services import audit
+from services.audit import Action
 
 LEEWAY_SECONDS = 60
 
@@ -29,12 +40,23 @@ def rotate(
     settings = load_settings()
     keep = 0 if leaked else settings.token_lifetime_seconds + LEEWAY_SECONDS
     kid = keys.rotate(settings, keep_seconds=keep)
+    asyncio.run(_note(settings, kid, leaked=leaked))
     typer.echo(f"{kid} signs from now on, on this machine")
     if settings.environment is Environment.PRODUCTION:
         typer.echo(
             f"{keys.key_file(settings)} is this machine's; several share their keys by JWT_KEYS",
             err=True,
         )
+
+
+async def _note(settings: Settings, kid: str, *, leaked: bool) -> None:
+    """Record it; a leaked key is replaced even while the database is away."""
+    logs.configure_command(settings.log_level, settings.log_format, process="keys")
+    try:
+        async with database(require_database(settings), pool_size=1):
+            await audit.record(Action.ROTATE_KEYS, kid, {"leaked": leaked})
+    except (SettingsError, BaseORMException, OSError, TimeoutError) as error:
+        typer.echo(f"enroll: the audit log has no entry of this: {error}", err=True)
 
 
 @app.command("list")

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from infra import logs
 from infra.cache import NoCache
 from infra.database import database
 from infra.settings import load_settings, require_database
@@ -249,8 +250,11 @@ def _print_json(content: object) -> None:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    settings = load_settings()
+    logs.configure_command(settings.log_level, settings.log_format, process="tasks")
+
     async def connected() -> T:
-        async with database(require_database(load_settings()), pool_size=1):
+        async with database(require_database(settings), pool_size=1):
             return await work()
 
     return asyncio.run(connected())

@@ -120,8 +120,11 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    settings = load_settings()
+    logs.configure_command(settings.log_level, settings.log_format, process="users")
+
     async def connected() -> T:
-        async with database(require_database(load_settings()), pool_size=1):
+        async with database(require_database(settings), pool_size=1):
             return await work()
 
     return asyncio.run(connected())

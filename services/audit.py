@@ -1,0 +1,145 @@
+"""The audit log: who did what to what, from where, in which request.
+
+An entry is inserted in the transaction of what it tells, so there is neither without the other.
+Refusals have no transaction, and whoever is refused may come a thousand times a second: see
+`services.refusals`.
+"""
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from infra import logs
+from models import AuditEntry, Outcome, User
+from services.tasks import rows
+
+# The table's trigger lets entries go after 365 days.
+KEPT_DAYS = 400
+MAX_TEXT = 255
+EVENT = "audit"
+
+log = logs.get_logger(EVENT)
+
+
+class Action(StrEnum):
+    """What is noted; a test asserts that each is done by somebody."""
+
+    LOGIN = "auth.login"
+    LOGOUT = "auth.logout"
+    END_SESSION = "auth.end_session"
+    REQUEST = "request"
+    CREATE_COURSE = "courses.create"
+    UPDATE_COURSE = "courses.update"
+    REPLACE_IMAGE = "courses.replace_image"
+    DELETE_COURSE = "courses.delete"
+    CREATE_ENROLLMENT = "enrollments.create"
+    DROP_STUDENT = "enrollments.drop"
+    DELETE_ENROLLMENT = "enrollments.delete"
+    RETRY_TASK = "tasks.retry"
+    CANCEL_TASK = "tasks.cancel"
+    DROP_TASK = "tasks.drop"
+    ADD_USER = "users.add"
+    CHANGE_PASSWORD = "users.passwd"  # noqa: S105  an act, not a secret
+    DISABLE_USER = "users.disable"
+    ENABLE_USER = "users.enable"
+    ROTATE_KEYS = "keys.rotate"
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who acts, and from where: a username, its id, an address."""
+
+    actor: str | None = None
+    actor_id: UUID | None = None
+    address: str | None = None
+
+
+NOBODY = Who()
+_who: ContextVar[Who] = ContextVar("who", default=NOBODY)
+
+
+def act_as(who: Who) -> None:
+    """Say who does what is recorded from now on in this request or command."""
+    _who.set(who)
+
+
+async def record(
+    action: Action,
+    target: object = None,
+    details: dict[str, Any] | None = None,
+    *,
+    by: User | None = None,
+) -> None:
+    """Note what was done, in the running transaction; no secret may be in it.
+
+    It was done `by` who was just found out, or by whom `act_as` named.
+    """
+    who = _who.get()
+    if by is not None:
+        who = replace(who, actor=by.username, actor_id=by.id)
+    entry = AuditEntry(
+        action=action,
+        outcome=Outcome.DONE,
+        actor=cut(who.actor),
+        actor_id=who.actor_id,
+        target=None if target is None else str(target),
+        address=who.address,
+        request_id=logs.request_id(),
+        details=details,
+    )
+    await entry.save(force_create=True)
+    say(entry)
+
+
+def say(entry: AuditEntry) -> None:
+    """Write an entry to the log, too."""
+    log.info(
+        EVENT,
+        action=entry.action,
+        outcome=entry.outcome.value,
+        actor=entry.actor,
+        target=entry.target,
+        address=entry.address,
+        request_id=entry.request_id,
+        count=entry.count,
+        details=entry.details,
+    )
+
+
+def cut(text: str | None) -> str | None:
+    """Return a name that somebody gave, as the table takes it."""
+    return text and text.replace("\0", "")[:MAX_TEXT]
+
+
+async def page(
+    limit: int,
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
+) -> Sequence[AuditEntry]:
+    """Return at most `limit` entries that match, the newest first; `courses` means all of them."""
+    chosen = AuditEntry.all()
+    if actor is not None:
+        chosen = chosen.filter(actor=actor)
+    if action is not None:
+        chosen = chosen.filter(action__in=[each for each in Action if _is_within(each, action)])
+    if since is not None:
+        chosen = chosen.filter(at__gte=since)
+    return await chosen.order_by("-at", "-id").limit(limit)
+
+
+def _is_within(action: Action, given: str) -> bool:
+    return action == given or action.startswith(f"{given}.")
+
+
+async def prune() -> int:
+    """Forget the entries that were kept long enough; return how many."""
+    pruned = await rows(
+        "DELETE FROM audit_log WHERE at < now() - make_interval(days => $1) RETURNING id", KEPT_DAYS
+    )
+    return len(pruned)

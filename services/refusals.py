@@ -1,0 +1,88 @@
+"""Refusals, counted and written down once a second: no flood of them is a flood of writes."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from tortoise.exceptions import BaseORMException
+
+from infra import logs
+from models import AuditEntry, Outcome
+from services import audit
+from services.audit import Action
+
+FLUSH_SECONDS = 1.0
+# Entries a second and process; what is over is counted in one more.
+MAX_KINDS = 20
+
+log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What was refused to whom, and by which of our codes."""
+
+    action: Action
+    code: str
+    actor: str | None = None
+    actor_id: UUID | None = None
+    target: str | None = None
+    address: str | None = None
+
+
+@dataclass
+class _Tally:
+    request_id: str | None
+    count: int = 1
+
+
+class Refusals:
+    """The refusals of one process that are not written down yet."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[Refusal, _Tally] = {}
+
+    def add(self, refusal: Refusal, request_id: str | None) -> None:
+        """Count a refusal; of several alike the first one's request is named."""
+        if refusal not in self._tallies and len(self._tallies) >= MAX_KINDS:
+            refusal = Refusal(Action.REQUEST, "MANY")
+            request_id = None
+        tally = self._tallies.get(refusal)
+        if tally is None:
+            self._tallies[refusal] = _Tally(request_id)
+        else:
+            tally.count += 1
+
+    async def keep_writing(self) -> None:
+        """Write them down again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write them down in one statement; while the database is away, only to the log."""
+        taken, self._tallies = self._tallies, {}
+        if not taken:
+            return
+        entries = [_entry(refusal, tally) for refusal, tally in taken.items()]
+        for entry in entries:
+            audit.say(entry)
+        try:
+            await AuditEntry.bulk_create(entries)
+        except (BaseORMException, OSError, TimeoutError) as error:
+            log.warning("refusals_not_written", error=str(error), entries=len(entries))
+
+
+def _entry(refusal: Refusal, tally: _Tally) -> AuditEntry:
+    refusal = replace(refusal, actor=audit.cut(refusal.actor))
+    return AuditEntry(
+        action=refusal.action,
+        outcome=Outcome.REFUSED,
+        actor=refusal.actor,
+        actor_id=refusal.actor_id,
+        target=refusal.target,
+        address=refusal.address,
+        request_id=tally.request_id,
+        count=tally.count,
+        details={"code": refusal.code},
+    )

@@ -1,0 +1,346 @@
+"""The audit log: what admins do, who logs in, who is refused, what operators do."""
+
+import asyncio
+import json
+import os
+import sys
+
+import asyncpg
+import pytest
+from uuid_utils.compat import uuid7
+
+import api.app  # noqa: F401  its import declares the operations
+from api.operation import OPERATIONS, Access
+from services.audit import Action
+from services.refusals import MAX_KINDS
+from tests import photos
+from tests.factories import (
+    ADMIN,
+    COURSE,
+    NO_ID,
+    bearer,
+    eventually,
+    new_email,
+    token,
+)
+from tests.security.test_enrollment_door import student
+
+UNKNOWN_TASK = "test.of_the_audit_log"
+
+
+@pytest.fixture
+async def database(service):
+    """The service's database."""
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    yield connection
+    await connection.execute("DELETE FROM tasks WHERE name = $1", UNKNOWN_TASK)
+    await connection.close()
+
+
+@pytest.fixture
+def entries(database):
+    """Return the entries of a request, as soon as there are any."""
+
+    async def entries(request_id):
+        async def there_are():
+            return await database.fetch(
+                "SELECT action, outcome, actor, actor_id, target, address, count, details "
+                "FROM audit_log WHERE request_id = $1",
+                request_id,
+            )
+
+        return [dict(row) for row in await eventually(there_are)]
+
+    return entries
+
+
+def new_request_id():
+    return f"audit-{uuid7().hex}"
+
+
+async def new_task(database, state="queued"):
+    task_id = uuid7()
+    await database.execute(
+        "INSERT INTO tasks (id, name, args, state, finished_at) "
+        "VALUES ($1, $2, '{}', $3, CASE WHEN $4 THEN now() END)",
+        task_id,
+        UNKNOWN_TASK,
+        state,
+        state != "queued",
+    )
+    return str(task_id)
+
+
+@pytest.fixture
+async def writes(api, client, database):
+    """What each admin's operation is called with, and the action and target that it leaves."""
+    course_id, other, email = (await api.new_course())["id"], None, new_email()
+    enrolled = {"student_email": email, "course_id": course_id}
+    await client.post("/api/v1/enrollments", json=enrolled)
+    other = await client.post("/api/v1/enrollments", json=enrolled | {"student_email": new_email()})
+    enrollment_id = other.json()["id"]
+    queued, failed = await new_task(database), await new_task(database, "failed")
+    image = {"files": {"image": ("a.jpg", photos.jpeg(40, 30))}}
+    return {
+        "create_course": (Action.CREATE_COURSE, "POST", "/courses", {"json": COURSE}, None),
+        "upload_course": (
+            *(Action.CREATE_COURSE, "POST", "/courses/upload", {"data": COURSE} | image, None),
+        ),
+        "update_course": (
+            *(Action.UPDATE_COURSE, "PUT", f"/courses/{course_id}", {"json": COURSE}, course_id),
+        ),
+        "replace_course_image": (
+            *(Action.REPLACE_IMAGE, "PUT", f"/courses/{course_id}/image", image, course_id),
+        ),
+        "drop_course_student": (
+            *(Action.DROP_STUDENT, "DELETE", f"/courses/{course_id}/students/{email}", {}),
+            course_id,
+        ),
+        "delete_enrollment": (
+            *(Action.DELETE_ENROLLMENT, "DELETE", f"/admin/enrollments/{enrollment_id}", {}),
+            enrollment_id,
+        ),
+        "retry_task": (Action.RETRY_TASK, "POST", f"/admin/tasks/{failed}/retry", {}, failed),
+        "cancel_task": (Action.CANCEL_TASK, "POST", f"/admin/tasks/{queued}/cancel", {}, queued),
+        "delete_course": (Action.DELETE_COURSE, "DELETE", f"/courses/{course_id}", {}, course_id),
+    }
+
+
+async def test_every_write_of_an_admin_leaves_an_entry(api, client, writes, entries):
+    admins = {one.name for one in OPERATIONS if one.access is Access.ADMIN and one.method != "GET"}
+    assert set(writes) == admins
+    for action, method, path, request, target in writes.values():
+        request_id = new_request_id()
+        headers = api.headers | {"X-Request-ID": request_id}
+        answer = await client.request(method, f"/api/v1{path}", headers=headers, **request)
+        assert answer.is_success, (path, answer.text)
+        [entry] = await entries(request_id)
+        assert (entry["action"], entry["outcome"], entry["actor"]) == (action, "done", "admin")
+        assert entry["actor_id"] is not None
+        assert entry["target"] == (target or answer.json()["id"])
+        assert entry["address"] == "127.0.0.1"
+
+
+async def test_what_is_not_done_leaves_no_entry(api, client, database):
+    request_id = new_request_id()
+    headers = api.headers | {"X-Request-ID": request_id}
+    for path in (f"/courses/{NO_ID}", f"/admin/enrollments/{NO_ID}"):
+        assert (await client.delete(f"/api/v1{path}", headers=headers)).status_code == 404
+    await client.put(f"/api/v1/courses/{NO_ID}", headers=headers, json=COURSE)
+    task_id = await new_task(database, "succeeded")
+    await client.post(f"/api/v1/admin/tasks/{task_id}/retry", headers=headers)
+    found = await database.fetchval(
+        "SELECT count(*) FROM audit_log WHERE request_id = $1", request_id
+    )
+    assert found == 0
+
+
+async def test_logging_in_and_out_is_noted(client, entries):
+    login_id, logout_id = new_request_id(), new_request_id()
+    answer = await client.post("/api/v1/auth/login", json=ADMIN, headers={"X-Request-ID": login_id})
+    [login] = await entries(login_id)
+    headers = bearer(answer.json()["token"]) | {"X-Request-ID": logout_id}
+    await client.post("/api/v1/auth/logout", headers=headers)
+    [logout] = await entries(logout_id)
+    assert (login["action"], login["outcome"], login["actor"]) == ("auth.login", "done", "admin")
+    assert (logout["action"], logout["actor"]) == ("auth.logout", "admin")
+    assert login["target"] == logout["target"]
+    assert str(login["actor_id"]) == answer.json()["user"]["id"]
+
+
+async def test_a_failed_login_is_noted_with_the_name_that_was_claimed(client, entries):
+    request_id, name = new_request_id(), new_email()
+    await client.post(
+        "/api/v1/auth/login",
+        json={"username": name, "password": "wrong"},
+        headers={"X-Request-ID": request_id},
+    )
+    [entry] = await entries(request_id)
+    assert (entry["action"], entry["outcome"]) == ("auth.login", "refused")
+    assert (entry["actor"], entry["actor_id"], entry["address"]) == (name, None, "127.0.0.1")
+    assert json.loads(entry["details"]) == {"code": "INVALID_CREDENTIALS"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "actor", "code"),
+    [
+        ({}, None, "MISSING_TOKEN"),
+        (bearer("a.b.c"), None, "INVALID_TOKEN"),
+        (bearer(token(username="ada@example.org")), "ada@example.org", "FORBIDDEN"),
+    ],
+    ids=["nobody", "forged", "student"],
+)
+async def test_a_refusal_is_noted(client, entries, headers, actor, code):
+    request_id = new_request_id()
+    await client.delete(
+        f"/api/v1/courses/{uuid7()}", headers=headers | {"X-Request-ID": request_id}
+    )
+    [entry] = await entries(request_id)
+    assert (entry["action"], entry["outcome"], entry["actor"]) == ("request", "refused", actor)
+    assert entry["target"] == "DELETE /api/v1/courses/<course_id:str>"
+    assert json.loads(entry["details"]) == {"code": code}
+
+
+async def test_too_many_requests_are_noted_with_the_address_behind_the_proxy(client, entries):
+    name, address = new_email(), "198.18.7.7"
+    headers = bearer(token(username=name, role="admin")) | {"X-Forwarded-For": address}
+    answers = []
+    while 429 not in answers:
+        assert len(answers) < 60
+        request_id = new_request_id()
+        answer = await client.post(
+            "/api/v1/courses", json={}, headers=headers | {"X-Request-ID": request_id}
+        )
+        answers.append(answer.status_code)
+    [entry] = await entries(request_id)
+    assert (entry["actor"], entry["address"]) == (name, address)
+    assert entry["target"] == "POST /api/v1/courses"
+    assert json.loads(entry["details"]) == {"code": "RATE_LIMITED"}
+
+
+async def test_a_flood_of_refusals_is_few_entries_and_all_are_counted(client, database):
+    marker = uuid7().hex
+    count = "SELECT coalesce(sum(count), 0) FROM audit_log WHERE actor LIKE $1 || '%'"
+    others = "SELECT coalesce(sum(count), 0) FROM audit_log WHERE details->>'code' = 'MANY'"
+    before = await database.fetchval(others)
+    started = asyncio.get_running_loop().time()
+
+    async def refused(number):
+        headers = bearer(token(username=f"{marker}-{number}"))
+        await client.get("/api/v1/admin/students", headers=headers)
+
+    await asyncio.gather(*(refused(number) for number in range(400)))
+
+    async def all_are_counted():
+        in_others = await database.fetchval(others) - before
+        return await database.fetchval(count, marker) + in_others >= 400
+
+    await eventually(all_are_counted)
+    seconds = asyncio.get_running_loop().time() - started
+    rows = await database.fetchval(
+        "SELECT count(*) FROM audit_log WHERE actor LIKE $1 || '%'", marker
+    )
+    processes = 2
+    assert rows <= MAX_KINDS * processes * (seconds + 1)
+    assert rows < 400
+
+
+async def test_an_admin_who_enrols_somebody_is_noted(api, production, entries):
+    request_id, email = new_request_id(), new_email()
+    course_id = (await api.new_course())["id"]
+    headers = student("registrar", role="admin") | {
+        "X-Request-ID": request_id,
+        "Idempotency-Key": request_id,
+    }
+    content = {"student_email": email, "course_id": course_id}
+    answer = await production.client.post("/api/v1/enrollments", json=content, headers=headers)
+    assert answer.status_code == 201
+    [entry] = await entries(request_id)
+    assert (entry["action"], entry["actor"]) == ("enrollments.create", "registrar")
+    assert json.loads(entry["details"]) == {"student": email, "course": course_id}
+
+
+async def test_an_entry_is_a_line_of_the_log_too(api, client, service):
+    request_id = new_request_id()
+    headers = api.headers | {"X-Request-ID": request_id}
+    course = await client.post("/api/v1/courses", json=COURSE, headers=headers)
+    text = (service.data_dir / "logs" / "api.log").read_text()
+    [line] = [
+        json.loads(line)
+        for line in text.splitlines()
+        if request_id in line and '"event": "audit"' in line
+    ]
+    assert (line["action"], line["actor"]) == ("courses.create", "admin")
+    assert (line["target"], line["outcome"]) == (course.json()["id"], "done")
+
+
+@pytest.fixture
+def enroll(service):
+    """Run `enroll` as an operator would; return exit code, output and errors."""
+
+    async def run(*arguments, typed="", environment=None):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker.cli", *arguments),
+            env=os.environ | service.env | {"COLUMNS": "240"} | (environment or {}),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate(typed.encode())
+        return process.returncode, output.decode(), errors.decode()
+
+    return run
+
+
+async def test_what_operators_do_is_noted_and_shown(enroll, database):
+    first, second = await new_task(database), await new_task(database)
+    assert (await enroll("tasks", "cancel", first, second))[:2] == (0, "2 cancelled\n")
+    code, output, log = await enroll("tasks", "drop", first)
+    assert (code, output) == (0, "1 dropped\n")
+    assert (json.loads(log)["action"], json.loads(log)["target"]) == ("tasks.drop", first)
+    code, output, _ = await enroll("audit", "--action", "tasks", "--since", "5m", "--json")
+    assert code == 0
+    mine = [entry for entry in json.loads(output) if entry["target"] in {first, second}]
+    assert [(entry["action"], entry["target"]) for entry in mine] == [
+        ("tasks.drop", first),
+        ("tasks.cancel", second),
+        ("tasks.cancel", first),
+    ]
+    [actor] = {entry["actor"] for entry in mine}
+    assert actor.startswith("operator:")
+    assert mine[0]["address"]
+    for arguments in (
+        ("--actor", actor, "--action", "tasks.drop"),
+        ("--since", "2020-01-01", "--limit", "200"),
+    ):
+        code, output, _ = await enroll("audit", *arguments)
+        assert code == 0
+        assert first in output
+    code, output, _ = await enroll("audit", "--actor", "nobody-of-this-name", "--json")
+    assert (code, json.loads(output)) == (0, [])
+
+
+async def test_changes_of_accounts_and_keys_are_noted(enroll, tmp_path):
+    name = new_email()
+    for command in ("add", "passwd", "disable", "enable"):
+        code, _, errors = await enroll("users", command, name, typed="a-long-password\n")
+        assert code == 0, errors
+    own_keys = {"DATA_DIR": str(tmp_path)}
+    code, output, _ = await enroll("keys", "rotate", "--leaked", environment=own_keys)
+    assert code == 0
+    for action in ("users", "keys"):
+        _, listed, _ = await enroll("audit", "--action", action, "--since", "5m", "--json")
+        found = [
+            entry["action"]
+            for entry in json.loads(listed)
+            if entry["target"] in {name, output.split()[0]}
+        ]
+        assert (
+            found
+            == {
+                "users": ["users.enable", "users.disable", "users.passwd", "users.add"],
+                "keys": ["keys.rotate"],
+            }[action]
+        )
+
+
+async def test_keys_are_rotated_even_without_a_database(enroll, tmp_path):
+    away = {"DATA_DIR": str(tmp_path), "DATABASE_URL": "postgresql://x@127.0.0.1:9/x"}
+    code, output, errors = await enroll("keys", "rotate", environment=away)
+    assert (code, "signs from now on" in output) == (0, True)
+    assert "the audit log has no entry of this" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("--action", "courses.explode"), "must be one of"),
+        (("--since", "yesterday"), "must be an age"),
+        (("--limit", "0"), "0 is not in the range"),
+    ],
+)
+async def test_a_bad_question_is_told_so(enroll, arguments, fault):
+    code, output, errors = await enroll("audit", *arguments)
+    assert (code, output) == (2, "")
+    assert errors.startswith("enroll: ")
+    assert fault in errors
