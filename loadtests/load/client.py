@@ -1,8 +1,4 @@
-"""An HTTP connection of a user, which measures from when a request was due.
-
-Half as much work a request as FastHttpUser, on the same library: no cookies, no redirects, no
-decoding. On a machine that is shared with the service, what Locust uses the service lacks.
-"""
+"""A user's HTTP client, which measures from when a request was due."""
 
 import gzip
 import json
@@ -12,16 +8,13 @@ from http import HTTPStatus
 from random import Random
 from typing import Any
 
-from gevent import Timeout
-from geventhttpclient.client import HTTPClient
-from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust.event import EventHook
 
+from loadtests.load.connection import FAILURES, Connection, Response
 from loadtests.load.endpoints import Endpoint
 from loadtests.load.recorder import Recorder
 
 _HEADERS = {"User-Agent": "loadtest", "Accept-Encoding": "gzip", "Accept": "*/*"}
-_FAILURES = (OSError, Timeout, HTTPConnectionClosed, HTTPParseError)
 _OK = frozenset({HTTPStatus.OK})
 _CHECKED_SHARE = 0.01
 
@@ -33,20 +26,15 @@ class RequestFailed(Exception):
 class Answer:
     """A response that was read."""
 
-    def __init__(self, response: Any, body: bytes) -> None:
-        self.status: int = response.status_code
-        self.body = body
-        self._response = response
+    def __init__(self, response: Response) -> None:
+        self.status = response.status
+        self.body = bytes(response.body)
+        self.header = response.header
 
     def json(self) -> Any:
         """Parse the body; only where few are sent, or of a sample."""
         packed = self.header("content-encoding") == "gzip"
         return json.loads(gzip.decompress(self.body) if packed else self.body)
-
-    def header(self, name: str) -> str | None:
-        """Return a header; names in lower case."""
-        value: str | None = self._response.get(name)
-        return value
 
 
 class Client:
@@ -58,13 +46,7 @@ class Client:
         self._recorder = recorder
         self._event = request_event
         self._random = random
-        self._http = HTTPClient.from_url(
-            origin,
-            headers=_HEADERS,
-            block_size=65_536,
-            connection_timeout=10,
-            network_timeout=30,
-        )
+        self._connection = Connection(origin, _HEADERS)
 
     def send(  # noqa: PLR0913  a request has these parts
         self,
@@ -85,9 +67,8 @@ class Client:
         started = time.monotonic()
         answer, error = None, ""
         try:
-            response = self._http.request(endpoint.method, path, body, headers or {})
-            answer = Answer(response, response.read())
-        except _FAILURES as failure:
+            answer = Answer(self._connection.exchange(endpoint.method, path, body, headers))
+        except FAILURES as failure:
             error = f"{type(failure).__name__}: {failure}"
         ended = time.monotonic()
         if answer and answer.status not in expected:
@@ -124,7 +105,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
-        self._http.close()
+        self._connection.close()
 
 
 def _look_into(answer: Answer, is_right: Callable[[Answer], bool]) -> str:

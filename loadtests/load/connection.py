@@ -1,0 +1,148 @@
+"""A connection of HTTP/1.1 that is kept alive, with as little work a request as there can be.
+
+No cookies, no redirects, no decoding: on a machine that is shared with the service, what Locust
+uses the service lacks.
+"""
+
+import select
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from gevent import socket
+from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+_BLOCK = 262_144
+# After so long the server may have closed it; before, looking would be a system call for nothing.
+_DOUBTFUL_SECONDS = 2.0
+_PORTS = {"http": 80, "https": 443}
+
+FAILURES = (OSError, HTTPParseError)
+
+
+class ConnectionEndedError(OSError):
+    """The server closed the connection in place of an answer"""
+
+
+class Response(HTTPResponseParser):  # type: ignore[misc]  # it ships no types
+    """An answer; fed with what the socket gives, until it is `complete`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = bytearray()
+        self.complete = False
+        self._headers: list[list[str]] = []
+        self._in_value = True
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        code: int = self.get_code()
+        return code
+
+    def header(self, name: str) -> str | None:
+        """Return a header; names in lower case."""
+        return next((value for field, value in self._headers if field.lower() == name), None)
+
+    # What the parser calls; it may cut a name or a value in two where a packet ends.
+
+    def _on_status(self, _text: str) -> None:
+        return
+
+    def _on_message_begin(self) -> None:
+        return
+
+    def _on_header_field(self, text: str) -> None:
+        if self._in_value:
+            self._headers.append([text, ""])
+            self._in_value = False
+        else:
+            self._headers[-1][0] += text
+
+    def _on_header_value(self, text: str) -> None:
+        self._headers[-1][1] += text
+        self._in_value = True
+
+    def _on_headers_complete(self) -> bool:
+        return False
+
+    def _on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def _on_message_complete(self) -> None:
+        self.complete = True
+
+
+class Connection:
+    """A connection to one origin, made when it is first needed and again after a failure."""
+
+    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+        parts = urlsplit(origin)
+        self._host = parts.hostname or ""
+        self._port = parts.port or _PORTS[parts.scheme]
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._head = " HTTP/1.1\r\n" + _lines({"Host": parts.netloc, **headers})
+        self._socket: Any = None
+        self._used_at = 0.0
+
+    def exchange(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None
+    ) -> Response:
+        """Send a request and return the whole answer.
+
+        Raises:
+            OSError, HTTPParseError: these are `FAILURES`; the next request connects anew.
+
+        """
+        head = f"{method} {path}{self._head}{_lines(headers) if headers else ''}"
+        if body:
+            head += f"Content-Length: {len(body)}\r\n"
+        try:
+            connected = self._connect()
+            connected.sendall(head.encode("latin-1") + b"\r\n" + body)
+            response = _read(connected)
+        except FAILURES:
+            self.close()
+            raise
+        self._used_at = time.monotonic()
+        if not response.should_keep_alive():
+            self.close()
+        return response
+
+    def _connect(self) -> Any:
+        if self._socket and time.monotonic() - self._used_at > _DOUBTFUL_SECONDS:
+            readable, _, _ = select.select([self._socket], [], [], 0)
+            if readable:  # nothing was asked: this is its end
+                self.close()
+        if self._socket is None:
+            made = socket.create_connection((self._host, self._port), CONNECT_SECONDS)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.settimeout(ANSWER_SECONDS)
+            self._socket = (
+                self._tls.wrap_socket(made, server_hostname=self._host) if self._tls else made
+            )
+        return self._socket
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+def _read(connected: Any) -> Response:
+    response = Response()
+    while not response.complete:
+        data = connected.recv(_BLOCK)
+        if not data:
+            raise ConnectionEndedError(ConnectionEndedError.__doc__)
+        response.feed(data)
+    return response
