@@ -4,6 +4,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 from math import inf
+from random import Random
+
+_A_LONG_WAIT = 3600.0
 
 
 class Arrivals:
@@ -40,3 +43,33 @@ class Arrivals:
             return inf
         start, before = (self._ends[step - 1], self._due[step - 1]) if step else (0.0, 0.0)
         return start + (wanted - before) / self._rates[step]
+
+
+class Pace:
+    """One user's way through a schedule that `users` share; `start` is its second 0, by a clock.
+
+    When the next request is due doesn't depend on when the last one was answered: whoever waits
+    for a slow answer is late for the next request, and has to measure that from when it was due.
+    """
+
+    def __init__(self, arrivals: Arrivals, users: int, start: float, random: Random) -> None:
+        self._arrivals = arrivals
+        self._users = users
+        self._start = start
+        self._random = random
+        self._second = 0.0
+
+    @property
+    def due(self) -> float:
+        """When the request is due that is to be sent, by the clock."""
+        return self._start + self._second
+
+    def begin(self, now: float) -> None:
+        """Come; a user that comes late has missed nothing, for it was not there."""
+        self._second = max(0.0, now - self._start)
+
+    def wait(self, now: float) -> float:
+        """Draw when the next request is due; return the seconds until then, 0 when it is late."""
+        gap = self._random.expovariate(1.0) * self._users
+        self._second = self._arrivals.after(self._second, gap)
+        return min(_A_LONG_WAIT, max(0.0, self.due - now))

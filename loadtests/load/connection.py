@@ -28,7 +28,7 @@ class ConnectionEndedError(OSError):
     """The server closed the connection in place of an answer"""
 
 
-class Response(HTTPResponseParser):  # type: ignore[misc]  # it ships no types
+class Response(HTTPResponseParser):
     """An answer; fed with what the socket gives, until it is `complete`."""
 
     def __init__(self) -> None:

@@ -59,13 +59,13 @@ class Ramp:
         One broken step may be another program's doing; two are ours.
         """
         start = 0.0
-        if self.is_broken:
+        if self.is_broken():
             return True
         for number, step in enumerate(self._shape.steps):
             end = start + step.seconds
             if end <= second and number == len(self.steps):
                 self._judge(start, end, step.browsing + step.enrolling, records)
-                if self.is_broken:
+                if self.is_broken():
                     return True
             start = end
         return False
@@ -81,9 +81,8 @@ class Ramp:
         )
         self.steps.append(StepResult(requests, together(rows), broken))
 
-    @property
     def is_broken(self) -> bool:
-        """Whether the last two steps were broken."""
+        """Tell whether the last two steps were broken."""
         last = self.steps[-BROKEN_IN_A_ROW:]
         return len(last) == BROKEN_IN_A_ROW and all(step.broken for step in last)
 

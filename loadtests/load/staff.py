@@ -44,13 +44,13 @@ class Admin(Arriving):
     @task(9)
     def make_course_with_picture(self) -> None:
         """Upload, and wait as the person does who wants to see it."""
-        if not self._is_logged_in():
+        if (due := self._log_in()) is None:
             return
         boundary = uuid4().hex
         answer = self.client.send(
             endpoints.UPLOAD,
             "/api/v1/courses/upload",
-            due=self.due,
+            due=due,
             body=_multipart(_FIELDS, self.world.photo, boundary),
             headers={
                 **self._headers,
@@ -67,12 +67,12 @@ class Admin(Arriving):
     @task(1)
     def make_course(self) -> None:
         """Create a course without a picture, and delete it: it was a mistake."""
-        if not self._is_logged_in():
+        if (due := self._log_in()) is None:
             return
         answer = self.client.send(
             endpoints.CREATE,
             "/api/v1/courses",
-            due=self.due,
+            due=due,
             body=json.dumps(_FIELDS).encode(),
             headers={**self._headers, "Content-Type": "application/json"},
             expected=_CREATED,
@@ -80,9 +80,10 @@ class Admin(Arriving):
         if answer:
             self._delete(answer.json()["id"])
 
-    def _is_logged_in(self) -> bool:
+    def _log_in(self) -> float | None:
+        """Log in where that is needed; return when what follows was due, None if it can't."""
         if self._headers and len(self._made) % COURSES_A_LOGIN:
-            return True
+            return self.due
         credentials = {"username": self.world.username, "password": self.world.password}
         answer = self.client.send(
             endpoints.LOGIN,
@@ -91,10 +92,10 @@ class Admin(Arriving):
             body=json.dumps(credentials).encode(),
             headers={"Content-Type": "application/json"},
         )
-        self.due = time.monotonic()  # what follows could not begin before
-        if answer:
-            self._headers = {"Authorization": f"Bearer {answer.json()['token']}"}
-        return answer is not None
+        if answer is None:
+            return None
+        self._headers = {"Authorization": f"Bearer {answer.json()['token']}"}
+        return time.monotonic()
 
     def _watch(self, task_id: str, course_id: str, uploaded_at: float) -> None:
         deadline = uploaded_at + IMAGE_PATIENCE_SECONDS

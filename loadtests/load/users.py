@@ -4,11 +4,10 @@ import time
 
 from locust import User
 
+from loadtests.load.arrivals import Pace
 from loadtests.load.client import Client
 from loadtests.load.shapes import Role
 from loadtests.load.world import World
-
-_A_LONG_WAIT = 3600.0
 
 
 class Arriving(User):
@@ -21,26 +20,27 @@ class Arriving(User):
     abstract = True
     role: Role
     world: World
-    due = 0.0
 
     def on_start(self) -> None:
         """Connect, and wait until the first request is due."""
-        self.random = self.world.random
-        host = self.host or ""  # Locust has refused to run without
-        self.catalogue = self.world.catalogue(host)
+        world, host = self.world, self.host or ""  # Locust has refused to run without
+        self.random = world.random
+        self.catalogue = world.catalogue(host)
         self.client = self.connect(host)
-        # A user that Locust starts late missed nothing: it was not there.
-        self._second = max(0.0, time.monotonic() - self.world.recorder.start)
+        shared = world.shape.count(self.role)
+        self._pace = Pace(world.arrivals[self.role], shared, world.recorder.start, self.random)
+        self._pace.begin(time.monotonic())
         self.wait()
+
+    @property
+    def due(self) -> float:
+        """When the request is due that is to be sent."""
+        return self._pace.due
+
+    def wait_time(self) -> float:
+        """Draw when the next request is due; return the seconds until then."""
+        return self._pace.wait(time.monotonic())
 
     def connect(self, origin: str) -> Client:
         """Return a connection to another origin."""
         return Client(origin, self.world.recorder, self.environment.events.request, self.random)
-
-    def wait_time(self) -> float:
-        """Draw when the next request is due; return the seconds until then."""
-        world = self.world
-        gap = self.random.expovariate(1.0) * world.shape.count(self.role)
-        self._second = world.arrivals[self.role].after(self._second, gap)
-        self.due = world.recorder.start + self._second
-        return min(_A_LONG_WAIT, max(0.0, self.due - time.monotonic()))

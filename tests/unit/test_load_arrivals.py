@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 
 import pytest
 
-from loadtests.load.arrivals import Arrivals
+from loadtests.load.arrivals import Arrivals, Pace
 from loadtests.load.shapes import SHAPES, Role, Shape, Step
 
 
@@ -89,3 +89,42 @@ def test_a_shape_that_lasts_shorter_keeps_its_rates():
     assert [step.seconds for step in shape.steps] == [5, 5]
     assert [step.browsing for step in shape.steps] == [10, 100]
     assert (shape.seconds, shape.warm_up) == (10, 1)
+
+
+def times_of_a_user(stall: float) -> tuple[list[float], list[float]]:
+    """Play a user at 50 requests a second, of a server that answers in 1 ms and stalls once."""
+    pace = Pace(Arrivals([(60, 100)]), users=2, start=1_000.0, random=Random(5))
+    now, response, service = 1_000.0, [], []
+    pace.begin(now)
+    now += pace.wait(now)
+    while now < 1_050:
+        started = now
+        now += stall if len(service) == 500 else 0.001
+        service.append(now - started)
+        response.append(now - pace.due)
+        now += pace.wait(now)
+    return response, service
+
+
+def test_a_stall_is_felt_by_all_that_were_due_in_it():
+    response, service = times_of_a_user(stall=2.0)
+    assert sum(seconds > 0.1 for seconds in service) == 1, "the user waited for one answer only"
+    late = [seconds for seconds in response if seconds > 0.1]
+    assert len(late) == pytest.approx(50 * 2.0, rel=0.3)
+    assert fmean(late) == pytest.approx(1.05, rel=0.2)
+
+
+def test_a_stall_sends_no_request_fewer():
+    assert len(times_of_a_user(stall=2.0)[0]) == len(times_of_a_user(stall=0.001)[0])
+
+
+def test_without_a_stall_response_and_service_are_nearly_the_same():
+    response, service = times_of_a_user(stall=0.001)
+    assert fmean(response) - fmean(service) < 0.001
+
+
+def test_who_comes_late_missed_nothing():
+    pace = Pace(Arrivals([(60, 100)]), users=1, start=1_000.0, random=Random(5))
+    pace.begin(1_030.0)
+    pace.wait(1_030.0)
+    assert pace.due > 1_030
