@@ -36,7 +36,8 @@ def draw(path: Path, title: str, run: Run, p95_bound: float | None) -> None:
             va="center",
             fontsize=8,
         )
-    below.set_yscale("log")
+    if any(len(row) for _, row in points):
+        below.set_yscale("log")
     below.yaxis.set_major_formatter("{x:g}")
     below.set_ylabel("ms from when it was due")
     below.set_xlabel("seconds")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from random import Random
+from threading import Lock
 from uuid import uuid4
 
 from loadtests.load import catalogue
@@ -38,13 +39,15 @@ class World:
         self.random = Random()  # noqa: S311  not a secret
         self.arrivals: dict[Role, Arrivals] = {role: self.shape.arrivals(role) for role in Role}
         self._catalogue: Catalogue | None = None
+        self._reading = Lock()  # gevent's
         self._students = 0
 
     def catalogue(self, host: str) -> Catalogue:
-        """Return the service's courses, read once a process."""
-        if self._catalogue is None:
-            self._catalogue = catalogue.read(host)
-        return self._catalogue
+        """Return the service's courses, read once a process however many users ask."""
+        with self._reading:
+            if self._catalogue is None:
+                self._catalogue = catalogue.read(host)
+            return self._catalogue
 
     @cached_property
     def photo(self) -> bytes:
