@@ -12,7 +12,8 @@ from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
 from loadtests.load.report import Report, verdict_table, write_csv
 from loadtests.load.shapes import SHAPES, Shape
-from loadtests.load.slo import Target
+from loadtests.load.slo import SloError, Target
+from loadtests.load.stack import StackError
 from loadtests.load.swarm import Run, Swarm, SwarmError
 
 FOLDER = Path(__file__).resolve().parents[1]
@@ -25,9 +26,17 @@ def main() -> int:
     options = _options()
     try:
         targets = slo.load(options.slo)
-    except slo.SloError as error:
+        report = _play(options, targets)
+    except (SloError, StackError, SwarmError) as error:
         _say(str(error))
         return EXIT_UNUSABLE
+    path = _write(report, options, _p95_bound(targets, options.shape, report.run.shape))
+    sys.stdout.write(report.text())
+    _say(f"\n{verdict_table(report.verdicts)}\n\nwritten to {path} and {options.reports}")
+    return EXIT_MET if slo.are_met(report.verdicts) else EXIT_NOT_MET
+
+
+def _play(options: argparse.Namespace, targets: list[Target]) -> Report:
     shape = SHAPES[options.shape]
     shape = shape.lasting(options.seconds) if options.seconds else shape
     machine, started = Machine.here(), datetime.now(UTC)
@@ -41,17 +50,9 @@ def main() -> int:
         ramp = Ramp(shape, targets) if shape.until_broken else None
         swarm = Swarm(options.shape, shape, host, account, options.reports, pid)
         _say(f"{options.shape}: {shape.seconds:.0f} s of load, {shape.users:,} users")
-        try:
-            run = swarm.run(ramp, _say)
-        except SwarmError as error:
-            _say(f"Locust failed:\n{error}")
-            return EXIT_UNUSABLE
-        verdicts = slo.judge(targets, options.shape, _measures(run))
-    report = Report(options.shape, host, started, machine, run, verdicts)
-    path = _write(report, options.out, options.reports, _p95_bound(targets, options.shape, shape))
-    sys.stdout.write(report.text())
-    _say(f"\n{verdict_table(verdicts)}\n\nwritten to {path} and {options.reports}")
-    return EXIT_MET if slo.are_met(verdicts) else EXIT_NOT_MET
+        run = swarm.run(ramp, _say)
+    verdicts = slo.judge(targets, options.shape, _measures(run))
+    return Report(options.shape, host, started, machine, run, verdicts)
 
 
 def _measures(run: Run) -> dict[tuple[str, str], float | None]:
@@ -64,16 +65,17 @@ def _measures(run: Run) -> dict[tuple[str, str], float | None]:
     return found
 
 
-def _write(report: Report, out: Path, reports: Path, p95_bound: float | None) -> Path:
+def _write(report: Report, options: argparse.Namespace, p95_bound: float | None) -> Path:
     from loadtests.load.plot import draw  # noqa: PLC0415  takes half a second, and not before
 
+    out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{report.file_stem}.md"
     path.write_text(report.text(), encoding="utf-8")
     write_csv(path.with_suffix(".csv"), report.run)
     title = f"{report.shape_name}, {report.started:%Y-%m-%d %H:%M} UTC"
     draw(path.with_suffix(".png"), title, report.run, p95_bound)
-    shutil.move(reports / "locust.html", reports / f"{report.file_stem}.html")
+    shutil.move(options.reports / "locust.html", options.reports / f"{report.file_stem}.html")
     return path
 
 

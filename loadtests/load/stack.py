@@ -1,5 +1,6 @@
 """The service under test on this machine: started, filled, and ready."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import httpx
 
+from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.service import Service, start_service
 from loadtests.load.catalogue import by_popularity
 from worker.demo import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = ROOT / "loadtests" / ".data"
+SERVICE_DIR = DATA_DIR / "service"
 COURSES, ENROLLMENTS = 1_000, 200_000
 # With the demo courses' dozen: the most popular ones, and some of the others.
 PICTURED_FROM_TOP, PICTURED_EVERY = 30, 25
@@ -38,22 +41,46 @@ ENVIRONMENT = {
 Say = Callable[[str], None]
 
 
+class StackError(Exception):
+    """The service under test can't be set up; the message says why."""
+
+
 @contextmanager
 def running(say: Say, environment: Mapping[str, str]) -> Iterator[Service]:
-    """Run the service on an empty folder of its own, filled; its logs stay in DATA_DIR."""
-    shutil.rmtree(DATA_DIR, ignore_errors=True)
-    DATA_DIR.mkdir(parents=True)
-    say("starting the service")
-    # Another address for the admin's account would be another account: only the defaults are known.
-    own = {"ADMIN_USERNAME": ADMIN["username"], "ADMIN_PASSWORD": ADMIN["password"]}
-    service = start_service(
-        DATA_DIR / "service", *_free_ports(2), environment={**ENVIRONMENT, **own, **environment}
-    )
-    try:
-        _fill(service, say)
+    """Run the service on an empty folder of its own, filled; its logs stay in DATA_DIR.
+
+    Raises:
+        StackError: another load test runs here, or the service can't be started or filled.
+
+    """
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    with _alone(), ExitStack() as life:
+        shutil.rmtree(SERVICE_DIR, ignore_errors=True)
+        try:
+            service = _start(say, environment)
+            life.callback(service.stop)
+            _fill(service, say)
+        except (EmbeddedError, subprocess.SubprocessError, httpx.HTTPError, TimeoutError) as error:
+            raise StackError(f"the service can't be set up: {error}") from None
         yield service
-    finally:
-        service.stop()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with (DATA_DIR / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("another load test runs in this checkout") from None
+        yield
+
+
+def _start(say: Say, environment: Mapping[str, str]) -> Service:
+    say("starting the service")
+    # Only the default account is known here.
+    own = {"ADMIN_USERNAME": ADMIN["username"], "ADMIN_PASSWORD": ADMIN["password"]}
+    settings = {**ENVIRONMENT, **own, **environment}
+    return start_service(SERVICE_DIR, *_free_ports(2), environment=settings)
 
 
 def _fill(service: Service, say: Say) -> None:
@@ -92,7 +119,7 @@ def _are_pictured(client: httpx.Client, course_ids: list[str]) -> bool:
     courses = {course["id"]: course for course in client.get("/courses").json()}
     states = {courses[each]["image"]["status"] for each in course_ids}
     if "failed" in states:
-        raise RuntimeError("a picture of the set-up failed; its task is in the service's log")
+        raise StackError("a picture of the set-up failed; the worker's log says why")
     return states == {"ready"}
 
 

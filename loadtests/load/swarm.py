@@ -78,7 +78,8 @@ class Swarm:
                 with Watch(self.host, start, roots) as watch:
                     end = self._look_on(locust, start, records, ramp, say)
                 if locust.wait(STOP_SECONDS * 2) != 0:
-                    raise SwarmError(log.read_text(encoding="utf-8", errors="replace")[-2000:])
+                    said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                    raise SwarmError(f"Locust failed:\n{said}")
                 records.read()
                 return Run(self.shape, records, watch, ramp, end)
             finally:
