@@ -98,30 +98,18 @@ class Relay:
         self.has_more = len(kinds) < len(self.registry)
         rows = await self.connection.fetch(
             """
-            WITH RECURSIVE kinds AS (
+            WITH kinds AS (
                 SELECT * FROM unnest($1::text[], $2::text[], $3::int[])
                     AS kinds (name, queue, max_attempts)
-            ), levels AS (
-                SELECT *, (SELECT max(priority) FROM tasks
-                           WHERE tasks.name = kinds.name AND state = 'queued') AS priority
-                FROM kinds
-                UNION ALL
-                SELECT name, queue, max_attempts,
-                       (SELECT max(priority) FROM tasks
-                        WHERE tasks.name = levels.name AND state = 'queued'
-                          AND tasks.priority < levels.priority)
-                FROM levels WHERE priority IS NOT NULL
             ), due AS (
-                -- Name by name, priority by priority: neither the backlog of a full queue is looked
-                -- at, nor what is due tomorrow.
-                SELECT found.id, levels.queue, levels.max_attempts
-                FROM levels, LATERAL (
+                -- Name by name: the backlog of a full queue is not even looked at.
+                SELECT found.id, kinds.queue, kinds.max_attempts
+                FROM kinds, LATERAL (
                     SELECT id, priority, available_at FROM tasks
-                    WHERE tasks.name = levels.name AND tasks.priority = levels.priority
-                      AND state = 'queued' AND available_at <= now()
+                    WHERE tasks.name = kinds.name AND state = 'queued' AND available_at <= now()
                       AND (published_at IS NULL OR lease_until < now())
                       AND NOT cancel_requested
-                    ORDER BY available_at
+                    ORDER BY priority DESC, available_at
                     LIMIT $4
                     FOR UPDATE SKIP LOCKED
                 ) AS found

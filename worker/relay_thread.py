@@ -63,8 +63,6 @@ async def _relay_on(
     connection: asyncpg.Connection, celery: Celery, stopping: asyncio.Event
 ) -> None:
     woken = asyncio.Event()
-    # The planner takes the search for due tasks for a long one, and compiling it costs 50 ms.
-    await connection.execute("SET jit = off")
     await connection.add_listener(CHANNEL, lambda *_: woken.set())
     with contextlib.closing(Relay(connection, celery, load_tasks())) as relay:
         while not stopping.is_set():
