@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test test-faults bench bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test test-faults bench bench-images bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -38,6 +38,9 @@ test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; wri
 
 bench: $(VENV)/dev.installed  ## Measure us beside Sanic, FastAPI and Go: make bench ARGS=--quick
 	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-images: $(VENV)/dev.installed  ## Measure ways to make the variants of an image
+	@$(BIN)/python -m loadtests.bench_images
 
 bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
 	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)

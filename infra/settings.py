@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     redis_port: Port = 6379
     redis_password: SecretStr = SecretStr("")
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
-    cache_memory_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    cache_memory_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
     broker_url: BrokerUrl = Field(default=None, repr=False)
 
     storage_url: StorageUrl = None

@@ -14,7 +14,7 @@ CONTENT_TYPE = "image/webp"
 WIDTHS = (1280, 640, 320)
 
 _QUALITY = 80
-_METHOD = 2  # half the time of the default 4 for 3 % more bytes
+_METHOD = 1  # a third of the time of the default 4, for a fifth more bytes
 _LONGEST_SIDE = 16_383  # WebP has no more bits
 _LARGEST = 1280 * 4096  # pixels of a variant: what is taller than that gets narrower
 _TURNS = {

@@ -1,33 +1,55 @@
-"""python -m loadtests.bench [--quick] [--rounds N] [--seconds S] [--only TEXT] [--no-growth]."""
+"""python -m loadtests.bench [--quick] [--rounds N] [--seconds S] [--only TEXT] [--part PART]."""
 
 import argparse
 import asyncio
 import sys
 import time
+from dataclasses import asdict
+from typing import Any
 
-from loadtests.bench import report
+from loadtests.bench import crowd, growth, report
 from loadtests.bench.cases import side_by_side
 from loadtests.bench.rounds import run, say
 from loadtests.bench.site import site
 
+SIDES, GROWTH, CROWD = PARTS = ("sides", "growth", "crowd")
+
 
 async def main(options: argparse.Namespace) -> None:
-    """Measure everyone side by side, then ours as the data grow."""
+    """Measure everyone side by side, then ours as the data grow, then a hot course."""
     began = time.monotonic()
-    rounds, seconds = (1, 1.5) if options.quick else (options.rounds, options.seconds)
-    async with site() as servers:
-        where = report.machine(await servers.versions())
-        cases, missing = await side_by_side(servers)
-        if options.only:
-            cases = [case for case in cases if options.only in f"{case.section} {case.name}"]
-        measured = await run(cases, rounds, seconds)
-    text = f"{where}\n\n{report.sections(measured, cases)}\n\n### Aims\n\n{report.aims(measured)}"
-    text += "".join(f"\n\nNot measured: {line}." for line in missing)
+    rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
+    parts, document = [], dict[str, Any]()
+    if SIDES in options.part:
+        parts.append(await _sides(rounds, seconds, options.only, document))
+    if GROWTH in options.part:
+        sizes = growth.QUICK_SIZES if options.quick else growth.SIZES
+        # Ratios of ours to ours: fewer rounds will do.
+        grown = await growth.measure(sizes, max(1, rounds - 2), min(seconds, 2.0))
+        rates = growth.rates(grown)
+        document["growth"] = {size: report.plain(each) for size, each in grown.items()}
+        document["growth_rates"] = rates
+        parts.append(f"## Growth\n\n{growth.table(rates)}")
+    if CROWD in options.part:
+        crowded = await crowd.crowd(3.0 if options.quick else 8.0)
+        document["crowd"] = asdict(crowded)
+        parts.append(f"## A hot course\n\n{crowd.table(crowded)}")
+    text = "\n\n".join(parts)
     sys.stdout.write(text + "\n")
     say(f"took {time.monotonic() - began:.0f} s")
     if not (options.quick or options.only):
-        document = {"machine": where, "side_by_side": report.plain(measured)}
         say(f"written to {report.write(text, document)}")
+
+
+async def _sides(rounds: int, seconds: float, only: str, document: dict[str, Any]) -> str:
+    async with site() as servers:
+        where = report.machine(await servers.versions())
+        cases, missing = await side_by_side(servers)
+        chosen = [case for case in cases if only in f"{case.section} {case.name}"]
+        measured = await run(chosen, rounds, seconds)
+    document |= {"machine": where, "side_by_side": report.plain(measured)}
+    text = f"{where}.\n\n{report.sections(measured, chosen)}\n\n## Aims\n\n{report.aims(measured)}"
+    return text + "".join(f"\n\nNot measured: {line}." for line in missing)
 
 
 def _options() -> argparse.Namespace:
@@ -35,7 +57,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round; writes no results")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--only", default="", help="cases with this in section or name")
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=PARTS)
+    parser.add_argument("--only", default="", help="side by side: cases with this in their name")
     return parser.parse_args()
 
 

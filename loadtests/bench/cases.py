@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 from loadtests.bench.load import Target
-from loadtests.bench.site import LIST, Database, Instance, Site
+from loadtests.bench.site import LIST, NO_CACHE, Instance, Site
 
 MANY_COURSES, SOME_ENROLLMENTS = 10_000, 50_000
-DEEPEST_PAGE = 50
+DEEPEST_PAGE = 200
+# Fewer than the pages: ours makes an answer once for all who ask for it at the same time.
+READERS = 16
 DETAIL = "/api/v1/courses"
 ENROLL = "/api/v1/enrollments"
 ONE = "one process"
@@ -70,7 +72,7 @@ async def side_by_side(site: Site) -> tuple[list[Case], list[str]]:
     ours = await site.ours("ours", mine)
     etag = await site.remember(ours, known)
     two = await site.ours("ours_two", mine, API_WORKERS="2")
-    uncached = await site.ours("ours_uncached", mine, CACHE_URL="memory://")
+    uncached = await site.ours("ours_uncached", mine, **NO_CACHE)
     bare = await site.bare("bare", theirs)
     bare_two = await site.bare("bare_two", theirs, processes=2)
     fastapi = await site.fastapi(theirs)
@@ -82,7 +84,10 @@ async def side_by_side(site: Site) -> tuple[list[Case], list[str]]:
         chosen = Target(server.url + path, mode=mode or ("get",), **target)  # type: ignore[arg-type]
         return Case(name, section, chosen, {"server": server.pid, **site.groups})
 
-    pages = ("pages", str(DEEPEST_PAGE))
+    def page(name: str, server: Instance, path: str) -> Case:
+        pages = ("pages", str(DEEPEST_PAGE))
+        return case(name, READS, server, path, *pages, connections=READERS)
+
     one = site.one_of(mine)
     cases = [
         case(BARE_LIST, CACHED, bare, "/list"),
@@ -90,9 +95,9 @@ async def side_by_side(site: Site) -> tuple[list[Case], list[str]]:
         case(BARE_DETAIL, CACHED, bare, "/detail"),
         case(OUR_DETAIL, CACHED, ours, f"{DETAIL}/{known}"),
         case(FASTAPI_CACHED, CACHED, fastapi, "/cached"),
-        case(BARE_ROWS, READS, bare, "/rows?x", *pages),
-        case(OUR_ROWS, READS, uncached, LIST, *pages),
-        case(FASTAPI_ROWS, READS, fastapi, "/rows?x", *pages),
+        page(BARE_ROWS, bare, "/rows?x"),
+        page(OUR_ROWS, uncached, LIST),
+        page(FASTAPI_ROWS, fastapi, "/rows?x"),
         case(BARE_INSERT, WRITES, bare, "/enroll", "enroll", str(theirs.ids)),
         case(OUR_INSERT, WRITES, ours, ENROLL, "enroll", str(mine.ids)),
         case(OUR_HOT, WRITES, ours, ENROLL, "enroll", str(one)),
@@ -109,27 +114,3 @@ async def side_by_side(site: Site) -> tuple[list[Case], list[str]]:
     else:
         missing.append(f"{GIN_CACHED}: {gin}")
     return cases, missing
-
-
-async def grown(
-    site: Site, courses: int, enrollments: int
-) -> tuple[list[Case], Database, list[Instance]]:
-    """Start ours on a database of this size; return what is measured on it."""
-    size = f"{courses:,} courses, {enrollments:,} enrolments"
-    name = f"grown_{courses}_{enrollments}"
-    database = await site.database(name, courses, enrollments)
-    cached = await site.ours(name, database)
-    uncached = await site.ours(f"{name}_uncached", database, CACHE_URL="memory://")
-
-    def case(what: str, server: Instance, path: str, *mode: str) -> Case:
-        target = Target(server.url + path, mode=mode or ("get",))
-        return Case(f"{what}, {size}", what, target, {"server": server.pid, **site.groups})
-
-    ids = str(database.ids)
-    cases = [
-        case("cached list", cached, LIST),
-        case("list without cache", uncached, LIST, "pages", "5"),
-        case("course without cache", uncached, DETAIL, "details", ids),
-        case("enrolment", cached, ENROLL, "enroll", ids),
-    ]
-    return cases, database, [cached, uncached]

@@ -55,7 +55,7 @@ def sections(measured: Measured, cases: list[Case]) -> str:
     for section in SECTIONS:
         names = [case.name for case in cases if case.section == section]
         if names:
-            parts.append(f"### {section}\n\n{table(measured, names)}")
+            parts.append(f"## {section}\n\n{table(measured, names)}")
     return "\n\n".join(parts)
 
 

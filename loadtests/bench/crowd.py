@@ -1,0 +1,106 @@
+"""Registration opens: 64 clients enrol in one course, and somebody else reads meanwhile."""
+
+import asyncio
+import statistics
+import time
+from dataclasses import dataclass
+from secrets import token_hex
+from urllib.parse import urlsplit
+
+from loadtests.bench.cases import DETAIL, ENROLL
+from loadtests.bench.load import Figures, Target, measure
+from loadtests.bench.rounds import say
+from loadtests.bench.site import LIST, NO_CACHE, site
+
+A_SECOND = 50
+WANTED_RATE, WANTED_SLOWER = 2000, 2.0
+COURSES, ENROLLMENTS = 1_000, 50_000
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """What the enrolling reached, and the others' P95 in milliseconds: {who: (idle, crowded)}."""
+
+    enrolling: Figures
+    others: dict[str, tuple[float, float]]
+
+
+async def crowd(seconds: float) -> Crowd:
+    """Measure two processes of ours, as in production, idle and then crowded."""
+    async with site() as servers:
+        database = await servers.database("crowd", COURSES, ENROLLMENTS)
+        ours = await servers.ours("crowd", database, API_WORKERS="2")
+        uncached = await servers.ours("crowd_uncached", database, **NO_CACHE)
+        known = database.ids.read_text("ascii").split()[0]
+        others = {
+            "cached list": ours.url + LIST,
+            "a student's courses": f"{ours.url}/api/v1/students/nobody@example.org/enrollments",
+            "health": f"{ours.url}/health/ready",
+            "a course without cache, another instance": f"{uncached.url}{DETAIL}/{known}",
+        }
+        idle = await _probe(others, seconds)
+        one = str(servers.one_of(database))
+        target = Target(ours.url + ENROLL, mode=("enroll", one, token_hex(6)))
+        load = asyncio.create_task(
+            measure(target, seconds + 1, {"server": ours.pid, **servers.groups})
+        )
+        await asyncio.sleep(0.5)
+        crowded = await _probe(others, seconds)
+        enrolling = await load
+    say(f"crowd: {enrolling.rps:,.0f} enrolments/s, others' P95 {crowded} ms, idle {idle} ms")
+    return Crowd(enrolling, {who: (idle[who], crowded[who]) for who in others})
+
+
+async def _probe(urls: dict[str, str], seconds: float) -> dict[str, float]:
+    """Return the P95 of each address, asked at a pace whatever the answers take."""
+    found = await asyncio.gather(*(_paced(url, seconds) for url in urls.values()))
+    return {
+        who: round(statistics.quantiles(times, n=20)[18], 2)
+        for who, times in zip(urls, found, strict=True)
+    }
+
+
+async def _paced(url: str, seconds: float) -> list[float]:
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    asked = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    times = []
+    began = time.perf_counter()
+    for number in range(int(seconds * A_SECOND)):
+        due = began + number / A_SECOND
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        writer.write(asked)
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        length = next(line[15:] for line in lines if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length))
+        # From when it was due: a late answer makes the next one late, too.
+        times.append((time.perf_counter() - due) * 1000)
+    writer.close()
+    return times
+
+
+def table(found: Crowd) -> str:
+    """Render both aims."""
+    rate = found.enrolling.rps
+    cores = ", ".join(f"{who} {used:.2f}" for who, used in found.enrolling.cores.items())
+    reached = "met" if rate >= WANTED_RATE else "missed"
+    first = (
+        f"{rate:,.0f} enrolments a second in one course at 64 clients, P95 "
+        f"{found.enrolling.p95:.1f} ms, {found.enrolling.errors} errors "
+        f"(aim: {WANTED_RATE:,}; {reached}). Cores: {cores}."
+    )
+    lines = [
+        first,
+        "",
+        "| others' P95 | idle ms | crowded ms | times | aim | |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for who, (idle, crowded) in found.others.items():
+        slower = crowded / idle
+        verdict = "met" if slower <= WANTED_SLOWER else "missed"
+        lines.append(
+            f"| {who} | {idle} | {crowded} | {slower:.1f} | {WANTED_SLOWER:g} | {verdict} |"
+        )
+    return "\n".join(lines)

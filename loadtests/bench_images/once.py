@@ -1,0 +1,31 @@
+"""One way in a process of its own: python -m loadtests.bench_images.once WAY TIMES < JPEG."""
+
+import json
+import resource
+import statistics
+import sys
+import time
+from importlib import import_module
+
+
+def main(name: str, times: int) -> None:
+    """Print the median milliseconds of processor, the bytes made, and the most memory held."""
+    data = sys.stdin.buffer.read()
+    module = "with_pyvips" if name.startswith("pyvips") else "ways"
+    way = import_module(f"loadtests.bench_images.{module}").WAYS[name]
+    made = way(data)
+    taken = []
+    for _ in range(times):
+        began = time.process_time()
+        way(data)
+        taken.append((time.process_time() - began) * 1000)
+    figures = {
+        "milliseconds": statistics.median(taken),
+        "bytes": sum(map(len, made)),
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    sys.stdout.write(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
