@@ -36,7 +36,7 @@ def flush() -> None:
     if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
         return
     if logs.is_json():
-        sys.stderr.write("".join(_json(line) for line in lines))
+        sys.stderr.write(b"".join(_json(line) for line in lines).decode())
         sys.stderr.flush()
         return
     log = logs.get_logger(LOGGER)
@@ -56,17 +56,16 @@ def _fields(line: Line) -> dict[str, object]:
     }
 
 
-def _json(line: Line) -> str:
-    at = datetime.fromtimestamp(line[0], UTC).isoformat().replace("+00:00", "Z")
+def _json(line: Line) -> bytes:
     whole = {
         **logs.process_fields(),
         **_fields(line),
         "event": EVENT,
         "logger": LOGGER,
         "level": "info",
-        "timestamp": at,
+        "timestamp": datetime.fromtimestamp(line[0], UTC),
     }
     try:
-        return orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE).decode()
+        return orjson.dumps(whole, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:
-        return json.dumps(whole) + "\n"  # a method can be any bytes
+        return json.dumps(whole, default=datetime.isoformat).encode() + b"\n"  # odd bytes

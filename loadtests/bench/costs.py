@@ -1,0 +1,134 @@
+"""What each part of a cached read costs: the parts one by one, so many times over, in one process.
+
+python -m loadtests.bench.costs
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, redirect_stderr
+from types import SimpleNamespace
+from typing import Any
+
+from sanic.compat import Header
+from sanic.response import HTTPResponse
+
+from api import middleware
+from api.app import Application, create_app
+from api.cached import has_match
+from api.limits import Limits
+from api.shortcut import Heads, Shortcut, parse
+from infra import access, metrics
+from infra.cache import AnswerCache, Entry, Key, open_store
+from infra.limits import Kind
+from infra.settings import Settings
+
+TIMES = 20_000
+BODY_BYTES = 10_000
+CLIENT = "127.0.0.1"
+ROUTE = "/api/v1/courses"
+TARGET = b"/api/v1/courses?limit=20"
+ASKED = b"GET " + TARGET + b" HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n"
+HEAD = b"x" * 600
+
+Costs = dict[str, float]
+
+
+async def costs() -> tuple[Costs, Costs]:
+    """Return the microseconds of each part of the short way, and of the long way's middleware."""
+    settings = Settings(_env_file=None, rate_limit_exempt=f"{CLIENT}/32")  # type: ignore[arg-type]
+    app = create_app(settings)
+    async with AsyncExitStack() as resources:
+        app.ctx.limits = await Limits.open(settings, None, resources)
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123
+            return await _short(app), _long(app)
+
+
+async def _short(app: Application) -> Costs:
+    cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
+    entry, key = Entry.of(b"x" * BODY_BYTES), Key("costs", "costs")
+
+    async def make() -> Entry:
+        return entry
+
+    await cache.get(key, make)
+    cache.remember(TARGET, key)
+    entry.prepared = Heads(ROUTE, ROUTE.encode(), HEAD, HEAD)
+    shortcut, limits, tag = Shortcut(cache.hot, app.ctx.limits), app.ctx.limits, f'"{entry.digest}"'
+    if shortcut.answer(ASKED, CLIENT) is None:
+        raise RuntimeError("the short way is not taken")
+    line: access.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
+    return {
+        "all of it": _time(lambda: shortcut.answer(ASKED, CLIENT)),
+        "parsing, the id below included": _time(lambda: parse(ASKED)),
+        "request id": _time(middleware.new_request_id),
+        "finding the answer": _time(lambda: cache.hot.get(TARGET)),
+        "comparing the ETag, where one is given": _time(lambda: has_match(tag, entry)),
+        "rate limit": _time(lambda: limits.reads.take(CLIENT)),
+        "security headers: they are in the head, which is joined with the body": _time(
+            lambda: b"".join((HEAD, b"an-id", entry.body))
+        ),
+        "metrics": _time(lambda: metrics.observe_request("GET", ROUTE, 200, 0.001)),
+        "access log, the writing included": _time(lambda: access.record(line)),
+    }
+
+
+async def _nothing() -> list[str]:
+    return []
+
+
+def _long(app: Application) -> Costs:
+    headers = Header({"host": "127.0.0.1:8080", "accept": "*/*"})
+
+    def request() -> Any:
+        return app.request_class(TARGET, headers, "1.1", "GET", None, app)  # type: ignore[arg-type]
+
+    asked = request()
+    _drive(middleware.begin(asked))
+    answered = HTTPResponse(b"x" * BODY_BYTES, 200, {"ETag": '"x"'}, "application/json")
+    after = {each.func.__name__: each.func for each in app.response_middleware}
+    asked.conn_info = SimpleNamespace(client_ip=CLIENT)
+    return {
+        "request id, the clock, ids for the log": _time(lambda: _drive(middleware.begin(request())))
+        - _time(request),
+        "rate limit": _time(lambda: _drive(app.ctx.limits.spend(asked, Kind.READS))),
+        "security headers, CORS": _time(lambda: _drive(after["protect"](asked, answered))),
+        "metrics and access log, the writing included": _time(
+            lambda: _drive(after["end"](asked, answered))
+        ),
+    }
+
+
+def _drive(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run one that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("it waits")
+
+
+def _time(part: Callable[[], object]) -> float:
+    """Return the microseconds of processor that a call takes."""
+
+    def once() -> float:
+        began = time.process_time()
+        for _ in range(TIMES):
+            part()
+        return (time.process_time() - began) / TIMES * 1e6
+
+    return min(once() for _ in range(3))
+
+
+def table(short: Costs, long: Costs) -> str:
+    """Render both ways."""
+    lines = ["| part | µs |", "|---|---:|"]
+    for way, parts in (("the short way", short), ("the long way's middleware", long)):
+        lines += [f"| **{way}** | |", *(f"| {part} | {cost:.1f} |" for part, cost in parts.items())]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(*asyncio.run(costs())) + "\n")

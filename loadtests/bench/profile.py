@@ -1,0 +1,70 @@
+"""Flame graphs of a cached read, the short way and the long way, and what each part costs.
+
+python -m loadtests.bench.profile: writes docs/images/flame-*.svg and results/profile-DATE.md
+"""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from loadtests.bench import costs
+from loadtests.bench.cases import LONG_WAY
+from loadtests.bench.load import Target, measure
+from loadtests.bench.report import RESULTS, machine
+from loadtests.bench.rounds import say
+from loadtests.bench.site import LIST, ROOT, Instance, site
+from loadtests.bench_tasks.venv import bench_python
+
+SECONDS = 6.0
+PICTURES = ROOT / "docs" / "images"
+
+
+async def main() -> None:
+    """Load ours while py-spy looks at it 500 times a second."""
+    async with site() as servers:
+        where = machine(await servers.versions())
+        database = await servers.database("profile", 1_000, 1_000)
+        ours = await servers.ours("profile", database)
+        await _flame(ours, (), "flame-short-way")
+        await _flame(ours, LONG_WAY, "flame-long-way")
+    parts = costs.table(*await costs.costs())
+    path = RESULTS / f"profile-{datetime.now(UTC):%Y-%m-%d}.md"
+    path.write_text(
+        f"# What a cached read costs, {datetime.now(UTC):%Y-%m-%d}\n\n{where}. Microseconds of "
+        f"processor, {costs.BODY_BYTES:,} bytes of body, tracing off.\n\n{parts}\n",
+        encoding="utf-8",
+    )
+    sys.stdout.write(parts + "\n")
+
+
+async def _flame(ours: Instance, headers: tuple[str, ...], name: str) -> None:
+    target = Target(ours.url + LIST, headers=headers)
+    load = asyncio.create_task(measure(target, SECONDS + 3, {"server": ours.pid}))
+    await asyncio.sleep(1)
+    server = max(
+        psutil.Process(ours.pid).children(recursive=True), key=lambda each: each.cpu_times().user
+    )
+    spy = await asyncio.create_subprocess_exec(
+        *(str(Path(bench_python()).with_name("py-spy")), "record", "--pid", str(server.pid)),
+        *(
+            "--rate",
+            "500",
+            "--duration",
+            str(int(SECONDS)),
+            "--output",
+            str(PICTURES / f"{name}.svg"),
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if await spy.wait() != 0:
+        raise SystemExit("py-spy failed: it needs the right to look into other processes")
+    say(f"{name}: {(await load).rps:,.0f} requests/s while watched")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
