@@ -1,8 +1,9 @@
-"""python -m loadtests.bench_tasks [--quick] [--rounds N] [--before CHECKOUT] [--only-ours]."""
+"""Measure: [--quick] [--rounds N] [--minutes M] [--before CHECKOUT] [--only-ours]."""
 
 import argparse
 import asyncio
 import sys
+import time
 from pathlib import Path
 
 from loadtests.bench_tasks import report
@@ -16,6 +17,7 @@ QUICK = Size(serial=300, concurrent=1_200, paced=150)
 
 async def main(options: argparse.Namespace) -> None:
     """Measure every system once a round, round after round, and report."""
+    began = time.monotonic()
     size = QUICK if options.quick else Size()
     sides = [Side("ours", ROOT)]
     if options.before:
@@ -32,11 +34,15 @@ async def main(options: argparse.Namespace) -> None:
                 figures = await measure(system, size, servers.stamps)
                 rounds.setdefault(system.name, []).append(figures)
                 _say(f"round {number + 1}, {system.name}: {figures}")
-    text = report.table(rounds)
+            spent = time.monotonic() - began
+            if spent / (number + 1) * (number + 2) > 60 * options.minutes:
+                break
+    text = f"Medians of {number + 1} alternating rounds.\n\n{report.table(rounds)}"
     if not options.only_ours:
         celery, procrastinate, _ = (system.name for system in systems[len(ours) :])
         compared = [system.name for system in ours if system.name.startswith("ours,")]
         text += "\n\n" + report.aims(rounds, compared, celery, procrastinate)
+    text += "\n\n" + report.where_time_goes(rounds)
     sys.stdout.write(text + "\n")
     if not (options.quick or options.only_ours or options.before):
         _say(f"written to {report.write(rounds, size, versions, text)}")
@@ -50,6 +56,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench_tasks")
     parser.add_argument("--quick", action="store_true", help="one small round; writes no results")
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument(
+        "--minutes", type=float, default=7.5, help="begin no round that would end later"
+    )
     parser.add_argument("--before", type=Path, help="another checkout of ours, measured beside it")
     parser.add_argument("--only-ours", action="store_true")
     return parser.parse_args()

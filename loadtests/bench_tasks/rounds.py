@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from infra.process import die_with_parent
-from loadtests.bench_tasks import stamps
+from loadtests.bench_tasks import cpu, stamps
 from loadtests.bench_tasks.systems import System
 
 CALLERS = 8
@@ -27,13 +27,13 @@ class Size:
 
     serial: int = 1_000
     concurrent: int = 2_000
-    paced: int = 500
+    paced: int = 300
     per_second: int = 50
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a round measured: tasks a second, and milliseconds."""
+    """What a round measured: tasks a second, and milliseconds; `cpu_…` are of one paced task."""
 
     enqueued_serially: float
     enqueued_concurrently: float
@@ -42,6 +42,10 @@ class Figures:
     start_p99: float
     asked_p50: float
     asked_p99: float
+    cpu_main: float
+    cpu_children: float
+    cpu_postgres: float
+    cpu_broker: float
 
 
 async def measure(system: System, size: Size, told: redis.Redis) -> Figures:
@@ -50,10 +54,12 @@ async def measure(system: System, size: Size, told: redis.Redis) -> Figures:
     told.delete(stamps.KEY)
     serially = await _send(system, "noop", size.serial, 1)
     concurrently = await _send(system, "noop", size.concurrent, CALLERS)
-    async with _worker(system):
+    async with _worker(system) as pid:
         done = await system.meter.drain(size.serial + size.concurrent)
+        before = cpu.seconds(pid)
         times = await _send(system, "stamp", size.paced + size.per_second, size.per_second)
         began = await _stamps(told, len(times))
+        used = cpu.seconds(pid)
     late = [(began[n] - sent, began[n] - asked) for n, (asked, sent) in enumerate(times)]
     committed, asked = ([1000 * each for each in column] for column in zip(*late, strict=True))
     return Figures(
@@ -62,6 +68,7 @@ async def measure(system: System, size: Size, told: redis.Redis) -> Figures:
         done,
         *_percentiles(committed[size.per_second :]),
         *_percentiles(asked[size.per_second :]),
+        *(1000 * (used[part] - before[part]) / len(times) for part in cpu.PARTS),
     )
 
 
@@ -93,8 +100,8 @@ async def _stamps(told: redis.Redis, count: int) -> dict[int, float]:
 
 
 @asynccontextmanager
-async def _worker(system: System) -> AsyncIterator[None]:
-    """Run the system's worker for the length of the block; it logs to a file, as in production."""
+async def _worker(system: System) -> AsyncIterator[int]:
+    """Run the system's worker, logging to a file as in production; yield its main process."""
     log = os.environ.get("BENCH_LOG", os.devnull)
     with open(log, "ab") as output:  # noqa: ASYNC230, PTH123  nothing else runs yet
         process = await asyncio.create_subprocess_exec(
@@ -106,7 +113,7 @@ async def _worker(system: System) -> AsyncIterator[None]:
             preexec_fn=die_with_parent,
         )
     try:
-        yield
+        yield process.pid
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
