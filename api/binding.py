@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import cache
 from io import BytesIO
 from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl
@@ -213,9 +214,15 @@ def path_value(name: str, kind: Any, value: str) -> Any:
 
     """
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return _adapter(kind).validate_python(value)
     except ValidationError as error:
         raise Invalid(*(_fault(detail, name) for detail in error.errors())) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    # Making one takes longer than all else that a request needs.
+    return TypeAdapter(kind)
 
 
 def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
