@@ -59,8 +59,8 @@ accept_content = ["json"]
 
 # Flower turns a worker's events on as long as it runs; told to nobody, they cost a third of a task.
 worker_send_task_events = False
-# One at work and one at hand for each process, so that none waits for the broker in between.
-worker_prefetch_multiplier = 2
+# What is at hand in a busy worker could be at work in an idle one.
+worker_prefetch_multiplier = 1
 worker_cancel_long_running_tasks_on_connection_loss = False
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False

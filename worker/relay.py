@@ -210,7 +210,7 @@ class Relay:
         )
         lost = int(status.split()[-1])
         if lost:
-            log.info("tasks_not_claimed_published_again", tasks=lost)
+            log.warning("broker_lost_tasks", tasks=lost)
         return lost
 
     def _depths(self) -> dict[str, int]:
