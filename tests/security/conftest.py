@@ -28,6 +28,7 @@ SETTINGS = {
     "CORS_ORIGINS": f"{FRONT_END},{OTHER_FRONT_END}",
     "ENROLLMENT_ACCESS": "authenticated",
     "API_WORKERS": "1",
+    "LOG_LEVEL": "DEBUG",
 }
 
 
