@@ -42,6 +42,9 @@ bench: $(VENV)/dev.installed  ## Measure us beside Sanic, FastAPI and Go: make b
 bench-images: $(VENV)/dev.installed  ## Measure ways to make the variants of an image
 	@$(BIN)/python -m loadtests.bench_images
 
+test-cache: $(VENV)/dev.installed  ## Look for a stale read in 10,000 writes while Redis is mistreated
+	@CACHE_WRITES=10000 $(BIN)/python -m pytest tests/e2e/test_cache_stress.py -p no:xdist
+
 bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
 	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)
 

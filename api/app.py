@@ -137,6 +137,14 @@ async def open_resources(app: Application) -> None:
     app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.limits)
     resources.push_async_callback(app.ctx.cache.close)
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
+    resources.callback(asyncio.create_task(warm_up(app)).cancel)
+
+
+async def warm_up(app: Application) -> None:
+    """Take into memory what is read most, while the first requests are answered already."""
+    context = app.ctx
+    names = await context.cache.top(context.settings.cache_warm_answers)
+    await answers.warm(context.cache, names, context.storage.url)
 
 
 async def close_resources(app: Application) -> None:

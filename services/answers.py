@@ -3,16 +3,18 @@
 An answer is about a topic: one course, or the listings. Whoever changes a course announces both.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from hashlib import blake2b
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from infra.cache import Cache, Entry, Key, Outpost
 from infra.cache.answers import TOPICS_AT_ONCE
 from models import Difficulty
-from services import shelf
-from services.shelf import VERSION, Filters, UrlOf
+from services import shelf, tasks
+from services.errors import CourseNotFound
+from services.shelf import VERSION, Filters, Sort, UrlOf
 from services.tasks import TaskName, rows
 
 LISTINGS = "courses"
@@ -48,6 +50,38 @@ async def page(cache: Cache, filters: Filters, number: int, limit: int, url_of: 
     return await cache.get(key, make) if key else await make()
 
 
+async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
+    """Return the answer whose key has this name.
+
+    Raises:
+        CourseNotFound: it is of a course that is gone.
+        ValueError: no key has this name.
+
+    """
+    if name == NEWEST.name:
+        return await newest(cache, url_of)
+    kind, _, query = name.partition("?")
+    if not query:
+        return await course(cache, UUID(kind.removeprefix("course:")), url_of)
+    given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
+    filters = Filters(
+        search=given["search"] or None,
+        difficulties=frozenset(map(Difficulty, filter(None, given["difficulty"].split(",")))),
+        sort=Sort(given["sort"]),
+    )
+    return await page(cache, filters, int(given["page"]), int(given["limit"]), url_of)
+
+
+async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
+    """Have the answers of these names made, one after the other; return how many there are."""
+    warmed = 0
+    for name in names:
+        with suppress(CourseNotFound, ValueError, KeyError):
+            await by_name(cache, name, url_of)
+            warmed += 1
+    return warmed
+
+
 async def announce(cache: Cache, *course_ids: UUID) -> None:
     """Announce that courses came, changed or went; after the commit, before the answer."""
     await cache.changed(*(_topic(course_id) for course_id in course_ids), LISTINGS)
@@ -56,8 +90,10 @@ async def announce(cache: Cache, *course_ids: UUID) -> None:
 async def owed() -> set[str]:
     """Return the topics of committed changes that no task has announced yet, and the listings'."""
     pending = await rows(
-        "SELECT DISTINCT jsonb_array_elements_text(args->'courses') AS course FROM tasks "
-        "WHERE name = $1 AND state IN ('queued', 'running')",
+        # Two halves: an index has the queued ones by name, and few are running.
+        "SELECT DISTINCT jsonb_array_elements_text(args->'courses') AS course FROM ("
+        "SELECT args FROM tasks WHERE name = $1 AND state = 'queued' "
+        "UNION ALL SELECT args FROM tasks WHERE name = $1 AND state = 'running') AS pending",
         TaskName.REFRESH_CACHE.value,
     )
     topics = {_topic(UUID(row["course"])) for row in pending}
@@ -70,7 +106,7 @@ def shape(url_of: UrlOf) -> str:
 
 
 async def announce_again(cache: Outpost, course_ids: Collection[UUID]) -> None:
-    """Announce changes whose task this is.
+    """Announce changes whose task this is, and ask for what became old to be made anew.
 
     Raises:
         CacheAway: the cache has not taken them; they stay owed.
@@ -79,6 +115,7 @@ async def announce_again(cache: Outpost, course_ids: Collection[UUID]) -> None:
     topics = [LISTINGS, *(_topic(course_id) for course_id in course_ids)]
     for first in range(0, len(topics), TOPICS_AT_ONCE):
         await cache.announce(topics[first : first + TOPICS_AT_ONCE])
+    await tasks.enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
 
 
 NEWEST = Key("courses", LISTINGS, slow=True)

@@ -25,6 +25,7 @@ class TaskName(StrEnum):
     PROCESS_IMAGE = "images.process"
     REMOVE_IMAGES = "images.remove"
     REFRESH_CACHE = "cache.refresh"
+    WARM_CACHE = "cache.warm"
     PRUNE_TASKS = "maintenance.prune_tasks"
     PRUNE_SESSIONS = "maintenance.prune_sessions"
     PRUNE_UPLOADS = "maintenance.prune_uploads"

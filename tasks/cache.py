@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from infra.cache import CacheAway
 from services import answers
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
@@ -12,3 +13,16 @@ async def refresh(context: TaskContext, courses: list[str]) -> None:
     """Announce changes of courses again: whoever made them may not have got round to it."""
     await answers.announce_again(context.cache, [UUID(course) for course in courses])
     context.log.info("cache_refreshed", courses=len(courses))
+
+
+@task(TaskName.WARM_CACHE, queue="cache", timeout=60, every=60)
+async def warm(context: TaskContext) -> None:
+    """Have the answers at hand that are read most, before anybody waits for one."""
+    try:
+        names = await context.cache.top(context.settings.cache_warm_answers)
+        warmed = await answers.warm(context.cache, names, context.storage.url)
+    except CacheAway as error:
+        # Nothing is owed: what is not warm is made when somebody asks.
+        context.log.info("cache_not_warmed", error=str(error))
+    else:
+        context.log.info("cache_warmed", answers=warmed)

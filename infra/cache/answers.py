@@ -7,7 +7,7 @@ another instance shows it within a second, whatever becomes of Redis. docs/cache
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
@@ -28,6 +28,9 @@ JITTER = 0.1
 WAIT_SECONDS = 0.3
 LOOK_SECONDS = 0.01
 HOUSEKEEPING_SECONDS = 0.25
+# How often is told what is read, and of how many answers: those read most.
+TELL_SECONDS = 5.0
+TOLD_AT_ONCE = 200
 # Renewed by housekeeping while something is owed; lapses by itself if the process dies.
 DISTRUST_SECONDS = 1.0
 # Changes are announced again to a server that comes back: it may have lost the latest.
@@ -96,6 +99,7 @@ class AnswerCache:
     async def start(self) -> None:
         """Connect; a cache that is away is waited for a moment only."""
         self._spawn(self._keep_house())
+        self._spawn(self._tell_reads())
         if self._link:
             self._spawn(self._link.run())
             with suppress(TimeoutError):
@@ -146,6 +150,14 @@ class AnswerCache:
         self.hot.hits = 0
         taken, self._taken = self._taken, replace(self.counts)
         return Counts(*(n - o for n, o in zip(astuple(self.counts), astuple(taken), strict=True)))
+
+    async def top(self, number: int) -> list[str]:
+        """Return the names of what is read most, by all instances; none if that can't be known."""
+        try:
+            return await self._store.top(number)
+        except CacheAway as error:
+            self._failed(error)
+            return []
 
     def remember(self, target: bytes, key: Key) -> None:
         """Let `hot.get(target)` find the answer of this key from now on."""
@@ -279,6 +291,16 @@ class AnswerCache:
     def _spoil(self, flights: Iterable[Flight]) -> None:
         for flight in flights:
             flight.is_spoiled = True
+
+    async def _tell_reads(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS * random.uniform(1 - JITTER, 1))  # noqa: S311  no secret
+            reads = Counter(self.memory.take_reads()).most_common(TOLD_AT_ONCE)
+            if reads and self._trusts_store:
+                try:
+                    await self._store.count(dict(reads))
+                except CacheAway as error:
+                    self._failed(error)
 
     async def _keep_house(self) -> None:
         while True:

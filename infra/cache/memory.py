@@ -1,7 +1,7 @@
 """Answers in the memory of this process: the most recently read ones, bounded by bytes."""
 
 import time
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from math import inf
 
 from infra.cache.entry import Entry, Key
@@ -41,6 +41,8 @@ class Memory:
         self._rare: OrderedDict[str, Slot] = OrderedDict()
         self._rare_size = 0
         self._topics: defaultdict[str, set[str]] = defaultdict(set)
+        # Reads of answers that are no longer here, and were not told yet.
+        self._gone: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._slots) + len(self._rare)
@@ -67,18 +69,16 @@ class Memory:
         slots = self._rare if key.rare else self._slots
         known = slots.get(key.name)
         slot = Slot(key, entry, expires)
+        # Whoever asked for it read it, too.
+        slot.reads = 1
         if known:
             self._remove(known)
-            slot.reads = known.reads
         slots[key.name] = slot
         self._topics[key.topic].add(key.name)
         self._charge(slot, slot.cost)
         for target in known.targets if known else ():
             self.remember(target, key.name)
-        while self._rare and self._rare_size > self._limit * RARE_SHARE:
-            self._remove(next(iter(self._rare.values())))
-        while self.size > self._limit:
-            self._remove(next(iter((self._slots or self._rare).values())))
+        self._shrink()
 
     def remember(self, target: bytes, name: str) -> None:
         """Find the answer of this name by a request's target, too."""
@@ -90,6 +90,7 @@ class Memory:
         cost = len(target) + TARGET_BYTES
         slot.cost += cost
         self._charge(slot, cost)
+        self._shrink()
 
     def forget(self, topic: str) -> None:
         """Drop all answers about a topic."""
@@ -100,6 +101,7 @@ class Memory:
 
     def clear(self) -> None:
         """Drop everything."""
+        self._gone.update(self.take_reads())
         self.targets.clear()
         self._slots.clear()
         self._rare.clear()
@@ -108,13 +110,19 @@ class Memory:
 
     def take_reads(self) -> dict[str, int]:
         """Return how often each answer was read since this was asked last."""
-        reads = {}
+        reads, self._gone = self._gone, Counter()
         for slots in (self._slots, self._rare):
             for name, slot in slots.items():
                 if slot.reads:
-                    reads[name] = slot.reads
+                    reads[name] += slot.reads
                     slot.reads = 0
         return reads
+
+    def _shrink(self) -> None:
+        while self._rare and self._rare_size > self._limit * RARE_SHARE:
+            self._remove(next(iter(self._rare.values())))
+        while self.size > self._limit:
+            self._remove(next(iter((self._slots or self._rare).values())))
 
     def _charge(self, slot: Slot, cost: int) -> None:
         self.size += cost
@@ -123,6 +131,8 @@ class Memory:
 
     def _remove(self, slot: Slot) -> None:
         key = slot.key
+        if slot.reads:
+            self._gone[key.name] += slot.reads
         del (self._rare if key.rare else self._slots)[key.name]
         names = self._topics[key.topic]
         names.discard(key.name)

@@ -17,19 +17,31 @@ class Outpost:
         self.store = store
 
     async def get(self, key: Key, make: Make) -> Entry:
-        """Return the answer of a key; store it if it had to be made."""
-        try:
-            await self.store.attach()
-            found = await self.store.read(key)
-            if found.entry is not None:
-                return found.entry
-            turn = await self.store.begin(key, found.version)
-        except CacheAway:
-            return await make()
+        """Return the answer of a key; store it if it had to be made.
+
+        Raises:
+            CacheAway: the store can't be asked or has not taken it; whatever `make` raises.
+
+        """
+        await self.store.attach()
+        found = await self.store.read(key)
+        if found.entry is not None:
+            return found.entry
+        turn = await self.store.begin(key, found.version)
         entry = await make()
         if not entry.fleeting:
             await self.store.write(key, turn.version, entry, lasting())
         return entry
+
+    async def top(self, number: int) -> list[str]:
+        """Return the names of what is read most.
+
+        Raises:
+            CacheAway: the store can't be asked.
+
+        """
+        await self.store.attach()
+        return await self.store.top(number)
 
     async def changed(self, *topics: str) -> None:
         """Announce at once what the task `cache.refresh` will announce for sure."""

@@ -132,6 +132,8 @@ class RedisStore:
 
     async def top(self, number: int) -> list[str]:
         """Return the names that are read most."""
+        if number < 1:
+            return []
         async with self._call():
             names = await self._redis.zrevrange(self._counts, 0, number - 1)
         return [name.decode() for name in names]

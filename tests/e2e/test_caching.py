@@ -6,6 +6,7 @@ import re
 import asyncpg
 import httpx
 import pytest
+from redis.asyncio import Redis
 from uuid_utils.compat import uuid7
 
 from api.schemas.responses import CourseOut, CoursePageOut
@@ -168,3 +169,42 @@ async def test_a_full_pool_is_waited_for_a_bounded_time(service, tmp_path):
             assert int(answer.headers["retry-after"]) >= 1
         assert (await client.get(f"{LIST}/{uuid7()}")).status_code == 404
     await connection.close()
+
+
+async def test_what_is_read_most_is_in_memory_before_anybody_asks(service, api, client, tmp_path):
+    course = await api.new_course()
+    async with Redis.from_url(service.env["CACHE_URL"]) as redis:
+        names = {f"course:{course['id']}": 1e300, "courses": 1e299, f"course:{uuid7()}": 1e298}
+        await redis.zadd("enroll:reads", names)
+        try:
+            async with (
+                instance(tmp_path, service.env, API_WORKERS="1", CACHE_WARM_ANSWERS="3") as base,
+                httpx.AsyncClient(base_url=base) as other,
+            ):
+
+                async def is_warm() -> bool:
+                    return await _metric(other, "cache_entries") >= 2
+
+                await eventually(is_warm, within=5)
+        finally:
+            await redis.zrem("enroll:reads", *names)
+
+
+async def test_the_task_that_warms_makes_what_was_lost(service, api, client):
+    path = f"{LIST}?limit=7&sort=title"
+    await client.get(path)
+    name = "courses?page=1&limit=7&sort=title&difficulty=&search="
+    async with Redis.from_url(service.env["CACHE_URL"]) as redis:
+        await redis.zadd("enroll:reads", {name: 1e300})
+        for key in await redis.keys("enroll:*:a:*"):
+            await redis.delete(key)
+        # A change announces itself by a task, and that one has the cache warmed.
+        await api.new_course()
+
+        async def is_there() -> bool:
+            return any(key.endswith(name.encode()) for key in await redis.keys("enroll:*:a:*"))
+
+        try:
+            await eventually(is_there, within=10)
+        finally:
+            await redis.zrem("enroll:reads", name)

@@ -1,0 +1,95 @@
+"""Every way to ask for the same has one key, and every key says what it is of."""
+
+from uuid import UUID
+
+import pytest
+
+from infra.cache import Entry
+from models import Difficulty
+from services import answers
+from services.shelf import Filters, Sort
+
+BEGINNER, INTERMEDIATE, ADVANCED = Difficulty
+COURSE = UUID("019aae3c-5f00-7cc0-8000-3f1bb9a3c001")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Filters(search="React"), Filters(search="rEACT")),
+        (Filters(), Filters(difficulties=frozenset(Difficulty))),
+        (
+            Filters(difficulties=frozenset([BEGINNER, ADVANCED])),
+            Filters(difficulties=frozenset([ADVANCED, BEGINNER])),
+        ),
+    ],
+)
+def test_what_finds_the_same_has_one_key(one, other):
+    assert answers.key_of_page(one, 1, 10) == answers.key_of_page(other, 1, 10)
+
+
+def test_what_finds_another_has_another_key():
+    ways = [
+        (filters, number, limit)
+        for filters in (
+            Filters(),
+            Filters(search="a"),
+            Filters(search="ä"),
+            Filters(search="Ä"),  # only the database knows which letters are one in its language
+            Filters(search="a&sort=title"),
+            Filters(search="100%"),
+            Filters(difficulties=frozenset([BEGINNER])),
+            Filters(difficulties=frozenset([BEGINNER, INTERMEDIATE])),
+            Filters(sort=Sort.TITLE),
+        )
+        for number in (1, 2)
+        for limit in (10, 100)
+    ]
+    keys = {answers.key_of_page(*way).name for way in ways}
+    assert len(keys | {answers.NEWEST.name, answers.key_of_course(COURSE).name}) == len(ways) + 2
+
+
+@pytest.mark.parametrize(
+    ("filters", "number", "is_rare"),
+    [(Filters(), 1, False), (Filters(), 51, True), (Filters(search="x"), 1, True)],
+)
+def test_what_there_is_endlessly_much_of_is_rare(filters, number, is_rare):
+    assert answers.key_of_page(filters, number, 10).rare is is_rare
+
+
+def test_a_long_search_is_not_kept():
+    assert answers.key_of_page(Filters(search="x" * 64), 1, 10)
+    assert answers.key_of_page(Filters(search="x" * 65), 1, 10) is None
+
+
+class Asked:
+    """A cache that only notes which key it was asked for."""
+
+    async def get(self, key, _make):
+        self.key = key
+        return Entry.of(b"")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        answers.NEWEST,
+        answers.key_of_course(COURSE),
+        answers.key_of_page(Filters(), 1, 10),
+        answers.key_of_page(
+            Filters(search="ü & %", difficulties=frozenset([ADVANCED, BEGINNER]), sort=Sort.TITLE),
+            7,
+            100,
+        ),
+    ],
+    ids=lambda key: key.name,
+)
+async def test_a_name_is_enough_to_ask_again(key):
+    asked = Asked()
+    await answers.by_name(asked, key.name, str)
+    assert asked.key == key
+
+
+@pytest.mark.parametrize("name", ["", "nonsense", "course:1", "courses?page=x", "courses?page=1"])
+async def test_a_name_of_no_key_warms_nothing(name):
+    assert await answers.warm(Asked(), [name], str) == 0

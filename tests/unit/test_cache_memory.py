@@ -1,0 +1,110 @@
+"""The memory of one process: bounded by bytes, the least recently read goes first."""
+
+import time
+from math import inf
+
+import pytest
+
+from infra.cache import Entry, Key
+from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Memory
+
+SOON = time.monotonic() + 3600
+
+
+def entry(size: int = 1000) -> Entry:
+    return Entry.of(b"x" * size)
+
+
+def key(name: str, topic: str = "courses", *, rare: bool = False) -> Key:
+    return Key(name, topic, rare=rare)
+
+
+@pytest.fixture
+def memory():
+    return Memory(10 * (1000 + SLOT_BYTES))
+
+
+def test_the_least_recently_read_goes_first(memory):
+    for number in range(10):
+        memory.put(key(str(number)), entry(), SOON)
+    assert memory.get("0")
+    memory.put(key("10"), entry(), SOON)
+    assert memory.get("1") is None
+    assert memory.get("0")
+    assert len(memory) == 10
+
+
+def test_the_bound_is_in_bytes(memory):
+    for number in range(100):
+        memory.put(key(str(number)), entry(number * 100), SOON)
+        memory.remember(b"/" + str(number).encode(), str(number))
+        assert memory.size <= 10 * (1000 + SLOT_BYTES)
+    assert len(memory.targets) <= len(memory)
+
+
+def test_what_is_larger_than_all_the_room_is_not_kept(memory):
+    memory.put(key("huge"), entry(1_000_000), SOON)
+    assert (len(memory), memory.size) == (0, 0)
+
+
+def test_the_rare_have_a_part_of_the_room_and_drive_out_nothing_else(memory):
+    for number in range(5):
+        memory.put(key(str(number)), entry(), SOON)
+    for number in range(100):
+        memory.put(key(f"search {number}", rare=True), entry(), SOON)
+    assert all(memory.get(str(number)) for number in range(5))
+    assert memory.get("search 99")
+    assert len(memory) == 5 + 2
+
+
+def test_a_topic_is_forgotten_with_all_its_spellings(memory):
+    memory.put(key("a"), entry(), SOON)
+    memory.put(key("b", "course:1"), entry(), SOON)
+    memory.remember(b"/a", "a")
+    memory.remember(b"/b", "b")
+    memory.forget("courses")
+    assert memory.get("a") is None
+    assert memory.get("b")
+    assert list(memory.targets) == [b"/b"]
+    memory.forget("courses")
+    memory.clear()
+    assert (len(memory), memory.size, memory.targets) == (0, 0, {})
+
+
+def test_a_newer_answer_keeps_the_spellings(memory):
+    memory.put(key("a"), entry(), SOON)
+    memory.remember(b"/a", "a")
+    memory.put(key("a"), newer := entry(10), SOON)
+    assert memory.targets[b"/a"].entry is newer
+    size = memory.size
+    memory.remember(b"/a", "a")
+    assert memory.size == size
+
+
+def test_spellings_are_bounded(memory):
+    memory.put(key("a"), entry(), SOON)
+    for number in range(100):
+        memory.remember(str(number).encode(), "a")
+    assert len(memory.targets) == TARGETS_A_SLOT
+
+
+def test_nothing_is_believed_past_its_time_or_that_of_the_link(memory):
+    memory.put(key("a"), entry(), time.monotonic() - 1)
+    assert memory.get("a") is None
+    memory.put(key("a"), entry(), SOON)
+    memory.sure_until = time.monotonic() - 1
+    assert memory.get("a") is None
+    memory.sure_until = inf
+    assert memory.get("a")
+
+
+def test_reads_are_told_once_even_of_what_is_gone(memory):
+    memory.put(key("a"), entry(), SOON)
+    memory.put(key("b"), entry(), SOON)
+    for _ in range(3):
+        memory.get("a")
+    memory.forget("courses")
+    memory.put(key("a"), entry(), SOON)
+    memory.get("a")
+    assert memory.take_reads() == {"a": 6, "b": 1}
+    assert memory.take_reads() == {}
