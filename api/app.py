@@ -38,9 +38,6 @@ from services.turns import Turns
 # Bodies that a handler takes are streamed to it and counted there; this bounds all others.
 LIMITS = {
     "REQUEST_MAX_SIZE": MAX_JSON_BYTES,
-    "REQUEST_TIMEOUT": 15,
-    "RESPONSE_TIMEOUT": 60,
-    "KEEP_ALIVE_TIMEOUT": 75,
     "GRACEFUL_SHUTDOWN_TIMEOUT": 8,
     "FALLBACK_ERROR_FORMAT": "json",
     "ACCESS_LOG": False,
@@ -82,6 +79,11 @@ def create_app(settings: Settings, shared: Path | None = None) -> Application:
         configure_logging=False,
     )
     app.config.update(LIMITS)
+    app.config.update(
+        REQUEST_TIMEOUT=settings.request_seconds,
+        RESPONSE_TIMEOUT=settings.response_seconds,
+        KEEP_ALIVE_TIMEOUT=settings.keep_alive_seconds,
+    )
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
     if media.is_wanted(settings):
         app.blueprint(media.media)

@@ -16,14 +16,12 @@ from pydantic_core import ErrorDetails
 from sanic import Request
 from sanic.exceptions import RequestTimeout
 
+from api.patience import Deadline, hang_up
 from api.schemas.fields import DIFFICULTY_MESSAGE
 from services.errors import Code, Fault, Invalid, TooLarge
 
 MAX_JSON_BYTES = 1024 * 1024
 DISCARD_SECONDS = 5.0
-# A body may take this long, and longer by a second for each so many bytes that did arrive.
-BODY_SECONDS = 15.0
-MIN_BYTES_PER_SECOND = 16 * 1024
 MAX_FIELDS = 50
 MAX_DEPTH = 8
 MAX_PARAMETERS = 50
@@ -98,23 +96,15 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 async def _read(request: Request, limit: int) -> bytes:
     """Return the body, or its beginning if it has more than `limit` bytes."""
-    body, now = bytearray(), asyncio.get_running_loop().time
-    end = now() + BODY_SECONDS
-    async with asyncio.timeout_at(end) as timeout:
+    body = bytearray()
+    async with asyncio.timeout(None) as timeout:
+        deadline = Deadline(timeout, request.app.ctx.settings.request_seconds)
         async for chunk in _chunks(request):
             body += chunk
             if len(body) > limit:
                 break
-            end = min(end + len(chunk) / MIN_BYTES_PER_SECOND, now() + BODY_SECONDS)
-            timeout.reschedule(end)
+            deadline.extend(len(chunk))
     return bytes(body)
-
-
-def hang_up(request: Request) -> None:
-    """Close the connection with the answer, without waiting for what is still to come."""
-    stream: Any = request.stream
-    stream.keep_alive = False
-    stream.request_body = None
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

@@ -90,7 +90,9 @@ def _framework_error(request: Request, error: SanicException) -> HTTPResponse:
             message = f"{request.method} is not possible at {request.path}"
             return envelope(405, Code.METHOD_NOT_ALLOWED, message, {"Allow": _allowed(request)})
         case PayloadTooLarge():
-            return envelope(413, Code.PAYLOAD_TOO_LARGE, "The request body is too large")
+            # Sanic says only by its text which of the two it is.
+            part = "headers are" if "header" in str(error) else "body is"
+            return envelope(413, Code.PAYLOAD_TOO_LARGE, f"The request's {part} too large")
         case RequestTimeout():
             return envelope(408, Code.INVALID_FORMAT, "The request did not arrive in time")
     return envelope(400, Code.INVALID_FORMAT, "The request is malformed")

@@ -12,10 +12,18 @@ from sanic.response import BaseHTTPResponse
 from uuid_utils import uuid7
 
 from api import cors
+from api.patience import hang_up
 from infra import access, logs, metrics
 from infra.settings import Environment, Settings
+from services.errors import Code, Fault, Invalid
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+MAX_HEADERS = 100
+# Control characters, half of a line's end, and what is no part of a header's name before its colon.
+_NO_HEAD = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n"
+    rb"|\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]"
+)
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -52,9 +60,29 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
 
 
 async def begin(request: Request) -> None:
-    """Start the clock and bind the request's id to the log."""
+    """Start the clock, bind the request's id to the log, and look at the form of the headers."""
     request.ctx.started = time.perf_counter()
     logs.bind(request_id=_request_id(request))
+    check_head(request)
+
+
+def check_head(request: Request) -> None:
+    """Refuse headers that another server might read in another way.
+
+    Raises:
+        Invalid: there are too many, or what they are made of is no part of a header.
+
+    """
+    fault = None
+    if request.head.count(b"\n") > MAX_HEADERS:
+        fault = Fault("headers", Code.TOO_LONG, f"There may be at most {MAX_HEADERS} headers")
+    elif _NO_HEAD.search(request.head):
+        message = "The headers have a character that no header may have"
+        fault = Fault("headers", Code.INVALID_FORMAT, message)
+    if fault and not getattr(request.ctx, "is_refused", False):
+        request.ctx.is_refused = True  # the middleware runs again for the error
+        hang_up(request)
+        raise Invalid(fault)
 
 
 async def end(request: Request, response: BaseHTTPResponse) -> None:

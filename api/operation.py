@@ -141,6 +141,8 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             name=handler.__name__,
             unquote=True,
             stream=bool(body or form),
+            # Nobody waits for a body that nobody reads.
+            ignore_body=not (body or form),
         )
         return handler
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sanic.http import Stage
-from sanic.server.protocols.http_protocol import HttpProtocol
 
 from api.cached import has_match
 from api.limits import Limits
 from api.middleware import new_request_id, sane_request_id
+from api.patience import PatientProtocol
 from infra import access, metrics
 from infra.cache import Entry
 from infra.cache.hot import Hot
@@ -118,7 +118,7 @@ class Shortcut:
         return whole
 
 
-class ShortcutProtocol(HttpProtocol):
+class ShortcutProtocol(PatientProtocol):
     """Sanic's protocol, with a look at the bytes first."""
 
     __slots__ = ("_is_between", "_shortcut")

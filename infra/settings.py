@@ -142,6 +142,9 @@ class Settings(BaseSettings):
     rate_limit_logins: PerMinute = 600
     enrollment_access: EnrollmentAccess = EnrollmentAccess.PUBLIC
 
+    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 15
+    response_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    keep_alive_seconds: Annotated[float, Field(gt=0, le=3600)] = 75
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     worker_shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 3

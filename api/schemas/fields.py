@@ -13,6 +13,8 @@ from models import Difficulty
 from services.errors import Code
 
 MAX_URL_LENGTH = 2048
+MAX_EMAIL = 254
+MAX_LOCAL = 64
 MAX_KEY = 255
 DIFFICULTY_MESSAGE = "Difficulty must be one of: " + ", ".join(Difficulty)
 _NIL = UUID(int=0)
@@ -75,9 +77,13 @@ def _email(label: str) -> BeforeValidator:
         if _REPLACEMENT in value:
             raise refuse(Code.INVALID_FORMAT, "Invalid email format")
         try:
-            return validate_email(value.strip(), check_deliverability=False).normalized.lower()
+            email = validate_email(value.strip(), check_deliverability=False).normalized.lower()
         except EmailNotValidError:
             raise refuse(Code.INVALID_FORMAT, "Invalid email format") from None
+        # In bytes, as a mail server counts; the validator counts characters.
+        if len(email.encode()) > MAX_EMAIL or len(email.partition("@")[0].encode()) > MAX_LOCAL:
+            raise refuse(Code.INVALID_FORMAT, "Invalid email format")
+        return email
 
     return BeforeValidator(check)
 

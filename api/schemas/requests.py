@@ -131,9 +131,15 @@ def _blank_is_missing(value: Any) -> Any:
     return None if value == "" else value
 
 
+def _digits(value: Any) -> Any:
+    # Python, and so Pydantic, would read 1_000 as a number.
+    return value.replace("_", " _") if isinstance(value, str) else value
+
+
 def _at_most_limit(value: Any) -> Any:
     text = str(value)
-    return MAX_LIMIT if text.isdecimal() and int(text[:9]) > MAX_LIMIT else value
+    is_number = text.isascii() and text.isdecimal()
+    return MAX_LIMIT if is_number and int(text[:9]) > MAX_LIMIT else _digits(value)
 
 
 def _comma_list(value: Any) -> Any:
@@ -153,7 +159,9 @@ class PageQuery(BaseModel):
     """Which page, and how long; a limit over 100 acts as 100."""
 
     page: Annotated[
-        int, Field(ge=1, le=MAX_PAGE, description="Which page; 1 when left out.", examples=[1])
+        int,
+        Field(ge=1, le=MAX_PAGE, description="Which page; 1 when left out.", examples=[1]),
+        BeforeValidator(_digits),
     ] = 1
     limit: Annotated[
         int,

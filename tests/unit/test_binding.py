@@ -20,6 +20,7 @@ from api.schemas.requests import (
     LoginIn,
     PageQuery,
 )
+from infra.settings import Settings
 from models import Difficulty
 from services.errors import Code, Invalid, TooLarge
 from services.shelf import Sort
@@ -89,6 +90,7 @@ class Stream:
     def __init__(self, *chunks, **headers):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.stream = self
+        self.app = SimpleNamespace(ctx=SimpleNamespace(settings=Settings(_env_file=None)))
         self.chunks = list(chunks)
 
     async def read(self):

@@ -1,0 +1,204 @@
+"""Bodies, headers, queries and paths that are attacks: each gets a 4xx that names the fault."""
+
+import asyncio
+import json
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.factories import COURSE, NO_ID, refused, refused_for
+
+NOT_JSON = "The request body is not valid JSON: "
+OVERRIDES = ["\u202a", "\u202b", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"]
+CONTROLS = ["\x00", "\x01", "\x07", "\x1b", "\x7f", "\x80", "\x9f"]
+
+
+def course(**fields: str) -> bytes:
+    """Return a course's body whose fields are given as JSON."""
+    known = {name: json.dumps(value) for name, value in COURSE.items()} | fields
+    return ("{" + ", ".join(f'"{name}": {text}' for name, text in known.items()) + "}").encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (course(title='"a", "title": "b"'), "The request body has the field 'title' twice"),
+        (course(x='{"a": 1, "a": 2}'), "The request body has the field 'a' twice"),
+        (course(title="NaN"), NOT_JSON),
+        (course(title="-Infinity"), NOT_JSON),
+        (course(title="1e400"), NOT_JSON),
+        (course(title="9" * 4000), NOT_JSON),
+        (course(title='"\\ud800"'), NOT_JSON),
+        (course(title='"\\udc00\\ud800"'), NOT_JSON),
+        (course().replace(b"Advanced", b"\xed\xa0\x80"), NOT_JSON),
+        (course().replace(b"Advanced", b"\xff\xfe"), NOT_JSON),
+        (course(title="[" * 50_000), NOT_JSON),
+        (course(x="[" * 500 + "]" * 500), "The request body may be nested at most 8 deep"),
+        (course(x='{"a":' * 500 + "1" + "}" * 500), "The request body may be nested at most"),
+        (course(**{f"x{n}": "1" for n in range(100)}), "The request body may have at most 50"),
+        (course() + b"{}", NOT_JSON),
+        (b"\xef\xbb\xbf" + course(), NOT_JSON),
+        (course().decode().encode("utf-16"), NOT_JSON),
+        (b"\x1f\x8b\x08\0\0\0\0\0", NOT_JSON),
+        (b"title=a&description=b", NOT_JSON),
+        (b"<?xml version='1.0'?><!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>", NOT_JSON),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+async def test_hostile_json_is_refused(api, body, message):
+    answer = await api.call("POST", "/courses", content=body)
+    said = answer.json()["message"]
+    assert said.startswith(message)
+    refused(answer, 400, "MALFORMED_JSON", said, "body")
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890123", "-1", "1.5", "true", "[]", "{}"])
+async def test_what_is_no_text_is_no_title(api, number):
+    answer = await api.call("POST", "/courses", content=course(title=number))
+    refused_for(answer, ("title", "INVALID_TYPE", "Title must be text"))
+
+
+@pytest.mark.parametrize("character", CONTROLS + OVERRIDES + ["\u2028", "\u2029"])
+async def test_a_title_has_no_hidden_characters(api, character):
+    body = COURSE | {"title": f"Safe{character}txt.exe"}
+    message = f"The character U+{ord(character):04X} is not allowed"
+    fault = ("title", "INVALID_FORMAT", message)
+    refused_for(await api.call("POST", "/courses", json=body), fault)
+    files = {name: (None, value) for name, value in body.items()}
+    refused_for(await api.call("POST", "/courses/upload", files=files), fault)
+
+
+@pytest.mark.parametrize("character", CONTROLS + OVERRIDES)
+async def test_nor_has_a_description_or_a_search(api, client, character):
+    message = f"The character U+{ord(character):04X} is not allowed"
+    answer = await api.call("POST", "/courses", json=COURSE | {"description": f"a{character}b"})
+    refused_for(answer, ("description", "INVALID_FORMAT", message))
+    answer = await client.get("/api/v1/courses", params={"search": f"a{character}b"})
+    refused_for(answer, ("search", "INVALID_FORMAT", message))
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Übung für Anfänger",
+        "مقدمة في البرمجة",
+        "\u05e9\u05dc\u05d5\u05dd \u200f",
+        "數學 101",
+        "👩‍🔬 Science",
+        "é",
+    ],
+)
+async def test_titles_of_every_script_are_taken(api, title):
+    assert (await api.new_course(title=title))["title"] == title
+
+
+async def test_a_description_may_have_lines(api):
+    text = "First:\tone\r\nSecond:\ttwo\n\n- and a list"
+    assert (await api.new_course(description=text))["description"] == text
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ü" * 65 + "@example.org",
+        "a@" + "ü" * 64 + ".org",
+        "a@" + ".".join(["ü" * 20] * 20) + ".org",
+        "\u202ea@example.org",
+        "a\0@example.org",
+        "a\r\nBcc: b@example.org",
+        "a@exa\u200bmple.org",
+        "a@[127.0.0.1]",
+        "\U0001f4a9" * 300 + "@example.org",
+        "x" * 100_000 + "@example.org",
+        "a@example.org\x00",
+        "\uff41@localhost",
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+async def test_hostile_emails_are_refused(client, api, email):
+    body = {"student_email": email, "course_id": NO_ID}
+    answer = await client.post("/api/v1/enrollments", json=body)
+    refused_for(answer, ("student_email", "INVALID_FORMAT", "Invalid email format"))
+    if len(email) < 1000:
+        path = f"/api/v1/students/{quote(email, safe='')}/enrollments"
+        answer = await client.get(path)
+        refused_for(answer, ("email", "INVALID_FORMAT", "Invalid email format"))
+
+
+async def test_a_query_has_so_many_parameters(client):
+    most = "&".join(["page=1"] * 50)
+    assert (await client.get(f"/api/v1/courses?{most}")).status_code == 200
+    answer = await client.get(f"/api/v1/courses?{most}&page=1")
+    message = "The query may have at most 50 parameters"
+    refused_for(answer, ("query", "TOO_LONG", message))
+
+
+@pytest.mark.parametrize("value", ["9" * 4000, "1e400", "-1", "0x10", "1_0", "٣٣٣٣٣٣٣٣", "NaN"])
+async def test_hostile_numbers_of_a_query(client, value):
+    answer = await client.get("/api/v1/courses", params={"page": value})
+    assert answer.status_code == 400
+    assert answer.json()["details"]["field"] == "page"
+
+
+async def test_an_address_or_headers_over_the_limit(client):
+    for request in (
+        {"params": {"search": "x" * 9000}},
+        {"headers": {"X-Long": "x" * 9000}},
+    ):
+        answer = await client.get("/api/v1/courses", **request)
+        refused(answer, 413, "PAYLOAD_TOO_LARGE", "The request's headers are too large")
+        assert answer.headers["connection"] == "close"
+
+
+async def test_so_many_headers(client):
+    many = {f"X-{number}": "1" for number in range(101)}
+    answer = await client.get("/api/v1/courses", headers=many)
+    refused_for(answer, ("headers", "TOO_LONG", "There may be at most 100 headers"))
+    few = {f"X-{number}": "1" for number in range(90)}
+    assert (await client.get("/api/v1/courses", headers=few)).status_code == 200
+
+
+async def test_a_form_has_so_many_parts(api):
+    files = {f"x{number}": (None, "1") for number in range(21)}
+    answer = await api.call("POST", "/courses/upload", files=files)
+    assert answer.json()["message"].startswith("The form is malformed: ")
+    assert answer.status_code == 400
+
+
+SMUGGLED = b"GET /api/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"Content-Length: 2\r\nContent-Length: 50\r\n\r\n{}" + SMUGGLED,
+        POST + b"Content-Length : 50\r\n\r\n" + SMUGGLED,
+        POST + b"Content-Length: +2\r\n\r\n{}" + SMUGGLED,
+        POST + b"Content-Length: -2\r\n\r\n{}" + SMUGGLED,
+        POST + b"Content-Length: 2,2\r\n\r\n{}" + SMUGGLED,
+        POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+        POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n" + SMUGGLED,
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n" + SMUGGLED,
+        b"GET /api/v1/courses HTTP/1.1\r\nHost: x\r\nX\x00Y: z\r\n\r\n" + SMUGGLED,
+        b"GET /api/v1/courses HTTP/1.1\r\nHost: x\r\n folded: z\r\n\r\n" + SMUGGLED,
+    ],
+    ids=lambda value: repr(value[52:90]),
+)
+async def test_no_request_hides_in_another(service, sent):
+    address = urlsplit(service.base_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(sent)
+    async with asyncio.timeout(10):
+        whole = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert whole.startswith(b"HTTP/1.1 400 ")
+    assert whole.count(b"HTTP/1.1 ") == 1
+    assert b"smuggled" not in whole

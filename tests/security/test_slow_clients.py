@@ -1,0 +1,204 @@
+"""Clients that send byte by byte, or stop in the middle, are ended and hold nothing."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+
+from tests.factories import COURSE, bearer, eventually, free_ports, token
+
+# Seconds, so that nobody waits here as long as production does.
+SHORT = {"REQUEST_SECONDS": "1", "RESPONSE_SECONDS": "4", "KEEP_ALIVE_SECONDS": "2"}
+LATE = {
+    "error": "Request timeout",
+    "message": "The request did not arrive in time",
+    "details": {"code": "INVALID_FORMAT"},
+}
+LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n"
+WITHIN = 4.0
+
+
+@pytest.fixture(scope="module")
+async def hasty(service, tmp_path_factory):
+    """An API with short timeouts, on the servers of the session's service: address, process."""
+    (port,) = free_ports(1)
+    data = tmp_path_factory.mktemp("hasty")
+    places = {"PORT": str(port), "DATA_DIR": str(data), "API_WORKERS": "1"}
+    with (data / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker.cli", "api"),
+            env=os.environ | service.env | places | SHORT,
+            stderr=log,
+        )
+    address = f"http://127.0.0.1:{port}"
+
+    async with httpx.AsyncClient(base_url=address) as client:
+
+        async def answers():
+            assert process.returncode is None
+            try:
+                return (await client.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(answers, within=60)
+    yield address, psutil.Process(process.pid)
+    process.terminate()
+    await process.wait()
+
+
+@pytest.fixture
+async def connect(hasty):
+    """Open connections; all are closed at the end."""
+    where, writers = urlsplit(hasty[0]), []
+
+    async def open_one():
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        writers.append(writer)
+        return reader, writer
+
+    yield open_one
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def outcome(reader: asyncio.StreamReader, started: float) -> tuple[str, dict]:
+    """Return the status and the body of what came until the server hung up."""
+    async with asyncio.timeout(WITHIN * 3):
+        whole = await reader.read()
+    assert time.monotonic() - started < WITHIN
+    head, _, body = whole.partition(b"\r\n\r\n")
+    assert b"connection: close" in head.lower()
+    return head.split(b" ", 2)[1].decode(), json.loads(body)
+
+
+async def trickle(writer: asyncio.StreamWriter, text: bytes) -> None:
+    """Send byte by byte until nobody takes them."""
+    try:
+        for byte in text:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+    except ConnectionError:
+        pass
+
+
+async def test_headers_byte_by_byte(connect):
+    reader, writer = await connect()
+    started = time.monotonic()
+    sending = asyncio.create_task(trickle(writer, LOGIN + b"X-Slow: " + b"x" * 1000))
+    assert await outcome(reader, started) == ("408", LATE)
+    sending.cancel()
+
+
+async def test_half_of_the_headers(connect):
+    reader, writer = await connect()
+    started = time.monotonic()
+    writer.write(LOGIN)
+    assert await outcome(reader, started) == ("408", LATE)
+
+
+async def test_nothing_at_all(connect):
+    reader, _ = await connect()
+    started = time.monotonic()
+    async with asyncio.timeout(WITHIN):
+        assert await reader.read() == b""
+    assert time.monotonic() - started < WITHIN
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n"]
+)
+async def test_a_body_byte_by_byte(connect, framing):
+    reader, writer = await connect()
+    started = time.monotonic()
+    writer.write(LOGIN + framing)
+    sending = asyncio.create_task(trickle(writer, b" " * 1000))
+    assert await outcome(reader, started) == ("408", LATE)
+    sending.cancel()
+
+
+def half_an_upload() -> bytes:
+    """Return an upload that promises five megabytes and has one."""
+    return (
+        b"POST /api/v1/courses/upload HTTP/1.1\r\nHost: x\r\n"
+        b"Authorization: " + bearer(token(role="admin"))["Authorization"].encode() + b"\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 5000000\r\n\r\n"
+        + bytes(1_000_000)
+    )
+
+
+async def test_half_an_upload(connect):
+    reader, writer = await connect()
+    started = time.monotonic()
+    writer.write(half_an_upload())
+    assert await outcome(reader, started) == ("408", LATE)
+
+
+async def test_half_of_a_body_that_nobody_reads(connect):
+    reader, writer = await connect()
+    started = time.monotonic()
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+    async with asyncio.timeout(WITHIN * 2):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert time.monotonic() - started < 1  # it was not waited for
+        sending = asyncio.create_task(trickle(writer, b" " * 1000))
+        await reader.read()
+    sending.cancel()
+
+
+async def test_a_slow_but_steady_upload_arrives(hasty):
+    address, _ = hasty
+    body = json.dumps(COURSE | {"description": "slow"}).encode().ljust(100_000)
+
+    async def steady():
+        for start in range(0, len(body), 5_000):
+            yield body[start : start + 5_000]
+            await asyncio.sleep(0.1)
+
+    async with httpx.AsyncClient(base_url=address) as client:
+        started = time.monotonic()
+        headers = bearer(token(role="admin"))
+        answer = await client.post("/api/v1/courses", content=steady(), headers=headers)
+        assert time.monotonic() - started > 1.5  # longer than a body without a byte may take
+        assert answer.status_code == 201, answer.text
+
+
+def open_connections(servers: list[psutil.Process], port: int) -> int:
+    """Return how many connections of clients the server has."""
+    each = [connection for one in servers for connection in one.net_connections()]
+    return len([one for one in each if one.laddr.port == port and one.raddr])
+
+
+def used(servers: list[psutil.Process]) -> int:
+    """Return the memory of the server."""
+    return sum(one.memory_info().rss for one in servers)
+
+
+async def test_many_of_them_hold_nothing(hasty, connect):
+    address, process = hasty
+    servers = process.children(recursive=True)
+    port, memory = urlsplit(address).port, used(servers)
+    slow = [await connect() for _ in range(40)]
+    for number, (_, writer) in enumerate(slow):
+        writer.write(half_an_upload() if number % 2 else LOGIN)
+    async with httpx.AsyncClient(base_url=address) as client:
+        started = time.monotonic()
+        assert (await client.get("/api/v1/courses?page=1")).status_code == 200
+        assert time.monotonic() - started < 1
+
+    async def are_gone():
+        return open_connections(servers, port) == 0
+
+    await eventually(are_gone, within=WITHIN * 2)
+    assert used(servers) - memory < 60 * 1024 * 1024
