@@ -1,4 +1,4 @@
-"""python -m loadtests.load SHAPE [--host URL] [--seconds N] [--slo FILE] [--out FOLDER]."""
+"""python -m loadtests.load SHAPE [--host URL] [--seconds N] [--uploads N] [--slo FILE] …"""
 
 import argparse
 import shutil
@@ -39,6 +39,7 @@ def main() -> int:
 def _play(options: argparse.Namespace, targets: list[Target]) -> Report:
     shape = SHAPES[options.shape]
     shape = shape.lasting(options.seconds) if options.seconds else shape
+    shape = shape.uploading(options.uploads) if options.uploads else shape
     machine, started = Machine.here(), datetime.now(UTC)
     with ExitStack() as life:
         if options.host:
@@ -98,6 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("shape", choices=sorted(SHAPES))
     parser.add_argument("--host", help="a service that runs; left out, one is started and filled")
     parser.add_argument("--seconds", type=float, help="the same shape, shorter or longer")
+    parser.add_argument("--uploads", type=float, help="courses with a picture a minute")
     parser.add_argument("--slo", type=Path, default=slo.FILE, help="other targets")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
     parser.add_argument("--reports", type=Path, default=REPORTS, help="where Locust's files go")

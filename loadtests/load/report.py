@@ -83,7 +83,8 @@ class Report:
         return (
             f"Against {where}, at {self.started:%H:%M} UTC: {shape.users:,} users, "
             f"{answered:,} requests in {counted:.0f} s ({answered / counted:,.0f} a second) after "
-            f"{self.judged_from:.0f} s to warm up; Poisson arrivals."
+            f"{self.judged_from:.0f} s to warm up; Poisson arrivals, "
+            f"{shape.steps[-1].uploads * 60:g} uploads a minute."
         )
 
     def _errors(self) -> list[str]:

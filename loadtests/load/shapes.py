@@ -89,6 +89,11 @@ class Shape:
         steps = tuple(replace(step, seconds=step.seconds * factor) for step in self.steps)
         return replace(self, steps=steps, warm_up=self.warm_up * factor)
 
+    def uploading(self, a_minute: float) -> "Shape":
+        """Return the same shape with so many courses with a picture a minute."""
+        steps = tuple(replace(step, uploads=a_minute / 60) for step in self.steps)
+        return replace(self, steps=steps)
+
 
 def _mixed(seconds: float, requests: float, *, uploads: float = 0.1) -> Step:
     """Return a step of an ordinary day's mix: 15 of 100 requests are about enrolling."""

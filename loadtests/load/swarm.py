@@ -107,6 +107,7 @@ class Swarm:
             **os.environ,
             "LOADTEST_SHAPE": self.shape_name,
             "LOADTEST_SECONDS": str(self.shape.seconds),
+            "LOADTEST_UPLOADS": str(self.shape.steps[-1].uploads * 60),
             "LOADTEST_START": str(start),
             "LOADTEST_RECORDS": str(records),
             "LOADTEST_PHOTO": str(photo),

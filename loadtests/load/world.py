@@ -1,6 +1,7 @@
 """What all users of one Locust process share; told by the environment what to play.
 
-`LOADTEST_SHAPE` (smoke), `LOADTEST_SECONDS` (the shape's own length), `LOADTEST_START` (by the
+`LOADTEST_SHAPE` (smoke), `LOADTEST_SECONDS` and `LOADTEST_UPLOADS`
+(a minute; both the shape's own), `LOADTEST_START` (by the
 monotonic clock), `LOADTEST_RECORDS` (a folder), `LOADTEST_USER` and `LOADTEST_PASSWORD` (the
 admin's), `LOADTEST_PHOTO` (what admins upload; left out, one is made).
 """
@@ -66,6 +67,8 @@ def from_environment() -> World:
     shape = SHAPES[get("LOADTEST_SHAPE", "smoke")]
     if seconds := get("LOADTEST_SECONDS"):
         shape = shape.lasting(float(seconds))
+    if uploads := get("LOADTEST_UPLOADS"):
+        shape = shape.uploading(float(uploads))
     folder, photo = get("LOADTEST_RECORDS"), get("LOADTEST_PHOTO")
     start = float(get("LOADTEST_START", time.monotonic() + START_DELAY_SECONDS))
     return World(

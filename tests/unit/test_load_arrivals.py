@@ -128,3 +128,9 @@ def test_who_comes_late_missed_nothing():
     pace.begin(1_030.0)
     pace.wait(1_030.0)
     assert pace.due > 1_030
+
+
+def test_uploads_can_be_more_or_fewer_and_nothing_else_changes():
+    shape = SHAPES["peak"].uploading(30)
+    assert shape.arrivals(Role.ADMIN).due(60) == pytest.approx(30)
+    assert shape.students_due(0, 60) == SHAPES["peak"].students_due(0, 60)
