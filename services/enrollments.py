@@ -10,9 +10,9 @@ from tortoise.functions import Max
 from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
-from models import Course, Enrollment, EnrollmentTotal, Student
+from models import Enrollment, EnrollmentTotal, Student
 from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
-from services import audit, courses, images
+from services import audit, courses
 from services.audit import Action
 from services.errors import (
     AlreadyEnrolled,
@@ -25,19 +25,19 @@ _REFUSALS: dict[str, type[ServiceError]] = {
     UNIQUE_STUDENT_COURSE: AlreadyEnrolled,
     FOREIGN_KEY_COURSE: UnknownCourse,
 }
-_SHOWN = ("id", "title", "description", "difficulty", "image_url", "created_at", "updated_at")
 # One statement, so one round trip; of one text, so the connection prepares it once.
-_ENROLL = f"""
-    WITH shown AS (
-        SELECT {", ".join(_SHOWN)}, {images.SHOWN.sql} AS shown_image
-        FROM courses WHERE id = $3
-    ), placed AS (
-        INSERT INTO enrollments (id, student_email, course_id)
-        SELECT $1::uuid, $2::varchar, id FROM shown
-        RETURNING enrolled_at
-    )
-    SELECT * FROM placed, shown
-"""  # noqa: S608  its parts are our own constants
+_ENROLL = """
+    INSERT INTO enrollments (id, student_email, course_id) VALUES ($1, $2, $3)
+    RETURNING enrolled_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A student's new place in a course."""
+
+    id: UUID
+    enrolled_at: datetime
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StudentSummary:
     last_enrolled_at: datetime
 
 
-async def enroll(student_email: str, course_id: UUID) -> Enrollment:
+async def enroll(student_email: str, course_id: UUID) -> Place:
     """Give the student a place; the database's constraints decide, nothing is checked before.
 
     Raises:
@@ -62,25 +62,14 @@ async def enroll(student_email: str, course_id: UUID) -> Enrollment:
     try:
         row = await database.execute_insert(_ENROLL, [enrollment_id, student_email, course_id])
     except IntegrityError as error:
-        # The course's key: it was deleted while the statement ran.
         refusal = _REFUSALS.get(_constraint(error))
         if refusal is None:
             raise
         raise refusal from None
-    if row is None:
-        raise UnknownCourse
-    enrollment = Enrollment(
-        id=enrollment_id,
-        student_email=student_email,
-        course_id=course_id,
-        enrolled_at=row["enrolled_at"],
-    )
-    enrollment.course = Course(**{name: row[name] for name in _SHOWN})
-    enrollment.course.shown_image = row["shown_image"]
-    return enrollment
+    return Place(enrollment_id, row["enrolled_at"])
 
 
-async def enroll_for(student_email: str, course_id: UUID) -> Enrollment:
+async def enroll_for(student_email: str, course_id: UUID) -> Place:
     """Give a student a place as an admin does: it is noted.
 
     Raises:
@@ -88,10 +77,10 @@ async def enroll_for(student_email: str, course_id: UUID) -> Enrollment:
 
     """
     async with in_transaction():
-        enrollment = await enroll(student_email, course_id)
+        place = await enroll(student_email, course_id)
         details = {"student": student_email, "course": str(course_id)}
-        await audit.record(Action.CREATE_ENROLLMENT, enrollment.id, details)
-    return enrollment
+        await audit.record(Action.CREATE_ENROLLMENT, place.id, details)
+    return place
 
 
 def _constraint(error: IntegrityError) -> str:

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from loadtests.bench import crowd, growth, report
+from loadtests.bench import crowd, growth, pages, plan, plot, report
 from loadtests.bench.cases import side_by_side
 from loadtests.bench.rounds import run, say
 from loadtests.bench.site import site
@@ -29,16 +29,21 @@ async def main(options: argparse.Namespace) -> None:
         rates = growth.rates(grown)
         document["growth"] = {size: report.plain(each) for size, each in grown.items()}
         document["growth_rates"] = rates
+        if not options.quick:
+            plot.grown(report.picture("growth"), rates)
         parts.append(f"## Growth\n\n{growth.table(rates)}")
     if CROWD in options.part:
         crowded = await crowd.crowd(3.0 if options.quick else 8.0)
         document["crowd"] = asdict(crowded)
         parts.append(f"## A hot course\n\n{crowd.table(crowded)}")
+    if "plan" in document:
+        parts.append(f"## By these costs\n\n{document['plan']}")
     text = "\n\n".join(parts)
     sys.stdout.write(text + "\n")
     say(f"took {time.monotonic() - began:.0f} s")
-    if not (options.quick or options.only):
+    if not (options.quick or options.only) and set(options.part) == set(PARTS):
         say(f"written to {report.write(text, document)}")
+        pages.refresh()
 
 
 async def _sides(rounds: int, seconds: float, only: str, document: dict[str, Any]) -> str:
@@ -47,14 +52,18 @@ async def _sides(rounds: int, seconds: float, only: str, document: dict[str, Any
         cases, missing = await side_by_side(servers)
         chosen = [case for case in cases if only in f"{case.section} {case.name}"]
         measured = await run(chosen, rounds, seconds)
+    if rounds > 1 and len(chosen) == len(cases):
+        plot.sides(report.picture("bench"), measured, cases)
     document |= {"machine": where, "side_by_side": report.plain(measured)}
+    if all(case in measured for case in plan.MIX):
+        document["plan"] = plan.table(document["side_by_side"])
     text = f"{where}.\n\n{report.sections(measured, chosen)}\n\n## Aims\n\n{report.aims(measured)}"
     return text + "".join(f"\n\nNot measured: {line}." for line in missing)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("--quick", action="store_true", help="one short round; writes no results")
+    parser.add_argument("--quick", action="store_true", help="one short round, writes nothing")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--part", choices=PARTS, nargs="+", default=PARTS)

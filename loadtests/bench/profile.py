@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from loadtests.bench import costs
+from loadtests.bench import costs, pages
 from loadtests.bench.cases import LONG_WAY
 from loadtests.bench.load import Target, measure
 from loadtests.bench.report import RESULTS, machine
@@ -39,6 +39,7 @@ async def main() -> None:
         encoding="utf-8",
     )
     sys.stdout.write(parts + "\n")
+    pages.refresh()
 
 
 async def _flame(ours: Instance, headers: tuple[str, ...], name: str) -> None:

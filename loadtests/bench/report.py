@@ -88,6 +88,11 @@ def machine(versions: str) -> str:
     return f"{os.cpu_count()} cores ({model}), {python}, {versions}, load by {GENERATOR}"
 
 
+def picture(name: str) -> Path:
+    """Return where a picture of the results goes; a newer one takes its place."""
+    return Path(__file__).parents[2] / "docs" / "images" / f"{name}.svg"
+
+
 def write(text: str, document: dict[str, Any]) -> Path:
     """Write both files of today; return the one to read."""
     now = datetime.now(UTC)

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadtests.bench import pages
 from loadtests.bench.report import RESULTS, machine
 from loadtests.bench_images.ways import WAYS
 from loadtests.bench_tasks.venv import bench_python
@@ -41,6 +42,7 @@ def main() -> None:
     path.write_text(f"# Images, {now:%Y-%m-%d}\n\n{text}\n", encoding="utf-8")
     document = {"at": now.isoformat(), "machine": where, "rounds": rounds}
     path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    pages.refresh()
 
 
 def _once(name: str, data: bytes) -> Figures:
