@@ -22,6 +22,19 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
 
 
+class Session(asyncpg.Connection):  # type: ignore[misc]
+    """A connection of the pool, left as it is when it goes back there.
+
+    asyncpg would spend a round trip on locks, listeners and settings of the session, which nobody
+    makes on a pooled connection: `direct_connection` is for those. What a transaction left open
+    is still rolled back.
+    """
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Roll back what is open; `command_timeout` bounds that."""
+        await self._reset()
+
+
 def tortoise_config(
     url: str, pool_size: int, patience: float = PATIENCE_SECONDS, replica: str | None = None
 ) -> dict[str, Any]:
@@ -56,7 +69,7 @@ def _credentials(url: str, pool_size: int) -> dict[str, Any]:
         "maxsize": pool_size,
         "timeout": CONNECT_TIMEOUT_SECONDS,
         "command_timeout": COMMAND_TIMEOUT_SECONDS,
-        "reset": _keep_session,
+        "connection_class": Session,
         "ssl": _ssl(query.get("sslmode", "prefer"), query.get("sslrootcert")),
     }
 
@@ -67,15 +80,6 @@ def _ssl(mode: str, root_certificate: str | None) -> ssl.SSLContext | str:
     context = ssl.create_default_context(cafile=root_certificate)
     context.check_hostname = mode == "verify-full"
     return context
-
-
-async def _keep_session(_connection: asyncpg.Connection) -> None:
-    """Leave a connection as it is when it goes back to the pool.
-
-    asyncpg would spend a round trip there on locks, listeners and settings of the session, which
-    nobody makes on a pooled connection: `direct_connection` is for those. It still rolls back what
-    a transaction left open.
-    """
 
 
 @asynccontextmanager
