@@ -6,7 +6,7 @@ from sanic.response import raw
 
 from api import security
 from api.operation import API_PREFIX, Access, operation
-from api.replies import JSON, reply
+from api.replies import JSON, Reply, reply
 from api.schemas.fields import Email, IdempotencyKey
 from api.schemas.requests import EnrollmentIn
 from api.schemas.responses import StudentEnrollmentOut, StudentEnrollmentsOut
@@ -50,7 +50,7 @@ async def create_enrollment(
         raise UnknownCourse from None
     async with context.turns.of(body.course_id):
         if idempotency_key is None:
-            return raw(await _enroll(request, body, course), 201, content_type=JSON)
+            return Reply(await _enroll(request, body, course), 201, content_type=JSON)
         return await _enroll_once(request, body, course, idempotency_key, caller)
 
 
