@@ -118,9 +118,8 @@ def _dummy(kind: str) -> str:
     if kind == ARGON2:
         return str(_context.hash(password))
     _, ident, cost, _ = kind.split("$")
-    return str(
-        _context.copy(bcrypt__rounds=int(cost), bcrypt__ident=ident).hash(password, scheme="bcrypt")
-    )
+    old = CryptContext(schemes=["bcrypt"], bcrypt__rounds=int(cost), bcrypt__ident=ident)
+    return str(old.hash(password))
 
 
 class _Kinds:
@@ -141,7 +140,7 @@ class _Kinds:
         return self._known
 
 
-class _Hashers:
+class Hashers:
     """A few threads that yield to all others, and a bounded queue in front of them."""
 
     def __init__(self, threads: int, max_waiting: int) -> None:
@@ -152,6 +151,12 @@ class _Hashers:
         self._inside = 0
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Run a function in one of the threads.
+
+        Raises:
+            HashersBusy: too many wait already.
+
+        """
         if self._inside >= self._most:
             raise HashersBusy
         self._inside += 1
@@ -169,4 +174,4 @@ def _be_nice() -> None:
 
 
 _kinds = _Kinds()
-_hashers = _Hashers(HASHERS, MAX_WAITING)
+_hashers = Hashers(HASHERS, MAX_WAITING)

@@ -7,6 +7,7 @@ trust what it remembers and asks the database for each token.
 
 import asyncio
 import time
+from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 import asyncpg
@@ -45,9 +46,19 @@ class Revocations:
         """Tell whether the session was ended, at the latest a second ago."""
         if session_id in self._revoked:
             return True
-        if time.monotonic() - self._asked_at < FRESH_SECONDS:
+        if self.is_fresh:
             return False
         return await sessions.is_revoked(session_id)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether the database was asked lately."""
+        return time.monotonic() - self._asked_at < FRESH_SECONDS
+
+    @property
+    def ended(self) -> AbstractSet[UUID]:
+        """The sessions that are known to have ended."""
+        return self._revoked.keys()
 
     def add(self, session_id: UUID) -> None:
         """Remember what this process itself has ended."""

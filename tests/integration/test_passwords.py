@@ -1,0 +1,168 @@
+"""Passwords: the same work for every refusal, beside the event loop, by few at a time."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+from passlib.context import CryptContext
+from uuid_utils.compat import uuid7
+
+from infra.database import database
+from models import Role, User
+from services import accounts, passwords
+from services.errors import InvalidCredentials
+from services.passwords import ARGON2, Hashers, HashersBusy
+
+old = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4, bcrypt__ident="2a")
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module")
+async def _connected(new_database):
+    async with database(await new_database(), pool_size=4):
+        yield
+
+
+@pytest.fixture
+async def users(_connected, monkeypatch):
+    """An account of today, one of the old service, and one that is disabled."""
+    monkeypatch.setattr("services.passwords._kinds._until", 0.0)
+    hashes = {"old": old.hash(PASSWORD), "new": await passwords.hashed(PASSWORD)}
+    hashes["disabled"] = hashes["old"]
+    made = {}
+    for name, password_hash in hashes.items():
+        made[name] = f"{name}-{uuid7().hex}"
+        await User.create(username=made[name], password_hash=password_hash, role=Role.STUDENT)
+    await accounts.disable(made["disabled"])
+    return made
+
+
+class Watched:
+    """The context of passwords, and which kinds of hashes it worked out."""
+
+    def __init__(self, context, done):
+        self.context = context
+        self.done = done
+
+    def verify(self, password, stored):
+        self.done.append(stored[:7])
+        return self.context.verify(password, stored)
+
+    def verify_and_update(self, password, stored):
+        self.done.append(stored[:7])
+        return self.context.verify_and_update(password, stored)
+
+    def __getattr__(self, name):
+        return getattr(self.context, name)
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Which hashes are worked out, by kind."""
+    done = []
+    name = "services.passwords._context"
+    monkeypatch.setattr(name, Watched(passwords.__dict__["_context"], done))
+    return done
+
+
+@pytest.mark.parametrize(
+    "password", ["wrong", "x" * 73, "a\0b", "ü" * 1024], ids=["wrong", "long", "nul", "longer"]
+)
+async def test_every_refusal_is_the_same_work(users, work, password):
+    # The made-up hashes are made once a process.
+    with pytest.raises(InvalidCredentials):
+        await accounts.authenticate("nobody", password)
+    found = {}
+    for name in ("nobody", users["old"], users["new"], users["disabled"]):
+        work.clear()
+        with pytest.raises(InvalidCredentials):
+            await accounts.authenticate(name, password)
+        found[name] = sorted(work)
+    assert set(map(tuple, found.values())) == {("$2a$04$", ARGON2)}
+
+
+async def test_an_old_hash_costs_nothing_more_once_there_is_none(users, work):
+    await User.filter(password_hash__startswith="$2").delete()
+    with pytest.raises(InvalidCredentials):
+        await accounts.authenticate("nobody", "wrong")
+    work.clear()
+    for name in ("nobody", users["new"]):
+        with pytest.raises(InvalidCredentials):
+            await accounts.authenticate(name, "wrong")
+    assert work == [ARGON2] * 2
+
+
+async def test_the_right_password_of_a_disabled_account_is_no_shorter_work(users, work):
+    await accounts.authenticate(users["new"], PASSWORD)
+    work.clear()
+    with pytest.raises(InvalidCredentials):
+        await accounts.authenticate(users["disabled"], PASSWORD)
+    assert sorted(work) == ["$2a$04$", ARGON2]
+
+
+async def test_a_password_that_changes_while_it_is_upgraded_wins(users, monkeypatch):
+    name = users["old"]
+    check = passwords.check
+
+    async def change_first(password, stored):
+        matches, better = await check(password, stored)
+        monkeypatch.setattr(passwords, "check", check)
+        await accounts.set_password(name, "another password")
+        return matches, better
+
+    monkeypatch.setattr(passwords, "check", change_first)
+    with pytest.raises(InvalidCredentials):
+        await accounts.authenticate(name, PASSWORD)
+    assert (await accounts.authenticate(name, "another password")).username == name
+
+
+async def test_a_hash_of_no_kind_opens_nothing(users):
+    await User.filter(username=users["new"]).update(password_hash="!")
+    for password in ("!", "", PASSWORD):
+        with pytest.raises(InvalidCredentials):
+            await accounts.authenticate(users["new"], password)
+
+
+async def test_parameters_are_owasps(users):
+    stored = (await User.get(username=users["new"])).password_hash
+    assert stored.startswith(f"{ARGON2}id$v=19$m=19456,t=2,p=1$")
+
+
+async def test_the_event_loop_goes_on(users):
+    laps = 0
+    logins = asyncio.gather(
+        *(accounts.authenticate(users["new"], "wrong") for _ in range(8)), return_exceptions=True
+    )
+    longest, last = 0.0, time.perf_counter()
+    while not logins.done():
+        await asyncio.sleep(0.001)
+        now = time.perf_counter()
+        longest, last, laps = max(longest, now - last), now, laps + 1
+    # A hash in the loop would stop it for each one's 30 ms: 8 laps, not scores of them.
+    assert laps > 20
+
+
+async def test_few_hash_at_a_time_and_what_does_not_fit_the_queue_is_refused(monkeypatch):
+    hashers = Hashers(2, 3)
+    inside, most = 0, 0
+    gate = threading.Event()
+
+    def work():
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        gate.wait(5)
+        inside -= 1
+
+    waiting = [asyncio.create_task(hashers.run(work)) for _ in range(8)]
+    await asyncio.sleep(0.05)
+    refused = [task for task in waiting if task.done()]
+    assert len(refused) == 3
+    for task in refused:
+        with pytest.raises(HashersBusy, match=r"^Too many are logging in at once"):
+            await task
+    gate.set()
+    await asyncio.gather(*(task for task in waiting if task not in refused))
+    assert most == 2
+    await hashers.run(work)
