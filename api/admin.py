@@ -24,9 +24,11 @@ admin = Blueprint("admin", url_prefix=f"{API_PREFIX}/admin")
     query=PageQuery,
     responses={200: StudentsOut},
 )
-async def list_students(_request: Request, query: PageQuery) -> HTTPResponse:
+async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
     """List the students, by email"""
-    found, total = await enrollments.students(query.page, query.limit)
+    found, total = await request.app.ctx.reports.read(
+        lambda source: enrollments.students(source, query.page, query.limit)
+    )
     return reply(StudentsOut(students=[StudentOut.of(one) for one in found], total=total))
 
 
@@ -40,8 +42,14 @@ async def list_students(_request: Request, query: PageQuery) -> HTTPResponse:
 )
 async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResponse:
     """List the enrollments, the latest first"""
-    found, total = await enrollments.page(
-        query.page, query.limit, course_id=query.course_id, student_email=query.email
+    found, total = await request.app.ctx.reports.read(
+        lambda source: enrollments.page(
+            source,
+            query.page,
+            query.limit,
+            course_id=query.course_id,
+            student_email=query.email,
+        )
     )
     url_of = request.app.ctx.storage.url
     return reply(

@@ -9,6 +9,7 @@ import orjson
 from sanic import Sanic
 from sanic.config import Config
 from sanic_ext import Config as ExtensionConfig
+from tortoise import BaseDBAsyncClient
 
 from api import errors, gauges, media, middleware
 from api.admin import admin
@@ -24,9 +25,10 @@ from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs
 from infra.cache import AnswerCache, Shared, open_store
-from infra.database import database
+from infra.database import database, replica
 from infra.keys import KeyRing
 from infra.process import die_with_parent
+from infra.replica import Reports
 from infra.session_list import SessionList
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
@@ -50,6 +52,7 @@ class Context(SimpleNamespace):
     settings: Settings
     storage: Storage
     cache: AnswerCache
+    reports: Reports
     keys: KeyRing
     limits: Limits
     refusals: Refusals
@@ -112,7 +115,6 @@ async def open_resources(app: Application) -> None:
             url,
             settings.database_pool_size,
             settings.database_pool_wait_seconds,
-            settings.database_replica_url,
         )
     )
     app.ctx.keys = KeyRing(settings)
@@ -129,10 +131,13 @@ async def open_resources(app: Application) -> None:
     # A course that everybody wants may have half of the connections.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
     app.ctx.storage = open_storage(settings)
+    shared = Shared(app.ctx.shared)
+    app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
+    resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)
     app.ctx.cache = AnswerCache(
         open_store(settings.cache or "memory://", shape=answers.shape(app.ctx.storage.url)),
         memory_bytes=settings.cache_memory_bytes,
-        shared=Shared(app.ctx.shared),
+        shared=shared,
         owed=answers.owed,
     )
     await app.ctx.cache.start()
@@ -140,6 +145,14 @@ async def open_resources(app: Application) -> None:
     resources.push_async_callback(app.ctx.cache.close)
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
     resources.callback(asyncio.create_task(warm_up(app)).cancel)
+
+
+async def _open_replica(settings: Settings, resources: AsyncExitStack) -> BaseDBAsyncClient | None:
+    url = settings.database_replica_url
+    if url is None:
+        return None
+    pool = (settings.database_pool_size, settings.database_pool_wait_seconds)
+    return await resources.enter_async_context(replica(url, *pool))
 
 
 async def warm_up(app: Application) -> None:

@@ -171,9 +171,11 @@ async def delete_course(request: Request, course_id: UUID) -> HTTPResponse:
     responses={200: CourseStudentsOut},
     errors=(CourseNotFound,),
 )
-async def list_course_students(_request: Request, course_id: UUID) -> HTTPResponse:
+async def list_course_students(request: Request, course_id: UUID) -> HTTPResponse:
     """List the students of a course"""
-    emails = await enrollments.students_of(course_id)
+    emails = await request.app.ctx.reports.read(
+        lambda source: enrollments.students_of(source, course_id)
+    )
     return reply(CourseStudentsOut(students=emails, total=len(emails)))
 
 

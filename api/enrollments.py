@@ -105,7 +105,8 @@ async def list_student_enrollments(request: Request, email: str) -> HTTPResponse
     """
     security.admit(request, email)
     url_of = request.app.ctx.storage.url
-    found = [
-        StudentEnrollmentOut.of(enrollment, url_of) for enrollment in await places.of_student(email)
-    ]
+    places_of_student = await request.app.ctx.reports.read(
+        lambda source: places.of_student(source, email)
+    )
+    found = [StudentEnrollmentOut.of(enrollment, url_of) for enrollment in places_of_student]
     return reply(StudentEnrollmentsOut(student_email=email, enrollments=found, total=len(found)))

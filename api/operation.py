@@ -130,7 +130,12 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
                 content = await binding.read_body(request, limit)
                 content_type = request.headers.get("content-type", "")
                 bound["form"] = binding.multipart_form(content, content_type, form)
-            return await handler(request, **bound)
+            if method == "GET":
+                return await handler(request, **bound)
+            try:
+                return await handler(request, **bound)
+            finally:
+                request.app.ctx.reports.wrote()
 
         # Untyped, Sanic would take the type from the handler and answer 404 to a bad UUID.
         route = path.replace(">", ":str>")

@@ -13,9 +13,9 @@ from aerich import Command
 from tortoise import BaseDBAsyncClient, Tortoise
 from tortoise.connection import get_connections
 
-from infra.pool import PATIENCE_SECONDS, BoundedPool
+from infra.pool import PATIENCE_SECONDS, BoundedPool, PooledClient
 
-PRIMARY, REPLICA = "default", "replica"
+PRIMARY = "default"
 CONNECT_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 30
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -35,28 +35,18 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         await self._reset()
 
 
-def tortoise_config(
-    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, replica: str | None = None
-) -> dict[str, Any]:
-    """Return Tortoise's configuration for a `postgresql://` URL, and for a replica's.
-
-    `sslmode` and `sslrootcert` of the URL's query mean what they mean to libpq.
-    """
-    addresses = {PRIMARY: url} | ({REPLICA: replica} if replica else {})
+def tortoise_config(url: str, pool_size: int, patience: float = PATIENCE_SECONDS) -> dict[str, Any]:
+    """Return Tortoise's configuration for a `postgresql://` URL."""
+    credentials = _credentials(url, pool_size, patience)
     return {
-        "connections": {
-            name: {
-                "engine": "infra.pool",
-                "credentials": _credentials(address, pool_size) | {"patience": patience},
-            }
-            for name, address in addresses.items()
-        },
+        "connections": {PRIMARY: {"engine": "infra.pool", "credentials": credentials}},
         "apps": {"models": {"models": ["models", "aerich.models"], "default_connection": PRIMARY}},
         "use_tz": True,
     }
 
 
-def _credentials(url: str, pool_size: int) -> dict[str, Any]:
+def _credentials(url: str, pool_size: int, patience: float) -> dict[str, Any]:
+    """Take a URL apart; `sslmode` and `sslrootcert` of its query mean what they mean to libpq."""
     parts = urlsplit(url)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     return {
@@ -67,6 +57,7 @@ def _credentials(url: str, pool_size: int) -> dict[str, Any]:
         "database": unquote(parts.path.removeprefix("/")) or "postgres",
         "minsize": 1,
         "maxsize": pool_size,
+        "patience": patience,
         "timeout": CONNECT_TIMEOUT_SECONDS,
         "command_timeout": COMMAND_TIMEOUT_SECONDS,
         "connection_class": Session,
@@ -84,13 +75,13 @@ def _ssl(mode: str, root_certificate: str | None) -> ssl.SSLContext | str:
 
 @asynccontextmanager
 async def database(
-    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, replica: str | None = None
+    url: str, pool_size: int, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[None]:
-    """Open the pool for this process, and the replica's; every task of its event loop may query.
+    """Open the pool for this process; every task of its event loop may query.
 
-    Whoever finds a pool full waits `patience` seconds for a connection, then meets `PoolFull`.
+    Whoever finds it full waits `patience` seconds for a connection, then meets `PoolFull`.
     """
-    config = tortoise_config(url, pool_size, patience, replica)
+    config = tortoise_config(url, pool_size, patience)
     # Handlers and tasks run in contexts that descend from no context of ours (tortoise#2090).
     await Tortoise.init(config, _enable_global_fallback=True)
     try:
@@ -108,10 +99,22 @@ async def is_connected() -> bool:
     return True
 
 
-def reports() -> BaseDBAsyncClient:
-    """Return where reports are read that may lag behind: the replica, if there is one."""
-    known = get_connections()
-    return known.get(REPLICA if REPLICA in known.db_config else PRIMARY)
+@asynccontextmanager
+async def replica(url: str, pool_size: int, patience: float) -> AsyncIterator[BaseDBAsyncClient]:
+    """Open a pool to a replica, for `using_db`.
+
+    Tortoise is not told: with two connections it would ask each transaction for one's name.
+    """
+    client = PooledClient(connection_name="replica", **_credentials(url, pool_size, patience))
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def primary() -> BaseDBAsyncClient:
+    """Return the client of the primary."""
+    return get_connections().get(PRIMARY)
 
 
 @dataclass(frozen=True)

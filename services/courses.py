@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from tortoise import BaseDBAsyncClient
 from tortoise.expressions import RawSQL
 from tortoise.query_utils import Prefetch
 from tortoise.queryset import QuerySet
@@ -30,9 +31,9 @@ def _with_image(chosen: QuerySet[Course]) -> QuerySet[Course]:
     return chosen.annotate(shown_image=images.SHOWN)
 
 
-def within_enrollment() -> Prefetch:
-    """Return what a query of enrollments prefetches to show their courses."""
-    return Prefetch("course", _with_image(Course.all()))
+def within_enrollment(source: BaseDBAsyncClient) -> Prefetch:
+    """Return what a query of enrollments prefetches, from the same place, to show their courses."""
+    return Prefetch("course", _with_image(Course.all()).using_db(source))
 
 
 async def get(course_id: UUID) -> Course:
@@ -48,9 +49,9 @@ async def get(course_id: UUID) -> Course:
     return course
 
 
-async def require(course_id: UUID) -> None:
+async def require(course_id: UUID, source: BaseDBAsyncClient | None = None) -> None:
     """Raise CourseNotFound unless there is a course of this id."""
-    if not await Course.exists(id=course_id):
+    if not await Course.filter(id=course_id).using_db(source).exists():
         raise CourseNotFound
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from tortoise import BaseDBAsyncClient
 from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError
 from tortoise.functions import Max
@@ -87,53 +88,65 @@ def _constraint(error: IntegrityError) -> str:
     return getattr(error.__cause__, "constraint_name", None) or ""
 
 
-async def of_student(student_email: str) -> list[Enrollment]:
+async def of_student(source: BaseDBAsyncClient, student_email: str) -> list[Enrollment]:
     """Return a student's enrollments with their courses, newest first."""
     return await (
         Enrollment.filter(student_email=student_email)
+        .using_db(source)
         .order_by("-enrolled_at", "-id")
-        .prefetch_related(courses.within_enrollment())
+        .prefetch_related(courses.within_enrollment(source))
     )
 
 
-async def students_of(course_id: UUID) -> list[str]:
+async def students_of(source: BaseDBAsyncClient, course_id: UUID) -> list[str]:
     """Return the emails of a course's students, newest first.
 
     Raises:
         CourseNotFound: there is no such course.
 
     """
-    await courses.require(course_id)
+    await courses.require(course_id, source)
     enrollments = Enrollment.filter(course_id=course_id).order_by("-enrolled_at", "-id")
+    enrollments = enrollments.using_db(source)
     return [str(email) for email in await enrollments.values_list("student_email", flat=True)]
 
 
 async def page(
-    number: int, limit: int, *, course_id: UUID | None = None, student_email: str | None = None
+    source: BaseDBAsyncClient,
+    number: int,
+    limit: int,
+    *,
+    course_id: UUID | None = None,
+    student_email: str | None = None,
 ) -> tuple[list[Enrollment], int]:
     """Return one page of all enrollments, newest first, and how many there are."""
-    chosen = Enrollment.all()
+    chosen = Enrollment.all().using_db(source)
     if course_id is not None:
         chosen = chosen.filter(course_id=course_id)
     if student_email is not None:
         chosen = chosen.filter(student_email=student_email)
     everything = course_id is None and student_email is None
-    total = await (_total("enrollments") if everything else chosen.count())
+    total = await (_total(source, "enrollments") if everything else chosen.count())
     rows = await (
         chosen.order_by("-enrolled_at", "-id")
         .offset((number - 1) * limit)
         .limit(limit)
-        .prefetch_related(courses.within_enrollment())
+        .prefetch_related(courses.within_enrollment(source))
     )
     return rows, total
 
 
-async def students(number: int, limit: int) -> tuple[list[StudentSummary], int]:
+async def students(
+    source: BaseDBAsyncClient, number: int, limit: int
+) -> tuple[list[StudentSummary], int]:
     """Return one page of the students, by email, and how many there are."""
-    found = Student.all().order_by("email").offset((number - 1) * limit).limit(limit)
+    found = (
+        Student.all().using_db(source).order_by("email").offset((number - 1) * limit).limit(limit)
+    )
     counts = {student.email: student.enrollment_count for student in await found}
     latest = await (
         Enrollment.filter(student_email__in=list(counts))
+        .using_db(source)
         .annotate(latest=Max("enrolled_at"))
         .group_by("student_email")
         .values_list("student_email", "latest")
@@ -145,11 +158,11 @@ async def students(number: int, limit: int) -> tuple[list[StudentSummary], int]:
         # Whoever left between the two queries is not shown.
         if email in last_enrolled_at
     ]
-    return summaries, await _total("students")
+    return summaries, await _total(source, "students")
 
 
-async def _total(of: str) -> int:
-    return sum(int(getattr(slot, of)) for slot in await EnrollmentTotal.all())
+async def _total(source: BaseDBAsyncClient, of: str) -> int:
+    return sum(int(getattr(slot, of)) for slot in await EnrollmentTotal.all().using_db(source))
 
 
 async def drop(course_id: UUID, student_email: str) -> None:

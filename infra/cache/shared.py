@@ -1,4 +1,4 @@
-"""What the server processes of one instance know of each other's writes: two numbers in a file.
+"""What the server processes of one instance know of each other's writes: numbers in a file.
 
 For a client they are one. The one that wrote sets a new token before it answers, and each of the
 others sees at its next read that what it remembers may be old: a read of memory, not a message.
@@ -9,12 +9,12 @@ import os
 import time
 from pathlib import Path
 
-_TOKEN, _DISTRUST = 0, 1
-_BYTES = 16
+_TOKEN, _DISTRUST, _WROTE = 0, 1, 2
+_BYTES = 24
 
 
 class Shared:
-    """Two words of memory: the token of the last write here, and until when Redis is distrusted."""
+    """Words of memory: the last write's token and time, and until when Redis is distrusted."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Map the file, or memory of this process alone where there is none."""
@@ -43,6 +43,15 @@ class Shared:
         """Let no process here believe the shared cache for a while; the owing one repeats it."""
         until = time.monotonic_ns() + int(seconds * 1e9)
         self.words[_DISTRUST] = max(self.words[_DISTRUST], until)
+
+    @property
+    def wrote_at(self) -> int:
+        """When this instance wrote last (monotonic, nanoseconds)."""
+        return self.words[_WROTE]
+
+    def note_write(self) -> None:
+        """Note that this instance writes."""
+        self.words[_WROTE] = time.monotonic_ns()
 
 
 def create(path: Path) -> None:

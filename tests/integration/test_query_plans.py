@@ -9,7 +9,7 @@ import sys
 import asyncpg
 import pytest
 
-from infra.database import database
+from infra.database import database, primary
 from models import Course, Difficulty, Enrollment
 from services import enrollments, shelf
 from services.shelf import Filters, Sort
@@ -57,12 +57,14 @@ READS = {
         Filters(search="Algebra 42", difficulties=frozenset({Difficulty.ADVANCED})), 1, 10, str
     ),
     "course": lambda c, _e: shelf.course(c.id, str),
-    "of student": lambda _c, e: enrollments.of_student(e.student_email),
-    "students of course": lambda c, _e: enrollments.students_of(c.id),
-    "enrollments": lambda _c, _e: enrollments.page(2, 100),
-    "enrollments of course": lambda c, _e: enrollments.page(1, 10, course_id=c.id),
-    "enrollments of student": lambda _c, e: enrollments.page(1, 10, student_email=e.student_email),
-    "students": lambda _c, _e: enrollments.students(5, 100),
+    "of student": lambda _c, e: enrollments.of_student(primary(), e.student_email),
+    "students of course": lambda c, _e: enrollments.students_of(primary(), c.id),
+    "enrollments": lambda _c, _e: enrollments.page(primary(), 2, 100),
+    "enrollments of course": lambda c, _e: enrollments.page(primary(), 1, 10, course_id=c.id),
+    "enrollments of student": lambda _c, e: enrollments.page(
+        primary(), 1, 10, student_email=e.student_email
+    ),
+    "students": lambda _c, _e: enrollments.students(primary(), 5, 100),
 }
 
 
