@@ -119,6 +119,25 @@ async def eventually(probe: Callable[[], Awaitable[T]], within: float = 20) -> T
     return found
 
 
+async def everywhere(base_url: str, token: str) -> set[int]:
+    """Ask for the profile, each time over a connection of its own: all processes get some."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=base_url, timeout=30, limits=limits) as client:
+        path = "/api/v1/auth/profile"
+        asked = [client.get(path, headers=bearer(token)) for _ in range(12)]
+        return {answer.status_code for answer in await asyncio.gather(*asked)}
+
+
+async def dies_everywhere(base_url: str, token: str) -> None:
+    """Assert that no process takes the token in a request of a second from now, or later."""
+    deadline = time.monotonic() + 1
+    while True:
+        asked_at = time.monotonic()
+        if await everywhere(base_url, token) == {401}:
+            return
+        assert asked_at < deadline, "it still holds after a second"
+
+
 @dataclass
 class Api:
     """A client with an admin's token."""

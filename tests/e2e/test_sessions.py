@@ -4,11 +4,10 @@ import asyncio
 import hashlib
 
 import asyncpg
-import httpx
 import jwt
 import pytest
 
-from tests.factories import ADMIN, bearer, eventually, refused, refused_for
+from tests.factories import ADMIN, bearer, dies_everywhere, refused, refused_for
 
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
 LOGOUT, PROFILE = "/api/v1/auth/logout", "/api/v1/auth/profile"
@@ -36,24 +35,6 @@ async def refresh(client, token):
 
 async def profile(client, session):
     return (await client.get(PROFILE, headers=bearer(session["token"]))).status_code
-
-
-async def statuses(service, session):
-    """Ask for the profile over connections of their own, which all processes get some of."""
-
-    async def ask(_):
-        async with httpx.AsyncClient(base_url=service.base_url) as client:
-            return await profile(client, session)
-
-    return set(await asyncio.gather(*map(ask, range(16))))
-
-
-async def end_within_a_second(service, session):
-    async def is_dead():
-        return await statuses(service, session) == {401}
-
-    await eventually(is_dead, within=1)
-    assert await is_dead()
 
 
 def digest(token):
@@ -99,8 +80,8 @@ async def test_a_refresh_token_used_again_later_ends_the_session(service, client
     refused(await refresh(client, first["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
     # Nobody knows which of the two is the thief: both are out.
     refused(await refresh(client, second["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
-    await end_within_a_second(service, first)
-    await end_within_a_second(service, second)
+    await dies_everywhere(service.base_url, first["token"])
+    await dies_everywhere(service.base_url, second["token"])
     assert await profile(client, other) == 200
 
 
@@ -156,8 +137,8 @@ async def test_after_a_logout_all_tokens_of_the_login_are_dead_everywhere(servic
     second = (await refresh(client, first["refresh_token"])).json()
     answer = await client.post(LOGOUT, headers=bearer(second["token"]))
     assert (answer.status_code, answer.content) == (204, b"")
-    await end_within_a_second(service, first)
-    await end_within_a_second(service, second)
+    await dies_everywhere(service.base_url, first["token"])
+    await dies_everywhere(service.base_url, second["token"])
     refused(
         await client.post(LOGOUT, headers=bearer(first["token"])), 401, "INVALID_TOKEN", INVALID
     )
@@ -173,7 +154,7 @@ async def test_sessions_end_when_sql_disables_or_demotes_their_user(
     session = (await client.post(LOGIN, json=user)).json()
     assert await profile(client, session) == 200
     await rows(f"UPDATE users SET {change} WHERE username = $1", user["username"])
-    await end_within_a_second(service, session)
+    await dies_everywhere(service.base_url, session["token"])
     refused(await refresh(client, session["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
 
 

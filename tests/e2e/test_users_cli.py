@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from uuid_utils.compat import uuid7
 
-from tests.factories import ADMIN, bearer, eventually, refused
+from tests.factories import ADMIN, bearer, dies_everywhere, eventually, refused
 
 ENROLL = Path(sys.executable).with_name("enroll")
 LOGIN, PROFILE = "/api/v1/auth/login", "/api/v1/auth/profile"
@@ -60,17 +60,6 @@ async def listed(enroll, command, **wanted):
     return [row for row in rows if wanted.items() <= row.items()]
 
 
-async def ends_everywhere(service, token):
-    async def ask(_):
-        async with httpx.AsyncClient(base_url=service.base_url) as client:
-            return (await client.get(PROFILE, headers=bearer(token))).status_code
-
-    async def is_dead():
-        return set(await asyncio.gather(*map(ask, range(12)))) == {401}
-
-    await eventually(is_dead, within=1)
-
-
 async def test_who_was_added_logs_in(client, enroll, username):
     answer = await log_in(client, username)
     assert answer.json()["user"]["role"] == "student"
@@ -91,7 +80,7 @@ async def test_another_password_ends_the_sessions(service, client, enroll, usern
     session = (await log_in(client, username)).json()
     done = await enroll("users", "passwd", username, said="another password\n")
     assert done == f"{username} has another password; sessions ended: 1\n"
-    await ends_everywhere(service, session["token"])
+    await dies_everywhere(service.base_url, session["token"])
     assert (await log_in(client, username)).status_code == 401
     assert (await log_in(client, username, "another password")).status_code == 200
 
@@ -102,7 +91,7 @@ async def test_who_is_disabled_is_out_within_a_second_until_enabled(
     session = (await log_in(client, username)).json()
     done = await enroll("users", "disable", username)
     assert done == f"{username} may not log in any more; sessions ended: 1\n"
-    await ends_everywhere(service, session["token"])
+    await dies_everywhere(service.base_url, session["token"])
     answer = await client.post(
         "/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}
     )
@@ -187,7 +176,7 @@ async def test_a_leaked_key_is_trusted_no_more(service, client, enroll):
     session = (await log_in(client, **ADMIN)).json()
     await enroll("keys", "rotate", "--leaked")
     try:
-        await ends_everywhere(service, session["token"])
+        await dies_everywhere(service.base_url, session["token"])
         # Who has a refresh token, which no key signs, hardly notices.
         answer = await client.post(
             "/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}
