@@ -12,18 +12,24 @@ from sanic.worker.loader import AppLoader
 from api.app import create_app
 from api.listen import DEALS_OUT, bind, deal_out
 from api.shortcut import ShortcutProtocol
-from infra import metrics
+from infra import logs, metrics
 from infra.cache import shared
-from infra.settings import Settings
+from infra.settings import Environment, Settings
 
 # The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
 BACKLOG = 4096
+# Clients can refresh; a token that was stolen is good for its life, unless its user logs out.
+ADVISED_TOKEN_SECONDS = 60 * 60
 # How often the parent looks whether a server process has died.
 LOOK_SECONDS = 0.5
 
 
+log = logs.get_logger(__name__)
+
+
 def serve(settings: Settings) -> None:
     """Serve until told to stop; a process that dies is started again."""
+    _advise(settings)
     run = settings.data_dir.absolute() / "run"
     metrics.share_between_processes(run / "metrics")
     shared.create(memory := run / f"api-{settings.port}.shared")
@@ -45,6 +51,19 @@ def serve(settings: Settings) -> None:
         motd=False,
     )
     Sanic.serve(primary=app, app_loader=loader)
+
+
+def _advise(settings: Settings) -> None:
+    """Say what production may do and better did not."""
+    lifetime = settings.token_lifetime_seconds
+    if settings.environment is Environment.PRODUCTION and lifetime > ADVISED_TOKEN_SECONDS:
+        logs.configure(settings.log_level, settings.log_format, process="api")
+        log.warning(
+            "tokens_live_long",
+            setting="TOKEN_LIFETIME_SECONDS",
+            seconds=lifetime,
+            advised=ADVISED_TOKEN_SECONDS,
+        )
 
 
 async def revive(app: Sanic[Any, Any]) -> None:
