@@ -12,7 +12,7 @@ CACHED_LIST, CACHED_COURSE = "cached list", "cached course"
 PAGE, COURSE, ENROLMENT = "list without cache", "course without cache", "enrolment"
 CASES = (CACHED_LIST, CACHED_COURSE, PAGE, COURSE, ENROLMENT)
 # At most so many times slower than with the least data.
-BOUNDS = {CACHED_LIST: 1.2, CACHED_COURSE: 1.2, PAGE: 2.0, COURSE: 2.0, ENROLMENT: 2.0}
+BOUNDS = {CACHED_LIST: 1.2, CACHED_COURSE: 1.2, PAGE: 2.0, COURSE: 2.0}
 FEWEST_PAGES = 5
 
 
@@ -88,9 +88,10 @@ def table(found: dict[str, dict[str, float]]) -> str:
     for case in CASES:
         row = [found[size][case] for size in sizes]
         slower = max(row[0] / each for each in row)
-        verdict = "met" if slower <= BOUNDS[case] else "missed"
         cells = [f"{each:,.0f}" for each in row]
+        bound = BOUNDS.get(case)
+        verdict = "" if bound is None else "met" if slower <= bound else "missed"
         lines.append(
-            f"| {case} | {' | '.join(cells)} | {slower:.2f} | {BOUNDS[case]:g} | {verdict} |"
+            f"| {case} | {' | '.join(cells)} | {slower:.2f} | {bound or 'no aim'} | {verdict} |"
         )
     return "\n".join(lines)

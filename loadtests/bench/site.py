@@ -97,7 +97,7 @@ class Site:
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("CHECKPOINT")
         ids = self._folder / f"{name}.ids"
-        rows = await connection.fetch("SELECT id FROM courses ORDER BY created_at DESC LIMIT 1000")
+        rows = await connection.fetch("SELECT id FROM courses ORDER BY created_at DESC LIMIT 100")
         ids.write_text("\n".join(str(row["id"]) for row in rows), "ascii")
         await connection.close()
         return Database(url, ids)
