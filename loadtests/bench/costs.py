@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, redirect_stderr
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,13 +56,16 @@ async def _short(app: Application) -> Costs:
 
     await cache.get(key, make)
     cache.remember(TARGET, key)
+    if slot := cache.memory.get(key.name):
+        slot.expires = inf
     entry.prepared = Heads(ROUTE, ROUTE.encode(), HEAD, HEAD)
     shortcut, limits, tag = Shortcut(cache.hot, app.ctx.limits), app.ctx.limits, f'"{entry.digest}"'
-    if shortcut.answer(ASKED, CLIENT) is None:
-        raise RuntimeError("the short way is not taken")
     line: access.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
+    whole = _time(lambda: shortcut.answer(ASKED, CLIENT))
+    if shortcut.answer(ASKED, CLIENT) is None:
+        raise RuntimeError("the short way was not taken to the end")
     return {
-        "all of it": _time(lambda: shortcut.answer(ASKED, CLIENT)),
+        "all of it": whole,
         "parsing, the id below included": _time(lambda: parse(ASKED)),
         "request id": _time(middleware.new_request_id),
         "finding the answer": _time(lambda: cache.hot.get(TARGET)),

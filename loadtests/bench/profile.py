@@ -4,6 +4,7 @@ python -m loadtests.bench.profile: writes docs/images/flame-*.svg and results/pr
 """
 
 import asyncio
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from loadtests.bench_tasks.venv import bench_python
 
 SECONDS = 6.0
 PICTURES = ROOT / "docs" / "images"
+_TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*<')
 
 
 async def main() -> None:
@@ -64,6 +66,10 @@ async def _flame(ours: Instance, headers: tuple[str, ...], name: str) -> None:
     )
     if await spy.wait() != 0:
         raise SystemExit("py-spy failed: it needs the right to look into other processes")
+    picture = PICTURES / f"{name}.svg"
+    # py-spy's title is its command line, with this machine's paths.
+    text = _TITLE.sub(rf"\g<1>{name.replace('-', ' ')}<", picture.read_text("utf-8"))
+    picture.write_text(text.replace(f"{ROOT}/", ""), "utf-8")
     say(f"{name}: {(await load).rps:,.0f} requests/s while watched")
 
 
