@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test test-faults bench bench-images profile bench-logins bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -32,6 +32,10 @@ run: $(VENV)/run.installed  ## Run the whole service on this machine; Ctrl-C sto
 
 test: $(VENV)/dev.installed  ## Run all tests, on real servers
 	@$(BIN)/python -m pytest $(BESIDE)
+
+fuzz: $(VENV)/dev.installed  ## Fuzz the whole API as either role: make fuzz EXAMPLES=2000
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) STATES=$(or $(STATES),200) $(BIN)/python -m pytest -s \
+		tests/security/test_fuzz.py tests/security/test_state_machine.py
 
 test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; writes docs/faults.md
 	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900

@@ -148,11 +148,20 @@ def _query(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
         # Tools send defaults and examples; `GET /courses` answers otherwise when nothing is sent.
         schema.pop("default", None)
         schema.pop("examples", None)
-        about = {"description": schema.pop("description"), "schema": schema}
+        # Who names one twice means it once.
+        schema.pop("uniqueItems", None)
+        about = {"description": schema.pop("description"), "schema": _or_blank(schema)}
         if schema.get("type") == "array":
             about |= {"style": "form", "explode": False}
         parameters.append({"name": name, "in": "query", **about})
     return parameters
+
+
+def _or_blank(schema: JsonObject) -> JsonObject:
+    """Say that a parameter of a query may be blank, which counts as missing."""
+    if "format" not in schema:
+        return schema
+    return {"anyOf": [schema, {"type": "string", "maxLength": 0}]}
 
 
 def _taken_headers(operation: Operation) -> list[JsonObject]:

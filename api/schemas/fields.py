@@ -6,7 +6,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic import ValidationError as PydanticError
 from pydantic_core import PydanticCustomError
 
@@ -24,9 +31,10 @@ _REPLACEMENT = "\ufffd"
 _KEY = re.compile(r"^[!-~]+$")
 # Control characters, and those that show what follows in another order than it is stored: nobody
 # types them, and they make one title look like another. A text of several lines has line breaks.
-_REORDERING = "\u202a-\u202e\u2066-\u2069"
-_IN_LINE = f"\x00-\x1f\x7f-\x9f\u2028\u2029{_REORDERING}"
-_IN_TEXT = f"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{_REORDERING}"
+# As patterns write them: the document shows these to clients.
+_REORDERING = r"\u202a-\u202e\u2066-\u2069"
+_IN_LINE = rf"\u0000-\u001f\u007f-\u009f\u2028\u2029{_REORDERING}"
+_IN_TEXT = rf"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_REORDERING}"
 # The part before the @ as nearly all have it; of others the library knows the rules.
 _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _http_url = TypeAdapter(AnyHttpUrl)
@@ -46,6 +54,11 @@ def _without(forbidden: re.Pattern[str], place: str = "") -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _pattern(forbidden: str) -> dict[str, str]:
+    """Return what the document says of a text that is trimmed and must not be blank."""
+    return {"pattern": rf"^[^{forbidden}]*[^\s{forbidden}][^{forbidden}]*$"}
 
 
 def difficulty(value: Any) -> Difficulty:
@@ -132,7 +145,13 @@ _Text = _without(re.compile(f"[{_IN_TEXT}]"))
 FileName = Annotated[str, _without(re.compile(f"[{_IN_LINE}]"), " in a file's name")]
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=255, description="The account's name.", examples=["admin"]),
+    Field(
+        min_length=1,
+        max_length=255,
+        description="The account's name.",
+        examples=["admin"],
+        json_schema_extra={"pattern": f"^[^{_IN_LINE}]+$"},
+    ),
     _Line,
 ]
 Title = Annotated[
@@ -142,6 +161,7 @@ Title = Annotated[
         max_length=255,
         description="What the course is called.",
         examples=["Advanced React Development"],
+        json_schema_extra=dict(_pattern(_IN_LINE)),
     ),
     _Line,
 ]
@@ -152,6 +172,7 @@ Description = Annotated[
         max_length=10_000,
         description="What it teaches.",
         examples=["Master React hooks and context"],
+        json_schema_extra=dict(_pattern(_IN_TEXT)),
     ),
     _Text,
 ]
@@ -160,6 +181,7 @@ Search = Annotated[
     Field(
         max_length=200,
         description="Only courses with this in title or description, in whatever case.",
+        json_schema_extra={"pattern": f"^[^{_IN_LINE}]*$"},
     ),
     _Line,
 ]
@@ -172,9 +194,17 @@ ImageUrl = Annotated[
     str | None,
     BeforeValidator(_image_url),
     Field(
-        description="An absolute http(s) address; stored as given, never fetched.",
+        description="An absolute http(s) address; stored as given, never fetched. Blank is none.",
         examples=["https://images.example.org/react.png"],
-        json_schema_extra={"format": "uri", "maxLength": MAX_URL_LENGTH},
+    ),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "uri", "maxLength": MAX_URL_LENGTH},
+                {"type": "string", "maxLength": 0},
+                {"type": "null"},
+            ]
+        }
     ),
 ]
 StudentEmail = Annotated[

@@ -219,7 +219,13 @@ def _cursor(value: Any) -> Any:
 Cursor = Annotated[
     tuple[datetime, UUID],
     BeforeValidator(_cursor),
-    WithJsonSchema({"type": "string", "description": "The `next_cursor` of the page before."}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "cursor",
+            "description": "The `next_cursor` of the page before.",
+        }
+    ),
 ]
 
 

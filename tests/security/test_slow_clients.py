@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -12,7 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.factories import COURSE, bearer, eventually, free_ports, token
+from tests.factories import COURSE, bearer, eventually, token
+from tests.security.servers import own_api
 
 # Seconds, so that nobody waits here as long as production does.
 SHORT = {"REQUEST_SECONDS": "1", "RESPONSE_SECONDS": "4", "KEEP_ALIVE_SECONDS": "2"}
@@ -27,31 +26,9 @@ WITHIN = 4.0
 
 @pytest.fixture(scope="module")
 async def hasty(service, tmp_path_factory):
-    """An API with short timeouts, on the servers of the session's service: address, process."""
-    (port,) = free_ports(1)
-    data = tmp_path_factory.mktemp("hasty")
-    places = {"PORT": str(port), "DATA_DIR": str(data), "API_WORKERS": "1"}
-    with (data / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker.cli", "api"),
-            env=os.environ | service.env | places | SHORT,
-            stderr=log,
-        )
-    address = f"http://127.0.0.1:{port}"
-
-    async with httpx.AsyncClient(base_url=address) as client:
-
-        async def answers():
-            assert process.returncode is None
-            try:
-                return (await client.get("/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        await eventually(answers, within=60)
-    yield address, psutil.Process(process.pid)
-    process.terminate()
-    await process.wait()
+    """An API with short timeouts: address, process."""
+    async with own_api(service, tmp_path_factory.mktemp("hasty"), **SHORT) as server:
+        yield server.address, server.process
 
 
 @pytest.fixture

@@ -1,0 +1,38 @@
+"""What Schemathesis asks us: tokens, and texts of the formats that are ours."""
+
+import os
+from base64 import urlsafe_b64encode
+
+import schemathesis
+from hypothesis import strategies as st
+
+from tests.factories import token
+
+# Its own emails have names of domains that nobody can have.
+EMAILS = st.from_regex(
+    r"[A-Za-z0-9]{1,20}([.+'_-][a-z0-9]{1,20})?@[a-z]{2,20}\.(com|org|edu\.au)", fullmatch=True
+)
+CURSORS = st.builds(
+    lambda at, number: urlsafe_b64encode(f"{at.isoformat()}+00:00 {number}".encode()).decode(),
+    st.datetimes(),
+    st.uuids(),
+)
+URLS = st.from_regex(
+    r"https?://[a-z]{1,20}\.(com|org)(:8[0-9]{1,3})?(/[a-zA-Z0-9_.-]{1,20})?", fullmatch=True
+)
+
+schemathesis.openapi.format("email", EMAILS)
+schemathesis.openapi.format("cursor", CURSORS)
+schemathesis.openapi.format("uri", URLS)
+
+
+@schemathesis.auth(refresh_interval=None)
+class Caller:
+    """A new token of the role that FUZZ_ROLE names: one that logged out is no good."""
+
+    def get(self, _case, _context):
+        return token(role=os.environ["FUZZ_ROLE"])
+
+    def set(self, case, data, _context):
+        case.headers = case.headers or {}
+        case.headers["Authorization"] = f"Bearer {data}"

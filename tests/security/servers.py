@@ -1,0 +1,49 @@
+"""An API process of a test's own, beside the session's service and on its servers."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.factories import eventually, free_ports
+
+
+@dataclass
+class Server:
+    """A running API."""
+
+    address: str
+    process: psutil.Process
+
+
+@asynccontextmanager
+async def own_api(service, folder: Path, **settings: str) -> AsyncIterator[Server]:
+    """Run an API with these settings, and one server process."""
+    (port,) = free_ports(1)
+    places = {"PORT": str(port), "DATA_DIR": str(folder), "API_WORKERS": "1"}
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker.cli", "api"),
+            env=os.environ | service.env | places | settings,
+            stderr=log,
+        )
+    address = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=address) as client:
+
+        async def answers():
+            assert process.returncode is None, (folder / "log").read_text()
+            try:
+                return (await client.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(answers, within=60)
+    yield Server(address, psutil.Process(process.pid))
+    process.terminate()
+    await process.wait()
