@@ -1,11 +1,11 @@
 """One way in a process of its own: python -m loadtests.bench_images.once WAY TIMES < JPEG."""
 
 import json
-import resource
 import statistics
 import sys
 import time
 from importlib import import_module
+from pathlib import Path
 
 
 def main(name: str, times: int) -> None:
@@ -22,9 +22,15 @@ def main(name: str, times: int) -> None:
     figures = {
         "milliseconds": statistics.median(taken),
         "bytes": sum(map(len, made)),
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": _most_kilobytes() / 1024,
     }
     sys.stdout.write(json.dumps(figures))
+
+
+def _most_kilobytes() -> int:
+    """Return the most memory ever held; `getrusage` would count the parent's, too."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":
