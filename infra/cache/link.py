@@ -121,7 +121,8 @@ class RedisLink:
         self._asked.append((time.monotonic(), answer))
         try:
             await connection.send_command("PING")
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, AttributeError) as error:
+            # AttributeError: redis-py lets go of its writer under a call that is about to use it.
             raise CacheAway(repr(error)) from error
         await asyncio.shield(answer)
 

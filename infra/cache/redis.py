@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from infra.cache.entry import Entry, Key
 from infra.cache.link import RedisLink
+from infra.cache.patience import patience
 from infra.cache.store import (
     TURN_SECONDS,
     VERSION_SECONDS,
@@ -173,7 +174,7 @@ class RedisStore:
         if not self._namespace:
             raise CacheAway("no server has answered yet")
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with patience(TIMEOUT_SECONDS):
                 yield
         except _AWAY as error:
             raise CacheAway(repr(error)) from error
