@@ -15,7 +15,7 @@ from sanic.http import Stage
 
 from api.cached import has_match
 from api.limits import Limits
-from api.middleware import new_request_id, sane_request_id
+from api.middleware import MAX_HEADERS, new_request_id, sane_request_id
 from api.patience import PatientProtocol
 from infra import access, metrics
 from infra.cache import Entry
@@ -23,6 +23,8 @@ from infra.cache.hot import Hot
 
 LONGEST = 8192
 _END = b"\r\n\r\n"
+# Of a plain request only the line breaks are left without these.
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _ID = b"x-request-id: "
 # What makes no difference to a public answer. Every other header takes the long way.
 _PLAIN = frozenset(
@@ -61,17 +63,19 @@ def parse(data: bytes) -> Asked | None:
     if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
         return None
     line, *fields = data[:-4].split(b"\r\n")
+    if len(fields) > MAX_HEADERS or data.translate(None, _TEXT) != b"\r\n" * (len(fields) + 2):
+        return None
     words = line.split(b" ")
     if len(words) != len(Asked._fields) - 2 or words[2] != b"HTTP/1.1":
         return None
     values: dict[str, str] = {}
     for field in fields:
-        name, _, value = field.partition(b":")
+        name, colon, value = field.partition(b":")
         name = name.lower()
-        if name in _PLAIN:
+        if name in _PLAIN and colon:
             continue
         known = _READ.get(name)
-        if known and known not in values:
+        if known and colon and known not in values:
             values[known] = value.strip().decode("latin-1")
         elif name != b"connection" or value.strip().lower() != b"keep-alive":
             return None
@@ -143,6 +147,7 @@ class ShortcutProtocol(PatientProtocol):
             whole = self._shortcut.answer(data, peer.client_ip)
             if whole is not None:
                 self._time = time.monotonic()
+                self.keep_alive_timeout = self.app.config.KEEP_ALIVE_TIMEOUT
                 transport.write(whole)
                 return
         self._is_between = False

@@ -18,6 +18,10 @@ NAMES = {
 # No core is to be busier: room for bursts, and for the loss of one zone of three.
 BUSY = 0.5
 API_CORES, SHARD_CORES = 4, 16
+# A zone may be lost, and a failover may stop a quarter of the students.
+FEWEST_INSTANCES, FEWEST_SHARDS = 3, 4
+# Dollars an hour: an instance, a shard with its standby, and Redis, load balancer, traffic.
+INSTANCE, SHARD, REST = 0.19, 4.20, 25.0
 
 Rounds = dict[str, list[dict[str, Any]]]
 
@@ -40,11 +44,12 @@ def table(measured: Rounds) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append(f"| all | 100% | {REQUESTS_A_SECOND:,} | | | {api:.1f} | {database:.1f} |")
-    instances = math.ceil(api / BUSY / API_CORES)
-    shards = math.ceil(database / BUSY / SHARD_CORES)
+    instances = max(FEWEST_INSTANCES, math.ceil(api / BUSY / API_CORES))
+    shards = max(FEWEST_SHARDS, math.ceil(database / BUSY / SHARD_CORES))
     machines = (
         f"At {BUSY:.0%} busy that is **{instances} API instances** of {API_CORES} cores and "
-        f"**{shards} database shards** of {SHARD_CORES} cores, each with a standby."
+        f"**{shards} database shards** of {SHARD_CORES} cores, each with a standby: "
+        f"about {instances * INSTANCE + shards * SHARD + REST:.0f} $ an hour."
     )
     lines += ["", machines]
     return "\n".join(lines)

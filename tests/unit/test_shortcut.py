@@ -27,6 +27,13 @@ OTHERS = [
     PLAIN % b"Range: bytes=0-1\r\n",
     PLAIN % b"Something: new\r\n",
     PLAIN % b"no colon\r\n",
+    PLAIN % b"Accept\r\n",
+    PLAIN % b"If-None-Match\r\n",
+    PLAIN % b"Accept: a\0b\r\n",
+    PLAIN % b"Accept: a\nb: c\r\n",
+    PLAIN % b"Accept: a\rb\r\n",
+    PLAIN % b"Accept: \x7f\r\n",
+    PLAIN % (b"Accept: a\r\n" * 100),
     PLAIN % b" folded: line\r\n",
     PLAIN % b'If-None-Match: "a"\r\nIf-None-Match: "b"\r\n',
     PLAIN % (b"Cookie: " + b"x" * 8192 + b"\r\n"),
@@ -73,6 +80,7 @@ class Wire:
         self.protocol.transport = SimpleNamespace(write=self.written.append)
         self.protocol.conn_info = SimpleNamespace(client_ip="127.0.0.1")
         self.protocol._is_between = True
+        self.protocol.app = SimpleNamespace(config=SimpleNamespace(KEEP_ALIVE_TIMEOUT=75))
 
     def send(self, head, monkeypatch):
         super_class = ShortcutProtocol.__mro__[1]
