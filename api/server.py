@@ -14,6 +14,7 @@ from api.listen import DEALS_OUT, bind, deal_out
 from api.shortcut import ShortcutProtocol
 from infra import logs, metrics
 from infra.cache import shared
+from infra.keys import KeyRing
 from infra.settings import Environment, Settings
 
 # The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
@@ -30,6 +31,7 @@ log = logs.get_logger(__name__)
 def serve(settings: Settings) -> None:
     """Serve until told to stop; a process that dies is started again."""
     _advise(settings)
+    KeyRing(settings)  # a file of keys that can't be used is a fault now, not in each process
     run = settings.data_dir.absolute() / "run"
     metrics.share_between_processes(run / "metrics")
     shared.create(memory := run / f"api-{settings.port}.shared")

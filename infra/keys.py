@@ -192,6 +192,10 @@ def _write(path: Path, keys: Sequence[Key]) -> None:
         json.dump({"keys": [asdict(key) for key in keys]}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
+    if os.geteuid() == 0:
+        # Whoever runs the service has to read it, and owns its folder.
+        owner = path.parent.stat()
+        os.chown(draft, owner.st_uid, owner.st_gid)
     draft.replace(path)
 
 

@@ -72,6 +72,9 @@ class Revocations:
                     await self._follow(connection)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("revocations_lost_database", error=str(error))
+            except Exception:
+                # Ended, it would leave every token to be looked up, and nobody would know why.
+                log.exception("revocations_failed")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _follow(self, connection: asyncpg.Connection) -> None:

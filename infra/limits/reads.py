@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra import metrics
+from infra import logs, metrics
 from infra.limits.buckets import PERIOD_SECONDS, Ask, Buckets, Kind, Rate, Taken
 
 BATCHES_A_MINUTE = 100
@@ -27,6 +27,8 @@ MAX_CLIENTS = 100_000
 MAX_ASKS = 1_000
 # More than any process will ever count down.
 UNLIMITED = 1 << 60
+
+log = logs.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -87,7 +89,11 @@ class ReadLimiter:
             except TimeoutError:
                 pass
             else:
-                await self.borrow()
+                try:
+                    await self.borrow()
+                except Exception:
+                    # Ended, it would leave everybody without tokens.
+                    log.exception("borrowing_failed")
             if time.monotonic() >= sweep_at:
                 self._sweep()
                 sweep_at = time.monotonic() + IDLE_SECONDS
@@ -102,7 +108,12 @@ class ReadLimiter:
                 Ask(Kind.READS, name, self._batch - hand.left)
                 for name, hand in zip(names, hands, strict=True)
             ]
-            answers = await self._buckets.take(asks)
+            try:
+                answers = await self._buckets.take(asks)
+            except Exception:
+                for hand in hands:
+                    hand.asking = False
+                raise
             for hand, ask, taken in zip(hands, asks, answers, strict=True):
                 self._put(hand, ask, taken)
 

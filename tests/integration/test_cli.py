@@ -215,6 +215,14 @@ async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
     assert await tables(url) == 0
 
 
+async def test_keys_that_can_not_be_used_are_one_sentence(enroll, new_database, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/keys.json").write_text('{"keys": [')
+    places = {"DATABASE_URL": await new_database(), "DATA_DIR": str(tmp_path / "data")}
+    for call in (["api"], ["keys", "list"], ["keys", "rotate"]):
+        assert_one_sentence(await enroll(*call, **places), USAGE, "keys.json can't be used")
+
+
 async def test_migrate_creates_tables_and_admin_once(enroll, new_database):
     url = await new_database(migrated=False)
     # SKIP_MIGRATION is for the start of the API; who asks for it gets it.

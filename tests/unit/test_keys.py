@@ -1,6 +1,7 @@
 """The ring of keys: which sign, which are trusted, and for how long."""
 
 import json
+import os
 import stat
 import time
 from itertools import pairwise
@@ -115,3 +116,13 @@ def test_keys_of_settings_are_not_rotated_here(settings_of):
     with pytest.raises(SettingsError, match=r"^JWT_KEYS is set"):
         rotate(settings_of(jwt_keys=(TWO, THREE)), keep_seconds=100)
     assert not keys.key_file(settings_of()).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_rotates_the_services_user_can_read(settings_of, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    settings = settings_of(data_dir=folder)
+    rotate(settings, keep_seconds=100)
+    assert keys.key_file(settings).stat().st_uid == 65534

@@ -152,3 +152,16 @@ async def test_there_is_a_bound_on_how_many_clients_are_remembered(run, monkeypa
     for number in range(100):
         limiter.take(f"client-{number}")
     assert limiter.clients == 10
+
+
+async def test_what_nobody_foresaw_leaves_nobody_without_tokens(run, monkeypatch):
+    buckets = Slow()
+    limiter = run(buckets)
+    take = buckets.take
+
+    async def fail(asks):
+        monkeypatch.setattr(buckets, "take", take)
+        raise ValueError("what nobody foresaw")
+
+    monkeypatch.setattr(buckets, "take", fail)
+    assert await reads(limiter, "192.0.2.1", 10 * BATCH) == 10 * BATCH
