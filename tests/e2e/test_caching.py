@@ -185,7 +185,7 @@ async def test_what_is_read_most_is_in_memory_before_anybody_asks(service, api, 
                 async def is_warm() -> bool:
                     return await _metric(other, "cache_entries") >= 2
 
-                await eventually(is_warm, within=5)
+                await eventually(is_warm)
         finally:
             await redis.zrem("enroll:reads", *names)
 
