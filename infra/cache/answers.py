@@ -36,6 +36,7 @@ DISTRUST_SECONDS = 1.0
 # Changes are announced again to a server that comes back: it may have lost the latest.
 REPEAT_SECONDS = 10.0
 START_SECONDS = 0.3
+CLOSE_SECONDS = 0.2
 TOPICS_AT_ONCE = 500
 # Written whenever a link comes up: a server that takes no writes is of no use.
 PROBE = "probe"
@@ -107,9 +108,11 @@ class AnswerCache:
 
     async def close(self) -> None:
         """Stop, and give the connections back."""
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        while self._background:
+            for task in self._background:
+                task.cancel()
+            # Again and again: a `wait_for` of redis-py may swallow a cancellation.
+            await asyncio.wait(self._background, timeout=CLOSE_SECONDS)
         await self._store.close()
 
     async def is_connected(self) -> bool:
