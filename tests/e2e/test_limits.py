@@ -192,3 +192,17 @@ async def test_the_log_names_the_client_behind_the_proxy(service, client):
         return '"client":"203.0.113.250"' in log.read_text()
 
     await eventually(is_named)
+
+
+async def test_the_document_names_the_limits(client):
+    document = (await client.get("/openapi.json")).json()
+    without = set()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            refusal = operation["responses"].get("429")
+            if refusal is None:
+                without.add(path)
+                continue
+            headers = {"Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+            assert headers <= refusal["headers"].keys(), path
+    assert without == {"/health/live", "/health/ready", "/metrics"}
