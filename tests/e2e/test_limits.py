@@ -40,8 +40,8 @@ async def until_refused(send, most, per_minute=0):
 
 async def test_reads_of_an_address_are_limited(client, behind):
     done, answer = await until_refused(lambda: client.get(COURSES, headers=behind), 330, 300)
-    # Each of two processes may be a batch ahead.
-    assert 298 <= done <= 320
+    # Each of two processes may be a batch ahead, or have one in hand.
+    assert 292 <= done <= 320
     refused(answer, 429, "RATE_LIMITED", MESSAGE)
     assert answer.headers["ratelimit-limit"] == "300"
     assert answer.headers["ratelimit-remaining"] == "0"
@@ -87,7 +87,8 @@ async def test_each_class_has_its_limit(client, behind, method, path, limit):
         return client.request(method, path, headers=behind, content=b"{}" if limit < 300 else None)
 
     done, answer = await until_refused(send, limit + 30, limit)
-    assert limit - 2 <= done <= limit + 25
+    # What one process has in hand, another does not.
+    assert limit - 8 <= done <= limit + 25
     assert answer.headers["ratelimit-limit"] == str(limit)
 
 
