@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -54,6 +54,10 @@ profile: $(VENV)/dev.installed  ## Draw flame graphs of a cached read, and price
 
 bench-logins: $(VENV)/dev.installed  ## Measure what logins give away, and what a storm of them does
 	@$(BIN)/python -m loadtests.bench_logins $(ARGS)
+
+bench-reads: $(VENV)/dev.installed  ## Measure ways from rows to JSON, and what warming gains
+	@$(BIN)/python -m loadtests.bench_reads
+	@$(BIN)/python -m loadtests.warming
 
 bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
 	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)

@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
 
 from infra import logs
+from infra.cache.patience import patience
 from infra.cache.store import CacheAway, Listener
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class RedisLink:
         if not self._is_up:
             return False
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with patience(ANSWER_SECONDS):
                 await self._ask()
         except (CacheAway, TimeoutError):
             self.suspect()

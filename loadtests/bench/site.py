@@ -63,7 +63,7 @@ class Site:
 
     def __init__(self, env: dict[str, str], folder: Path, stack: AsyncExitStack) -> None:
         self._database_url = env["DATABASE_URL"]
-        self._cache_url = env["CACHE_URL"]
+        self.cache_url = env["CACHE_URL"]
         self._broker_url = env["BROKER_URL"]
         self._folder = folder
         self._stack = stack
@@ -112,7 +112,7 @@ class Site:
         """Start our API."""
         env = OURS | {
             "DATABASE_URL": database.url,
-            "CACHE_URL": self._cache_url,
+            "CACHE_URL": self.cache_url,
             "BROKER_URL": self._broker_url,
             "DATA_DIR": str(self._folder / name),
             "API_WORKERS": "1",
@@ -137,7 +137,7 @@ class Site:
             *(str(bench_python()), "-m", "uvicorn", "loadtests.bench.peers.with_fastapi:app"),
             *("--port", str(self._port + 1), "--no-access-log", "--backlog", "4096"),
         )
-        env = {"DATABASE_URL": database.url, "CACHE_URL": self._cache_url}
+        env = {"DATABASE_URL": database.url, "CACHE_URL": self.cache_url}
         return await self._start("fastapi", command, env, "/cached")
 
     async def gin(self) -> Instance | str:
@@ -157,7 +157,7 @@ class Site:
         }
         source = str(Path(__file__).parent / "peers" / "gin" / "main.go")
         await _run("go", "build", "-o", str(program), source, env=env)
-        return await self._start("gin", (str(program),), {"CACHE_URL": self._cache_url}, "/cached")
+        return await self._start("gin", (str(program),), {"CACHE_URL": self.cache_url}, "/cached")
 
     async def remember(self, instance: Instance, course_id: str) -> str:
         """Keep what ours answers for the peers to answer; return the list's ETag, if it has one."""
@@ -166,7 +166,7 @@ class Site:
             detail = (await client.get(f"/api/v1/courses/{course_id}")).raise_for_status()
         (self._folder / "list").write_bytes(listed.content)
         (self._folder / "detail").write_bytes(detail.content)
-        redis.Redis.from_url(self._cache_url).set(CACHED_KEY, listed.content)
+        redis.Redis.from_url(self.cache_url).set(CACHED_KEY, listed.content)
         return str(listed.headers.get("etag", ""))
 
     async def _start(

@@ -52,6 +52,16 @@ async def redis(server):
 
 
 @pytest.fixture
+def patience(monkeypatch):
+    """Take a machine that runs other tests as well for slow, not for broken."""
+    monkeypatch.setattr("infra.cache.redis.TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr("infra.cache.link.ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr("infra.cache.link.BROKEN_SECONDS", 5.0)
+    monkeypatch.setattr("infra.cache.answers.START_SECONDS", 10.0)
+    monkeypatch.setattr("infra.cache.answers.WAIT_SECONDS", 5.0)
+
+
+@pytest.fixture
 async def process(server, redis):
     """Make a server process's cache, started and linked."""
     started = []
@@ -105,7 +115,9 @@ async def _kept(cache, truth, key=KEY) -> None:
     await eventually(is_kept, within=5)
 
 
-async def test_it_is_made_once_then_found_in_memory_and_by_others_in_redis(process, truth):
+async def test_it_is_made_once_then_found_in_memory_and_by_others_in_redis(
+    patience, process, truth
+):
     one, other = await process(), await process()
     await _kept(one, truth)
     # The first fill makes the version, too, and hears that it did: that one may not be kept.
@@ -116,14 +128,14 @@ async def test_it_is_made_once_then_found_in_memory_and_by_others_in_redis(proce
     assert other.counts.database == 0
 
 
-async def test_many_readers_of_one_process_ask_once(process, truth):
+async def test_many_readers_of_one_process_ask_once(patience, process, truth):
     cache = await process()
     truth.seconds = 0.05
     assert await asyncio.gather(*(_read(cache, truth) for _ in range(50))) == [0] * 50
     assert truth.asked == 1
 
 
-async def test_many_processes_ask_once(process, truth):
+async def test_many_processes_ask_once(patience, process, truth):
     caches = [await process() for _ in range(4)]
     await caches[0].changed("courses")
     await asyncio.sleep(0.02)
@@ -132,7 +144,7 @@ async def test_many_processes_ask_once(process, truth):
     assert truth.asked == 1
 
 
-async def test_the_writer_reads_its_write_at_once_and_the_others_soon(process, truth):
+async def test_the_writer_reads_its_write_at_once_and_the_others_soon(patience, process, truth):
     one, other = await process(), await process()
     for number in range(1, 50):
         await _kept(one, truth)
@@ -147,7 +159,9 @@ async def test_the_writer_reads_its_write_at_once_and_the_others_soon(process, t
         await eventually(has_heard, within=SURE_SECONDS)
 
 
-async def test_processes_of_one_instance_read_each_others_writes_at_once(process, truth, tmp_path):
+async def test_processes_of_one_instance_read_each_others_writes_at_once(
+    patience, process, truth, tmp_path
+):
     create(memory := tmp_path / "shared")
     one, other = await process(Shared(memory)), await process(Shared(memory))
     for number in range(1, 200):
@@ -160,7 +174,7 @@ async def test_processes_of_one_instance_read_each_others_writes_at_once(process
         assert await _read(other, truth) == number
 
 
-async def test_a_fill_that_a_change_overtakes_is_not_kept_nor_joined(process, truth):
+async def test_a_fill_that_a_change_overtakes_is_not_kept_nor_joined(patience, process, truth):
     cache = await process()
     await cache.changed("courses")
     truth.seconds = 0.1
@@ -173,7 +187,7 @@ async def test_a_fill_that_a_change_overtakes_is_not_kept_nor_joined(process, tr
     assert await _read(cache, truth) == 1
 
 
-async def test_what_is_soon_another_is_not_kept(process):
+async def test_what_is_soon_another_is_not_kept(patience, process):
     cache = await process()
     asked = 0
 
@@ -187,7 +201,7 @@ async def test_what_is_soon_another_is_not_kept(process):
     assert asked == 3
 
 
-async def test_a_failure_to_make_it_reaches_all_who_asked_and_is_not_kept(process, truth):
+async def test_a_failure_to_make_it_reaches_all_who_asked_and_is_not_kept(patience, process, truth):
     cache = await process()
 
     async def fail() -> Entry:
@@ -201,7 +215,7 @@ async def test_a_failure_to_make_it_reaches_all_who_asked_and_is_not_kept(proces
     assert await _read(cache, truth) == 0
 
 
-async def test_who_leaves_while_it_is_made_takes_it_from_nobody(process, truth):
+async def test_who_leaves_while_it_is_made_takes_it_from_nobody(patience, process, truth):
     cache = await process()
     truth.seconds = 0.05
     leaving = asyncio.create_task(_read(cache, truth))
@@ -212,7 +226,7 @@ async def test_who_leaves_while_it_is_made_takes_it_from_nobody(process, truth):
     assert truth.asked == 1
 
 
-async def test_the_hot_path_finds_what_was_remembered_while_it_is_true(process, truth):
+async def test_the_hot_path_finds_what_was_remembered_while_it_is_true(patience, process, truth):
     one, other = await process(), await process()
     await _kept(one, truth)
     assert one.hot.get(TARGET) is None
@@ -227,7 +241,7 @@ async def test_the_hot_path_finds_what_was_remembered_while_it_is_true(process, 
     await eventually(has_heard, within=SURE_SECONDS)
 
 
-async def test_flushing_redis_flushes_memory(process, truth, redis):
+async def test_flushing_redis_flushes_memory(patience, process, truth, redis):
     cache = await process()
     await _kept(cache, truth)
     await redis.flushall()
@@ -332,7 +346,7 @@ async def test_a_frozen_redis_does_not_hold_up_reads(process, truth, server, red
     assert cache.counts.memory > 10 * truth.asked
 
 
-async def test_what_is_owed_when_a_process_starts_is_announced_first(process, truth):
+async def test_what_is_owed_when_a_process_starts_is_announced_first(patience, process, truth):
     one = await process()
     await _kept(one, truth)
     truth.number = 1
@@ -346,3 +360,20 @@ async def test_without_redis_answers_are_kept_for_less_than_a_second(process, tr
     truth.number = 1
     await asyncio.sleep(SURE_SECONDS)
     assert await _read(cache, truth) == 1
+
+
+async def test_what_is_read_most_is_told_to_all(patience, process, truth, monkeypatch):
+    monkeypatch.setattr("infra.cache.answers.TELL_SECONDS", 0.05)
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    await _kept(other, truth, COURSE)
+    one.remember(TARGET, KEY)
+    for _ in range(50):
+        assert one.hot.get(TARGET)
+
+    async def is_known() -> bool:
+        return await other.top(5) == ["courses", "course:1"]
+
+    await eventually(is_known, within=5)
+    assert await other.top(1) == ["courses"]
+    assert await other.top(0) == []

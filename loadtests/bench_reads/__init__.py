@@ -1,0 +1,1 @@
+"""Ways from rows to JSON bytes, side by side."""

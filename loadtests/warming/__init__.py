@@ -1,0 +1,1 @@
+"""What warming gains: hit ratio and latency right after a restart."""
