@@ -14,7 +14,7 @@ from tortoise import BaseDBAsyncClient
 from api import errors, gauges, media, middleware
 from api.admin import admin
 from api.auth import auth
-from api.binding import MAX_JSON_BYTES
+from api.bodies import MAX_JSON_BYTES
 from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments

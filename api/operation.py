@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from sanic import Blueprint, HTTPResponse, Request
 
-from api import auditing, binding, security
+from api import auditing, binding, bodies, security
 from api.limits import Limits
 from api.security import Identity
 from infra.limits import Kind
@@ -123,11 +123,11 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             if query:
                 bound["query"] = binding.query(request, query)
             if body:
-                content = await binding.read_body(request, binding.MAX_JSON_BYTES)
+                content = await bodies.read_body(request, bodies.MAX_JSON_BYTES)
                 bound["body"] = binding.json_body(content, body)
             if form:
                 limit = request.app.ctx.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
-                content = await binding.read_body(request, limit)
+                content = await bodies.read_body(request, limit)
                 content_type = request.headers.get("content-type", "")
                 bound["form"] = binding.multipart_form(content, content_type, form)
             if method == "GET":

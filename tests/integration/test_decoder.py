@@ -109,8 +109,9 @@ async def test_a_decoder_has_so_much_time_of_a_core(evil, monkeypatch):
 async def test_a_decoder_has_so_much_time_of_ours(evil, monkeypatch):
     monkeypatch.setattr(decoder, "WALL_SECONDS", 1.0)
     evil("time.sleep(60)")
-    with pytest.raises(decoder.DecoderFailed):
-        await decoder.render(HARMLESS, LIMIT)
+    async with asyncio.timeout(10):
+        with pytest.raises(decoder.DecoderFailed):
+            await decoder.render(HARMLESS, LIMIT)
     assert our_decoders() == []
 
 
@@ -123,7 +124,7 @@ async def test_a_decoder_has_so_much_memory(monkeypatch):
         await decoder.render(picture, LIMIT)
 
 
-async def test_a_decoder_may_not_write_files_or_start_programs(evil, tmp_path):
+async def test_a_decoder_may_not_write_files(evil, tmp_path):
     evil(f"open({str(tmp_path / 'left')!r}, 'w').write('x' * 100000)")
     with pytest.raises((decoder.DecoderFailed, BrokenImage)):
         await decoder.render(HARMLESS, LIMIT)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, Field
 
-from api import binding
+from api import binding, bodies
 from api.schemas.fields import CourseId, Email
 from api.schemas.requests import (
     CourseIn,
@@ -100,7 +100,7 @@ class Stream:
 @pytest.mark.parametrize("chunks", [(), (b"12345",), (b"123", b"45"), (b"1",) * 5])
 async def test_body_up_to_the_limit_is_read(chunks):
     request = Stream(*chunks, content_length=str(sum(map(len, chunks))))
-    assert await binding.read_body(request, 5) == b"".join(chunks)
+    assert await bodies.read_body(request, 5) == b"".join(chunks)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "6"}])
@@ -108,7 +108,7 @@ async def test_body_up_to_the_limit_is_read(chunks):
 async def test_body_over_the_limit_is_refused_and_read_to_its_end(chunks, headers):
     request = Stream(*chunks, **headers)
     with pytest.raises(TooLarge, match="at most 5 bytes"):
-        await binding.read_body(request, 5)
+        await bodies.read_body(request, 5)
     assert request.chunks == []
 
 

@@ -1,0 +1,158 @@
+"""Bodies, as far as they go without knowing what is to be in them: read, and taken apart."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+import orjson
+from multipart import MultipartError, MultipartParser, parse_options_header
+from sanic import Request
+from sanic.exceptions import RequestTimeout
+
+from api.patience import Deadline, hang_up
+from services.errors import Code, Fault, Invalid, TooLarge
+
+MAX_JSON_BYTES = 1024 * 1024
+DISCARD_SECONDS = 5.0
+MAX_FIELDS = 50
+MAX_DEPTH = 8
+MAX_PARTS = 20
+MAX_NAME = 64
+
+
+class MalformedJson(Invalid):
+    """The request body must be a JSON object"""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Fault("body", Code.MALFORMED_JSON, reason))
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body, streamed by the server.
+
+    What is over the limit is read and thrown away for a while: a client that is still sending
+    would see a reset connection instead of the answer.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes.
+        RequestTimeout: it comes too slowly; the connection ends with the answer.
+
+    """
+    if int(request.headers.get("content-length", 0)) <= limit:
+        try:
+            body = await _read(request, limit)
+        except TimeoutError:
+            hang_up(request)
+            raise RequestTimeout from None
+        if len(body) <= limit:
+            return body
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for _ in _chunks(request):
+                pass
+    raise TooLarge(f"The request body may have at most {limit} bytes")
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Return the body, or its beginning if it has more than `limit` bytes."""
+    body = bytearray()
+    async with asyncio.timeout(None) as timeout:
+        deadline = Deadline(timeout, request.app.ctx.settings.request_seconds)
+        async for chunk in _chunks(request):
+            body += chunk
+            if len(body) > limit:
+                break
+            deadline.extend(len(chunk))
+    return bytes(body)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    stream: Any = request.stream
+    while chunk := await stream.read():
+        yield chunk
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is.
+
+    Raises:
+        MalformedJson: it is none, or one that another parser might read in another way.
+
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise MalformedJson("The request body must be a JSON object")
+    if len(content) > MAX_FIELDS:
+        raise MalformedJson(f"The request body may have at most {MAX_FIELDS} fields")
+    if _is_deeper(content, MAX_DEPTH):
+        raise MalformedJson(f"The request body may be nested at most {MAX_DEPTH} deep")
+    # Once more, for orjson lets the last of several win in silence where another parser might not.
+    json.loads(body, object_pairs_hook=_unique)
+    return content
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    if not isinstance(content, (dict, list)):
+        return False
+    parts = content.values() if isinstance(content, dict) else content
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)[:MAX_NAME]
+        raise MalformedJson(f"The request body has the field {twice!r} twice")
+    return content
+
+
+def form_parts(body: bytes, content_type: str) -> dict[str, Any]:
+    """Return the parts of a `multipart/form-data` body; files are `{name, data}`.
+
+    Raises:
+        Invalid: it is not a well-formed form.
+
+    """
+    kind, options = parse_options_header(content_type)
+    boundary = options.get("boundary")
+    if kind != "multipart/form-data" or not boundary:
+        raise _malformed_form("The request body must be multipart/form-data")
+    try:
+        return _parts(body, boundary)
+    except (MultipartError, UnicodeDecodeError) as error:
+        raise _malformed_form(f"The form is malformed: {error}") from None
+
+
+def _parts(body: bytes, boundary: str) -> dict[str, Any]:
+    parser = MultipartParser(
+        BytesIO(body),
+        boundary,
+        part_limit=MAX_PARTS,
+        # The whole body is in memory already: no part may go to a file.
+        spool_limit=len(body) + 1,
+        memory_limit=len(body) + 1,
+        strict=True,
+    )
+    parts: dict[str, Any] = {}
+    for part in parser:
+        if part.name in parts:
+            raise MultipartError(f"the field {part.name!r} is there twice")
+        if not part.filename and not part.size:
+            # Missing; a browser sends a file without name and content where none was chosen.
+            continue
+        if part.filename is None:
+            parts[part.name] = part.raw.decode()
+        else:
+            parts[part.name] = {"name": part.filename, "data": part.raw}
+    return parts
+
+
+def _malformed_form(message: str) -> Invalid:
+    return Invalid(Fault("body", Code.INVALID_FORMAT, message))
