@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 COMPILE = [
     *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml"),
     *("--universal", "--python-version", "3.11", "--generate-hashes"),
-    *("--no-annotate", "--no-header", "--quiet", "--upgrade"),
+    *("--no-annotate", "--no-header", "--no-strip-extras", "--quiet", "--upgrade"),
 ]
 EMBEDDED = ["--extra", "embedded"]
 ALL = [*EMBEDDED, "--extra", "dev", "--extra", "loadtest"]
