@@ -35,9 +35,9 @@ def evil(monkeypatch):
     def use(line: str) -> None:
         program = (
             "import json, os, signal, sys, time\n"
-            "from services import decoder_process\n"
-            f"decoder_process.answer = lambda data, limit: {line}\n"
-            "decoder_process.main()\n"
+            "import services.decoder_process\n"
+            f"services.decoder_process.answer = lambda data, limit: {line}\n"
+            "services.decoder_process.main()\n"
         )
         monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-I", "-c", program))
 
@@ -46,7 +46,8 @@ def evil(monkeypatch):
 
 def our_decoders() -> list[psutil.Process]:
     """Return the processes that fork decoders."""
-    return [child for child in psutil.Process().children() if "-I" in child.cmdline()[1:2]]
+    children = psutil.Process().children()
+    return [each for each in children if "services.decoder_process" in " ".join(each.cmdline())]
 
 
 async def test_a_child_makes_what_we_would_make():
