@@ -4,9 +4,10 @@ A process keeps a few tokens of each client's shared bucket in hand, a hundredth
 (a batch), and asks for more in the background before they run out. A read takes one by a
 look-up and a subtraction, and is never held up by Redis. What that costs in accuracy:
 
-- Too many: while the answer is under way a process lets a client read up to a batch on credit, the
-  first of a new client too. That is a debt, paid back out of what is granted next: over time the
-  rate holds, and at any moment a client may be ahead of it by one batch a process.
+- Too many: while the answer is under way a process lets a client read up to a batch on credit (ten
+  reads where a batch is fewer, but no more than six seconds' worth), the first of a new client too.
+  That is a debt, paid back out of what is granted next: over time the rate holds, and at any moment
+  a client may be ahead of it by one batch a process.
 - Too few: what a process has in hand and its client does not use is lost: at most a batch a process
   and minute.
 
@@ -22,6 +23,8 @@ from infra import logs, metrics
 from infra.limits.buckets import PERIOD_SECONDS, Ask, Buckets, Kind, Rate, Taken
 
 BATCHES_A_MINUTE = 100
+# An answer of Redis that is late by some milliseconds refuses nobody who has tokens left.
+LEAST_CREDIT = 10
 IDLE_SECONDS = 60.0
 MAX_CLIENTS = 100_000
 MAX_ASKS = 1_000
@@ -53,6 +56,7 @@ class ReadLimiter:
     ) -> None:
         self._buckets = buckets
         self._batch = max(1, rate.per_minute // BATCHES_A_MINUTE)
+        self._credit = max(self._batch, min(LEAST_CREDIT, rate.per_minute // 10))
         self._seconds_a_token = PERIOD_SECONDS / rate.per_minute
         self._is_exempt = is_exempt
         self._hands: dict[str, _Hand] = {}
@@ -136,7 +140,7 @@ class ReadLimiter:
     def _take_low(self, client: str, hand: _Hand) -> bool:
         if not hand.asking:
             self._ask(client, hand)
-        if hand.left > 0 or (not hand.short and hand.left > -self._batch):
+        if hand.left > 0 or (not hand.short and hand.left > -self._credit):
             hand.left -= 1
             return True
         metrics.count_refusal(Kind.READS)

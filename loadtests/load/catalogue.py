@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 PAGE_SIZE = 10
 TIMEOUT_SECONDS = 30
-_WORD = re.compile(r"[A-Za-z]{4,}")
+# As long as somebody would type; what is longer than a search may be is refused.
+_WORD = re.compile(r"\b[A-Za-z]{4,40}\b")
 
 
 class NoCoursesError(Exception):

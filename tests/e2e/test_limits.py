@@ -40,7 +40,7 @@ async def until_refused(send, most, per_minute=0):
 
 async def test_reads_of_an_address_are_limited(client, behind):
     done, answer = await until_refused(lambda: client.get(COURSES, headers=behind), 330, 300)
-    # Each of two processes may be a batch ahead, or have one in hand.
+    # Each of two processes may be ten ahead, or have a batch in hand.
     assert 292 <= done <= 320
     refused(answer, 429, "RATE_LIMITED", MESSAGE)
     assert answer.headers["ratelimit-limit"] == "300"

@@ -97,6 +97,17 @@ async def test_while_the_answer_is_under_way_a_batch_is_on_credit(run):
     assert wanted == BATCH + 1 + BATCH
 
 
+async def test_a_late_answer_refuses_nobody_where_a_batch_is_few(run):
+    buckets = Slow(300)
+    buckets.answers.clear()
+    limiter = run(buckets, 300)
+    assert await reads(limiter, "192.0.2.1", 50) == 10
+    buckets.answers.set()
+    await asyncio.sleep(0.01)
+    # What was on credit is a debt: over the minute it is 300 all the same.
+    assert await reads(limiter, "192.0.2.1", 600) in range(285, 301)
+
+
 async def test_who_waits_as_told_is_served(run):
     rate = 600
     limiter = run(Slow(rate), rate)
