@@ -25,7 +25,7 @@ from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs
 from infra.cache import AnswerCache, Shared, open_store
-from infra.database import database, replica
+from infra.database import another, database
 from infra.keys import KeyRing
 from infra.process import die_with_parent
 from infra.replica import Reports
@@ -53,6 +53,7 @@ class Context(SimpleNamespace):
     storage: Storage
     cache: AnswerCache
     reports: Reports
+    monitors: BaseDBAsyncClient
     keys: KeyRing
     limits: Limits
     refusals: Refusals
@@ -117,6 +118,8 @@ async def open_resources(app: Application) -> None:
             settings.database_pool_wait_seconds,
         )
     )
+    # Probes and Prometheus: a pool that is full of slow queries is no database that is away.
+    app.ctx.monitors = await resources.enter_async_context(another(url, pool_size=1))
     app.ctx.keys = KeyRing(settings)
     redis = limits.connect(settings.limits) if settings.limits else None
     if redis:
@@ -152,7 +155,7 @@ async def _open_replica(settings: Settings, resources: AsyncExitStack) -> BaseDB
     if url is None:
         return None
     pool = (settings.database_pool_size, settings.database_pool_wait_seconds)
-    return await resources.enter_async_context(replica(url, *pool))
+    return await resources.enter_async_context(another(url, *pool))
 
 
 async def warm_up(app: Application) -> None:

@@ -162,7 +162,12 @@ async def test_a_full_pool_is_waited_for_a_bounded_time(service, tmp_path):
             holding = asyncio.create_task(client.get(f"{LIST}/{uuid7()}"))
             await asyncio.sleep(0.3)
             refusals = await asyncio.gather(*(client.get(f"{LIST}/{uuid7()}") for _ in range(5)))
+            # It is busy, not away: a load balancer must not drop all instances at once.
+            probes = [await client.get(path) for path in ("/health/ready", "/health", "/metrics")]
         assert (await holding).status_code == 404
+        assert [probe.status_code for probe in probes] == [200] * 3
+        assert probes[1].json()["database"] == "connected"
+        assert "tasks_open" in probes[2].text
         for answer in refusals:
             message = "All connections to the database are busy; try again soon"
             refused(answer, 503, "UNAVAILABLE", message)
