@@ -131,7 +131,7 @@ async def open_resources(app: Application) -> None:
     resources.callback(asyncio.create_task(app.ctx.refusals.keep_writing()).cancel)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
-    # A course that everybody wants may have half of the connections.
+    # A course that everybody wants may have half of the connections, two of them one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
     app.ctx.storage = open_storage(settings)
     shared = Shared(app.ctx.shared)
