@@ -90,18 +90,24 @@ class RedisStore:
         return Found(version, Entry.unpacked(packed[VERSION_BYTES:]))
 
     async def begin(self, key: Key, version: bytes | None) -> Turn:
-        """Make the version, or ask for the turn to fill under the one there is."""
+        """Make the version if there is none, and ask for the turn to fill if that is slow."""
         async with self._call():
-            if version is not None:
-                is_first = await self._redis.set(
-                    self._turn(key, version), 1, nx=True, px=int(TURN_SECONDS * 1000)
+            if version is None:
+                made = os.urandom(VERSION_BYTES)
+                standing = await self._redis.set(
+                    self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
                 )
-                return Turn(version, is_ours=bool(is_first))
-            made = os.urandom(VERSION_BYTES)
-            standing = await self._redis.set(
-                self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
+                version = standing or made
+            # Whoever made the version asks, too: after a restart all others come at once.
+            is_ours = not key.slow or await self._redis.set(
+                self._turn(key, version), 1, nx=True, px=int(TURN_SECONDS * 1000)
             )
-        return Turn(standing or made, is_ours=True)
+        return Turn(version, is_ours=bool(is_ours))
+
+    async def release(self, key: Key, version: bytes) -> None:
+        """Let the turn go."""
+        async with self._call():
+            await self._redis.delete(self._turn(key, version))
 
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer under its version, and let the turn go."""

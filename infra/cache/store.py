@@ -77,8 +77,11 @@ class Store(Protocol):
         ...
 
     async def begin(self, key: Key, version: bytes | None) -> Turn:
-        """Make the version if there is none, and ask for the turn to fill."""
+        """Make the version if there is none, and ask for the turn to fill if that is slow."""
         ...
+
+    async def release(self, key: Key, version: bytes) -> None:
+        """Let the turn go: nothing came of it."""
 
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer made under a version, and let the turn go."""
