@@ -84,6 +84,11 @@ async def enqueue(
     return await enqueue(name, args, dedupe_key=dedupe_key, priority=priority)
 
 
+async def step_aside(task_id: UUID) -> None:
+    """Let another task of the same dedupe key be queued from now on, though this one runs."""
+    await Task.filter(id=task_id).update(dedupe_key=None)
+
+
 async def get(task_id: UUID) -> Task:
     """Return a task.
 
