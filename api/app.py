@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -138,7 +139,7 @@ async def open_resources(app: Application) -> None:
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
     resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)
     app.ctx.cache = AnswerCache(
-        open_store(settings.cache or "memory://", shape=answers.shape(app.ctx.storage.url)),
+        open_store(settings.cache or "memory://", partial(answers.shape, app.ctx.storage.url)),
         memory_bytes=settings.cache_memory_bytes,
         shared=shared,
         owed=answers.owed,

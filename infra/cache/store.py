@@ -17,6 +17,9 @@ VERSION_SECONDS = 3600
 TURN_SECONDS = 2.0
 
 
+Shape = Callable[[], Awaitable[str]]
+
+
 class CacheAway(Exception):
     """The shared cache did not answer in time, or refused"""
 
@@ -70,7 +73,7 @@ class Store(Protocol):
     """Answers and versions. Every call but `is_connected` and `close` may raise `CacheAway`."""
 
     async def attach(self) -> None:
-        """Learn which server answers now; what an earlier life of it stored is not looked at."""
+        """Learn the shape, and which server answers now; its earlier lives are not looked at."""
 
     async def read(self, key: Key) -> Found:
         """Return what there is of a key."""

@@ -178,9 +178,36 @@ async def test_the_store_of_one_process_is_bounded(monkeypatch):
     assert len(vars(store)["_turns"]) == 1
 
 
+def _shaped(shape):
+    async def ask() -> str:
+        return shape
+
+    return ask
+
+
+async def test_whose_answers_they_are_is_asked_once_and_before_any_is_used(server):
+    asked = []
+
+    async def ask() -> str:
+        asked.append(len(asked))
+        if asked == [0]:
+            raise OSError("the database is away")
+        return "mine"
+
+    store = open_store(server.environment["CACHE_URL"], ask)
+    with pytest.raises(CacheAway, match="shape"):
+        await store.attach()
+    with pytest.raises(CacheAway, match="no server"):
+        await store.read(KEY)
+    for _ in range(2):
+        await store.attach()
+    assert asked == [0, 1]
+    await store.close()
+
+
 async def test_answers_of_another_shape_are_not_seen(server):
     url = server.environment["CACHE_URL"]
-    one, other = open_store(url, "1"), open_store(url, "2")
+    one, other = open_store(url, _shaped("1")), open_store(url, _shaped("2"))
     for store in (one, other):
         await store.attach()
     await _fill(one)
