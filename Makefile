@@ -47,7 +47,8 @@ bench-images: $(VENV)/dev.installed  ## Measure ways to make the variants of an 
 	@$(BIN)/python -m loadtests.bench_images
 
 test-cache: $(VENV)/dev.installed  ## Look for a stale read in 10,000 writes while Redis is mistreated
-	@CACHE_WRITES=10000 $(BIN)/python -m pytest tests/e2e/test_cache_stress.py -p no:xdist
+	@CACHE_WRITES=$(or $(CACHE_WRITES),10000) CACHE_REPORT=loadtests/results \
+		$(BIN)/python -m pytest tests/e2e/test_cache_stress.py -p no:xdist
 
 profile: $(VENV)/dev.installed  ## Draw flame graphs of a cached read, and price its parts
 	@$(BIN)/python -m loadtests.bench.profile

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs
 from infra.cache import AnswerCache, Shared, open_store
-from infra.database import database, replica
+from infra.database import another, database
 from infra.keys import KeyRing
 from infra.process import die_with_parent
 from infra.replica import Reports
@@ -53,6 +54,7 @@ class Context(SimpleNamespace):
     storage: Storage
     cache: AnswerCache
     reports: Reports
+    monitors: BaseDBAsyncClient
     keys: KeyRing
     limits: Limits
     refusals: Refusals
@@ -117,6 +119,8 @@ async def open_resources(app: Application) -> None:
             settings.database_pool_wait_seconds,
         )
     )
+    # Probes and Prometheus: a pool that is full of slow queries is no database that is away.
+    app.ctx.monitors = await resources.enter_async_context(another(url, pool_size=1))
     app.ctx.keys = KeyRing(settings)
     redis = limits.connect(settings.limits) if settings.limits else None
     if redis:
@@ -128,14 +132,14 @@ async def open_resources(app: Application) -> None:
     resources.callback(asyncio.create_task(app.ctx.refusals.keep_writing()).cancel)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
-    # A course that everybody wants may have half of the connections.
+    # A course that everybody wants may have half of the connections, two of them one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
     app.ctx.storage = open_storage(settings)
     shared = Shared(app.ctx.shared)
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
     resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)
     app.ctx.cache = AnswerCache(
-        open_store(settings.cache or "memory://", shape=answers.shape(app.ctx.storage.url)),
+        open_store(settings.cache or "memory://", partial(answers.shape, app.ctx.storage.url)),
         memory_bytes=settings.cache_memory_bytes,
         shared=shared,
         owed=answers.owed,
@@ -152,7 +156,7 @@ async def _open_replica(settings: Settings, resources: AsyncExitStack) -> BaseDB
     if url is None:
         return None
     pool = (settings.database_pool_size, settings.database_pool_wait_seconds)
-    return await resources.enter_async_context(replica(url, *pool))
+    return await resources.enter_async_context(another(url, *pool))
 
 
 async def warm_up(app: Application) -> None:

@@ -22,6 +22,8 @@ from infra.cache import Entry
 from infra.cache.hot import Hot
 
 LONGEST = 8192
+# What the objects around the bytes of heads take.
+HEADS_BYTES = 256
 _END = b"\r\n\r\n"
 # Of a plain request only the line breaks are left without these.
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
@@ -56,6 +58,11 @@ class Heads:
     path: bytes
     full: bytes | None = None
     unchanged: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes they take, about."""
+        return len(self.path) + len(self.full or b"") + len(self.unchanged or b"") + HEADS_BYTES
 
 
 def parse(data: bytes) -> Asked | None:
@@ -101,10 +108,13 @@ class Shortcut:
         asked = parse(data)
         if asked is None:
             return None
-        entry = self._hot.get(asked.target)
-        heads: Heads | None = entry.prepared if entry else None
+        slot = self._hot.get(asked.target)
+        if slot is None:
+            return None
+        entry = slot.entry
+        heads: Heads | None = entry.prepared
         path = asked.target.partition(b"?")[0]
-        if entry is None or heads is None or heads.path != path:
+        if heads is None or heads.path != path:
             return None
         is_known = has_match(asked.tags, entry)
         head = heads.unchanged if is_known else heads.full
@@ -112,6 +122,8 @@ class Shortcut:
         client = clients.address_of(peer, [asked.forwarded] if asked.forwarded else [])
         if head is None or not self._limits.reads.take(clients.key_of(client)):
             return None
+        # Not before: what goes the long way after all is counted there.
+        self._hot.count(slot)
         body = b"" if is_known or asked.method == "HEAD" else entry.body
         whole = b"".join((head, asked.request_id.encode(), _END, body))
         status = 304 if is_known else 200
@@ -178,3 +190,4 @@ def _learn(entry: Entry, request: Any, sent: bytes) -> None:
         heads.full = head
     elif lines[0].startswith(b"HTTP/1.1 304 "):
         heads.unchanged = head
+    request.app.ctx.cache.memory.weigh(asked.target, entry, heads.size)

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import raw
+from tortoise import BaseDBAsyncClient
 
 from api import gauges
 from api.operation import operation
@@ -27,11 +28,11 @@ async def health(request: Request) -> HTTPResponse:
     200 while the service can answer; 503 when the database is gone.
     """
     context = request.app.ctx
-    connected = await database.is_connected()
+    connected = await database.is_connected(context.monitors)
     redis, storage, carried = await asyncio.gather(
         context.cache.is_connected(),
         context.storage.is_connected(),
-        tasks.are_carried() if connected else _never(),
+        tasks.are_carried(context.monitors) if connected else _never(),
     )
     state = Health.HEALTHY if redis and storage and carried else Health.DEGRADED
     found = HealthOut(
@@ -68,9 +69,9 @@ async def live(_request: Request) -> HTTPResponse:
     errors=(Unavailable,),
     unlimited=True,
 )
-async def ready(_request: Request) -> HTTPResponse:
+async def ready(request: Request) -> HTTPResponse:
     """Tell whether this process can do its work, which needs the database"""
-    if not await database.is_connected():
+    if not await database.is_connected(request.app.ctx.monitors):
         raise Unavailable("The database is away; try again soon")
     return reply(ReadyOut())
 
@@ -78,13 +79,15 @@ async def ready(_request: Request) -> HTTPResponse:
 @operation(system, "GET", "/metrics", responses={200: "text/plain"}, unlimited=True)
 async def show_metrics(request: Request) -> HTTPResponse:
     """Show the metrics, for Prometheus"""
-    gauges.show(request.app.ctx.cache)
-    tasks_open = await _task_gauges() if await database.is_connected() else []
+    context = request.app.ctx
+    gauges.show(context.cache)
+    connected = await database.is_connected(context.monitors)
+    tasks_open = await _task_gauges(context.monitors) if connected else []
     return raw(metrics.exposition(tasks_open), content_type=metrics.CONTENT_TYPE)
 
 
-async def _task_gauges() -> list[Gauge]:
-    queues = await task_control.stats()
+async def _task_gauges(source: BaseDBAsyncClient) -> list[Gauge]:
+    queues = await task_control.stats(source)
     open_tasks: dict[tuple[str, ...], float] = {
         (each.queue, state): float(getattr(each, state))
         for each in queues

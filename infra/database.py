@@ -90,22 +90,24 @@ async def database(
         await Tortoise.close_connections()
 
 
-async def is_connected() -> bool:
+async def is_connected(source: BaseDBAsyncClient) -> bool:
     """Tell whether the database answers a query."""
     try:
-        await get_connections().get("default").execute_query("SELECT 1")
+        await source.execute_query("SELECT 1")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     return True
 
 
 @asynccontextmanager
-async def replica(url: str, pool_size: int, patience: float) -> AsyncIterator[BaseDBAsyncClient]:
-    """Open a pool to a replica, for `using_db`.
+async def another(
+    url: str, pool_size: int, patience: float = PATIENCE_SECONDS
+) -> AsyncIterator[BaseDBAsyncClient]:
+    """Open another pool, for `using_db`: to a replica, or for who may not wait for the first one.
 
     Tortoise is not told: with two connections it would ask each transaction for one's name.
     """
-    client = PooledClient(connection_name="replica", **_credentials(url, pool_size, patience))
+    client = PooledClient(connection_name="another", **_credentials(url, pool_size, patience))
     try:
         yield client
     finally:

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
+from tortoise import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
 from infra.cache import Cache
+from infra.database import primary
 from models import Task, TaskState
 from services import answers, audit
 from services.audit import Action
@@ -155,9 +157,9 @@ class QueueStats:
     oldest_due_seconds: float
 
 
-async def stats() -> list[QueueStats]:
+async def stats(source: BaseDBAsyncClient | None = None) -> list[QueueStats]:
     """Return how the queues stand; tasks that no worker has seen yet are under `-`."""
-    found = await rows(
+    found = await (source or primary()).execute_query_dict(
         """
         SELECT coalesce(queue, '-') AS queue,
                count(*) FILTER (WHERE state = 'queued') AS queued,

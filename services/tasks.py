@@ -5,10 +5,11 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from tortoise.connection import get_connections
+from tortoise import BaseDBAsyncClient
 from uuid_utils.compat import uuid7
 
 from infra import logs
+from infra.database import primary
 from models import Task, TaskState
 from services.errors import (
     TaskNotFound,
@@ -83,6 +84,11 @@ async def enqueue(
     return await enqueue(name, args, dedupe_key=dedupe_key, priority=priority)
 
 
+async def step_aside(task_id: UUID) -> None:
+    """Let another task of the same dedupe key be queued from now on, though this one runs."""
+    await Task.filter(id=task_id).update(dedupe_key=None)
+
+
 async def get(task_id: UUID) -> Task:
     """Return a task.
 
@@ -96,20 +102,20 @@ async def get(task_id: UUID) -> Task:
     return task
 
 
-async def are_carried() -> bool:
+async def are_carried(source: BaseDBAsyncClient | None = None) -> bool:
     """Tell whether some worker's relay is there and reaches the broker."""
-    relays = await rows(
+    relays = await (source or primary()).execute_query_dict(
         """
         SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
         WHERE locktype = 'advisory' AND classid = 0 AND objid = $1 AND objsubid = 1
           AND datname = current_database() AND granted
         LIMIT 1
         """,
-        ALIVE_LOCK,
+        [ALIVE_LOCK],
     )
     return bool(relays)
 
 
 async def rows(query: str, *values: object) -> list[dict[str, Any]]:
     """Run a statement that the ORM has no words for, in the running transaction."""
-    return await get_connections().get("default").execute_query_dict(query, list(values))
+    return await primary().execute_query_dict(query, list(values))

@@ -1,6 +1,7 @@
 """Turns: so many at once for each key, and the others wait in the order in which they came."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
@@ -14,22 +15,24 @@ class Crowded(Unavailable):
 
 
 class Turns:
-    """Lets at most `limit` of each key in; a key without anybody costs nothing.
+    """Gives each key a place of its own, and to all keys together `limit` - 1 more.
 
-    Students of one popular course wait here, where waiting is cheap, and not on the connections
-    that all others need.
+    So one crowded key has `limit` places, and however many are crowded, they have those and one
+    each. Students of popular courses wait here, where waiting is cheap, and not on the connections
+    that all others need. A key without anybody costs nothing.
     """
 
     def __init__(self, limit: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._limit = limit
+        self._shared = limit - 1
         self._patience = patience_seconds
-        self._queues: dict[Hashable, asyncio.Semaphore] = {}
-        self._members: dict[Hashable, int] = {}
+        self._inside: dict[Hashable, int] = {}
+        # While somebody waits, no shared place is free; the key that had one last is the last.
+        self._queues: dict[Hashable, deque[asyncio.Event]] = {}
 
     @property
     def keys(self) -> int:
         """How many keys somebody holds or waits for."""
-        return len(self._queues)
+        return len(self._inside)
 
     @asynccontextmanager
     async def of(self, key: Hashable) -> AsyncIterator[None]:
@@ -39,25 +42,59 @@ class Turns:
             Crowded: none was free in time.
 
         """
-        queue = self._queues.setdefault(key, asyncio.Semaphore(self._limit))
-        self._members[key] = self._members.get(key, 0) + 1
+        if not self._enter(key):
+            await self._wait(key)
         try:
-            if queue.locked():
-                await self._wait(queue)
-            else:
-                await queue.acquire()
-            try:
-                yield
-            finally:
-                queue.release()
+            yield
         finally:
-            self._members[key] -= 1
-            if not self._members[key]:
-                del self._members[key], self._queues[key]
+            self._leave(key)
 
-    async def _wait(self, queue: asyncio.Semaphore) -> None:
+    def _enter(self, key: Hashable) -> bool:
+        inside = self._inside.get(key, 0)
+        if inside:
+            if not self._shared:
+                return False
+            self._shared -= 1
+        self._inside[key] = inside + 1
+        return True
+
+    async def _wait(self, key: Hashable) -> None:
+        turn = asyncio.Event()
+        self._queues.setdefault(key, deque()).append(turn)
         try:
             async with asyncio.timeout(self._patience):
-                await queue.acquire()
+                await turn.wait()
         except TimeoutError:
+            self._give_up(key, turn)
             raise Crowded from None
+        except asyncio.CancelledError:
+            self._give_up(key, turn)
+            raise
+
+    def _give_up(self, key: Hashable, turn: asyncio.Event) -> None:
+        if turn.is_set():
+            self._leave(key)
+            return
+        queue = self._queues[key]
+        queue.remove(turn)
+        if not queue:
+            del self._queues[key]
+
+    def _leave(self, key: Hashable) -> None:
+        """Hand the place on: one's own to the next of this key, a shared one to each in turn."""
+        self._inside[key] -= 1
+        is_shared = self._inside[key] > 0
+        heir = next(iter(self._queues), None) if is_shared else key
+        if heir in self._queues:
+            self._hand_to(heir)
+        elif is_shared:
+            self._shared += 1
+        else:
+            del self._inside[key]
+
+    def _hand_to(self, key: Hashable) -> None:
+        queue = self._queues.pop(key)
+        queue.popleft().set()
+        self._inside[key] += 1
+        if queue:
+            self._queues[key] = queue

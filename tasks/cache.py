@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from infra.cache import CacheAway
-from services import answers
+from services import answers, tasks
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -18,6 +18,8 @@ async def refresh(context: TaskContext, courses: list[str]) -> None:
 @task(TaskName.WARM_CACHE, queue="cache", timeout=60, every=60)
 async def warm(context: TaskContext) -> None:
     """Have the answers at hand that are read most, before anybody waits for one."""
+    # What a change makes old from now on is for the next one: this one may be past it.
+    await tasks.step_aside(context.id)
     try:
         names = await context.cache.top(context.settings.cache_warm_answers)
         warmed = await answers.warm(context.cache, names, context.storage.url)

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
+from functools import partial
 from uuid import UUID
 
 from infra import logs
@@ -33,7 +34,8 @@ class WorkerProcess:
             self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
         )
         storage = open_storage(settings)
-        cache = Outpost(open_store(settings.cache or "memory://", answers.shape(storage.url)))
+        shape = partial(answers.shape, storage.url)
+        cache = Outpost(open_store(settings.cache or "memory://", shape))
         self._resources.push_async_callback(cache.close)
         self._backends = Backends(settings, storage, cache, load_tasks(), worker)
         self._context = self._runner.run(_current_context())

@@ -8,7 +8,7 @@ from infra.cache.local import MemoryStore
 from infra.cache.outpost import Outpost
 from infra.cache.redis import RedisStore
 from infra.cache.shared import Shared
-from infra.cache.store import CacheAway, Store
+from infra.cache.store import CacheAway, Shape, Store
 
 __all__ = [
     "AnswerCache",
@@ -21,8 +21,10 @@ __all__ = [
     "NoCache",
     "Outpost",
     "RedisStore",
+    "Shape",
     "Shared",
     "Store",
+    "no_shape",
     "open_store",
 ]
 
@@ -49,9 +51,15 @@ class NoCache:
         """Do nothing: the database enqueues `cache.refresh` for every change."""
 
 
-def open_store(url: str, shape: str = "") -> Store:
+async def no_shape() -> str:
+    """Tell all answers of a store for the same."""
+    return ""
+
+
+def open_store(url: str, shape: Shape = no_shape) -> Store:
     """Return the store of a `redis://`, `rediss://` or `memory://` URL.
 
-    Answers of one `shape` are not those of another: a release that renders otherwise, say.
+    Answers of one `shape` are not those of another: a release that renders otherwise, or another
+    database. It is asked once, before any is read or written.
     """
     return MemoryStore() if url.startswith("memory:") else RedisStore(url, shape)

@@ -20,7 +20,7 @@ from infra.cache.hot import Hot
 from infra.cache.link import SURE_SECONDS
 from infra.cache.memory import Memory
 from infra.cache.shared import Shared
-from infra.cache.store import CacheAway, Listener, Store
+from infra.cache.store import CacheAway, Listener, Store, Turn
 
 LASTING_SECONDS = 300.0
 JITTER = 0.1
@@ -169,12 +169,10 @@ class AnswerCache:
     async def _fly(self, flight: Flight, make: Make) -> Entry:
         key = flight.key
         try:
-            entry, version = await self._look_up(key)
+            entry, turn = await self._look_up(key)
             if entry is None:
-                entry = await make()
+                entry = await self._make(key, turn, make)
                 self.counts.database += 1
-                if version is not None and not entry.fleeting:
-                    self._spawn(self._share(key, version, entry))
             if not entry.fleeting:
                 self._keep(flight, entry)
             return entry
@@ -182,8 +180,20 @@ class AnswerCache:
             if self._flights.get(key.name) is flight:
                 del self._flights[key.name]
 
-    async def _look_up(self, key: Key) -> tuple[Entry | None, bytes | None]:
-        """Return what the store has; where that is nothing, the version to make it under."""
+    async def _make(self, key: Key, turn: Turn | None, make: Make) -> Entry:
+        """Have it made, and share it or let the turn go: others would wait for nothing."""
+        try:
+            entry = await make()
+        except Exception:
+            if turn and turn.is_ours and key.slow:
+                self._spawn(self._release(key, turn.version))
+            raise
+        if turn and not entry.fleeting:
+            self._spawn(self._share(key, turn.version, entry))
+        return entry
+
+    async def _look_up(self, key: Key) -> tuple[Entry | None, Turn | None]:
+        """Return what the store has; where that is nothing, the turn to make it in."""
         if not self._trusts_store:
             return None, None
         try:
@@ -193,13 +203,13 @@ class AnswerCache:
                 if not turn.is_ours and (made := await self._wait_for(key, turn.version)):
                     self.counts.redis += 1
                     return made, None
-                return None, turn.version
+                return None, turn
         except CacheAway as error:
             self._failed(error)
             return None, None
         if found.entry is not None:
             self.counts.redis += 1
-        return found.entry, found.version
+        return found.entry, Turn(found.version, is_ours=False) if found.version else None
 
     async def _wait_for(self, key: Key, version: bytes) -> Entry | None:
         """Wait for another process to fill under this version."""
@@ -216,6 +226,12 @@ class AnswerCache:
     async def _share(self, key: Key, version: bytes, entry: Entry) -> None:
         try:
             await self._store.write(key, version, entry, lasting())
+        except CacheAway as error:
+            self._failed(error)
+
+    async def _release(self, key: Key, version: bytes) -> None:
+        try:
+            await self._store.release(key, version)
         except CacheAway as error:
             self._failed(error)
 

@@ -2,8 +2,7 @@
 
 import time
 
-from infra.cache.entry import Entry
-from infra.cache.memory import Memory
+from infra.cache.memory import Memory, Slot
 from infra.cache.shared import Shared
 
 
@@ -12,15 +11,16 @@ class Hot:
 
     For whoever stands in front of the router, as the first thing done with a GET or HEAD:
 
-        entry = app.ctx.cache.hot.get(request.raw_url)    # b"/api/v1/courses?page=2"
-        if entry is not None:                             # answer from it, call nothing else
+        slot = app.ctx.cache.hot.get(request.raw_url)     # b"/api/v1/courses?page=2"
+        if slot is not None:                              # answer from slot.entry, ask nobody else
+            app.ctx.cache.hot.count(slot)                 # once it is certain that it is sent
 
-    `get` neither waits nor parses, and counts the hit. None says nothing about the target: go the
-    usual way, which answers and, by `app.ctx.cache.remember(target, key)`, makes the next `get` a
-    hit. An entry is valid at the moment it is returned: use it before the next `await`, and don't
-    keep it. What it takes to send one (the head, with `"{entry.digest}"` as the ETag) can be made
-    once and kept in `entry.prepared`; it counts as the entry's, so keep the head there, not a
-    second copy of the body. All answers are public and the same for everyone.
+    `get` neither waits, parses nor counts. None says nothing about the target: go the usual way,
+    which answers and, by `app.ctx.cache.remember(target, key)`, makes the next `get` find it. An
+    entry is valid at the moment it is returned: use it before the next `await`, and don't keep it.
+    What it takes to send one (the head, with `"{entry.digest}"` as the ETag) can be made once and
+    kept in `entry.prepared`, if its bytes are told (`memory.weigh`). All answers are public and the
+    same for everyone.
     """
 
     __slots__ = ("_memory", "_targets", "_words", "hits", "seen")
@@ -33,13 +33,17 @@ class Hot:
         self.seen = shared.token
         self.hits = 0
 
-    def get(self, target: bytes) -> Entry | None:
-        """Return the answer to a target, if it is at hand and known to be true."""
+    def get(self, target: bytes) -> Slot | None:
+        """Return where the answer to a target is, if it is at hand and known to be true."""
         slot = self._targets.get(target)
         if slot is None or self._words[0] != self.seen:
             return None
         now = time.monotonic()
         if now >= slot.expires or now >= self._memory.sure_until:
             return None
+        return slot
+
+    def count(self, slot: Slot) -> None:
+        """Note that an answer was given from here."""
         self.hits += 1
-        return self._memory.touch(slot).entry
+        self._memory.touch(slot)

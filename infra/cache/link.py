@@ -82,6 +82,7 @@ class RedisLink:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _hold(self) -> None:
+        await self._store.learn_shape()
         connection = self._connection = self._pool.make_connection()
         await connection.connect()
         self._store.attach_to(await _run_id(connection))

@@ -10,6 +10,7 @@ from infra.cache.store import TURN_SECONDS, Found, Listener, Turn
 
 VERSION_BYTES = 16
 MAX_ANSWERS = 1000
+MAX_VERSIONS = 10_000
 
 
 class MemoryStore:
@@ -32,28 +33,42 @@ class MemoryStore:
         return Found(version, entry if is_valid else None)
 
     async def begin(self, key: Key, version: bytes | None) -> Turn:
-        """Make the version, or ask for the turn to fill under the one there is."""
+        """Make the version if there is none, and ask for the turn to fill if that is slow."""
         if version is None:
-            made = self._versions.setdefault(key.topic, os.urandom(VERSION_BYTES))
-            return Turn(made, is_ours=True)
+            if key.topic not in self._versions:
+                await self.renew([key.topic])
+            version = self._versions[key.topic]
+        if not key.slow:
+            return Turn(version, is_ours=True)
         now = time.monotonic()
-        is_first = self._turns.get((key.name, version), 0.0) <= now
-        if is_first:
-            self._turns[key.name, version] = now + TURN_SECONDS
-        return Turn(version, is_ours=is_first)
+        # All last as long, so the first of them ends first.
+        while self._turns and next(iter(self._turns.values())) <= now:
+            del self._turns[next(iter(self._turns))]
+        turn = (key.name, version)
+        is_ours = turn not in self._turns
+        self._turns.setdefault(turn, now + TURN_SECONDS)
+        return Turn(version, is_ours=is_ours)
+
+    async def release(self, key: Key, version: bytes) -> None:
+        """Let the turn go."""
+        self._turns.pop((key.name, version), None)
 
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer under its version, and let the turn go."""
         self._answers.pop(key.name, None)
         self._answers[key.name] = (version, entry, time.monotonic() + seconds)
-        self._turns.pop((key.name, version), None)
+        await self.release(key, version)
         if len(self._answers) > MAX_ANSWERS:
             del self._answers[next(iter(self._answers))]
 
     async def renew(self, topics: Collection[str]) -> None:
         """Give topics new versions."""
         for topic in topics:
+            self._versions.pop(topic, None)
             self._versions[topic] = os.urandom(VERSION_BYTES)
+            # As with a server that evicts: losing one costs a miss.
+            if len(self._versions) > MAX_VERSIONS:
+                del self._versions[next(iter(self._versions))]
 
     async def count(self, reads: Mapping[str, int]) -> None:
         """Add how often keys were read."""

@@ -16,9 +16,12 @@ RARE_SHARE = 0.2
 
 
 class Slot:
-    """An answer, until when it holds (monotonic), how often it was read, and its spellings."""
+    """An answer, until when it holds (monotonic), how often it was read, and its spellings.
 
-    __slots__ = ("cost", "entry", "expires", "key", "reads", "targets")
+    `cost` and `prepared` are bytes: of all of it, and of what was made of the entry for sending.
+    """
+
+    __slots__ = ("cost", "entry", "expires", "key", "prepared", "reads", "targets")
 
     def __init__(self, key: Key, entry: Entry, expires: float) -> None:
         self.key = key
@@ -26,6 +29,7 @@ class Slot:
         self.expires = expires
         self.reads = 0
         self.targets: list[bytes] = []
+        self.prepared = 0
         self.cost = len(entry.body) + SLOT_BYTES
 
 
@@ -88,6 +92,16 @@ class Memory:
         slot.targets.append(target)
         self.targets[target] = slot
         cost = len(target) + TARGET_BYTES
+        slot.cost += cost
+        self._charge(slot, cost)
+        self._shrink()
+
+    def weigh(self, target: bytes, entry: Entry, prepared: int) -> None:
+        """Count the bytes of what was prepared of an answer to a target as its own."""
+        slot = self.targets.get(target)
+        if slot is None or slot.entry is not entry:
+            return
+        cost, slot.prepared = prepared - slot.prepared, prepared
         slot.cost += cost
         self._charge(slot, cost)
         self._shrink()

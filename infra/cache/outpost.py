@@ -1,6 +1,7 @@
 """The cache as a worker reaches it: it remembers nothing, so there is nothing to keep true."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from infra import logs
 from infra.cache.answers import Make, lasting
@@ -28,7 +29,13 @@ class Outpost:
         if found.entry is not None:
             return found.entry
         turn = await self.store.begin(key, found.version)
-        entry = await make()
+        try:
+            entry = await make()
+        except Exception:
+            if turn.is_ours and key.slow:
+                with suppress(CacheAway):
+                    await self.store.release(key, turn.version)
+            raise
         if not entry.fleeting:
             await self.store.write(key, turn.version, entry, lasting())
         return entry

@@ -22,6 +22,7 @@ from infra.cache.store import (
     Found,
     Link,
     Listener,
+    Shape,
     Turn,
 )
 
@@ -41,11 +42,12 @@ _AWAY = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 class RedisStore:
     """A pool that waits for a free connection, a bounded time, instead of raising at its limit.
 
-    `shape` tells apart answers that must not be mixed: of another release, say. All keys are below
-    the server's run id: what a restored snapshot or another server holds is of another time.
+    `shape` tells apart answers that must not be mixed: of another release or database. All keys
+    are below the server's run id: what a restored snapshot or another server holds is of another
+    time.
     """
 
-    def __init__(self, url: str, shape: str) -> None:
+    def __init__(self, url: str, shape: Shape) -> None:
         options = {
             "socket_timeout": HEALTH_SECONDS,
             "socket_connect_timeout": HEALTH_SECONDS,
@@ -58,17 +60,27 @@ class RedisStore:
         # Bytes come back as they went; its own types allow for clients that decode.
         self._redis: Any = Redis(connection_pool=self._pool)
         self._link_pool = ConnectionPool.from_url(url, protocol=2, **options)
-        self._shape = shape
+        self._ask_shape = shape
+        self._shape: str | None = None
         self._namespace = ""
 
     async def attach(self) -> None:
-        """Learn which server answers now."""
+        """Learn the shape, and which server answers now."""
+        await self.learn_shape()
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 server = await self._redis.info("server")
         except _AWAY as error:
             raise CacheAway(repr(error)) from error
         self.attach_to(str(server["run_id"]))
+
+    async def learn_shape(self) -> None:
+        """Ask for the shape, once; before it is known no server is used."""
+        if self._shape is None:
+            try:
+                self._shape = await self._ask_shape()
+            except Exception as error:
+                raise CacheAway("the shape of the answers can't be known") from error
 
     def attach_to(self, run_id: str) -> None:
         """Use the keys of this life of the server."""
@@ -90,18 +102,24 @@ class RedisStore:
         return Found(version, Entry.unpacked(packed[VERSION_BYTES:]))
 
     async def begin(self, key: Key, version: bytes | None) -> Turn:
-        """Make the version, or ask for the turn to fill under the one there is."""
+        """Make the version if there is none, and ask for the turn to fill if that is slow."""
         async with self._call():
-            if version is not None:
-                is_first = await self._redis.set(
-                    self._turn(key, version), 1, nx=True, px=int(TURN_SECONDS * 1000)
+            if version is None:
+                made = os.urandom(VERSION_BYTES)
+                standing = await self._redis.set(
+                    self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
                 )
-                return Turn(version, is_ours=bool(is_first))
-            made = os.urandom(VERSION_BYTES)
-            standing = await self._redis.set(
-                self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
+                version = standing or made
+            # Whoever made the version asks, too: after a restart all others come at once.
+            is_ours = not key.slow or await self._redis.set(
+                self._turn(key, version), 1, nx=True, px=int(TURN_SECONDS * 1000)
             )
-        return Turn(standing or made, is_ours=True)
+        return Turn(version, is_ours=bool(is_ours))
+
+    async def release(self, key: Key, version: bytes) -> None:
+        """Let the turn go."""
+        async with self._call():
+            await self._redis.delete(self._turn(key, version))
 
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer under its version, and let the turn go."""

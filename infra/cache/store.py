@@ -17,6 +17,9 @@ VERSION_SECONDS = 3600
 TURN_SECONDS = 2.0
 
 
+Shape = Callable[[], Awaitable[str]]
+
+
 class CacheAway(Exception):
     """The shared cache did not answer in time, or refused"""
 
@@ -70,15 +73,18 @@ class Store(Protocol):
     """Answers and versions. Every call but `is_connected` and `close` may raise `CacheAway`."""
 
     async def attach(self) -> None:
-        """Learn which server answers now; what an earlier life of it stored is not looked at."""
+        """Learn the shape, and which server answers now; its earlier lives are not looked at."""
 
     async def read(self, key: Key) -> Found:
         """Return what there is of a key."""
         ...
 
     async def begin(self, key: Key, version: bytes | None) -> Turn:
-        """Make the version if there is none, and ask for the turn to fill."""
+        """Make the version if there is none, and ask for the turn to fill if that is slow."""
         ...
+
+    async def release(self, key: Key, version: bytes) -> None:
+        """Let the turn go: nothing came of it."""
 
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer made under a version, and let the turn go."""

@@ -162,7 +162,12 @@ async def test_a_full_pool_is_waited_for_a_bounded_time(service, tmp_path):
             holding = asyncio.create_task(client.get(f"{LIST}/{uuid7()}"))
             await asyncio.sleep(0.3)
             refusals = await asyncio.gather(*(client.get(f"{LIST}/{uuid7()}") for _ in range(5)))
+            # It is busy, not away: a load balancer must not drop all instances at once.
+            probes = [await client.get(path) for path in ("/health/ready", "/health", "/metrics")]
         assert (await holding).status_code == 404
+        assert [probe.status_code for probe in probes] == [200] * 3
+        assert probes[1].json()["database"] == "connected"
+        assert "tasks_open" in probes[2].text
         for answer in refusals:
             message = "All connections to the database are busy; try again soon"
             refused(answer, 503, "UNAVAILABLE", message)
@@ -195,16 +200,19 @@ async def test_the_task_that_warms_makes_what_was_lost(service, api, client):
     await client.get(path)
     name = "courses?page=1&limit=7&sort=title&difficulty=&search="
     async with Redis.from_url(service.env["CACHE_URL"]) as redis:
+
+        async def made() -> list[bytes]:
+            keys = await redis.keys("enroll:*:a:*")
+            return [key for key in keys if key.endswith(name.encode())]
+
+        by_the_api = await eventually(made, within=10)
         await redis.zadd("enroll:reads", {name: 1e300})
         for key in await redis.keys("enroll:*:a:*"):
             await redis.delete(key)
         # A change announces itself by a task, and that one has the cache warmed.
         await api.new_course()
-
-        async def is_there() -> bool:
-            return any(key.endswith(name.encode()) for key in await redis.keys("enroll:*:a:*"))
-
         try:
-            await eventually(is_there, within=10)
+            # Where the API looks: what a worker makes has the same shape.
+            assert await eventually(made, within=10) == by_the_api
         finally:
             await redis.zrem("enroll:reads", name)

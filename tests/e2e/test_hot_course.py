@@ -1,12 +1,19 @@
 """Registration day: everybody wants the same course, and some press the button twice."""
 
 import asyncio
+import time
 from collections import Counter
 
-from tests.factories import new_email
+import asyncpg
+import httpx
+import pytest
+
+from tests.factories import Api, new_email
+from tests.instances import instance
 
 STUDENTS = 300
 CLIENTS = 64
+SOON_SECONDS = 1.0
 
 
 async def test_nobody_is_lost_and_nobody_is_twice_in_a_course_that_all_want(api, client):
@@ -26,3 +33,40 @@ async def test_nobody_is_lost_and_nobody_is_twice_in_a_course_that_all_want(api,
     assert sorted(seen["students"]) == sorted(emails)
     listed = await api.call("GET", f"/admin/enrollments?course_id={course_id}&limit=1")
     assert listed.json()["total"] == STUDENTS
+
+
+async def _enroll(client, course_id):
+    body = {"student_email": new_email(), "course_id": course_id}
+    return (await client.post("/api/v1/enrollments", json=body)).status_code
+
+
+@pytest.mark.parametrize("hot", [1, 2])
+async def test_crowded_courses_leave_connections_to_everybody_else(service, tmp_path, hot):
+    """What holds a crowd up is a lock here; a database with too much to do is no other."""
+    own = {"DATABASE_POOL_SIZE": "4", "API_WORKERS": "1"}
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    async with (
+        instance(tmp_path, service.env, **own) as base,
+        httpx.AsyncClient(base_url=base, timeout=20, limits=httpx.Limits()) as client,
+    ):
+        api = await Api.log_in(client)
+        quiet, *crowded = [(await api.new_course())["id"] for _ in range(1 + hot)]
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT FROM courses WHERE id = ANY($1::uuid[]) FOR UPDATE", crowded
+            )
+            flood = [
+                asyncio.create_task(_enroll(client, course))
+                for _ in range(CLIENTS)
+                for course in crowded
+            ]
+            await asyncio.sleep(0.5)
+            started = time.monotonic()
+            for _ in range(5):
+                assert await _enroll(client, quiet) == 201
+                found = await client.get("/api/v1/courses", params={"search": new_email()})
+                assert found.json()["data"] == []
+            assert time.monotonic() - started < SOON_SECONDS
+            assert not any(each.done() for each in flood)
+        assert Counter(await asyncio.gather(*flood)) == {201: hot * CLIENTS}
+    await connection.close()

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import AnswerCache, Entry, Key, Shared, open_store
+from infra.cache import AnswerCache, Entry, Key, Outpost, Shared, open_store
 from infra.cache.answers import DISTRUST_SECONDS
 from infra.cache.link import SURE_SECONDS
 from infra.cache.shared import create
@@ -144,6 +144,57 @@ async def test_many_processes_ask_once(patience, process, truth):
     assert truth.asked == 1
 
 
+async def test_many_processes_ask_once_after_redis_forgot_everything(
+    patience, process, truth, redis
+):
+    caches = [await process() for _ in range(4)]
+    for cache in caches:
+        await _kept(cache, truth)
+    await redis.flushall()
+
+    async def have_heard() -> bool:
+        return not any(len(cache.memory) for cache in caches)
+
+    await eventually(have_heard, within=1)
+    truth.asked, truth.seconds = 0, 0.05
+    reads = (_read(cache, truth) for cache in caches for _ in range(5))
+    assert await asyncio.gather(*reads) == [0] * 20
+    assert truth.asked == 1
+
+
+async def test_who_fails_to_make_it_leaves_the_turn_to_the_next(patience, process, truth):
+    one, other = await process(), await process()
+    await one.changed("courses")
+
+    async def fail() -> Entry:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await one.get(KEY, fail)
+    started = time.monotonic()
+    await asyncio.sleep(0.05)
+    assert await _read(other, truth) == 0
+    # `patience` has everybody wait for the turn of another for as long as that may last.
+    assert time.monotonic() - started < 1
+
+
+async def test_a_worker_that_fails_to_make_it_leaves_the_turn_to_the_next(
+    patience, process, truth, server
+):
+    one, outpost = await process(), Outpost(open_store(server.environment["CACHE_URL"]))
+    await one.changed("courses")
+
+    async def fail() -> Entry:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await outpost.get(KEY, fail)
+    await outpost.close()
+    started = time.monotonic()
+    assert await _read(one, truth) == 0
+    assert time.monotonic() - started < 1
+
+
 async def test_the_writer_reads_its_write_at_once_and_the_others_soon(patience, process, truth):
     one, other = await process(), await process()
     for number in range(1, 50):
@@ -231,7 +282,9 @@ async def test_the_hot_path_finds_what_was_remembered_while_it_is_true(patience,
     await _kept(one, truth)
     assert one.hot.get(TARGET) is None
     one.remember(TARGET, KEY)
-    assert one.hot.get(TARGET).body == b"0"
+    assert one.hot.get(TARGET).entry.body == b"0"
+    assert one.hot.hits == 0
+    one.hot.count(one.hot.get(TARGET))
     assert one.hot.hits == 1
     await other.changed("courses")
 
@@ -369,7 +422,7 @@ async def test_what_is_read_most_is_told_to_all(patience, process, truth, monkey
     await _kept(other, truth, COURSE)
     one.remember(TARGET, KEY)
     for _ in range(50):
-        assert one.hot.get(TARGET)
+        one.hot.count(one.hot.get(TARGET))
 
     async def is_known() -> bool:
         return await other.top(5) == ["courses", "course:1"]

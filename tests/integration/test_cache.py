@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
 from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, open_store
+from infra.cache.local import MAX_VERSIONS
 from infra.cache.redis import HEALTH_SECONDS, MAX_CONNECTIONS
 from tests.factories import eventually
 
@@ -28,8 +29,9 @@ async def server(tmp_path_factory):
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def store(request, server):
-    """Each kind of store, empty."""
+async def store(request, server, monkeypatch):
+    """Each kind of store, empty; on a machine that runs other tests as well."""
+    monkeypatch.setattr("infra.cache.redis.TIMEOUT_SECONDS", 2.0)
     url = "memory://" if request.param == "memory" else server.environment["CACHE_URL"]
     if request.param == "redis":
         async with Redis.from_url(url) as redis:
@@ -102,6 +104,25 @@ async def test_one_of_many_has_the_turn_until_it_has_written(store):
     assert (await store.begin(KEY, version)).is_ours
 
 
+async def test_who_makes_the_version_has_the_turn_and_no_other(store):
+    turns = await asyncio.gather(*(store.begin(KEY, None) for _ in range(10)))
+    assert [turn.is_ours for turn in turns].count(True) == 1
+
+
+async def test_a_turn_that_came_to_nothing_is_the_next_ones(store):
+    turn = await store.begin(KEY, None)
+    await store.release(KEY, turn.version)
+    assert (await store.begin(KEY, turn.version)).is_ours
+    assert not (await store.begin(KEY, turn.version)).is_ours
+
+
+async def test_what_is_not_slow_has_no_turns(store):
+    course = Key("course:1", "course:1")
+    turns = [await store.begin(course, None) for _ in range(2)]
+    turns.append(await store.begin(course, turns[0].version))
+    assert all(turn.is_ours for turn in turns)
+
+
 async def test_an_answer_ends_with_its_time(store):
     await _fill(store, seconds=0.02)
     await asyncio.sleep(0.03)
@@ -139,9 +160,54 @@ async def test_closing_gives_all_connections_back(server):
         await eventually(are_gone, within=5)
 
 
+async def test_the_store_of_one_process_is_bounded(monkeypatch):
+    monkeypatch.setattr("infra.cache.local.TURN_SECONDS", 0.01)
+    store = MemoryStore()
+    for number in range(3 * MAX_VERSIONS):
+        topic = f"course:{number}"
+        await store.renew([topic])
+        if number % 100 == 0:
+            key = Key(topic, topic, slow=True)
+            await store.begin(key, (await store.read(key)).version)
+    await store.renew(["course:0"])
+    await asyncio.sleep(0.02)
+    assert len(vars(store)["_versions"]) == MAX_VERSIONS
+    assert (await store.read(Key("course:1", "course:1"))).version is None
+    assert (await store.read(Key(topic, topic))).version is not None
+    assert (await store.begin(KEY, None)).is_ours
+    assert len(vars(store)["_turns"]) == 1
+
+
+def _shaped(shape):
+    async def ask() -> str:
+        return shape
+
+    return ask
+
+
+async def test_whose_answers_they_are_is_asked_once_and_before_any_is_used(server):
+    asked = []
+
+    async def ask() -> str:
+        asked.append(len(asked))
+        if asked == [0]:
+            raise OSError("the database is away")
+        return "mine"
+
+    store = open_store(server.environment["CACHE_URL"], ask)
+    with pytest.raises(CacheAway, match="shape"):
+        await store.attach()
+    with pytest.raises(CacheAway, match="no server"):
+        await store.read(KEY)
+    for _ in range(2):
+        await store.attach()
+    assert asked == [0, 1]
+    await store.close()
+
+
 async def test_answers_of_another_shape_are_not_seen(server):
     url = server.environment["CACHE_URL"]
-    one, other = open_store(url, "1"), open_store(url, "2")
+    one, other = open_store(url, _shaped("1")), open_store(url, _shaped("2"))
     for store in (one, other):
         await store.attach()
     await _fill(one)

@@ -81,6 +81,22 @@ def test_a_newer_answer_keeps_the_spellings(memory):
     assert memory.size == size
 
 
+@pytest.mark.parametrize("rare", [False, True])
+def test_what_was_prepared_of_an_answer_counts_as_its_own(memory, rare):
+    memory.put(key("a", rare=rare), kept := entry(), SOON)
+    memory.remember(b"/a", "a")
+    before = memory.size
+    for size in (900, 1300, 1300):
+        memory.weigh(b"/a", kept, size)
+        assert memory.size == before + size
+    # What is kept elsewhere, or not any more, takes no room here.
+    memory.weigh(b"/a", entry(), 5000)
+    memory.weigh(b"/elsewhere", kept, 5000)
+    assert memory.size == before + 1300
+    memory.weigh(b"/a", kept, 20_000)
+    assert (len(memory), memory.size) == (0, 0)
+
+
 def test_spellings_are_bounded(memory):
     memory.put(key("a"), entry(), SOON)
     for number in range(100):

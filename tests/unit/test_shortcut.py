@@ -1,6 +1,7 @@
 """What is plain enough for the short way, and when it steps aside."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,8 @@ from sanic.http import Stage
 
 from api.shortcut import Heads, Shortcut, ShortcutProtocol, parse
 from infra import access
-from infra.cache import Entry
+from infra.cache import Entry, Key
+from infra.cache.memory import Memory
 
 PLAIN = b"GET /api/v1/courses?page=2 HTTP/1.1\r\nHost: a\r\n%s\r\n"
 OTHERS = [
@@ -72,7 +74,9 @@ class Wire:
             reads=SimpleNamespace(take=lambda _: granted),
             clients=SimpleNamespace(address_of=lambda peer, _: peer, key_of=lambda peer: peer),
         )
-        hot = SimpleNamespace(get={b"/x": self.entry, b"/y": self.entry}.get)
+        slot = SimpleNamespace(entry=self.entry)
+        self.counted = []
+        hot = SimpleNamespace(get={b"/x": slot, b"/y": slot}.get, count=self.counted.append)
         self.protocol = object.__new__(ShortcutProtocol)
         self.protocol._shortcut = Shortcut(hot, limits)
         self.protocol._can_write = asyncio.Event()
@@ -98,7 +102,9 @@ class Wire:
     ],
 )
 def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
-    assert Wire().send(head, monkeypatch) == ([answer], 0)
+    wire = Wire()
+    assert wire.send(head, monkeypatch) == ([answer], 0)
+    assert len(wire.counted) == 1
 
 
 def test_an_answer_that_was_never_sent_the_long_way_is_not_sent_the_short_way(monkeypatch):
@@ -107,14 +113,46 @@ def test_an_answer_that_was_never_sent_the_long_way_is_not_sent_the_short_way(mo
     assert wire.send(b"GET /x", monkeypatch) == ([], 1)
     wire.entry.prepared = Heads("/x", b"/x", None, b"304")
     assert wire.send(b"GET /x", monkeypatch) == ([], 2)
+    assert wire.counted == []
 
 
 def test_another_path_to_the_same_answer_has_heads_of_its_own(monkeypatch):
-    assert Wire().send(b"GET /y", monkeypatch) == ([], 1)
+    wire = Wire()
+    assert wire.send(b"GET /y", monkeypatch) == ([], 1)
+    assert wire.counted == []
 
 
 def test_whoever_reads_too_much_is_told_so_by_the_long_way(monkeypatch):
-    assert Wire(granted=False).send(b"GET /x", monkeypatch) == ([], 1)
+    wire = Wire(granted=False)
+    assert wire.send(b"GET /x", monkeypatch) == ([], 1)
+    assert wire.counted == []
+
+
+async def test_heads_that_are_learnt_are_charged_to_the_answers_room(monkeypatch):
+    memory = Memory(100_000)
+    memory.put(Key("x", "x"), entry := Entry.of(b"[]"), time.monotonic() + 60)
+    memory.remember(b"/x", "x")
+    wire, sent = Wire(), []
+
+    async def send(_, data):
+        sent.append(data)
+
+    monkeypatch.setattr(ShortcutProtocol.__mro__[1], "send", send)
+    wire.protocol._http = SimpleNamespace(
+        request=SimpleNamespace(
+            head=b"GET /x HTTP/1.1\r\nHost: a",
+            route=SimpleNamespace(path="x"),
+            ctx=SimpleNamespace(entry=entry),
+            app=SimpleNamespace(ctx=SimpleNamespace(cache=SimpleNamespace(memory=memory))),
+        )
+    )
+    before = memory.size
+    for status in (b"200", b"304", b"304"):
+        head = b"HTTP/1.1 %s \r\nx-pad: %s\r\nx-request-id: 1\r\n\r\n" % (status, b"x" * 600)
+        await wire.protocol.send(head)
+    assert memory.size - before > 2 * 600
+    assert memory.size - before == entry.prepared.size
+    assert len(sent) == 3
 
 
 def test_a_slow_reader_is_not_written_to(monkeypatch):

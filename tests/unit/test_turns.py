@@ -30,14 +30,31 @@ async def _settle():
         await asyncio.sleep(0)
 
 
-async def test_a_key_has_its_limit_and_leaves_the_others_alone():
-    place = Place(Turns(2))
-    tasks = [place.start(key) for key in "aaaaabb"]
+async def test_a_key_has_its_limit_and_leaves_the_others_one_each():
+    place = Place(Turns(3))
+    tasks = [place.start(key) for key in "aaaaabbcd"]
     await _settle()
-    assert place.inside == ["a", "a", "b", "b"]
+    assert place.inside == ["a", "a", "a", "b", "c", "d"]
     place.go_on.set()
     await asyncio.gather(*tasks)
     assert place.inside == []
+
+
+async def test_keys_have_the_shared_places_in_turn_and_their_own_for_themselves():
+    turns, order = Turns(2), []
+
+    async def come(key):
+        async with turns.of(key):
+            order.append(key)
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(come(key) for key in "aaaaaaaabbbb"))
+    # Three places: while both keys have somebody waiting, neither is without.
+    assert order[:3] == ["a", "a", "b"]
+    assert "bb" not in "".join(order[3:8])
+    assert sorted(order) == sorted("aaaaaaaabbbb")
+    assert turns.keys == 0
 
 
 async def test_those_who_wait_go_in_the_order_in_which_they_came():
@@ -73,6 +90,8 @@ async def test_who_gives_up_or_fails_leaves_the_place_to_the_next():
     await _settle()
     assert place.inside == [1, 3]  # 1 was cancelled inside, before it could leave the list
     third.cancel()
+    await _settle()
+    assert place.turns.keys == 0
     with pytest.raises(ZeroDivisionError):
         async with place.turns.of("a"):
             raise ZeroDivisionError

@@ -1,0 +1,52 @@
+"""What tells the answers of one deployment from those of another on the same Redis."""
+
+import re
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from infra.database import database
+from services import answers
+
+PLACE = "/media/{}".format
+
+
+@pytest.fixture
+async def guest(new_database):
+    """Return an account that may connect and no more: its URL of a database, with less allowed."""
+    server = await asyncpg.connect(await new_database(migrated=False))
+    name = f"guest_{uuid4().hex}"
+    await server.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'guest'")
+
+    async def make(url):
+        own = await asyncpg.connect(url)
+        await own.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        await own.close()
+        return re.sub(r"//[^@]*@", f"//{name}:guest@", url)
+
+    yield make
+    await server.execute(f"DROP ROLE {name}")
+    await server.close()
+
+
+async def _shape(url, place=PLACE):
+    async with database(url, pool_size=1):
+        return await answers.shape(place)
+
+
+async def test_each_database_has_one_shape_by_whatever_name_it_is_reached(new_database):
+    url, other = await new_database(migrated=False), await new_database(migrated=False)
+    elsewhere = url.replace("127.0.0.1", "localhost")
+    assert elsewhere != url
+    shape = await _shape(url)
+    assert await _shape(elsewhere) == shape
+    assert await _shape(other) != shape
+    assert await _shape(url, "https://images.example.org/{}".format) != shape
+
+
+async def test_it_can_do_with_less_than_the_servers_own_name(new_database, guest):
+    one, other = [await guest(await new_database(migrated=False)) for _ in range(2)]
+    shapes = [await _shape(url) for url in (one, other, one)]
+    assert shapes[0] != shapes[1]
+    assert shapes[0] == shapes[2]

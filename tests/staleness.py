@@ -1,0 +1,99 @@
+"""What a reader may see while others write, what was seen, and the report of it."""
+
+import os
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtests.load.machine import Machine
+
+STALE_SECONDS = 1.0
+OWN, LATE, STAYS = "own past", "other instance, after more than 1 s", "for ever"
+REPORT = """\
+# Nobody reads the past, {date}
+
+{machine}.
+
+`make test-cache`: two instances of two processes on one Redis, which is mistreated meanwhile. The
+oldest that the other instance showed had been replaced {worst} ms before it was asked.
+
+| | |
+|---|---:|
+{rows}
+"""
+
+
+@dataclass
+class Course:
+    """A course, the instance that takes its writes, and when each write was answered."""
+
+    id: str
+    home: int
+    word: str
+    answered: list[float] = field(default_factory=list)
+
+    def due(self, at: float) -> int:
+        """Return the number of the last write answered before a time."""
+        return bisect_right(self.answered, at) - 1
+
+
+@dataclass
+class Verdict:
+    """What was seen: the worst staleness of the other instance, and every breach."""
+
+    worst_seconds: float = 0.0
+    breaches: list[str] = field(default_factory=list)
+    stale: Counter = field(default_factory=Counter)
+    reads: Counter = field(default_factory=Counter)
+    mischief: Counter = field(default_factory=Counter)
+    hits: list[float] = field(default_factory=list)
+    writes: int = 0
+
+    def see(self, course: Course, instance: int, began: float, seen: int, what: str) -> None:
+        """Judge a read that began then, and saw this number, through this instance."""
+        self.reads[what] += 1
+        if seen >= course.due(began):
+            return
+        # The first write that is missing: since when it could have been seen.
+        late = began - course.answered[seen + 1]
+        if instance != course.home:
+            self.worst_seconds = max(self.worst_seconds, late)
+        if instance == course.home or late > STALE_SECONDS:
+            self._note(OWN if instance == course.home else LATE, what, f"{seen + 1}, {late:.3f} s")
+
+    def see_at_the_end(self, course: Course, seen: int, what: str) -> None:
+        """Judge a read when nobody has written for longer than anything may be stale."""
+        self.reads[what] += 1
+        last = len(course.answered) - 1
+        if seen != last:
+            self._note(STAYS, what, f"{seen} of {last}")
+
+    def _note(self, kind: str, what: str, which: str) -> None:
+        self.stale[kind] += 1
+        self.breaches.append(f"{kind}: {what}, write {which}")
+
+    def report(self, machine: Machine) -> str:
+        """Return it as a page."""
+        rows: dict[str, float] = {
+            "writes": self.writes,
+            "reads": self.reads.total(),
+            **{f"reads: {what}": number for what, number in sorted(self.reads.items())},
+            **{f"stale reads: {kind}": self.stale[kind] for kind in (OWN, LATE, STAYS)},
+            **{f"Redis: {what}": number for what, number in sorted(self.mischief.items())},
+            **{f"hits of memory, instance {n}": int(hits) for n, hits in enumerate(self.hits, 1)},
+        }
+        return REPORT.format(
+            date=datetime.now(UTC).date(),
+            machine=machine,
+            worst=round(self.worst_seconds * 1000),
+            rows="\n".join(f"| {what} | {number:,} |" for what, number in rows.items()),
+        )
+
+
+def write(report: str) -> None:
+    """Write the report into the folder that CACHE_REPORT names, if it does."""
+    if folder := os.environ.get("CACHE_REPORT"):
+        name = f"cache-stress-{datetime.now(UTC).date()}.md"
+        (Path(folder) / name).write_text(report, encoding="utf-8")

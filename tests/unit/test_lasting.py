@@ -1,0 +1,13 @@
+"""How long answers last: five minutes, and not all of them to the same moment."""
+
+from infra.cache.answers import lasting
+
+
+def test_answers_last_five_minutes_give_or_take_a_tenth():
+    drawn = [lasting() for _ in range(10_000)]
+    assert min(drawn) >= 270
+    assert max(drawn) <= 330
+    # Spread over the whole minute: what was made together does not end together.
+    tenths = {int((seconds - 270) // 6) for seconds in drawn}
+    assert tenths >= set(range(10))
+    assert abs(sum(drawn) / len(drawn) - 300) < 2
