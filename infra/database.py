@@ -1,8 +1,9 @@
 """PostgreSQL through Tortoise ORM: the pool, and migrations that any number may start at once."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,19 +138,30 @@ def pool_use() -> PoolUse:
     return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting)
 
 
-async def analyze() -> None:
-    """Refresh the planner's statistics of all tables."""
-    await get_connections().get("default").execute_script("ANALYZE")
-
-
 @asynccontextmanager
-async def direct_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Open a connection of one's own: for LISTEN, session locks and COPY, which a pool forbids."""
-    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+async def direct_connection(
+    url: str, command_timeout: float | None = None
+) -> AsyncIterator[asyncpg.Connection]:
+    """Open a connection of one's own: for LISTEN, session locks and COPY, which a pool forbids.
+
+    A statement may take for ever, or `command_timeout` seconds, after which it is a `TimeoutError`.
+    """
+    connection = await asyncpg.connect(
+        url, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=command_timeout
+    )
     try:
         yield connection
     finally:
-        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+        # Its own `timeout` does not bound the wait for a cancelled statement to be confirmed.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                await connection.close()
+
+
+async def analyze(url: str) -> None:
+    """Refresh the planner's statistics of all tables, which may take longer than any statement."""
+    async with direct_connection(url) as connection:
+        await connection.execute("ANALYZE")
 
 
 async def migrate(url: str) -> list[str]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from infra import logs
 from models import AuditEntry, Outcome, User
-from services.tasks import rows
+from services import batches
 
 # The table's trigger lets entries go after 365 days.
 KEPT_DAYS = 400
@@ -139,7 +139,4 @@ def _is_within(action: Action, given: str) -> bool:
 
 async def prune() -> int:
     """Forget the entries that were kept long enough; return how many."""
-    pruned = await rows(
-        "DELETE FROM audit_log WHERE at < now() - make_interval(days => $1) RETURNING id", KEPT_DAYS
-    )
-    return len(pruned)
+    return await batches.delete("audit_log", "at < now() - make_interval(days => $1)", KEPT_DAYS)

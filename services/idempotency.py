@@ -13,6 +13,7 @@ import orjson
 from tortoise.transactions import in_transaction
 
 from models import KeptAnswer
+from services import batches
 from services.errors import Code, Conflict
 from services.tasks import rows
 
@@ -84,11 +85,7 @@ async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[An
 
 async def prune() -> int:
     """Forget the answers that were kept long enough; return how many."""
-    pruned = await rows(
-        "DELETE FROM kept_answers WHERE created_at < now() - $1::interval RETURNING digest",
-        KEPT_FOR,
-    )
-    return len(pruned)
+    return await batches.delete("kept_answers", "created_at < now() - $1::interval", KEPT_FOR)
 
 
 def _digest(*parts: str) -> str:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from infra import database
+from infra.settings import require_database
 from services import audit, housekeeping, idempotency, sessions, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
@@ -11,7 +12,7 @@ RETENTION = timedelta(days=7)
 DAY_SECONDS = 24 * 60 * 60
 
 
-@task(TaskName.PRUNE_TASKS, queue="maintenance", every=3600)
+@task(TaskName.PRUNE_TASKS, queue="maintenance", timeout=600, every=3600)
 async def prune_tasks(context: TaskContext) -> None:
     """Forget the tasks that ended well more than a week ago."""
     removed = await task_control.prune(datetime.now(UTC) - RETENTION)
@@ -32,7 +33,7 @@ async def prune_sessions(context: TaskContext) -> None:
     context.log.info("sessions_pruned", sessions=removed)
 
 
-@task(TaskName.PRUNE_ANSWERS, queue="maintenance", every=3600)
+@task(TaskName.PRUNE_ANSWERS, queue="maintenance", timeout=600, every=3600)
 async def prune_answers(context: TaskContext) -> None:
     """Forget the answers to requests with an Idempotency-Key of more than a day ago."""
     removed = await idempotency.prune()
@@ -56,5 +57,5 @@ async def remove_orphans(context: TaskContext) -> None:
 @task(TaskName.ANALYZE, queue="maintenance", timeout=600, every=DAY_SECONDS)
 async def analyze(context: TaskContext) -> None:
     """Refresh the planner's statistics after a day of enrolments."""
-    await database.analyze()
+    await database.analyze(require_database(context.settings))
     context.log.info("database_analyzed")

@@ -48,7 +48,8 @@ class TaskContext:
         self.storage = storage
         self.cache = cache
         self.log = log
-        self.finished = False
+        # From when it is being marked as succeeded; that alone tells then whose the task is.
+        self.is_finishing = False
         self._claim = claim
 
     async def progress(self, percent: int) -> None:
@@ -68,10 +69,25 @@ class TaskContext:
             LeaseLost: the task is another's by now, or was cancelled; let it pass.
 
         """
-        async with in_transaction():
+        self.is_finishing = True
+        try:
+            async with in_transaction():
+                await leases.finish(self._claim)
+                yield
+        except BaseException:
+            self.is_finishing = False
+            raise
+
+    async def finish(self) -> None:
+        """Mark the task succeeded, unless the body has.
+
+        Raises:
+            LeaseLost: the task is another's by now, or was cancelled; let it pass.
+
+        """
+        if not self.is_finishing:
+            self.is_finishing = True
             await leases.finish(self._claim)
-            yield
-        self.finished = True
 
 
 TaskBody = Callable[Concatenate[TaskContext, ...], Awaitable[None]]

@@ -47,42 +47,44 @@ async def execute(backends: Backends, task_id: UUID) -> str | None:
         cache=backends.cache,
         log=log,
     )
+    limit = asyncio.timeout(registration.timeout)
     try:
-        async with asyncio.timeout(registration.timeout), _heartbeat(claim):
+        async with limit, _heartbeat(claim, context):
             await registration.body(context, **claim.args)
-            if not context.finished:
-                await leases.finish(claim)
+            await context.finish()
     except LeaseLost:
         cancelled = await leases.settle_cancelled(claim)
         log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
         return "cancelled" if cancelled else None
     except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
-        return await _give_up(claim, registration, error)
+        return await _give_up(claim, registration, error, is_late=limit.expired())
     log.info("task_succeeded", attempt=claim.attempt)
     return "succeeded"
 
 
-async def _give_up(claim: Claim, registration: Registration, error: Exception) -> str | None:
+async def _give_up(
+    claim: Claim, registration: Registration, error: Exception, *, is_late: bool
+) -> str | None:
+    sentence = _sentence(error, registration)
+    if is_late and isinstance(error, TimeoutError):
+        # One of the body's own says nothing of how long the task took.
+        sentence = f"The task took longer than its {registration.timeout:g} s"
     permanent = isinstance(error, registration.permanent)
-    state = await leases.give_up(
-        claim, _sentence(error, registration), traceback.format_exc(), permanent=permanent
-    )
+    state = await leases.give_up(claim, sentence, traceback.format_exc(), permanent=permanent)
     log.warning("task_attempt_failed", attempt=claim.attempt, state=state, exc_info=error)
     return state
 
 
 def _sentence(error: Exception, registration: Registration) -> str:
     """Say what went wrong to someone who may not see a traceback."""
-    if isinstance(error, TimeoutError):
-        return f"The task took longer than its {registration.timeout:g} s"
     if isinstance(error, (ServiceError, *registration.permanent)):
         return str(error)
     return UNFORESEEN
 
 
 @asynccontextmanager
-async def _heartbeat(claim: Claim) -> AsyncIterator[None]:
-    """Extend the lease while the block runs; losing it cancels the block."""
+async def _heartbeat(claim: Claim, context: TaskContext) -> AsyncIterator[None]:
+    """Extend the lease while the block runs; losing it cancels the block, unless it finishes."""
     lost = False
     work = asyncio.current_task()
 
@@ -93,6 +95,9 @@ async def _heartbeat(claim: Claim) -> AsyncIterator[None]:
             try:
                 await leases.extend(claim)
             except LeaseLost:
+                # Success, once it is committed, looks like a lost lease from here.
+                if context.is_finishing:
+                    continue
                 lost = True
                 if work:
                     work.cancel()

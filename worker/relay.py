@@ -58,6 +58,9 @@ class Relay:
         self._slots: dict[str, int] = {}
         self._tended_at = -TEND_SECONDS
         self._probed_at = 0.0
+        # The queues that held a window or more when the broker was asked, and when to ask again.
+        self._stuffed: frozenset[str] = frozenset()
+        self._ask_at = 0.0
         self._alive = False
 
     def close(self) -> None:
@@ -77,9 +80,9 @@ class Relay:
             await self.sweep()
             await self.schedule()
             self._tended_at = time.monotonic()
-        published = await self.publish()
+        # First, for it tells which queues the broker holds enough of.
         await self._show_alive()
-        return published
+        return await self.publish()
 
     async def publish(self) -> int:
         """Publish a batch of due tasks, the highest priority first.
@@ -94,8 +97,11 @@ class Relay:
                 "WHERE state = 'queued' AND lease_until >= now() GROUP BY queue"
             )
         )
-        kinds = [kind for kind in self.registry.values() if waiting.get(kind.queue, 0) < WINDOW]
-        self.has_more = len(kinds) < len(self.registry)
+        queues = {kind.queue for kind in self.registry.values()}
+        room = {queue for queue in queues if waiting.get(queue, 0) < WINDOW}
+        self.has_more = room < queues
+        room -= self._still_stuffed(room)
+        kinds = [kind for kind in self.registry.values() if kind.queue in room]
         rows = await self.connection.fetch(
             """
             WITH kinds AS (
@@ -143,6 +149,20 @@ class Relay:
             await self._unmark([row["id"] for row in rows])
             raise BrokerAway(str(error)) from error
         return len(rows)
+
+    def _still_stuffed(self, room: set[str]) -> frozenset[str]:
+        """Return the queues whose messages outlived their leases, for nobody serves them.
+
+        Published again and again, these would fill the broker. Those of a busy queue are gone when
+        its rows leave room, so the broker is asked again before a queue is passed over.
+        """
+        if room & self._stuffed and time.monotonic() >= self._ask_at:
+            self._note(self._depths())
+            self._ask_at = time.monotonic() + TEND_SECONDS
+        return self._stuffed
+
+    def _note(self, depths: dict[str, int]) -> None:
+        self._stuffed = frozenset(queue for queue, size in depths.items() if size >= WINDOW)
 
     def _send_all(self, rows: list[asyncpg.Record]) -> None:
         """Send a batch: in one round trip where the broker has a way to, else one by one."""
@@ -198,7 +218,10 @@ class Relay:
             How many are due again.
 
         """
-        empty = [queue for queue, size in self._depths().items() if size == 0]
+        depths = self._depths()
+        self._note(depths)
+        self._ask_at = 0.0
+        empty = [queue for queue, size in depths.items() if size == 0]
         status = await self.connection.execute(
             """
             UPDATE tasks SET published_at = NULL, lease_until = NULL

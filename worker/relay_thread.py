@@ -15,6 +15,8 @@ from worker.relay import BATCH, BrokerAway, Relay
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
+# A server that went away without a word is noticed by what it does not answer.
+STATEMENT_SECONDS = 10.0
 # A full window is topped up at this pace; nobody notifies when a worker makes room.
 REFILL_SECONDS = 0.1
 
@@ -48,7 +50,7 @@ async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> No
     """Relay on every notification and at least once a second, whatever goes away in between."""
     while not stopping.is_set():
         try:
-            async with direct_connection(url) as connection:
+            async with direct_connection(url, STATEMENT_SECONDS) as connection:
                 await _relay_on(connection, celery, stopping)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("relay_lost_database", error=str(error))

@@ -15,6 +15,7 @@ from services.tasks import CHANNEL
 
 # After the children are killed Celery should end by itself.
 LAST_RESORT_SECONDS = 3.0
+RELEASE_SECONDS = 5.0
 
 log = logs.get_logger(__name__)
 
@@ -65,7 +66,7 @@ async def release(url: str, worker: str) -> int:
 
     A task that was to be cancelled is: nobody would take it from the queue any more.
     """
-    async with direct_connection(url) as connection:
+    async with direct_connection(url, RELEASE_SECONDS) as connection:
         status = await connection.execute(
             """
             UPDATE tasks

@@ -14,7 +14,7 @@ from models import Task, TaskState
 from services import leases, tasks
 from services.tasks import TaskName, enqueue
 from tasks.registry import Registration, load_tasks
-from worker.relay import BrokerAway, Relay
+from worker.relay import BATCH, WINDOW, BrokerAway, Relay
 
 
 async def _nothing(_context) -> None:
@@ -114,6 +114,48 @@ async def test_a_message_that_only_waits_is_not_published_again(relay):
     await relay.publish()
     await Task.filter(id=task_id).update(published_at=datetime.now(UTC) - timedelta(minutes=1))
     assert await relay.recover() == 0
+
+
+async def _lapse() -> None:
+    await Task.all().update(lease_until=datetime.now(UTC) - timedelta(seconds=1))
+
+
+async def _publish_all(relay) -> None:
+    while await relay.publish():
+        pass
+
+
+async def test_a_queue_that_nobody_serves_holds_a_window_however_often_leases_lapse(relay):
+    for n in range(WINDOW + 50):
+        await enqueue("test.task", {"n": n})
+    for _ in range(10):
+        await relay.recover()
+        await _publish_all(relay)
+        await _lapse()
+    assert WINDOW <= len(_messages(relay)) <= 300
+
+
+async def test_a_queue_that_was_full_is_published_to_as_soon_as_it_has_room(relay):
+    for n in range(2 * WINDOW + 50):
+        await enqueue("test.task", {"n": n})
+    await _publish_all(relay)
+    await relay.recover()
+    taken = _messages(relay)
+    assert len(taken) == WINDOW
+    await Task.filter(id__in=taken).update(state=TaskState.RUNNING)
+    assert await relay.publish() == BATCH
+
+
+async def test_a_queue_that_nobody_serves_holds_up_no_other(relay):
+    for _ in range(WINDOW):
+        await enqueue("test.task", {})
+    await _publish_all(relay)
+    await relay.recover()
+    await _lapse()
+    relay.registry["test.other"] = _kind("test.other", f"other-{uuid7().hex}")
+    await enqueue("test.other", {})
+    assert await relay.publish() == 1
+    assert not relay.has_more
 
 
 async def test_a_broker_that_is_away_costs_nothing(relay):
