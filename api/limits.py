@@ -1,7 +1,8 @@
 """The limits of requests: whom a request counts for, and what it says when there are too many."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from redis.asyncio import Redis
@@ -21,7 +22,7 @@ from infra.limits import (
     Taken,
 )
 from infra.settings import Settings
-from services.errors import RateLimited
+from services.errors import InvalidCredentials, RateLimited
 
 
 class Limits:
@@ -67,8 +68,11 @@ class Limits:
                 metrics.count_refusal(kind)
                 raise self._refusal(kind, taken)
 
-    async def attempt_login(self, request: Request, username: str) -> None:
-        """Count an attempt to log in as failed, until `login_succeeded`.
+    @asynccontextmanager
+    async def login(self, request: Request, username: str) -> AsyncIterator[None]:
+        """Count an attempt to log in, made inside, as failed until it succeeds.
+
+        What breaks before it is known whether the password was right is no failure.
 
         Raises:
             RateLimited: too many failed before.
@@ -76,17 +80,21 @@ class Limits:
         """
         address = self.clients.key(request)
         if self.clients.is_exempt(address):
+            yield
             return
-        if wait := await self._logins.attempt(username, address):
+        attempt = await self._logins.attempt(username, address)
+        if attempt.wait:
             metrics.count_refusal("failed_logins")
-            seconds = limits.whole_seconds(wait)
+            seconds = limits.whole_seconds(attempt.wait)
             raise RateLimited(limits.FREE_OF_ACCOUNT, seconds, seconds)
-
-    async def login_succeeded(self, request: Request, username: str) -> None:
-        """Take the attempt back."""
-        address = self.clients.key(request)
-        if not self.clients.is_exempt(address):
-            await self._logins.succeed(username, address)
+        try:
+            yield
+        except InvalidCredentials:
+            raise
+        except Exception:
+            await self._logins.release(attempt)
+            raise
+        await self._logins.succeed(username, address, attempt)
 
     def _refusal(self, kind: Kind, taken: Taken) -> RateLimited:
         return RateLimited(
