@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from redis.asyncio import Redis
 from sanic import Request
 
 from api.clients import Clients
+from api.security import Identity
+from api.streams import Streams
 from infra import limits, metrics
 from infra.limits import (
     Ask,
@@ -31,6 +33,7 @@ class Limits:
     def __init__(self, settings: Settings, buckets: Buckets, logins: LoginThrottle) -> None:
         self.clients = Clients(settings.trusted_proxies, settings.rate_limit_exempt)
         self.rates = rates_of(settings)
+        self.streams = Streams()
         self.reads = ReadLimiter(buckets, self.rates[Kind.READS], self.clients.is_exempt)
         self._buckets = buckets
         self._logins = logins
@@ -56,8 +59,7 @@ class Limits:
 
         """
         address = self.clients.key(request)
-        identity = getattr(request.ctx, "identity", None)
-        client = f"user:{identity.user_id}" if identity else address
+        client = _name(getattr(request.ctx, "identity", None), address)
         if kind is Kind.READS:
             # Whoever is exempt is so with every account.
             if not self.reads.take(address if self.clients.is_exempt(address) else client):
@@ -96,12 +98,26 @@ class Limits:
             raise
         await self._logins.succeed(username, address, attempt)
 
+    def stream(self, request: Request, identity: Identity | None) -> AbstractContextManager[None]:
+        """Count a stream of its user, if it has one, or its address, while it is open.
+
+        Raises:
+            RateLimited: there are too many.
+
+        """
+        address = self.clients.key(request)
+        return self.streams.one(_name(identity, address), is_exempt=self.clients.is_exempt(address))
+
     def _refusal(self, kind: Kind, taken: Taken) -> RateLimited:
         return RateLimited(
             self.rates[kind].per_minute,
             limits.whole_seconds(taken.wait_seconds),
             limits.whole_seconds(taken.full_seconds),
         )
+
+
+def _name(identity: Identity | None, address: str) -> str:
+    return f"user:{identity.user_id}" if identity else address
 
 
 def rates_of(settings: Settings) -> dict[Kind, Rate]:
