@@ -45,9 +45,8 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     limits: Limits = request.app.ctx.limits
     request.ctx.claimed = body.username
     auditing.name_caller(request, None)
-    await limits.attempt_login(request, body.username)
-    user = await accounts.authenticate(body.username, body.password)
-    await limits.login_succeeded(request, body.username)
+    async with limits.login(request, body.username):
+        user = await accounts.authenticate(body.username, body.password)
     opened = await sessions.open_session(user, _lifetimes(request.app.ctx.settings))
     return await _logged_in(request, opened)
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -18,6 +19,8 @@ from services.errors import Code, Fault, Invalid, TooLarge
 MAX_JSON_BYTES = 1024 * 1024
 DISCARD_SECONDS = 5.0
 MAX_FIELDS = 50
+# Of all its objects and lists together.
+MAX_MEMBERS = 1000
 MAX_DEPTH = 8
 MAX_PARTS = 20
 MAX_NAME = 64
@@ -92,6 +95,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise MalformedJson(f"The request body may have at most {MAX_FIELDS} fields")
     if _is_deeper(content, MAX_DEPTH):
         raise MalformedJson(f"The request body may be nested at most {MAX_DEPTH} deep")
+    if _members(content) > MAX_MEMBERS:
+        raise MalformedJson(f"The request body may have at most {MAX_MEMBERS} values in all")
     # Once more, for orjson lets the last of several win in silence where another parser might not.
     json.loads(body, object_pairs_hook=_unique)
     return content
@@ -100,15 +105,23 @@ def json_object(body: bytes) -> dict[str, Any]:
 def _is_deeper(content: Any, levels: int) -> bool:
     if not isinstance(content, (dict, list)):
         return False
-    parts = content.values() if isinstance(content, dict) else content
-    return levels == 0 or any(_is_deeper(part, levels - 1) for part in parts)
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in _parts_of(content))
+
+
+def _members(content: Any) -> int:
+    parts = _parts_of(content)
+    return len(parts) + sum(_members(part) for part in parts if isinstance(part, (dict, list)))
+
+
+def _parts_of(content: dict[str, Any] | list[Any]) -> Collection[Any]:
+    return content.values() if isinstance(content, dict) else content
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)[:MAX_NAME]
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name, number in times.items() if number > 1)[:MAX_NAME]
         raise MalformedJson(f"The request body has the field {twice!r} twice")
     return content
 

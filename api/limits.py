@@ -1,13 +1,16 @@
 """The limits of requests: whom a request counts for, and what it says when there are too many."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from redis.asyncio import Redis
 from sanic import Request
 
 from api.clients import Clients
+from api.security import Identity
+from api.streams import Streams
 from infra import limits, metrics
 from infra.limits import (
     Ask,
@@ -21,7 +24,7 @@ from infra.limits import (
     Taken,
 )
 from infra.settings import Settings
-from services.errors import RateLimited
+from services.errors import InvalidCredentials, RateLimited
 
 
 class Limits:
@@ -30,6 +33,7 @@ class Limits:
     def __init__(self, settings: Settings, buckets: Buckets, logins: LoginThrottle) -> None:
         self.clients = Clients(settings.trusted_proxies, settings.rate_limit_exempt)
         self.rates = rates_of(settings)
+        self.streams = Streams()
         self.reads = ReadLimiter(buckets, self.rates[Kind.READS], self.clients.is_exempt)
         self._buckets = buckets
         self._logins = logins
@@ -55,8 +59,7 @@ class Limits:
 
         """
         address = self.clients.key(request)
-        identity = getattr(request.ctx, "identity", None)
-        client = f"user:{identity.user_id}" if identity else address
+        client = _name(getattr(request.ctx, "identity", None), address)
         if kind is Kind.READS:
             # Whoever is exempt is so with every account.
             if not self.reads.take(address if self.clients.is_exempt(address) else client):
@@ -67,8 +70,11 @@ class Limits:
                 metrics.count_refusal(kind)
                 raise self._refusal(kind, taken)
 
-    async def attempt_login(self, request: Request, username: str) -> None:
-        """Count an attempt to log in as failed, until `login_succeeded`.
+    @asynccontextmanager
+    async def login(self, request: Request, username: str) -> AsyncIterator[None]:
+        """Count an attempt to log in, made inside, as failed until it succeeds.
+
+        What breaks before it is known whether the password was right is no failure.
 
         Raises:
             RateLimited: too many failed before.
@@ -76,17 +82,31 @@ class Limits:
         """
         address = self.clients.key(request)
         if self.clients.is_exempt(address):
+            yield
             return
-        if wait := await self._logins.attempt(username, address):
+        attempt = await self._logins.attempt(username, address)
+        if attempt.wait:
             metrics.count_refusal("failed_logins")
-            seconds = limits.whole_seconds(wait)
+            seconds = limits.whole_seconds(attempt.wait)
             raise RateLimited(limits.FREE_OF_ACCOUNT, seconds, seconds)
+        try:
+            yield
+        except InvalidCredentials:
+            raise
+        except Exception:
+            await self._logins.release(attempt)
+            raise
+        await self._logins.succeed(username, address, attempt)
 
-    async def login_succeeded(self, request: Request, username: str) -> None:
-        """Take the attempt back."""
+    def stream(self, request: Request, identity: Identity | None) -> AbstractContextManager[None]:
+        """Count a stream of its user, if it has one, or its address, while it is open.
+
+        Raises:
+            RateLimited: there are too many.
+
+        """
         address = self.clients.key(request)
-        if not self.clients.is_exempt(address):
-            await self._logins.succeed(username, address)
+        return self.streams.one(_name(identity, address), is_exempt=self.clients.is_exempt(address))
 
     def _refusal(self, kind: Kind, taken: Taken) -> RateLimited:
         return RateLimited(
@@ -94,6 +114,10 @@ class Limits:
             limits.whole_seconds(taken.wait_seconds),
             limits.whole_seconds(taken.full_seconds),
         )
+
+
+def _name(identity: Identity | None, address: str) -> str:
+    return f"user:{identity.user_id}" if identity else address
 
 
 def rates_of(settings: Settings) -> dict[Kind, Rate]:

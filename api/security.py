@@ -70,9 +70,12 @@ class Identity:
 
 
 def issue_token(opened: Opened, keys: KeyRing, lifetime: int) -> tuple[str, datetime]:
-    """Return a signed token of the session, good for `lifetime` seconds, and when it expires."""
+    """Return a signed token of the session, and when it expires.
+
+    It is good for `lifetime` seconds, but no longer than the session.
+    """
     now = datetime.now(UTC).replace(microsecond=0)
-    expires_at = now + timedelta(seconds=lifetime)
+    expires_at = min(now + timedelta(seconds=lifetime), opened.expires_at.replace(microsecond=0))
     claims = {
         "typ": KIND,
         "iss": ISSUER,

@@ -5,7 +5,10 @@ import time
 from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
+from sanic.response import empty
 
+from api import streams
+from api.limits import Limits
 from api.operation import API_PREFIX, EVENT_STREAM, Access, operation
 from api.replies import reply
 from api.schemas.fields import TaskId
@@ -46,26 +49,37 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
     "GET",
     "/<task_id>/events",
     parameters={"task_id": TaskId},
-    responses={200: EVENT_STREAM},
+    responses={200: EVENT_STREAM, 204: None},
     errors=(TaskNotFound,),
     takes={"Last-Event-ID": "The last event that was seen: it is not sent again."},
 )
 async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     """Watch a task
 
-    Server-sent events, each the same object as `GET /tasks/{id}`, until it is final. With the
-    header `Last-Event-ID`, what was seen already is not sent again.
+    Server-sent events, each the same object as `GET /tasks/{id}`, until it is final, or for five
+    minutes. With the header `Last-Event-ID`, what was seen already is not sent again; 204 if that
+    was the last event of all. A client may have 20 streams open.
     """
+    limits: Limits = request.app.ctx.limits
     task = await slow_work.get(task_id)
+    seen = request.headers.get("last-event-id")
+    if task.state in FINAL and seen == _event_id(task):
+        # A browser resumes what ended, unless it is told that there is nothing more.
+        return empty()
+    with limits.stream(request, await identify(request)):
+        await _watch(request, task, seen)
+    return None
+
+
+async def _watch(request: Request, task: Task, seen: str | None) -> None:
     response = await request.respond(
         content_type=EVENT_STREAM, headers={"Cache-Control": "no-store"}
     )
     # The head goes with the first bytes: who resumes is told at once that the stream stands.
     await response.send(": watching\n\n")
-    seen = request.headers.get("last-event-id")
-    quiet_since = time.monotonic()
+    started = quiet_since = time.monotonic()
     while True:
-        event = f"{task.attempts}-{task.state.value}-{task.progress}"
+        event = _event_id(task)
         if event != seen:
             shown = (await _shown(request, task)).model_dump_json()
             await response.send(f"id: {event}\ndata: {shown}\n\n")
@@ -73,11 +87,15 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
         elif time.monotonic() - quiet_since > KEEP_ALIVE_SECONDS:
             await response.send(": still there\n\n")
             quiet_since = time.monotonic()
-        if task.state in FINAL:
+        if task.state in FINAL or time.monotonic() - started > streams.MAX_SECONDS:
             await response.eof()
-            return None
+            return
         await asyncio.sleep(POLL_SECONDS)
-        task = await slow_work.get(task_id)
+        task = await slow_work.get(task.id)
+
+
+def _event_id(task: Task) -> str:
+    return f"{task.attempts}-{task.state.value}-{task.progress}"
 
 
 @operation(

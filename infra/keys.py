@@ -58,7 +58,7 @@ class KeyRing:
         self._seen: tuple[int, int] | None = None
         self._checked_at = 0.0
         self._keys: tuple[Key, ...] = ()
-        self._merge(_stored(self._path))
+        self._read(_version(self._path))
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -90,18 +90,20 @@ class KeyRing:
         if not at_once and now - self._checked_at < CHECK_SECONDS:
             return False
         self._checked_at = now
-        if _version(self._path) == self._seen:
+        version = _version(self._path)
+        if version == self._seen:
             return False
         try:
-            self._merge(_stored(self._path))
+            self._read(version)
         except SettingsError as error:
             # Better the keys of before than none.
             log.error("key_file_unusable", error=str(error))  # noqa: TRY400  it says it all
         return True
 
-    def _merge(self, stored: Sequence[Key]) -> None:
-        self._seen = _version(self._path)
-        self._keys = _merged(stored, self._settings)
+    def _read(self, version: tuple[int, int] | None) -> None:
+        """Read the file, which had this version before: if it is replaced now, it is read again."""
+        self._keys = _merged(_stored(self._path), self._settings)
+        self._seen = version
 
 
 def rotate(settings: Settings, *, keep_seconds: float) -> str:

@@ -327,9 +327,7 @@ def _explain(error: ValidationError) -> list[str]:
             continue
         key = str(fault["loc"][0]).upper()
         # An address may hold a password.
-        secret = any(
-            word in key for word in ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
-        )
+        secret = any(word in key for word in _SECRET_WORDS)
         shown = "" if secret else f" (it is {fault['input']!r})"
         lines.append(f"{key}: {message[0].lower()}{message[1:]}{shown}")
     return lines

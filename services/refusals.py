@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+import asyncpg
 from tortoise.exceptions import BaseORMException
 
 from infra import logs
@@ -14,6 +15,14 @@ from services.audit import Action
 FLUSH_SECONDS = 1.0
 # Entries a second and process; what is over is counted in one more.
 MAX_KINDS = 20
+# Tortoise translates some of what asyncpg says, not that a connection went away.
+DATABASE_AWAY = (
+    BaseORMException,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
 
 log = logs.get_logger(__name__)
 
@@ -69,8 +78,11 @@ class Refusals:
             audit.say(entry)
         try:
             await AuditEntry.bulk_create(entries)
-        except (BaseORMException, OSError, TimeoutError) as error:
+        except DATABASE_AWAY as error:
             log.warning("refusals_not_written", error=str(error), entries=len(entries))
+        except Exception:
+            # Ended, nothing would be written any more, and nobody would know why.
+            log.exception("refusals_failed", entries=len(entries))
 
 
 def _entry(refusal: Refusal, tally: _Tally) -> AuditEntry:

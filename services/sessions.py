@@ -7,6 +7,7 @@ stolen, from us or by us nobody knows: the whole session ends.
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from tortoise.transactions import in_transaction
@@ -36,11 +37,15 @@ class Lifetimes:
 
 @dataclass(frozen=True)
 class Opened:
-    """A session that was opened or continued; nobody will see the refresh token again."""
+    """A session that was opened or continued; nobody will see the refresh token again.
+
+    `expires_at` is the session's end: no token of it is good for longer.
+    """
 
     session_id: UUID
     user: User
     refresh_token: str
+    expires_at: datetime
 
 
 async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
@@ -52,13 +57,15 @@ async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
     """
     token, session_id = _new_token(), uuid7()
     async with in_transaction():
-        if not await _open(user, lifetimes, session_id, _digest(token)):
+        expires_at = await _open(user, lifetimes, session_id, _digest(token))
+        if expires_at is None:
             raise InvalidCredentials
         await audit.record(Action.LOGIN, session_id, by=user)
-    return Opened(session_id, user, token)
+    return Opened(session_id, user, token, expires_at)
 
 
-async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str) -> bool:
+async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str) -> datetime | None:
+    """Return when the session ends; None if the account is not what it was."""
     opened = await rows(
         """
         WITH account AS (
@@ -67,10 +74,11 @@ async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str)
         ), opened AS (
             INSERT INTO sessions (id, user_id, expires_at, tokens_until)
             SELECT $1, id, now() + make_interval(secs => $4), now() + make_interval(secs => $5)
-            FROM account RETURNING id
+            FROM account RETURNING id, expires_at
         )
         INSERT INTO refresh_tokens (digest, session_id, expires_at)
-        SELECT $6, id, now() + make_interval(secs => $7) FROM opened RETURNING session_id
+        SELECT $6, id, now() + make_interval(secs => $7) FROM opened
+        RETURNING (SELECT expires_at FROM opened) AS session_end
         """,
         session_id,
         user.id,
@@ -80,7 +88,7 @@ async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str)
         digest,
         min(lifetimes.refresh, lifetimes.session),
     )
-    return bool(opened)
+    return opened[0]["session_end"] if opened else None
 
 
 async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
@@ -135,7 +143,7 @@ async def _continue(session_id: UUID, user_id: UUID, digest: str, lifetimes: Lif
         )
         INSERT INTO refresh_tokens (digest, session_id, expires_at)
         SELECT $4, id, least(expires_at, now() + make_interval(secs => $5)) FROM continued
-        RETURNING session_id
+        RETURNING (SELECT expires_at FROM continued) AS session_end
         """,
         session_id,
         lifetimes.token,
@@ -146,7 +154,7 @@ async def _continue(session_id: UUID, user_id: UUID, digest: str, lifetimes: Lif
     user = await User.get_or_none(id=user_id, disabled_at=None)
     if not continued or user is None:
         raise InvalidRefreshToken
-    return Opened(session_id, user, token)
+    return Opened(session_id, user, token, continued[0]["session_end"])
 
 
 async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:

@@ -16,16 +16,18 @@ from infra.limits.buckets import (
 )
 from infra.limits.logins import (
     FREE_OF_ACCOUNT,
+    Attempt,
     LoginThrottle,
     MemoryLogins,
-    RedisLogins,
     SafeLogins,
 )
+from infra.limits.logins_redis import RedisLogins
 from infra.limits.reads import ReadLimiter
 
 __all__ = [
     "FREE_OF_ACCOUNT",
     "Ask",
+    "Attempt",
     "Buckets",
     "Kind",
     "LoginThrottle",

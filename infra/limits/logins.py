@@ -9,11 +9,8 @@ do not make its owner wait.
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from infra.limits.breaker import Breaker
 from infra.limits.buckets import MAX_KEYS
@@ -26,49 +23,35 @@ LONGEST_WAIT_SECONDS = 60.0
 FORGET_SECONDS = 15 * 60
 KNOWN_SECONDS = 30 * 24 * 60 * 60
 
-# KEYS: counts of the account, the address, the account at the address; the mark that it was logged
-# in from there. ARGV: how many are free by the first two; first wait, longest, memory, in ms.
-# Answers how many milliseconds to wait; the attempt is counted if that is 0.
-ATTEMPT = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local counts, free = {KEYS[1], KEYS[2]}, {ARGV[1], ARGV[2]}
-if redis.call('EXISTS', KEYS[4]) == 1 then counts, free = {KEYS[3]}, {ARGV[1]} end
-local wait = 0
-for _, key in ipairs(counts) do
-    wait = math.max(wait, (tonumber(redis.call('HGET', key, 'until')) or 0) - now)
-end
-if wait > 0 then return wait end
-for i, key in ipairs(counts) do
-    local over = redis.call('HINCRBY', key, 'attempts', 1) - tonumber(free[i])
-    if over >= 0 then
-        local delay = math.min(ARGV[3] * 2 ^ math.min(over, 30), tonumber(ARGV[4]))
-        redis.call('HSET', key, 'until', string.format('%.0f', now + delay))
-    end
-    redis.call('PEXPIRE', key, ARGV[5])
-end
-return 0
-"""
 
-# KEYS as above. ARGV: memory of the mark, in seconds.
-SUCCESS = """
-redis.call('DEL', KEYS[1], KEYS[3])
-if redis.call('HDEL', KEYS[2], 'until') + redis.call('EXISTS', KEYS[2]) > 0 then
-    redis.call('HINCRBY', KEYS[2], 'attempts', -1)
-end
-redis.call('SET', KEYS[4], 1, 'EX', ARGV[1])
-return 0
-"""
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt to log in.
+
+    It has to wait so many seconds; if none, it is counted: `counted` has the keys of its counts,
+    with until when it lets nobody else try (0 if it does), on the clock of who counted. `alone` it
+    was counted by this process while Redis was away.
+    """
+
+    wait: float = 0.0
+    counted: dict[str, float] = field(default_factory=dict)
+    alone: bool = False
+
+
+NOT_COUNTED = Attempt()
 
 
 class LoginThrottle(Protocol):
     """Counts attempts to log in."""
 
-    async def attempt(self, username: str, address: str) -> float:
-        """Count an attempt; return 0, or how many seconds to wait first."""
+    async def attempt(self, username: str, address: str) -> Attempt:
+        """Count an attempt, unless it has to wait first."""
 
-    async def succeed(self, username: str, address: str) -> None:
-        """Take back what the attempt counted, and remember where the account is at home."""
+    async def succeed(self, username: str, address: str, attempt: Attempt) -> None:
+        """Take the attempt back, and remember where the account is at home."""
+
+    async def release(self, attempt: Attempt) -> None:
+        """Take the attempt back: it was neither a success nor a failure."""
 
 
 @dataclass
@@ -85,82 +68,50 @@ class MemoryLogins:
         self._clock = clock
         self._counts: dict[str, _Count] = {}
 
-    async def attempt(self, username: str, address: str) -> float:
-        """Count an attempt; return 0, or how many seconds to wait first."""
-        account, place, both, home = _keys(username, address)
+    async def attempt(self, username: str, address: str) -> Attempt:
+        """Count an attempt, unless it has to wait first."""
+        account, place, both, home = keys_of(username, address)
         now = self._clock()
         counts = [(account, FREE_OF_ACCOUNT), (place, FREE_OF_ADDRESS)]
         if self._count(home, now).attempts:
             counts = [(both, FREE_OF_ACCOUNT)]
         wait = max(self._count(key, now).until - now for key, _ in counts)
         if wait > 0:
-            return wait
-        for key, free in counts:
-            self._add(key, now, free)
-        return 0.0
+            return Attempt(wait)
+        return Attempt(counted={key: self._add(key, now, free) for key, free in counts})
 
-    async def succeed(self, username: str, address: str) -> None:
-        """Take back what the attempt counted, and remember where the account is at home."""
-        account, place, both, home = _keys(username, address)
-        now = self._clock()
+    async def succeed(self, username: str, address: str, attempt: Attempt) -> None:
+        """Take the attempt back, and remember where the account is at home."""
+        account, _, both, home = keys_of(username, address)
+        await self.release(attempt)
         for key in (account, both):
             self._counts.pop(key, None)
-        if count := self._counts.get(place):
-            count.attempts, count.until = count.attempts - 1, 0.0
-        self._keep(home, _Count(1, 0.0, now + KNOWN_SECONDS))
+        self._keep(home, _Count(1, 0.0, self._clock() + KNOWN_SECONDS))
+
+    async def release(self, attempt: Attempt) -> None:
+        """Take the attempt back: it was neither a success nor a failure."""
+        for key, until in attempt.counted.items():
+            if count := self._counts.get(key):
+                count.attempts = max(0, count.attempts - 1)
+                if count.until == until:
+                    count.until = 0.0
 
     def _count(self, key: str, now: float) -> _Count:
         found = self._counts.get(key)
         return found if found and found.forget_at > now else _Count()
 
-    def _add(self, key: str, now: float, free: int) -> None:
+    def _add(self, key: str, now: float, free: int) -> float:
         count = self._count(key, now)
         over = count.attempts + 1 - free
         until = now + _wait(over) if over >= 0 else 0.0
         self._keep(key, _Count(count.attempts + 1, until, now + FORGET_SECONDS))
+        return until
 
     def _keep(self, key: str, count: _Count) -> None:
         self._counts.pop(key, None)
         self._counts[key] = count
         if len(self._counts) > MAX_KEYS:
             del self._counts[next(iter(self._counts))]
-
-
-class RedisLogins:
-    """The counts of all instances."""
-
-    def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
-
-    async def attempt(self, username: str, address: str) -> float:
-        """Count an attempt; return 0, or how many seconds to wait first.
-
-        Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
-
-        """
-        waits = [FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, FORGET_SECONDS]
-        milliseconds = [int(seconds * 1000) for seconds in waits]
-        limits = [FREE_OF_ACCOUNT, FREE_OF_ADDRESS, *milliseconds]
-        return int(await self._run(ATTEMPT, _keys(username, address), limits)) / 1000
-
-    async def succeed(self, username: str, address: str) -> None:
-        """Take back what the attempt counted, and remember where the account is at home.
-
-        Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
-
-        """
-        await self._run(SUCCESS, _keys(username, address), [KNOWN_SECONDS])
-
-    async def _run(self, script: str, keys: tuple[str, ...], values: list[int]) -> Any:
-        redis: Any = self._redis
-        # What Redis itself calls the script.
-        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        try:
-            return await redis.evalsha(digest, len(keys), *keys, *values)
-        except NoScriptError:
-            return await redis.eval(script, len(keys), *keys, *values)
 
 
 class SafeLogins:
@@ -171,26 +122,44 @@ class SafeLogins:
         self._own = own
         self._breaker = Breaker()
 
-    async def attempt(self, username: str, address: str) -> float:
-        """Count an attempt; return 0, or how many seconds to wait first."""
+    async def attempt(self, username: str, address: str) -> Attempt:
+        """Count an attempt, unless it has to wait first."""
         return await self._breaker.ask(
             lambda: self._shared.attempt(username, address),
-            lambda: self._own.attempt(username, address),
+            lambda: self._attempt_alone(username, address),
         )
 
-    async def succeed(self, username: str, address: str) -> None:
-        """Take back what the attempt counted, and remember where the account is at home."""
+    async def succeed(self, username: str, address: str, attempt: Attempt) -> None:
+        """Take the attempt back, and remember where the account is at home."""
+        if attempt.alone:
+            await self._own.release(attempt)
+            attempt = NOT_COUNTED
         await self._breaker.ask(
-            lambda: self._shared.succeed(username, address),
-            lambda: self._own.succeed(username, address),
+            lambda: self._shared.succeed(username, address, attempt),
+            lambda: self._own.succeed(username, address, NOT_COUNTED),
         )
+
+    async def release(self, attempt: Attempt) -> None:
+        """Take the attempt back: it was neither a success nor a failure."""
+        if attempt.alone:
+            await self._own.release(attempt)
+        else:
+            await self._breaker.ask(lambda: self._shared.release(attempt), _nothing)
+
+    async def _attempt_alone(self, username: str, address: str) -> Attempt:
+        return replace(await self._own.attempt(username, address), alone=True)
+
+
+async def _nothing() -> None:
+    """Leave what Redis counted to be forgotten."""
 
 
 def _wait(over: int) -> float:
     return float(min(FIRST_WAIT_SECONDS * 2 ** min(over, 30), LONGEST_WAIT_SECONDS))
 
 
-def _keys(username: str, address: str) -> tuple[str, str, str, str]:
+def keys_of(username: str, address: str) -> tuple[str, str, str, str]:
+    """Return the keys of the account, the address, both, and the mark that this is a home."""
     # A hash: names are of any length and hold any character.
     name = hashlib.sha256(username.encode(errors="surrogatepass")).hexdigest()[:32]
     return (

@@ -2,12 +2,16 @@
 
 import asyncio
 import hashlib
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
+import httpx
 import jwt
 import pytest
 
 from tests.factories import ADMIN, bearer, dies_everywhere, refused, refused_for
+from tests.instances import instance
 
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
 LOGOUT, PROFILE = "/api/v1/auth/logout", "/api/v1/auth/profile"
@@ -112,6 +116,32 @@ async def test_a_session_is_not_prolonged_over_its_end(client, rows):
     assert left["held"]
 
 
+async def test_no_token_outlives_its_session(client, rows):
+    session = await log_in(client)
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    [row] = await rows(
+        "UPDATE sessions SET expires_at = now() + interval '1 h' WHERE id = $1 "
+        "RETURNING extract(epoch FROM expires_at) AS end",
+        claims["sid"],
+    )
+    later = (await refresh(client, session["refresh_token"])).json()
+    claims = jwt.decode(later["token"], options={"verify_signature": False})
+    assert claims["exp"] == int(row["end"])
+    assert datetime.fromisoformat(later["expires_at"]).timestamp() == int(row["end"])
+
+
+async def test_nor_does_the_first(service, tmp_path, new_user):
+    settings = {"SESSION_LIFETIME_SECONDS": "3600", "TOKEN_LIFETIME_SECONDS": "86400"}
+    user = await new_user()
+    async with (
+        instance(tmp_path, service.env, **settings) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
+        session = (await client.post(LOGIN, json=user)).json()
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] in {3599, 3600}
+
+
 @pytest.mark.parametrize("token", ["x", "A" * 43, "é", "x" * 512, "a\0b"])
 async def test_what_is_no_refresh_token_of_ours_is_refused(client, token):
     refused(await refresh(client, token), 401, "INVALID_TOKEN", SPENT)
@@ -156,6 +186,30 @@ async def test_sessions_end_when_sql_disables_or_demotes_their_user(
     await rows(f"UPDATE users SET {change} WHERE username = $1", user["username"])
     await dies_everywhere(service.base_url, session["token"])
     refused(await refresh(client, session["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
+
+
+async def test_a_user_whose_tokens_are_good_is_not_deleted(service, client, rows, new_user):
+    user = await new_user(role="admin")
+    session = (await client.post(LOGIN, json=user)).json()
+    delete = "DELETE FROM users WHERE username = $1"
+    with pytest.raises(asyncpg.RestrictViolationError, match="a token of session") as refusal:
+        await rows(delete, user["username"])
+    assert "enroll users disable" in refusal.value.hint
+    # Disabled is not enough: a process that heard nothing reads the ended session there.
+    await rows("UPDATE users SET disabled_at = now() WHERE username = $1", user["username"])
+    await dies_everywhere(service.base_url, session["token"])
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await rows(delete, user["username"])
+    past = "UPDATE sessions SET tokens_until = now() - interval '2 minutes' WHERE user_id = $1"
+    await rows(past, UUID(session["user"]["id"]))
+    await rows(delete, user["username"])
+    answer = await client.get(PROFILE, headers=bearer(session["token"]))
+    refused(answer, 401, "INVALID_TOKEN", INVALID)
+
+
+async def test_all_sessions_are_not_emptied_at_once(rows):
+    with pytest.raises(asyncpg.RaiseError, match="TRUNCATE of sessions"):
+        await rows("TRUNCATE users CASCADE")
 
 
 async def test_who_is_disabled_is_refused_like_anybody_else(client, rows, new_user):

@@ -69,6 +69,17 @@ async def test_a_stream_goes_on_after_what_was_seen(client, task):
         assert data["status"] == "cancelled"
 
 
+async def test_after_the_last_event_there_is_nothing_more(client, task):
+    await task("state = 'failed', attempts = 3, finished_at = now()")
+    path = f"/api/v1/tasks/{task.id}/events"
+    answer = await client.get(path)
+    last = answer.text.partition("id: ")[2].partition("\n")[0]
+    again = await client.get(path, headers={"Last-Event-ID": last})
+    assert (again.status_code, again.content) == (204, b"")
+    another = await client.get(path, headers={"Last-Event-ID": "3-running-50"})
+    assert another.text.count("data: ") == 1
+
+
 async def test_an_admin_sees_the_arguments(api, client, task):
     await task("state = 'cancelled', finished_at = now()")
     answer = await api.call("GET", f"/tasks/{task.id}/events")

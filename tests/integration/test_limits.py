@@ -4,11 +4,15 @@ import asyncio
 import socket
 import time
 from itertools import count
+from types import SimpleNamespace
 
+import asyncpg
 import pytest
 from redis.exceptions import RedisError
+from tortoise.exceptions import DBConnectionError
 from uuid_utils.compat import uuid7
 
+from api.limits import Limits
 from deploy.embedded.servers import running
 from infra import limits
 from infra.limits import (
@@ -22,6 +26,9 @@ from infra.limits import (
     SafeBuckets,
     SafeLogins,
 )
+from infra.settings import Settings
+from services.errors import InvalidCredentials, RateLimited
+from services.passwords import HashersBusy
 from tests.factories import free_ports
 
 RATES = {
@@ -100,7 +107,19 @@ async def test_redis_that_forgot_the_script_learns_it_again(redis, client):
         [taken] = await buckets.take([Ask(Kind.READS, client)])
         assert taken.granted == 1
         await redis.script_flush()
-        assert await RedisLogins(redis).attempt(client, "192.0.2.1") == 0
+        assert (await RedisLogins(redis).attempt(client, "192.0.2.1")).wait == 0
+
+
+async def wait_of(logins, username, address):
+    """Let a login fail, or return how long it has to wait."""
+    return (await logins.attempt(username, address)).wait
+
+
+async def log_in(logins, username, address):
+    """Log in at once."""
+    attempt = await logins.attempt(username, address)
+    assert attempt.wait == 0
+    await logins.succeed(username, address, attempt)
 
 
 async def test_ten_failed_logins_are_free_and_then_each_waits_twice_as_long(client):
@@ -108,55 +127,122 @@ async def test_ten_failed_logins_are_free_and_then_each_waits_twice_as_long(clie
     logins = MemoryLogins(clock=lambda: now[0])
     waits = []
     for number in range(20):
-        assert await logins.attempt(client, f"192.0.2.{number}") == 0
-        wait = await logins.attempt(client, "192.0.2.99") if number >= 9 else 0
+        assert await wait_of(logins, client, f"192.0.2.{number}") == 0
+        wait = await wait_of(logins, client, "192.0.2.99") if number >= 9 else 0
         waits.append(wait)
         now[0] += wait
     assert waits == [0] * 9 + [1, 2, 4, 8, 16, 32] + [60] * 5
     now[0] += limits.logins.FORGET_SECONDS + 61
     for number in range(10):
-        assert await logins.attempt(client, f"192.0.2.{number}") == 0
+        assert await wait_of(logins, client, f"192.0.2.{number}") == 0
 
 
 async def test_attempts_at_once_are_counted_each(logins, client):
-    answers = await asyncio.gather(*(logins.attempt(client, "192.0.2.1") for _ in range(30)))
+    answers = await asyncio.gather(*(wait_of(logins, client, "192.0.2.1") for _ in range(30)))
     assert sum(wait == 0 for wait in answers) == 10
     assert all(0 <= wait <= 1 for wait in answers)
 
 
 async def test_an_address_that_guesses_at_many_accounts_waits(logins, client):
     for number in range(50):
-        assert await logins.attempt(f"{client}-{number}", f"address-{client}") == 0
-    assert 0 < await logins.attempt(f"{client}-50", f"address-{client}") <= 1
-    assert await logins.attempt(f"{client}-50", f"another-{client}") == 0
+        assert await wait_of(logins, f"{client}-{number}", f"address-{client}") == 0
+    assert 0 < await wait_of(logins, f"{client}-50", f"address-{client}") <= 1
+    assert await wait_of(logins, f"{client}-50", f"another-{client}") == 0
 
 
 async def test_a_success_takes_the_failures_of_the_account_back(logins, client):
     for _ in range(3):
-        for _ in range(10):
-            assert await logins.attempt(client, f"address-{client}") == 0
-        await logins.succeed(client, f"address-{client}")
+        for _ in range(9):
+            assert await wait_of(logins, client, f"address-{client}") == 0
+        await log_in(logins, client, f"address-{client}")
 
 
 async def test_successes_do_not_use_up_an_address(logins, client):
     for number in range(60):
-        assert await logins.attempt(f"{client}-{number}", f"address-{client}") == 0
-        await logins.succeed(f"{client}-{number}", f"address-{client}")
+        await log_in(logins, f"{client}-{number}", f"address-{client}")
+
+
+async def test_logins_of_an_account_of_their_own_buy_no_guesses(logins, client):
+    place = f"address-{client}"
+    await log_in(logins, client, place)
+    for number in range(50):
+        assert await wait_of(logins, f"{client}-{number}", place) == 0
+        await log_in(logins, client, place)
+    assert await wait_of(logins, f"{client}-50", place) > 0
+
+
+async def test_nor_do_logins_of_ever_other_accounts(logins, client):
+    place = f"address-{client}"
+    for number in range(49):
+        assert await wait_of(logins, f"{client}-{number}", place) == 0
+        await log_in(logins, f"own-{client}-{number}", place)
+    assert await wait_of(logins, f"{client}-49", place) == 0
+    assert await wait_of(logins, f"{client}-50", place) > 0
+
+
+async def test_a_success_does_not_end_the_wait_of_a_later_failure(logins, client):
+    place = f"address-{client}"
+    slow = await logins.attempt(f"own-{client}", place)
+    for number in range(49):
+        assert await wait_of(logins, f"{client}-{number}", place) == 0
+    assert await wait_of(logins, f"{client}-49", place) > 0
+    await logins.succeed(f"own-{client}", place, slow)
+    assert await wait_of(logins, f"{client}-49", place) > 0
+
+
+async def test_what_is_given_back_was_never_counted(logins, client):
+    place = f"address-{client}"
+    for _ in range(9):
+        assert await wait_of(logins, client, place) == 0
+    for _ in range(60):
+        attempt = await logins.attempt(client, place)
+        assert attempt.wait == 0
+        await logins.release(attempt)
+    assert await wait_of(logins, client, place) == 0
+    assert await wait_of(logins, client, place) > 0
+
+
+async def test_nothing_is_given_back_twice(logins, client):
+    place = f"address-{client}"
+    attempt = await logins.attempt(client, place)
+    for _ in range(20):
+        await logins.release(attempt)
+    for _ in range(10):
+        assert await wait_of(logins, client, place) == 0
+    assert await wait_of(logins, client, place) > 0
+
+
+async def test_a_login_that_breaks_is_no_failure(logins, client):
+    gate = Limits(Settings(_env_file=None), MemoryBuckets(RATES), logins)
+    request = SimpleNamespace(ip=f"address-{client}", ctx=SimpleNamespace())
+
+    async def fails(error):
+        with pytest.raises(type(error)):
+            async with gate.login(request, client):
+                raise error
+
+    for error in (HashersBusy(), DBConnectionError("away"), asyncpg.InterfaceError("closed")):
+        for _ in range(30):
+            await fails(error)
+    for _ in range(10):
+        await fails(InvalidCredentials())
+    with pytest.raises(RateLimited):
+        async with gate.login(request, client):
+            pytest.fail("it did not have to wait")
 
 
 async def test_strangers_do_not_make_the_owner_wait_at_home(logins, client):
     home = f"home-{client}"
-    await logins.attempt(client, home)
-    await logins.succeed(client, home)
+    await log_in(logins, client, home)
     strangers = (f"stranger-{client}-{number}" for number in count())
-    while not await logins.attempt(client, next(strangers)):
+    while not await wait_of(logins, client, next(strangers)):
         pass
-    assert await logins.attempt(client, next(strangers)) > 0
-    assert await logins.attempt(client, home) == 0
+    assert await wait_of(logins, client, next(strangers)) > 0
+    assert await wait_of(logins, client, home) == 0
     # Nor may everything be tried from there.
     for _ in range(9):
-        await logins.attempt(client, home)
-    assert await logins.attempt(client, home) > 0
+        await wait_of(logins, client, home)
+    assert await wait_of(logins, client, home) > 0
 
 
 async def test_while_redis_is_away_a_process_counts_alone(client):
@@ -166,11 +252,25 @@ async def test_while_redis_is_away_a_process_counts_alone(client):
     granted = [(await buckets.take([Ask(Kind.READS, client)]))[0].granted for _ in range(61)]
     assert granted == [1] * 60 + [0]
     logins = SafeLogins(RedisLogins(away), MemoryLogins())
-    waits = [await logins.attempt(client, "192.0.2.1") for _ in range(11)]
-    assert waits[:10] == [0] * 10
-    assert waits[10] > 0
-    await logins.succeed(client, "192.0.2.1")
-    assert await logins.attempt(client, "192.0.2.1") == 0
+    waits = [await wait_of(logins, client, "192.0.2.1") for _ in range(9)]
+    assert waits == [0] * 9
+    tenth = await logins.attempt(client, "192.0.2.1")
+    assert await wait_of(logins, client, "192.0.2.1") > 0
+    await logins.succeed(client, "192.0.2.1", tenth)
+    assert await wait_of(logins, client, "192.0.2.1") == 0
+
+
+async def test_what_a_process_counted_alone_is_not_taken_from_redis(redis, client):
+    place = f"address-{client}"
+    shared, own = RedisLogins(redis), MemoryLogins()
+    for number in range(50):
+        assert await wait_of(shared, f"{client}-{number}", place) == 0
+    [port] = free_ports(1)
+    away = SafeLogins(RedisLogins(limits.connect(f"redis://127.0.0.1:{port}/0")), own)
+    alone = await away.attempt(f"own-{client}", place)
+    assert alone.wait == 0
+    await SafeLogins(shared, own).succeed(f"own-{client}", place, alone)
+    assert await wait_of(shared, f"{client}-50", place) > 0
 
 
 async def test_redis_that_comes_back_counts_again(tmp_path, client):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -36,6 +37,11 @@ def course(**fields: str) -> bytes:
         (course(x="[" * 500 + "]" * 500), "The request body may be nested at most 8 deep"),
         (course(x='{"a":' * 500 + "1" + "}" * 500), "The request body may be nested at most"),
         (course(**{f"x{n}": "1" for n in range(100)}), "The request body may have at most 50"),
+        (course(x=str(list(range(1000)))), "The request body may have at most 1000 values in all"),
+        (
+            course(x="[" + "[[], []]," * 400 + "{}]"),
+            "The request body may have at most 1000 values",
+        ),
         (course() + b"{}", NOT_JSON),
         (b"\xef\xbb\xbf" + course(), NOT_JSON),
         (course().decode().encode("utf-16"), NOT_JSON),
@@ -50,6 +56,39 @@ async def test_hostile_json_is_refused(api, body, message):
     said = answer.json()["message"]
     assert said.startswith(message)
     refused(answer, 400, "MALFORMED_JSON", said, "body")
+
+
+def many(members: int) -> str:
+    """Return an object of so many members."""
+    return "{" + ",".join(f'"{n:x}":1' for n in range(members)) + "}"
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        (many(90_000), "The request body may have at most 1000 values in all"),
+        (many(90_000)[:-1] + ',"fff":1}', "The request body may have at most 1000 values in all"),
+        ("[" + "1," * 500_000 + "1]", "The request body may have at most 1000 values in all"),
+        (f"[[{many(90_000)}]]", "The request body may have at most 1000 values in all"),
+        ("{" + '"a":1,' * 100_000 + '"b":1}', "The request body has the field 'a' twice"),
+        (many(900)[:-1] + ',"0":1' * 100_000 + "}", "The request body has the field '0' twice"),
+    ],
+    ids=["object", "twice in an object", "list", "deep", "one field", "few fields"],
+)
+async def test_a_body_of_many_values_is_refused_at_once(client, field, message):
+    body = course(x=field)
+    assert len(body) > 600_000
+    started = time.monotonic()
+    # Whoever asks is not asked who they are first.
+    answer = await client.post("/api/v1/auth/login", content=body)
+    assert time.monotonic() - started < 2
+    refused(answer, 400, "MALFORMED_JSON", message, "body")
+
+
+async def test_a_body_may_have_a_thousand_values(api):
+    fields = len(COURSE) + 1
+    answer = await api.call("POST", "/courses", content=course(x=str([1] * (1000 - fields))))
+    refused_for(answer, ("x", "UNKNOWN_FIELD", "There is no field called 'x'"))
 
 
 @pytest.mark.parametrize("number", ["12345678901234567890123", "-1", "1.5", "true", "[]", "{}"])

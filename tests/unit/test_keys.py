@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -110,6 +111,22 @@ def test_a_damaged_file_is_a_fault_at_the_start_and_ignored_later(settings_of):
     assert ring.signing()[0] == kid
     with pytest.raises(SettingsError, match=r"^the keys in .*keys\.json can't be used: "):
         KeyRing(settings)
+
+
+def test_a_key_that_comes_while_the_file_is_read_is_not_missed(settings_of, monkeypatch):
+    settings = settings_of()
+    rotate(settings, keep_seconds=100)
+    read, came = Path.read_text, []
+
+    def read_slowly(path, **options):
+        found = read(path, **options)
+        monkeypatch.setattr(Path, "read_text", read)
+        came.append(rotate(settings, keep_seconds=100))
+        return found
+
+    monkeypatch.setattr(Path, "read_text", read_slowly)
+    ring = KeyRing(settings)
+    assert ring.find(came[0])
 
 
 def test_keys_of_settings_are_not_rotated_here(settings_of):

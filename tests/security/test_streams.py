@@ -1,0 +1,134 @@
+"""Streams of events: so many a client, so many a process, and each has its end."""
+
+from contextlib import AsyncExitStack, ExitStack
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import asyncpg
+import httpx
+import pytest
+from uuid_utils.compat import uuid7
+
+import api.tasks
+from api import streams
+from api.limits import Limits
+from api.streams import Streams
+from infra.limits import MemoryBuckets, MemoryLogins
+from infra.settings import Settings
+from models import Task, TaskState
+from services.errors import RateLimited
+from tests.factories import bearer, eventually, refused, token
+from tests.security.servers import own_api
+
+
+SETTINGS = {"TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
+
+
+@pytest.fixture
+async def path(service):
+    """The stream of a task that no worker knows."""
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    task_id = uuid7()
+    await connection.execute(
+        "INSERT INTO tasks (id, name, args) VALUES ($1, 'test.unknown', '{}')", task_id
+    )
+    yield f"/api/v1/tasks/{task_id}/events"
+    await connection.execute("DELETE FROM tasks WHERE id = $1", task_id)
+    await connection.close()
+
+
+async def test_a_client_has_so_many_streams(service, tmp_path, path):
+    limits = httpx.Limits(max_connections=None)
+    async with (
+        own_api(service, tmp_path, **SETTINGS) as server,
+        httpx.AsyncClient(base_url=server.address, limits=limits) as client,
+        AsyncExitStack() as opened,
+    ):
+
+        def watch(address, headers=None):
+            given = {"X-Forwarded-For": address} | (headers or {})
+            return client.stream("GET", path, headers=given)
+
+        async def status(*args):
+            async with watch(*args) as answer:
+                return answer.status_code
+
+        user = bearer(token())
+        for number in range(streams.MAX_OF_CLIENT):
+            for args in (("192.0.2.1",), (f"198.51.100.{number}", user)):
+                answer = await opened.enter_async_context(watch(*args))
+                assert answer.status_code == 200
+        for args in (("192.0.2.1",), ("198.51.100.99", user)):
+            async with watch(*args) as answer:
+                await answer.aread()
+                message = "Too many requests; slow down"
+                refused(answer, 429, "RATE_LIMITED", message)
+                assert answer.headers["retry-after"] == str(streams.RETRY_AFTER_SECONDS)
+        # Neither other clients nor those who are exempt are concerned.
+        assert await status("192.0.2.2") == 200
+        assert await status("192.0.2.1", bearer(token())) == 200
+        assert await status("127.0.0.1") == 200
+        await opened.aclose()
+
+        async def is_free():
+            return await status("192.0.2.1") == 200
+
+        # Whoever went away holds nothing.
+        await eventually(is_free, within=5)
+
+
+def test_a_process_has_so_many_streams():
+    counted = Streams(of_client=2, of_process=3)
+    with ExitStack() as opened:
+        for client in ("one", "two", "one"):
+            opened.enter_context(counted.one(client))
+        for client, is_exempt in (("one", False), ("three", False), ("four", True)):
+            with pytest.raises(RateLimited), counted.one(client, is_exempt=is_exempt):
+                pytest.fail("it was let in")
+    with ExitStack() as opened:
+        for _ in range(3):
+            opened.enter_context(counted.one("exempt", is_exempt=True))
+
+
+async def test_a_stream_ends_and_is_resumed(monkeypatch):
+    sent, ends = [], []
+    task = Task(
+        id=uuid7(),
+        name="test.unknown",
+        state=TaskState.QUEUED,
+        attempts=0,
+        progress=0,
+        created_at=datetime.now(UTC),
+    )
+
+    async def get(_id):
+        return task
+
+    class Response:
+        async def send(self, text):
+            sent.append(text)
+
+        async def eof(self):
+            ends.append(len(sent))
+
+    async def respond(**_kwargs):
+        return Response()
+
+    settings = Settings(_env_file=None)
+    limits = Limits(settings, MemoryBuckets({}), MemoryLogins())
+    request = SimpleNamespace(
+        app=SimpleNamespace(ctx=SimpleNamespace(limits=limits)),
+        ctx=SimpleNamespace(),
+        headers={},
+        ip="192.0.2.1",
+        respond=respond,
+    )
+    monkeypatch.setattr(api.tasks.slow_work, "get", get)
+    monkeypatch.setattr(streams, "MAX_SECONDS", 0.5)
+    await api.tasks.watch_task(request, task.id)
+    assert ends == [2]
+    last = sent[1].partition("\n")[0].removeprefix("id: ")
+    request.headers = {"last-event-id": last}
+    await api.tasks.watch_task(request, task.id)
+    # Nothing happened in between: nothing is told twice.
+    assert ends == [2, 3]
