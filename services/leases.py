@@ -22,6 +22,13 @@ BACKOFF = f"""
         {MAX_BACKOFF_SECONDS}, {BASE_BACKOFF_SECONDS} * power(2, least(attempts, 16) - 1)))
 """
 
+# In a RETURNING clause: the commit of this statement does not wait for the disk.
+_NO_WAIT = "set_config('synchronous_commit', 'off', true)"
+_SUCCEEDED = (
+    "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
+    "error = NULL, traceback = NULL"
+)
+
 
 class LeaseLost(Exception):
     """The task was given to another worker, or was cancelled: nothing of this run may commit"""
@@ -45,7 +52,7 @@ async def claim(task_id: UUID, worker: str) -> Claim | None:
     claim; then the attempt is made again, and still only one run can finish the task.
     """
     found = await rows(
-        """
+        f"""
         UPDATE tasks
         SET state = 'running', attempts = attempts + 1, progress = 0,
             started_at = coalesce(started_at, now()), worker = $3,
@@ -55,9 +62,8 @@ async def claim(task_id: UUID, worker: str) -> Claim | None:
           AND attempts < max_attempts
           AND ((state = 'queued' AND available_at <= now())
                OR (state = 'running' AND lease_until < now()))
-        RETURNING id, name, args, attempts, request_id,
-                  set_config('synchronous_commit', 'off', true)
-        """,
+        RETURNING id, name, args, attempts, request_id, {_NO_WAIT}
+        """,  # noqa: S608  constants of this module only
         task_id,
         LEASE_SECONDS,
         worker,
@@ -105,18 +111,27 @@ async def finish(claim: Claim) -> None:
         LeaseLost: the task is no longer this attempt's; the transaction must roll back.
 
     """
-    await _fenced(
-        claim,
-        "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
-        "error = NULL, traceback = NULL",
-    )
+    await _fenced(claim, _SUCCEEDED)
 
 
-async def _fenced(claim: Claim, assignments: str, *values: object) -> None:
+async def finish_alone(claim: Claim) -> None:
+    """Mark a task succeeded that has no effects to commit with it, and don't wait for the disk.
+
+    A server that crashes at that moment forgets it, and the task runs once more, as it would if its
+    process had died just before this call.
+
+    Raises:
+        LeaseLost: the task is no longer this attempt's.
+
+    """
+    await _fenced(claim, _SUCCEEDED, returning=f"id, {_NO_WAIT}")
+
+
+async def _fenced(claim: Claim, assignments: str, *values: object, returning: str = "id") -> None:
     found = await rows(
         f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
         "WHERE id = $1 AND state = 'running' AND attempts = $2 AND NOT cancel_requested "
-        "RETURNING id",
+        f"RETURNING {returning}",
         claim.id,
         claim.attempt,
         *values,

@@ -87,7 +87,7 @@ class TaskContext:
         """
         if not self.is_finishing:
             self.is_finishing = True
-            await leases.finish(self._claim)
+            await leases.finish_alone(self._claim)
 
 
 TaskBody = Callable[Concatenate[TaskContext, ...], Awaitable[None]]

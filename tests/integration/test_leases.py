@@ -11,7 +11,7 @@ from models import Course, Difficulty, Task, TaskState
 from services import leases, task_control, tasks
 from services.errors import TaskNotRetryable
 from services.leases import LeaseLost
-from services.tasks import enqueue
+from services.tasks import enqueue, rows
 
 
 @pytest.fixture
@@ -87,6 +87,25 @@ async def test_the_effect_and_succeeded_commit_together():
     assert await Course.all().count() == 1
 
 
+async def test_only_a_finish_with_effects_waits_for_the_disk():
+    claim = await leases.claim((await _published()).id, "one")
+    async with in_transaction():
+        await leases.finish(claim)
+        assert await _waits_for_the_disk()
+    claim = await leases.claim((await _published()).id, "one")
+    async with in_transaction():
+        await leases.finish_alone(claim)
+        assert not await _waits_for_the_disk()
+    assert (await tasks.get(claim.id)).state is TaskState.SUCCEEDED
+    # That was this statement's business alone.
+    assert await _waits_for_the_disk()
+
+
+async def _waits_for_the_disk():
+    (setting,) = await rows("SHOW synchronous_commit")
+    return setting["synchronous_commit"] == "on"
+
+
 async def test_a_run_given_up_for_dead_commits_nothing():
     task = await _published()
     zombie = await leases.claim(task.id, "frozen")
@@ -100,6 +119,8 @@ async def test_a_run_given_up_for_dead_commits_nothing():
     assert await Course.all().count() == 0
     with pytest.raises(LeaseLost):
         await leases.report(zombie, 50)
+    with pytest.raises(LeaseLost):
+        await leases.finish_alone(zombie)
     assert await leases.give_up(zombie, "e", "t", permanent=True) is None
     await leases.finish(second)
 
