@@ -11,6 +11,8 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from infra import worker_groups
+
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
 MIN_SECRET_BYTES = 32
@@ -69,6 +71,11 @@ def _comma_list(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _check_groups(value: str) -> str:
+    worker_groups.parse(value)
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
 CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory")]
@@ -77,6 +84,7 @@ StorageUrl = Annotated[str | None, _url("s3", "file", "memory")]
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
 PerMinute = Annotated[int, Field(ge=1, le=100_000_000)]
+WorkerQueues = Annotated[str, AfterValidator(_check_groups)]
 HttpUrl = Annotated[str | None, _url("http", "https")]
 
 
@@ -147,6 +155,8 @@ class Settings(BaseSettings):
     keep_alive_seconds: Annotated[float, Field(gt=0, le=3600)] = 75
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    worker_queues: WorkerQueues = "images:1 *:1"
+    task_retention_days: Annotated[int, Field(ge=1, le=3650)] = 7
     worker_shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 3
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 5 * 1024 * 1024
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000

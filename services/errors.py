@@ -145,6 +145,10 @@ class TaskNotDroppable(Conflict):
     code = Code.TASK_STATE
 
 
+class UploadGone(NotFound):
+    """The uploaded image was not kept any longer; upload it again"""
+
+
 class UserNotFound(NotFound):
     """The requested user does not exist"""
 

@@ -1,6 +1,7 @@
 """Tidying up what accidents leave behind; safe beside running uploads, and safe to do twice."""
 
 from collections import defaultdict
+from datetime import datetime
 from uuid import UUID
 
 from infra.storage import Storage
@@ -10,20 +11,22 @@ from services.tasks import TaskName, rows
 COURSES_PREFIX = "courses/"
 
 
-async def prune_uploads() -> int:
-    """Delete staged bytes whose task is done or gone; return how many.
+async def prune_uploads(ended_before: datetime) -> int:
+    """Delete staged bytes whose task is done, gone, or ended badly before a time; return how many.
 
-    Those of a failed or cancelled task stay: an operator may retry it.
+    Until then those of a failed or cancelled task stay: an operator may retry it.
     """
     deleted = await rows(
         """
         DELETE FROM uploads
         WHERE NOT EXISTS (
             SELECT FROM tasks
-            WHERE name = $1 AND args->>'upload_id' = uploads.id::text AND state <> 'succeeded')
+            WHERE name = $1 AND args->>'upload_id' = uploads.id::text AND state <> 'succeeded'
+              AND (finished_at IS NULL OR finished_at >= $2))
         RETURNING id
         """,
         TaskName.PROCESS_IMAGE.value,
+        ended_before,
     )
     return len(deleted)
 

@@ -14,6 +14,7 @@ from tortoise.expressions import RawSQL
 from infra.storage import Storage
 from models import Course, ImageVariant, Upload
 from services import decoder, image_headers, imaging, tasks
+from services.errors import UploadGone
 from services.tasks import TaskName
 
 # In the statement that reads the course: read on its own, an image could be of another moment.
@@ -98,10 +99,16 @@ async def publish(
     """Show the variants in place of the older ones, in the transaction that finishes the task.
 
     An upload that was overtaken by a newer one, or whose course is gone, cleans up after itself.
+
+    Raises:
+        UploadGone: the course waits for this image, and its bytes have been pruned.
+
     """
     course = await Course.select_for_update().get_or_none(id=course_id)
+    if course and course.image_task_id == task_id and not variants:
+        raise UploadGone
     await Upload.filter(id=upload_id).delete()
-    if course is None or course.image_task_id != task_id or not variants:
+    if course is None or course.image_task_id != task_id:
         prefix = _prefix(course_id, upload_id)
         if not await ImageVariant.exists(course_id=course_id, key__startswith=prefix):
             await _remove(prefix)

@@ -3,17 +3,20 @@
 from uuid import UUID
 
 from services import answers, images
-from services.errors import TooLarge, UnsupportedMedia
+from services.errors import TooLarge, UnsupportedMedia, UploadGone
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
+
+# With the pauses between them, a bucket may be away for an hour (services/leases.py).
+ATTEMPTS_OF_AN_HOUR = 21
 
 
 @task(
     TaskName.PROCESS_IMAGE,
     queue="images",
-    max_attempts=8,
+    max_attempts=ATTEMPTS_OF_AN_HOUR,
     timeout=90,
-    permanent=(TooLarge, UnsupportedMedia),
+    permanent=(TooLarge, UnsupportedMedia, UploadGone),
 )
 async def process_image(context: TaskContext, course_id: str, upload_id: str) -> None:
     """Make the variants of a staged image, store them, and show them."""
@@ -27,7 +30,7 @@ async def process_image(context: TaskContext, course_id: str, upload_id: str) ->
     context.log.info("image_processed", course_id=course_id, variants=len(variants))
 
 
-@task(TaskName.REMOVE_IMAGES, queue="images", max_attempts=20, timeout=300)
+@task(TaskName.REMOVE_IMAGES, queue="images", max_attempts=ATTEMPTS_OF_AN_HOUR, timeout=300)
 async def remove_images(context: TaskContext, prefix: str) -> None:
     """Delete the objects below a prefix."""
     removed = await context.storage.delete_prefix(prefix)

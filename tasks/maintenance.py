@@ -8,21 +8,20 @@ from services import audit, housekeeping, idempotency, sessions, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
-RETENTION = timedelta(days=7)
 DAY_SECONDS = 24 * 60 * 60
 
 
 @task(TaskName.PRUNE_TASKS, queue="maintenance", timeout=600, every=3600)
 async def prune_tasks(context: TaskContext) -> None:
-    """Forget the tasks that ended well more than a week ago."""
-    removed = await task_control.prune(datetime.now(UTC) - RETENTION)
+    """Forget the tasks that ended well long ago."""
+    removed = await task_control.prune(_retained_since(context))
     context.log.info("tasks_pruned", tasks=removed)
 
 
 @task(TaskName.PRUNE_UPLOADS, queue="maintenance", every=3600)
 async def prune_uploads(context: TaskContext) -> None:
     """Drop the staged bytes that no task will ask for any more."""
-    removed = await housekeeping.prune_uploads()
+    removed = await housekeeping.prune_uploads(_retained_since(context))
     context.log.info("uploads_pruned", uploads=removed)
 
 
@@ -59,3 +58,7 @@ async def analyze(context: TaskContext) -> None:
     """Refresh the planner's statistics after a day of enrolments."""
     await database.analyze(require_database(context.settings))
     context.log.info("database_analyzed")
+
+
+def _retained_since(context: TaskContext) -> datetime:
+    return datetime.now(UTC) - timedelta(days=context.settings.task_retention_days)

@@ -95,7 +95,10 @@ TaskBody = Callable[Concatenate[TaskContext, ...], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Registration:
-    """A kind of task. `timeout` and `every` are seconds; `permanent` errors are not retried."""
+    """A kind of task. `timeout` and `every` are seconds; `permanent` errors are not retried.
+
+    `priority` is added to that of each row.
+    """
 
     name: str
     body: TaskBody
@@ -104,6 +107,7 @@ class Registration:
     timeout: float
     permanent: tuple[type[Exception], ...]
     every: int | None
+    priority: int = 0
 
 
 REGISTRY: dict[str, Registration] = {}
@@ -117,11 +121,13 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     timeout: float = 60,
     permanent: tuple[type[Exception], ...] = (),
     every: int | None = None,
+    priority: int = 0,
 ) -> Callable[[TaskBody], TaskBody]:
     """Register a coroutine as the kind of task called `name`.
 
     It is called with a `TaskContext` and the arguments it was enqueued with, and must bear to be
-    run twice. With `every`, the workers enqueue it once in each slot of so many seconds.
+    run twice. With `every`, the workers enqueue it once in each slot of so many seconds. Of the
+    tasks that wait for a queue, those of a higher `priority` go first.
 
     Raises:
         ValueError: the name is taken.
@@ -141,6 +147,7 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
             timeout=timeout,
             permanent=(PermanentError, *permanent),
             every=every,
+            priority=priority,
         )
         return body
 

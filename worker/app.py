@@ -1,6 +1,7 @@
 """The Celery application: every registered kind of task under its own name, and the relay."""
 
 import os
+import secrets
 import socket
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,8 @@ from worker.shutdown import Shutdown
 # Above the soft limit that the event loop keeps: only code that blocks the loop meets this one.
 HARD_LIMIT_GRACE_SECONDS = 15
 
-# Who holds a lease: this host's worker, by its main process.
-WORKER = f"{socket.gethostname()}/{os.getpid()}"
+# Who holds a lease: this host's worker, by its main process. Containers may share both.
+WORKER = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 app = Celery("course-enrollment-service", config_source="celeryconfig")
 

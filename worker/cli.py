@@ -47,6 +47,7 @@ def api() -> None:
 @app.command()
 def worker(
     queues: Annotated[str, typer.Option(help="Comma list; all when left out.")] = "",
+    exclude_queues: Annotated[str, typer.Option(help="Comma list of those not to serve.")] = "",
     concurrency: Annotated[int, typer.Option(min=0, help="Processes; 0: as in settings.")] = 0,
 ) -> None:
     """Run tasks, and carry them from the database to the broker."""
@@ -59,8 +60,12 @@ def worker(
         f"--concurrency={concurrency or settings.worker_concurrency}",
         f"--loglevel={settings.log_level}",
     ]
+    # Workers of one machine need names of their own: Flower would take them for one.
     if queues:
-        arguments.append(f"--queues={queues}")
+        arguments += [f"--queues={queues}", f"--hostname={queues.replace(',', '-')}@%h"]
+    elif exclude_queues:
+        name = f"not-{exclude_queues.replace(',', '-')}"
+        arguments += [f"--exclude-queues={exclude_queues}", f"--hostname={name}@%h"]
     celery.worker_main(arguments)
 
 

@@ -105,35 +105,37 @@ class Relay:
         rows = await self.connection.fetch(
             """
             WITH kinds AS (
-                SELECT * FROM unnest($1::text[], $2::text[], $3::int[])
-                    AS kinds (name, queue, max_attempts)
+                SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[])
+                    AS kinds (name, queue, max_attempts, priority)
             ), due AS (
                 -- Name by name: the backlog of a full queue is not even looked at.
-                SELECT found.id, kinds.queue, kinds.max_attempts
+                SELECT found.id, kinds.queue, kinds.max_attempts,
+                       kinds.priority + found.priority AS priority
                 FROM kinds, LATERAL (
                     SELECT id, priority, available_at FROM tasks
                     WHERE tasks.name = kinds.name AND state = 'queued' AND available_at <= now()
                       AND (published_at IS NULL OR lease_until < now())
                       AND NOT cancel_requested
                     ORDER BY priority DESC, available_at
-                    LIMIT $4
+                    LIMIT $5
                     FOR UPDATE SKIP LOCKED
                 ) AS found
-                ORDER BY found.priority DESC, found.available_at
-                LIMIT $4
+                ORDER BY kinds.priority + found.priority DESC, found.available_at
+                LIMIT $5
             )
             UPDATE tasks
-            SET published_at = now(), lease_until = now() + make_interval(secs => $5),
+            SET published_at = now(), lease_until = now() + make_interval(secs => $6),
                 queue = due.queue,
                 max_attempts = coalesce(tasks.max_attempts, tasks.attempts + due.max_attempts)
             FROM due
             WHERE tasks.id = due.id
-            RETURNING tasks.id, tasks.name, tasks.queue, tasks.priority, tasks.available_at,
+            RETURNING tasks.id, tasks.name, tasks.queue, due.priority, tasks.available_at,
                       tasks.args
             """,
             [kind.name for kind in kinds],
             [kind.queue for kind in kinds],
             [kind.max_attempts for kind in kinds],
+            [kind.priority for kind in kinds],
             BATCH,
             PUBLISHED_LEASE_SECONDS,
         )
@@ -225,7 +227,7 @@ class Relay:
         status = await self.connection.execute(
             """
             UPDATE tasks SET published_at = NULL, lease_until = NULL
-            WHERE state = 'queued' AND queue = ANY($1::text[])
+            WHERE state = 'queued' AND lease_until >= now() AND queue = ANY($1::text[])
               AND published_at < now() - make_interval(secs => $2)
             """,
             empty,
@@ -262,7 +264,9 @@ class Relay:
             if slot is None or self._slots.get(kind.name) == slot:
                 continue
             await self.connection.execute(
-                "INSERT INTO tasks (id, name, args) VALUES ($1, $2, '{}') ON CONFLICT DO NOTHING",
+                # One that waits or runs stands for the slots that pass meanwhile.
+                "INSERT INTO tasks (id, name, args, dedupe_key) VALUES ($1, $2, '{}', $2) "
+                "ON CONFLICT DO NOTHING",
                 uuid5(NAMESPACE_OID, f"{kind.name}@{slot}"),
                 kind.name,
             )

@@ -96,6 +96,8 @@ def _bulk_command(
         *,
         yes: Yes = False,
     ) -> None:
+        if task_ids and (state or name or older_than):
+            raise typer.BadParameter("give ids or filters, not both")
         chosen = state or ([] if task_ids else [usual])
         _bulk(done, act, task_ids, _filters(chosen, name, older_than), yes=yes)
 

@@ -296,7 +296,7 @@ class TaskOut(BaseModel):
     attempts: Annotated[int, Field(description="How often it was started.", examples=[1])]
     created_at: Annotated[datetime, Field(description="When it was asked for.")]
     started_at: Annotated[
-        datetime | None, Field(description="When it was started last; null before.")
+        datetime | None, Field(description="When it was first started; null before.")
     ]
     finished_at: Annotated[datetime | None, Field(description="When it ended; null before.")]
     error: Annotated[str | None, Field(description="Why it failed, or null.")]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from deploy.embedded import probe
 from deploy.embedded.process import Part
+from infra import worker_groups
 from infra.settings import Settings
+from infra.worker_groups import WorkerGroup
 
 HTTP_OK = 200
 TASKS_CONNECTED = re.compile(rb'"tasks"\s*:\s*"connected"')
@@ -58,13 +60,25 @@ def service_plan(settings: Settings) -> Plan:
         before=() if settings.skip_migration else (Part("migrate", enroll("migrate")),),
         services=(
             Part("api", enroll("api"), api_is_ready, migrated, grace_seconds=4.5),
-            Part("worker", enroll("worker"), worker_is_ready, migrated, grace_seconds=4.5),
+            *(
+                Part(group.name, _worker(group), worker_is_ready, migrated, grace_seconds=4.5)
+                for group in worker_groups.parse(settings.worker_queues)
+            ),
             Part("flower", enroll("flower"), flower_is_ready, migrated, grace_seconds=2.0),
         ),
         after=(Part("demo", enroll("demo"), grace_seconds=1.0),),
     )
 
 
-def enroll(command: str) -> tuple[str, ...]:
+def _worker(group: WorkerGroup) -> tuple[str, ...]:
+    arguments = [f"--queues={','.join(group.queues)}"] if group.queues else []
+    if group.others:
+        arguments.append(f"--exclude-queues={','.join(group.others)}")
+    if group.processes:
+        arguments.append(f"--concurrency={group.processes}")
+    return enroll("worker", *arguments)
+
+
+def enroll(*command: str) -> tuple[str, ...]:
     """Return how a command of the service's command line is run."""
-    return (sys.executable, "-m", "worker.cli", command)
+    return (sys.executable, "-m", "worker.cli", *command)

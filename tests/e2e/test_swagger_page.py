@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from tests.absent import is_absent
 from tests.factories import ADMIN
 
 CHROMIUM = shutil.which("chromium")
@@ -25,7 +26,7 @@ ARGUMENTS = [
 async def page(service):
     """A page whose requests to other hosts are cut; at the end, there must have been none."""
     if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium")
+        is_absent("chromium", "chromium")
     foreign, complaints = [], []
     ours = urlsplit(service.base_url).netloc
 

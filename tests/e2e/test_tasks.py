@@ -1,18 +1,27 @@
 """Tasks, as clients watch them."""
 
+import asyncio
+import os
+import sys
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+import httpx
 import pytest
+from uuid_utils.compat import uuid7
 
 from tests import photos
-from tests.factories import NO_ID, TIME, bearer, eventually, refused, token
+from tests.factories import NO_ID, TIME, bearer, eventually, free_ports, refused, token
 
 PUBLIC = {
     "id", "name", "status", "progress", "attempts", "created_at", "started_at", "finished_at",
     "error",
 }  # fmt: skip
 STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
+FLOWER_USER = ("operator", "a-long-password")
+WARMING = uuid7(), "cache.warm"
 BROKEN = "The image is damaged and can't be decoded"
 
 
@@ -108,6 +117,50 @@ async def test_an_admin_sees_the_traceback(api, failed):
 async def test_a_task_that_is_not_there(client):
     answer = await client.get(f"/api/v1/tasks/{NO_ID}")
     refused(answer, 404, "NOT_FOUND", "The requested task does not exist")
+
+
+async def test_images_hold_up_no_other_queue(api, service, done):
+    """They have a worker of their own, and it nothing else."""
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    await connection.execute("INSERT INTO tasks (id, name, args) VALUES ($1, $2, '{}')", *WARMING)
+
+    async def workers() -> dict[str, set[str]] | None:
+        rows = await connection.fetch(
+            "SELECT queue, worker FROM tasks WHERE worker IS NOT NULL AND queue IS NOT NULL"
+        )
+        found = {
+            row["queue"]: {r["worker"] for r in rows if r["queue"] == row["queue"]} for row in rows
+        }
+        return found if {"images", "cache"} <= found.keys() else None
+
+    found = await eventually(workers)
+    await connection.close()
+    assert not found.pop("images") & set().union(*found.values())
+
+
+async def test_flower_asks_for_its_password(service):
+    (port,) = free_ports(1)
+    own = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": ":".join(FLOWER_USER)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker.cli", "flower"),
+        env=os.environ | service.env | own,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as browser:
+
+            async def status(**options) -> int:
+                with suppress(httpx.TransportError):
+                    return (await browser.get("/workers", **options)).status_code
+                return 0
+
+            assert await eventually(status) == 401
+            assert await status(auth=("operator", "guessed")) == 401
+            assert await status(auth=FLOWER_USER) == 200
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 async def test_flower_shows_tasks_by_name_though_workers_send_no_events_unasked(api, service):

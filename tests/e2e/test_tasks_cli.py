@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
+from tests.factories import NO_ID
+
 NAME = "test.unknown_to_workers"
 
 
@@ -119,6 +121,9 @@ async def test_stats_and_drain(rows, enroll):
         (("list", "--state", "odd"), "'odd' is not one of"),
         (("list", "--older-than", "3x"), "it is '3x'"),
         (("odd",), "No such command 'odd'"),
+        (("drop", NO_ID, "--older-than", "7d"), "give ids or filters, not both"),
+        (("retry", NO_ID, "--state", "failed", "--yes"), "give ids or filters, not both"),
+        (("cancel", NO_ID, "--name", "images.process"), "give ids or filters, not both"),
     ],
 )
 async def test_bad_input_is_one_sentence(enroll, arguments, fault):

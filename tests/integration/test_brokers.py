@@ -21,6 +21,7 @@ from models import Task, TaskState
 from services import tasks
 from services.tasks import TaskName, enqueue
 from tasks.registry import Registration
+from tests.absent import is_absent
 from tests.factories import eventually
 from tests.plugins.brokers import RabbitMQ, Redis, running, worker
 from worker.execution import Backends, execute
@@ -47,7 +48,7 @@ async def broker(request, tmp_path_factory):
         yield SimpleNamespace(url="memory://")
         return
     if request.param is RabbitMQ and RabbitMQ.program() is None:
-        pytest.skip("there is no rabbitmq-server: apt-get install rabbitmq-server")
+        is_absent("rabbitmq-server", "rabbitmq-server")
     async with running(request.param, tmp_path_factory.mktemp("broker")) as server:
         yield server
 

@@ -2,18 +2,23 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
 from uuid_utils.compat import uuid7
 
 import infra.database
-from infra.cache import NoCache
+from infra.cache import NoCache, Outpost, open_store
 from infra.database import analyze, database, direct_connection
+from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState, Upload
-from services import batches, courses, housekeeping, images
+from services import batches, courses, housekeeping, images, task_control, tasks
 from services.courses import CourseFields
+from services.errors import UploadGone
+from tasks.registry import load_tasks
 from tests import photos
+from worker.execution import Backends, execute
 
 FIELDS = CourseFields("t", "d", Difficulty.BEGINNER)
 PIXELS = 50_000_000
@@ -57,13 +62,42 @@ async def test_orphans_go_and_what_is_shown_or_in_the_making_stays():
 async def test_staged_bytes_stay_as_long_as_a_task_may_ask_for_them():
     course = await courses.create(NoCache(), FIELDS, photos.jpeg(40, 30))
     task = Task.filter(id=course.image_task_id)
-    assert await housekeeping.prune_uploads() == 0
+    before, after = (course.created_at + timedelta(days=days) for days in (-1, 1))
+    assert await housekeeping.prune_uploads(after) == 0
     await task.update(state=TaskState.FAILED, finished_at=course.created_at)
-    assert await housekeeping.prune_uploads() == 0
+    assert await housekeeping.prune_uploads(before) == 0
     await task.delete()
-    assert await housekeeping.prune_uploads() == 1
-    assert await housekeeping.prune_uploads() == 0
+    assert await housekeeping.prune_uploads(before) == 1
+    assert await housekeeping.prune_uploads(before) == 0
     assert await Upload.all().count() == 0
+
+
+async def test_a_retry_after_the_retention_fails_for_good_and_says_why(url):
+    course = await courses.create(NoCache(), FIELDS, photos.jpeg(40, 30))
+    task = Task.filter(id=course.image_task_id)
+    await task.update(state=TaskState.FAILED, finished_at=course.created_at)
+    assert await housekeeping.prune_uploads(course.created_at + timedelta(days=1)) == 1
+    await task_control.retry(NoCache(), course.image_task_id)
+    await task.update(max_attempts=9)
+    assert await execute(_backends(url), course.image_task_id) == "failed"
+    failed = await task.get()
+    assert (failed.attempts, failed.error) == (1, UploadGone.__doc__)
+    await course.refresh_from_db()
+    assert course.image_task_id == failed.id
+
+
+@pytest.mark.parametrize("name", [each for each, kind in load_tasks().items() if kind.every])
+async def test_each_scheduled_task_may_run_twice(url, name):
+    for _ in range(2):
+        task_id = await tasks.enqueue(name, {})
+        await Task.filter(id=task_id).update(max_attempts=1)
+        assert await execute(_backends(url), task_id) == "succeeded"
+
+
+def _backends(url: str) -> Backends:
+    settings = Settings(_env_file=None, database_url=url)
+    cache = Outpost(open_store("memory://"))
+    return Backends(settings, MemoryStorage("/media"), cache, load_tasks(), "this")
 
 
 async def test_statistics_may_take_longer_than_a_statement_of_the_pool(url, monkeypatch):

@@ -1,22 +1,42 @@
-"""At 100,000 courses and 1,000,000 enrollments no endpoint reads a table from end to end."""
+"""At 100,000 courses, 1,000,000 enrollments and 300,000 tasks no table is read from end to end."""
 
 import asyncio
 import json
 import logging
 import os
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 
-import asyncpg
 import pytest
+from celery import Celery
+from uuid_utils.compat import uuid7
 
-from infra.database import database, primary
-from models import Course, Difficulty, Enrollment
-from services import enrollments, shelf
+from infra.database import database, direct_connection, primary
+from models import Course, Difficulty, Enrollment, TaskState
+from services import enrollments, shelf, task_control
 from services.shelf import Filters, Sort
+from services.task_control import TaskFilters
+from tasks.registry import Registration
+from worker.relay import Relay
 
 COURSES, ENROLLMENTS = 100_000, 1_000_000
 SEED_SECONDS = 120
-BIG_TABLES = {"courses", "enrollments"}
+BIG_TABLES = {"courses", "enrollments", "tasks"}
+# Mostly done; some failed, wait, are published and wait, or run; the latest last.
+TASKS = """
+    INSERT INTO tasks (id, name, args, queue, state, attempts, max_attempts, available_at,
+                       created_at, started_at, finished_at, published_at, lease_until, worker)
+    SELECT gen_random_uuid(), 'test.' || n % 9, '{}', 'default', state, 1, 9, at, at,
+           at, CASE WHEN state IN ('succeeded', 'failed') THEN at END,
+           CASE WHEN is_out THEN now() END,
+           CASE WHEN is_out THEN now() + interval '1 minute' END, 'a worker'
+    FROM generate_series(1, 300000) AS n,
+         LATERAL (SELECT now() - make_interval(secs => 300000 - n) AS at,
+                         CASE WHEN n % 100 = 0 THEN 'failed' WHEN n < 299000 THEN 'succeeded'
+                              WHEN n > 299990 THEN 'running' ELSE 'queued' END AS state,
+                         n > 299800 AND n % 100 <> 0 AS is_out) AS told
+"""
 
 pytestmark = pytest.mark.timeout(SEED_SECONDS + 120)
 
@@ -30,6 +50,9 @@ async def seeded(new_database):
         *(sys.executable, "-m", "worker.cli", *arguments), env=os.environ | {"DATABASE_URL": url}
     )
     assert await asyncio.wait_for(filling.wait(), SEED_SECONDS) == 0
+    async with direct_connection(url) as connection:
+        await connection.execute(TASKS)
+        await connection.execute("ANALYZE tasks")
     return url
 
 
@@ -65,6 +88,12 @@ READS = {
         primary(), 1, 10, student_email=e.student_email
     ),
     "students": lambda _c, _e: enrollments.students(primary(), 5, 100),
+    "tasks of the queues": lambda _c, _e: task_control.stats(),
+    "latest tasks": lambda _c, _e: task_control.page(TaskFilters(), 100),
+    "failed tasks": lambda _c, _e: task_control.page(
+        TaskFilters(states=frozenset({TaskState.FAILED})), 100
+    ),
+    "old tasks": lambda _c, _e: task_control.prune(datetime(2000, 1, 1, tzinfo=UTC)),
 }
 
 
@@ -80,14 +109,42 @@ async def test_no_table_is_scanned_whole(seeded, caplog, read):
         if record.name == "tortoise.db_client" and "SELECT" in str(record.args[0])
     ]
     assert queries
-    connection = await asyncpg.connect(seeded)
+    async with direct_connection(seeded) as connection:
+        await _assert_indexed(connection, queries)
+
+
+async def test_the_relay_scans_no_table_whole(seeded):
+    queue = f"test-{uuid7().hex}"
+    kinds = {
+        name: Registration(name, _nothing, queue, 9, 60, (), None)
+        for name in (f"test.{number}" for number in range(9))
+    }
+    ran = []
+    async with direct_connection(seeded) as connection:
+        with (
+            Celery(broker="memory://", config_source={"task_ignore_result": True}) as celery,
+            closing(Relay(connection, celery, kinds)) as relay,
+            connection.query_logger(ran.append),
+        ):
+            await relay.run_once()
+            await asyncio.sleep(0)  # the logger is called later
+        queries = [(each.query, each.args) for each in ran if " tasks" in each.query]
+        for part in ("FOR UPDATE SKIP LOCKED)", "published_at = NULL", "GROUP BY queue", "kinds"):
+            assert any(part in query for query, _ in queries), part
+        await _assert_indexed(connection, queries)
+
+
+async def _nothing(_context) -> None:
+    """Do nothing."""
+
+
+async def _assert_indexed(connection, queries):
     for query, values in queries:
         plan = json.loads(
             await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *values or [])
         )
         whole = [node for node in _nodes(plan[0]["Plan"]) if _scans_whole(node)]
         assert not whole, f"{query}\n{json.dumps(plan, indent=1)}"
-    await connection.close()
 
 
 def _nodes(plan):

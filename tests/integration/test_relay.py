@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -78,6 +79,22 @@ async def test_the_higher_priority_goes_first(relay):
     low, high = await enqueue("test.task", {}), await enqueue("test.task", {}, priority=9)
     await relay.publish()
     assert _messages(relay) == [str(high), str(low)]
+
+
+async def test_a_kind_of_a_higher_priority_overtakes_the_backlog(relay):
+    plain = relay.registry["test.task"]
+    relay.registry["test.urgent"] = replace(plain, name="test.urgent", priority=5)
+    backlog = [str(await enqueue("test.task", {})) for _ in range(WINDOW + BATCH)]
+    ahead = str(await enqueue("test.task", {}, priority=6))
+    await _publish_all(relay)
+    urgent = [str(await enqueue("test.urgent", {})) for _ in range(2)]
+    assert await relay.publish() == 0
+    # What was in the window already is not overtaken.
+    waiting = _messages(relay)
+    assert waiting == [ahead, *backlog[: WINDOW - 1]]
+    await Task.filter(id__in=waiting).update(state=TaskState.RUNNING)
+    await relay.publish()
+    assert _messages(relay)[:3] == [*urgent, backlog[WINDOW - 1]]
 
 
 async def test_what_is_not_due_unknown_or_cancelled_stays(relay):
@@ -191,6 +208,20 @@ async def test_any_number_of_schedulers_give_one_run_a_slot(relay):
     for scheduler in (relay, second, relay):
         await scheduler.schedule()
     assert await Task.filter(name="test.hourly").count() == 1
+    await Task.all().update(state=TaskState.SUCCEEDED, finished_at=datetime.now(UTC))
+    await Relay(relay.connection, relay.celery, relay.registry).schedule()
+    assert await Task.filter(name="test.hourly").count() == 1
+
+
+async def test_a_scheduled_task_that_waits_stands_for_the_slots_that_pass(relay):
+    relay.registry["test.often"] = _kind("test.often", "test", every=1)
+    for _ in range(3):
+        await relay.schedule()
+        await asyncio.sleep(1.05)
+    assert await Task.filter(name="test.often").count() == 1
+    await Task.all().update(state=TaskState.SUCCEEDED, finished_at=datetime.now(UTC))
+    await relay.schedule()
+    assert await Task.filter(name="test.often").count() == 2
 
 
 async def test_every_name_that_services_use_is_registered():

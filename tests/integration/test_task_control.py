@@ -113,6 +113,18 @@ async def test_stats_count_by_queue():
     assert (by_queue["images"].running, by_queue["images"].oldest_due_seconds) == (1, 0)
 
 
+async def test_stats_count_no_more_of_a_state_than_they_are_to(monkeypatch):
+    monkeypatch.setattr(task_control, "MOST_COUNTED", 2)
+    oldest = await _task(TaskState.QUEUED, age=timedelta(hours=1))
+    await Task.filter(id=oldest.id).update(available_at=oldest.created_at)
+    for _ in range(3):
+        await _task(TaskState.QUEUED)
+        await _task(TaskState.FAILED)
+    (found,) = await task_control.stats()
+    assert (found.queued, found.failed) == (2, 2)
+    assert found.oldest_due_seconds > 3500
+
+
 async def test_pruning_keeps_what_failed_and_what_is_recent():
     week = timedelta(days=7)
     kept = [await _task(TaskState.FAILED, age=2 * week), await _task(TaskState.SUCCEEDED)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.absent import is_absent
 from tests.factories import eventually, free_ports
 from tests.security.tls import tls_database
 
@@ -44,7 +45,7 @@ class Production:
 async def production(service, tmp_path_factory):
     """The API as production runs it: no defaults, TLS to the database, listed origins."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl here: apt-get install openssl")
+        is_absent("openssl", "openssl")
     folder = tmp_path_factory.mktemp("production")
     output = folder / "api.log"
     (port,) = free_ports(1)

@@ -36,7 +36,7 @@ def decoders(service) -> list[psutil.Process]:
 
 def decodings(service) -> list[dict]:
     """Return what the worker wrote about each image that it decoded."""
-    log = (service.data_dir / "logs" / "worker.log").read_text(encoding="utf-8")
+    log = (service.data_dir / "logs" / "worker-images.log").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in log.splitlines() if '"image_decoded"' in line]
     return [line for line in lines if "task_id" in line]
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import celeryconfig
+from services.leases import BASE_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
 from services.tasks import TaskName
 from tasks import registry
 from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues, task
@@ -35,16 +36,33 @@ def test_what_is_not_said_is_assumed():
     kind = _register("test.plain")
     assert (kind.name, kind.body) == ("test.plain", _body)
     assert (kind.queue, kind.max_attempts, kind.timeout) == ("default", 5, 60)
-    assert kind.every is None
+    assert (kind.every, kind.priority) == (None, 0)
     assert kind.permanent == (PermanentError,)
 
 
 def test_what_is_said_holds():
     kind = _register(
-        "test.told", queue="cache", max_attempts=2, timeout=1.5, every=60, permanent=(KeyError,)
+        "test.told",
+        queue="cache",
+        max_attempts=2,
+        timeout=1.5,
+        every=60,
+        permanent=(KeyError,),
+        priority=3,
     )
+    assert kind.priority == 3
     assert (kind.queue, kind.max_attempts, kind.timeout, kind.every) == ("cache", 2, 1.5, 60)
     assert kind.permanent == (PermanentError, KeyError)
+
+
+@pytest.mark.parametrize("name", [TaskName.PROCESS_IMAGE, TaskName.REMOVE_IMAGES])
+def test_a_bucket_may_be_away_for_an_hour(name):
+    """Even if the jitter makes each pause the shortest it can be."""
+    pauses = range(1, REGISTRY[name].max_attempts)
+    shortest = sum(
+        min(MAX_BACKOFF_SECONDS, BASE_BACKOFF_SECONDS * 2 ** (n - 1)) / 2 for n in pauses
+    )
+    assert shortest >= 3600
 
 
 def test_the_coroutine_stays_what_it_was():

@@ -1,0 +1,57 @@
+"""WORKER_QUEUES: what it may say, and the workers that `make run` starts for it."""
+
+import re
+
+import pytest
+
+from deploy.embedded.plan import service_plan
+from infra.settings import Settings, SettingsError, load_settings
+
+
+def _workers(queues: str | None = None) -> dict[str, list[str]]:
+    """Return the names of the workers and their arguments."""
+    said = {} if queues is None else {"worker_queues": queues}
+    parts = service_plan(Settings(_env_file=None, **said)).services
+    return {p.name: list(p.command[4:]) for p in parts if p.command[3] == "worker"}
+
+
+def test_images_have_a_worker_of_their_own():
+    assert _workers() == {
+        "worker-images": ["--queues=images", "--concurrency=1"],
+        "worker": ["--exclude-queues=images", "--concurrency=1"],
+    }
+
+
+def test_one_worker_may_serve_all_with_the_usual_number_of_processes():
+    assert _workers("*") == {"worker": []}
+    assert _workers(" *:4 ") == {"worker": ["--concurrency=4"]}
+
+
+def test_queues_may_share_a_worker():
+    assert _workers("images:1 default,cache,maintenance:2") == {
+        "worker-images": ["--queues=images", "--concurrency=1"],
+        "worker-default-cache-maintenance": [
+            "--queues=default,cache,maintenance",
+            "--concurrency=2",
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("queues", "fault"),
+    [
+        ("images:", "must be queues, a colon and a number of processes, as in 'images:2 *:1'"),
+        ("images;cache", "must be queues"),
+        ("images:1,cache:1", "must be queues"),
+        ("images,*", "must be queues"),
+        ("   ", "must be queues"),
+        ("images:1 cache,images", "must name each queue once, and has images twice"),
+        ("* *:1", "must name each queue once, and has * twice"),
+        ("images:0", "must have 1 to 64 processes in each group"),
+        ("images:65", "must have 1 to 64 processes in each group"),
+    ],
+)
+def test_a_fault_is_one_sentence_with_the_value(monkeypatch, queues, fault):
+    monkeypatch.setenv("WORKER_QUEUES", queues)
+    with pytest.raises(SettingsError, match=f"^WORKER_QUEUES: {re.escape(fault)}.* \\(it is '"):
+        load_settings()
