@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from loadtests.bench import pages
 from loadtests.bench_tasks import report
 from loadtests.bench_tasks.rounds import Size, measure
 from loadtests.bench_tasks.systems import ROOT, Fill, Side, site
@@ -46,6 +47,7 @@ async def main(options: argparse.Namespace) -> None:
     sys.stdout.write(text + "\n")
     if not (options.quick or options.only_ours or options.before):
         _say(f"written to {report.write(rounds, size, versions, text)}")
+        pages.refresh()
 
 
 def _say(line: str) -> None:
