@@ -38,8 +38,8 @@ QUICK_SIZES = (Size(100, 0), Size(10_000, 50_000))
 
 # By size, and by the name of a case.
 Grown = dict[str, Measured]
-# What a course takes in memory is measured where all of them fit.
-REMEMBERED = 10_000
+# What a course takes in memory is measured with so many: each is read from the database once.
+REMEMBERED = 2_000
 
 
 async def measure(of: tuple[Size, ...], rounds: int, seconds: float) -> tuple[Grown, str]:
