@@ -57,7 +57,7 @@ def count(times: int = TIMES) -> dict[str, int] | str:
             return f"callgrind was not done within {LIMIT_SECONDS:.0f} s"
         except subprocess.CalledProcessError as error:
             return f"callgrind failed: {error.stderr.decode(errors='replace')[-300:]}"
-        totals = _totals(Path(folder))
+        totals = totals_of(Path(folder))
     if len(totals) <= len(WAYS):
         return f"callgrind saw {len(totals)} marks"
     # What comes before the first mark is the start of Python.
@@ -72,7 +72,7 @@ def table(counted: dict[str, int] | str) -> str:
     return f"Instructions of a cached read, by callgrind over {TIMES} of each, no kernel: {each}."
 
 
-def _totals(folder: Path) -> list[int]:
+def totals_of(folder: Path) -> list[int]:
     """Return the instructions of each part, in order."""
     found = {}
     for path in folder.iterdir():
