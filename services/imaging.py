@@ -14,7 +14,8 @@ CONTENT_TYPE = "image/webp"
 WIDTHS = (1280, 640, 320)
 
 _QUALITY = 80
-_METHOD = 1  # a third of the time of the default 4, for a fifth more bytes
+_METHOD = 1  # 2 takes half as long again; 0 makes drawings up to a quarter larger
+_REDUCING_GAP = 1.0  # what is twice as large is averaged: a tenth of the time of a filter
 _LONGEST_SIDE = 16_383  # WebP has no more bits
 _LARGEST = 1280 * 4096  # pixels of a variant: what is taller than that gets narrower
 _TURNS = {
@@ -67,7 +68,7 @@ def render(data: bytes, max_pixels: int) -> list[Rendition]:
     picture.info.clear()
     renditions = []
     for size in sizes:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
         encoded = BytesIO()
         picture.save(encoded, FORMAT, quality=_QUALITY, method=_METHOD)
         renditions.append(Rendition(*size, encoded.getvalue()))

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from loadtests.bench import crowd, growth, pages, plan, plot, report
-from loadtests.bench.cases import side_by_side
-from loadtests.bench.rounds import run, say
+from loadtests.bench.cases import Case, side_by_side
+from loadtests.bench.rounds import Measured, run, say
 from loadtests.bench.site import site
 
 SIDES, GROWTH, CROWD = PARTS = ("sides", "growth", "crowd")
@@ -21,17 +21,17 @@ async def main(options: argparse.Namespace) -> None:
     rounds, seconds = (1, 1.0) if options.quick else (options.rounds, options.seconds)
     parts, document = [], dict[str, Any]()
     if SIDES in options.part:
-        parts.append(await _sides(rounds, seconds, options.only, document))
+        text, measured, cases = await _sides(rounds, seconds, options.only, document)
+        parts.append(text)
     if GROWTH in options.part:
-        sizes = growth.QUICK_SIZES if options.quick else growth.SIZES
+        of = growth.QUICK_SIZES if options.quick else growth.SIZES
         # Ratios of ours to ours: fewer rounds will do.
-        grown = await growth.measure(sizes, max(1, rounds - 2), min(seconds, 2.0))
+        grown, taken = await growth.measure(of, max(1, rounds - 2), min(seconds, 2.0))
         rates = growth.rates(grown)
         document["growth"] = {size: report.plain(each) for size, each in grown.items()}
         document["growth_rates"] = rates
-        if not options.quick:
-            plot.grown(report.picture("growth"), rates)
-        parts.append(f"## Growth\n\n{growth.table(rates)}")
+        parts.append(f"## Growth\n\n{growth.table(rates, growth.errors(grown))}")
+        parts.append(f"## Bytes a row\n\n{taken}")
     if CROWD in options.part:
         crowded = await crowd.crowd(3.0 if options.quick else 8.0)
         document["crowd"] = asdict(crowded)
@@ -43,22 +43,26 @@ async def main(options: argparse.Namespace) -> None:
     say(f"took {time.monotonic() - began:.0f} s")
     if not (options.quick or options.only) and set(options.part) == set(PARTS):
         say(f"written to {report.write(text, document)}")
+        # Pictures are of what is written, and of nothing else.
+        plot.sides(report.picture("bench"), measured, cases)
+        plot.grown(report.picture("growth"), rates)
         pages.refresh()
 
 
-async def _sides(rounds: int, seconds: float, only: str, document: dict[str, Any]) -> str:
+async def _sides(
+    rounds: int, seconds: float, only: str, document: dict[str, Any]
+) -> tuple[str, Measured, list[Case]]:
     async with site() as servers:
         where = report.machine(await servers.versions())
         cases, missing = await side_by_side(servers)
         chosen = [case for case in cases if only in f"{case.section} {case.name}"]
         measured = await run(chosen, rounds, seconds)
-    if rounds > 1 and len(chosen) == len(cases):
-        plot.sides(report.picture("bench"), measured, cases)
     document |= {"machine": where, "side_by_side": report.plain(measured)}
     if all(case in measured for case in plan.MIX):
         document["plan"] = plan.table(document["side_by_side"])
     text = f"{where}.\n\n{report.sections(measured, chosen)}\n\n## Aims\n\n{report.aims(measured)}"
-    return text + "".join(f"\n\nNot measured: {line}." for line in missing)
+    text += "".join(f"\n\nNot measured: {line}." for line in missing)
+    return text, measured, chosen
 
 
 def _options() -> argparse.Namespace:

@@ -26,12 +26,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a case is to reach: so many times another's requests a second."""
+    """What a case is to reach: so many times another's requests a second.
+
+    By the medians; with `every_round` in the worst round, too.
+    """
 
     text: str
     case: str
     base: str
     at_least: float
+    every_round: bool = False
 
 
 CACHED, READS, WRITES, PROCESSES = (
@@ -63,8 +67,8 @@ AIMS = (
     Aim("list without cache, of raw asyncpg", OUR_ROWS, BARE_ROWS, 0.8),
     Aim("list without cache, of FastAPI and SQLAlchemy", OUR_ROWS, FASTAPI_ROWS, 4.0),
     Aim("enrolment, of a bare insert", OUR_INSERT, BARE_INSERT, 0.7),
-    Aim("two processes, of one, the long way", OUR_LONG_TWO, OUR_LONG, 1.5),
-    Aim("two processes, of one, the short way", OUR_TWO, OUR_LIST, 1.5),
+    Aim("two processes, of one, the long way", OUR_LONG_TWO, OUR_LONG, 1.5, every_round=True),
+    Aim("two processes, of one, the short way", OUR_TWO, OUR_LIST, 1.5, every_round=True),
 )
 
 

@@ -4,27 +4,60 @@ python -m loadtests.bench.pages
 """
 
 import re
+from pathlib import Path
 
 from loadtests.bench.report import RESULTS
 from loadtests.bench.site import ROOT
+from loadtests.load.shapes import SHAPES
 
 PAGE = ROOT / "docs" / "performance.md"
 # What a marker is called, and whose results it takes: `<!-- bench -->` … `<!-- end bench -->`.
-KINDS = ("bench", "images", "profile")
+KINDS = ("bench", "profile", "images", "reads", "warming", "logins", "tasks", "cache-stress")
+# A report a shape, of which the page shows the verdicts and the picture.
+LOAD = "load"
+PICTURES = {"bench": ("bench", "growth")}
+_LINK = "../loadtests/results"
 
 
-def refresh() -> None:
+def refresh(page: Path = PAGE, results: Path = RESULTS) -> None:
     """Replace what is between the markers; a kind without results keeps what it has."""
-    page = PAGE.read_text("utf-8")
+    text = page.read_text("utf-8")
     for kind in KINDS:
-        found = sorted(RESULTS.glob(f"{kind}-20*.md"))
-        if found:
-            title, _, text = found[-1].read_text("utf-8").partition("\n")
-            source = f"[{title.lstrip('# ')}](../loadtests/results/{found[-1].name})"
-            # Headings of a result are two levels below the page's own.
-            text = re.sub(r"^##", "####", text, flags=re.MULTILINE).strip()
-            page = _between(page, kind, f"{source}: {text}")
-    PAGE.write_text(page, "utf-8")
+        if newest := _newest(results, kind):
+            shown = [_whole(newest), *_pictures(page.parent / "images", kind)]
+            text = _between(text, kind, "\n\n".join(shown))
+    reports = [newest for shape in SHAPES if (newest := _newest(results, f"{LOAD}-{shape}"))]
+    if reports:
+        text = _between(text, LOAD, "\n\n".join(map(_verdicts, reports)))
+    page.write_text(text, "utf-8")
+
+
+def _newest(results: Path, kind: str) -> Path | None:
+    found = sorted(results.glob(f"{kind}-20*.md"))
+    return found[-1] if found else None
+
+
+def _whole(path: Path) -> str:
+    title, _, text = path.read_text("utf-8").partition("\n")
+    # Headings of a result are two levels below the page's own.
+    text = re.sub(r"^##", "####", text, flags=re.MULTILINE).strip()
+    return f"[{title.lstrip('# ')}]({_LINK}/{path.name}): {text}"
+
+
+def _pictures(folder: Path, kind: str) -> list[str]:
+    names = PICTURES.get(kind, ())
+    return [f"![{name}](images/{name}.svg)" for name in names if (folder / f"{name}.svg").exists()]
+
+
+def _verdicts(path: Path) -> str:
+    """Return the title, the first table, and the picture, if it is there."""
+    title, _, text = path.read_text("utf-8").partition("\n")
+    table = next((part for part in text.split("\n\n") if part.startswith("|")), "")
+    parts = [f"[{title.lstrip('# ')}]({_LINK}/{path.name})", table.strip()]
+    picture = path.with_suffix(".png")
+    if picture.exists():
+        parts.append(f"![{path.stem}]({_LINK}/{picture.name})")
+    return "\n\n".join(parts)
 
 
 def _between(page: str, kind: str, text: str) -> str:
@@ -32,7 +65,7 @@ def _between(page: str, kind: str, text: str) -> str:
     head, found, rest = page.partition(begin)
     _, closed, tail = rest.partition(end)
     if not (found and closed):
-        raise SystemExit(f"{PAGE.name} has no {begin} … {end}")
+        raise SystemExit(f"the page has no {begin} … {end}")
     return f"{head}{begin}\n{text}\n{end}{tail}"
 
 

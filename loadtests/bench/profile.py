@@ -1,4 +1,4 @@
-"""Flame graphs of a cached read, the short way and the long way, and what each part costs.
+"""Flame graphs of a cached read, the short way and the long way, its instructions and parts.
 
 python -m loadtests.bench.profile: writes docs/images/flame-*.svg and results/profile-DATE.md
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from loadtests.bench import costs, pages
+from loadtests.bench import costs, instructions, pages
 from loadtests.bench.cases import LONG_WAY
 from loadtests.bench.load import Target, measure
 from loadtests.bench.report import RESULTS, machine
@@ -33,7 +33,10 @@ async def main() -> None:
         ours = await servers.ours("profile", database)
         await _flame(ours, (), "flame-short-way")
         await _flame(ours, LONG_WAY, "flame-long-way")
-    parts = costs.table(*await costs.costs())
+    # By itself: counted or watched, everything takes longer.
+    counted = instructions.table(instructions.count())
+    say(counted)
+    parts = f"{costs.table(*await costs.costs())}\n\n{counted}"
     path = RESULTS / f"profile-{datetime.now(UTC):%Y-%m-%d}.md"
     path.write_text(
         f"# What a cached read costs, {datetime.now(UTC):%Y-%m-%d}\n\n{where}. Microseconds of "

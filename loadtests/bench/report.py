@@ -60,7 +60,7 @@ def sections(measured: Measured, cases: list[Case]) -> str:
 
 
 def aims(measured: Measured) -> str:
-    """Compare with what we set out for: medians, and the worst round for two processes."""
+    """Compare with what we set out for: medians, or the worst round where every round counts."""
     lines = ["| aim | wanted | measured | worst round | |", "|---|---:|---:|---:|---|"]
     for aim in AIMS:
         if aim.case not in measured or aim.base not in measured:
@@ -69,9 +69,20 @@ def aims(measured: Measured) -> str:
         ratio = median(measured, aim.case) / median(measured, aim.base)
         pairs = zip(measured[aim.case], measured[aim.base], strict=True)
         worst = min(case.rps / base.rps for case, base in pairs)
-        verdict = "met" if ratio >= aim.at_least else "missed"
-        lines.append(f"| {aim.text} | {aim.at_least:g} | {ratio:.2f} | {worst:.2f} | {verdict} |")
+        holds = (worst if aim.every_round else ratio) >= aim.at_least
+        errors = sum(each.errors for name in (aim.case, aim.base) for each in measured[name])
+        wanted = f"{aim.at_least:g}{' in every round' if aim.every_round else ''}"
+        lines.append(
+            f"| {aim.text} | {wanted} | {ratio:.2f} | {worst:.2f} | {verdict(holds, errors)} |"
+        )
     return "\n".join(lines)
+
+
+def verdict(holds: bool, errors: int = 0) -> str:  # noqa: FBT001  the one thing it is about
+    """Say what became of an aim; with a single error it is missed, whatever the rate."""
+    if errors:
+        return f"missed ({errors:,} error{'s' if errors > 1 else ''})"
+    return "met" if holds else "missed"
 
 
 def machine(versions: str) -> str:

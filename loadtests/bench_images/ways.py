@@ -1,6 +1,7 @@
 """The ways of Pillow; each takes the JPEG's bytes and returns the variants, widest first."""
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 
 from PIL import Image
@@ -41,29 +42,19 @@ def draft(data: bytes) -> list[bytes]:
     return _stepwise(picture.convert("RGB"), 4)
 
 
-def draft_method(data: bytes, method: int = 2) -> list[bytes]:
+def draft_method(data: bytes, method: int) -> list[bytes]:
     """The same, and encode with less effort."""
     picture = Image.open(BytesIO(data))
     picture.draft("RGB", SIZES[0])
     return _stepwise(picture.convert("RGB"), method)
 
 
-def draft_method_1(data: bytes) -> list[bytes]:
-    """The same, and encode with still less."""
-    return draft_method(data, 1)
-
-
-def draft_method_0(data: bytes) -> list[bytes]:
-    """The same, and encode with the least."""
-    return draft_method(data, 0)
-
-
-def reduced(data: bytes) -> list[bytes]:
-    """Decode at half the size, and average before resizing."""
+def reduced(data: bytes, method: int) -> list[bytes]:
+    """Decode at half the size, and average four pixels, and sixteen, for the smaller ones."""
     picture = Image.open(BytesIO(data))
     picture.draft("RGB", SIZES[0])
     first = picture.resize(SIZES[0], Image.Resampling.LANCZOS, reducing_gap=1.0)
-    return [_encoded(first, 2), *(_encoded(first.reduce(by), 2) for by in (2, 4))]
+    return [_encoded(first, method), *(_encoded(first.reduce(by), method) for by in (2, 4))]
 
 
 def thumbnail(data: bytes) -> list[bytes]:
@@ -85,9 +76,11 @@ WAYS: dict[str, Way] = {
     "ours": ours,
     "Pillow, plain": plain,
     "Pillow, draft": draft,
-    "Pillow, draft, method 2": draft_method,
-    "Pillow, draft, method 1": draft_method_1,
-    "Pillow, draft, method 0": draft_method_0,
-    "Pillow, draft, reduce, method 2": reduced,
+    "Pillow, draft, method 2": partial(draft_method, method=2),
+    "Pillow, draft, method 1": partial(draft_method, method=1),
+    "Pillow, draft, method 0": partial(draft_method, method=0),
+    "Pillow, draft, reduce, method 2": partial(reduced, method=2),
+    "Pillow, draft, reduce, method 1": partial(reduced, method=1),
+    "Pillow, draft, reduce, method 0": partial(reduced, method=0),
     "Pillow, thumbnail, method 2": thumbnail,
 }

@@ -3,15 +3,15 @@
 import asyncio
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import typer
 
+from loadtests.bench import pages
+from loadtests.bench.report import RESULTS
 from loadtests.bench_logins import accounts, storm
 from loadtests.bench_logins.timing import Comparison, compare
 
-RESULTS = Path(__file__).parents[1] / "results"
 # What a t-test calls a difference.
 SIGNIFICANT = 0.01
 
@@ -23,6 +23,7 @@ def main(logins: int = 1_000, seconds: float = 20, *, write: bool = True) -> Non
     if write:
         name = f"logins-{datetime.now(UTC):%Y-%m-%d}.md"
         (RESULTS / name).write_text(report, encoding="utf-8")
+        pages.refresh()
 
 
 async def _measure(logins: int, seconds: float) -> str:
@@ -47,7 +48,7 @@ async def _measure(logins: int, seconds: float) -> str:
     rows = "\n".join(_row(each) for each in found)
     answered = ", ".join(f"{count} of {status}" for status, count in sorted(statuses.items()))
     return f"""\
-# Logins
+# Logins, {datetime.now(UTC):%Y-%m-%d}
 
 `make bench-logins` on {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.
 

@@ -6,12 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+from loadtests.bench import pages
 from loadtests.bench_tasks import report
+from loadtests.bench_tasks.fill import Fill
 from loadtests.bench_tasks.rounds import Size, measure
-from loadtests.bench_tasks.systems import ROOT, Fill, Side, site
+from loadtests.bench_tasks.systems import ROOT, Side, site
 
-FILLS = [Fill(1_000, 0), Fill(1_000_000, 100_000)]
-QUICK_FILLS = [Fill(1_000, 0), Fill(100_000, 10_000)]
+FILLS = [Fill(1_000, 1_000), Fill(1_000_000, 1_000_000)]
+QUICK_FILLS = [Fill(1_000, 1_000), Fill(100_000, 100_000)]
 QUICK = Size(serial=300, concurrent=1_200, paced=150)
 
 
@@ -46,6 +48,7 @@ async def main(options: argparse.Namespace) -> None:
     sys.stdout.write(text + "\n")
     if not (options.quick or options.only_ours or options.before):
         _say(f"written to {report.write(rounds, size, versions, text)}")
+        pages.refresh()
 
 
 def _say(line: str) -> None:

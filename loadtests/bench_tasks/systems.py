@@ -14,6 +14,7 @@ import redis
 
 from deploy.embedded.servers import servers
 from loadtests.bench_tasks import meters
+from loadtests.bench_tasks.fill import Fill, fill
 from loadtests.bench_tasks.meters import Meter
 from loadtests.bench_tasks.venv import bench_python
 
@@ -21,28 +22,6 @@ ROOT = Path(__file__).parents[2]
 CONCURRENCY = 2
 # The broker's databases: ours has the first; the stamps have their own.
 CELERY_DB, DRAMATIQ_DB, STAMPS_DB = 1, 2, 3
-
-FILL = """
-CREATE TABLE bench_filled (filled_at timestamptz);
-INSERT INTO tasks (id, name, args, queue, state, attempts, max_attempts, progress,
-                   available_at, published_at, created_at, started_at, finished_at, worker)
-SELECT gen_random_uuid(), 'bench.noop', '{"number": 1}', 'default', 'succeeded', 1, 5, 100,
-       at, at, at, at, at, 'bench/1'
-FROM generate_series(1, $finished) n, LATERAL (SELECT now() - n * interval '80 ms' AS at) times;
-INSERT INTO tasks (id, name, args, available_at)
-SELECT gen_random_uuid(), 'bench.noop', '{"number": 1}',
-       now() + interval '1 day' + n * interval '1 s'
-FROM generate_series(1, $not_due) n;
-INSERT INTO bench_filled VALUES (clock_timestamp());
-"""
-
-
-@dataclass(frozen=True)
-class Fill:
-    """What our table holds before a measurement."""
-
-    finished: int
-    not_due: int
 
 
 @dataclass(frozen=True)
@@ -83,20 +62,19 @@ class Site:
         version = broker.get("valkey_version") or broker["redis_version"]
         return f"PostgreSQL {postgres.split()[0]}, broker {version}"
 
-    async def ours(self, fill: Fill, sides: list[Side]) -> list[System]:
+    async def ours(self, rows: Fill, sides: list[Side]) -> list[System]:
         """Return versions of ours, on one database with a filled table."""
-        url = await self._database(f"ours_{fill.finished}")
+        url = await self._database(f"ours_{rows.finished}")
         own = {"DATABASE_URL": url, "BROKER_URL": self._broker(0), "STORAGE_URL": "memory://"}
         plugin = _plugin(self._folder / "plugin")
         _run(sys.executable, "-m", "worker.cli", "migrate", env=self._environment(ROOT) | own)
         connection = await self._connect(url)
-        await connection.execute(
-            FILL.replace("$finished", str(fill.finished)).replace("$not_due", str(fill.not_due))
-        )
+        seconds = await fill(connection, rows)
+        sys.stderr.write(f"filled the table with {rows} rows in {seconds:.0f} s\n")
         worker = ("-m", "worker.cli", "worker", "--queues=default", f"--concurrency={CONCURRENCY}")
         return [
             System(
-                f"{side.name}, {fill.finished:,} finished",
+                f"{side.name}, {rows}",
                 "ours",
                 Path(sys.executable),
                 worker,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadtests.bench import pages
 from loadtests.load import measures, slo, stack, watch
 from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
@@ -31,6 +32,8 @@ def main() -> int:
         _say(str(error))
         return EXIT_UNUSABLE
     path = _write(report, options, _p95_bound(targets, options.shape, report.run.shape))
+    if path.parent == RESULTS:
+        pages.refresh()
     sys.stdout.write(report.text())
     _say(f"\n{verdict_table(report.verdicts)}\n\nwritten to {path} and {options.reports}")
     return EXIT_MET if slo.are_met(report.verdicts) else EXIT_NOT_MET

@@ -29,7 +29,10 @@ def of_service(readings: list[Reading]) -> dict[tuple[str, str], float | None]:
     """Return what the service's own metrics say from the first to the last reading."""
     if not readings:
         return {}
+    size = exposition.largest_total(readings, "database_pool_size")
+    in_use = exposition.largest_total(readings, "database_pool_in_use")
     return {
+        ("pool_use", ""): None if in_use is None or not size else in_use / size,
         ("hit_ratio", ""): exposition.hit_ratio(readings[0], readings[-1]),
         ("pool_waiting", ""): exposition.largest_total(readings, "database_pool_waiting"),
         ("task_lag", ""): exposition.largest(readings, "tasks_oldest_due_seconds"),

@@ -27,6 +27,7 @@ _UNITS = {
     "errors": "%",
     "answered": "%",
     "hit_ratio": "%",
+    "pool_use": "%",
     "pool_waiting": "",
     "task_lag": "s",
     "memory_growth": "%",

@@ -15,19 +15,19 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import redis
 
 from infra.cache.answers import TELL_SECONDS
+from loadtests.bench import pages
+from loadtests.bench.report import RESULTS, verdict
 from loadtests.bench.site import Database, Instance, Site, site
 
 COURSES, READ_COURSES = 10_000, 300
 RATE, SECONDS, ROUNDS = 300, 3.0, 5
 WARM = 100
 PAUSE_SECONDS = 1.0
-RESULTS = Path(__file__).parents[1] / "results"
 LISTS = ("/api/v1/courses", "/api/v1/courses?page=1", "/api/v1/courses?page=2&limit=20")
 
 
@@ -46,6 +46,8 @@ class Reader:
 
     def __init__(self, ids: list[str]) -> None:
         self._random = random.Random(1)  # noqa: S311  the same reading each time
+        if len(ids) < READ_COURSES:
+            raise SystemExit(f"{len(ids)} courses to read, and {READ_COURSES} are wanted")
         self._paths = [*LISTS, *(f"/api/v1/courses/{each}" for each in ids[:READ_COURSES])]
         self._weights = [1 / rank for rank in range(1, len(self._paths) + 1)]
 
@@ -90,25 +92,22 @@ async def _first_seconds(instance: Instance, reader: Reader) -> Seen:
 
 async def _restarted(at: Site, database: Database, name: str, warm: int) -> Seen:
     """Measure an instance that starts with nothing in memory nor in Redis."""
-    with redis.Redis.from_url(at.cache_url) as server:
+    with redis.Redis.from_url(database.cache_url) as server:
         for key in server.scan_iter("enroll:*:a:*"):
             server.delete(key)
-    instance = await at.ours(name, database, CACHE_WARM_ANSWERS=str(warm), **_UNLIMITED)
+    instance = await at.ours(name, database, CACHE_WARM_ANSWERS=str(warm))
     reader = Reader(database.ids.read_text("ascii").split())
     seen = await _first_seconds(instance, reader)
     os.kill(instance.pid, signal.SIGTERM)
     return seen
 
 
-_UNLIMITED = {"RATE_LIMIT_EXEMPT": "127.0.0.1"}
-
-
 async def main() -> None:
     """Measure, print, and write the table down."""
     seen: dict[int, list[Seen]] = {WARM: [], 0: []}
     async with site() as at:
-        database = await at.database("warming", COURSES, 0)
-        teacher = await at.ours("teacher", database, **_UNLIMITED)
+        database = await at.database("warming", COURSES, 0, ids_of=READ_COURSES)
+        teacher = await at.ours("teacher", database)
         reader = Reader(database.ids.read_text("ascii").split())
         async with httpx.AsyncClient(base_url=teacher.url, timeout=10) as client:
             await reader.read(client, 2 * TELL_SECONDS)
@@ -117,9 +116,28 @@ async def main() -> None:
         for number in range(ROUNDS):
             for warm, found in seen.items():
                 found.append(await _restarted(at, database, f"started-{warm}-{number}", warm))
-    text = _table(seen)
+    text = f"{_table(seen)}\n{verdicts(seen)}\n"
     sys.stdout.write(text)
     (RESULTS / f"warming-{datetime.now(UTC):%Y-%m-%d}.md").write_text(text, encoding="utf-8")
+    pages.refresh()
+
+
+def verdicts(seen: dict[int, list[Seen]]) -> str:
+    """Tell, by the medians, whether warming gains what it is for."""
+    warmed, cold = seen[WARM], seen[0]
+    more = statistics.median(each.hits for each in warmed) > statistics.median(
+        each.hits for each in cold
+    )
+    sooner = statistics.median(each.p99 for each in warmed) < statistics.median(
+        each.p99 for each in cold
+    )
+    lines = [
+        "| with warming | |",
+        "|---|---|",
+        f"| a higher hit ratio | {verdict(more)} |",
+        f"| a lower P99 | {verdict(sooner)} |",
+    ]
+    return "\n".join(lines)
 
 
 def _table(seen: dict[int, list[Seen]]) -> str:

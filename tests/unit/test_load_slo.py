@@ -2,7 +2,8 @@
 
 import pytest
 
-from loadtests.load import measures, slo, watch
+from loadtests.load import endpoints, measures, slo, watch
+from loadtests.load.exposition import Reading
 from loadtests.load.histogram import Histogram
 from loadtests.load.measures import Ramp
 from loadtests.load.records import Row
@@ -91,6 +92,82 @@ def test_our_file_has_the_aims_for_every_shape():
         ("errors", "", "at_most", 0),
         ("hit_ratio", "", "above", 0.99),
     } <= aims
+
+
+REQUESTED = ("sustained", "peak", "spike", "soak")
+
+
+@pytest.mark.parametrize(
+    ("target", "shapes"),
+    [
+        (("p95", "", "below", 15), ("sustained",)),
+        (("p95", "", "below", 30), ("peak", slo.STEP)),
+        (("p99", "", "below", 150), ("smoke", *REQUESTED, slo.STEP)),
+        (("p95", "GET image", "below", 50), ("smoke", *REQUESTED, slo.STEP)),
+        (("errors", "", "at_most", 0), ("smoke", *REQUESTED, slo.STEP)),
+        (("hit_ratio", "", "above", 0.99), ("sustained", "peak", "soak")),
+        (("knee", "", "above", 4000), ("break",)),
+        (("memory_growth", "", "below", 0.05), ("soak",)),
+        (("errors", endpoints.IMAGE_READY.title, "at_most", 0), ("smoke", *REQUESTED)),
+        (("task_lag", "", "below", 10), ("smoke", *REQUESTED)),
+        (("pool_use", "", "below", 0.8), ("sustained", "peak", "soak")),
+        (("pool_waiting", "", "at_most", 0), ("sustained", "peak", "soak")),
+    ],
+)
+def test_our_file_keeps_what_was_set_out_for(target, shapes):
+    found = {
+        shape
+        for each in slo.load()
+        if (each.measure, each.endpoint, each.relation, each.bound) == target
+        for shape in each.shapes
+    }
+    assert found >= set(shapes)
+
+
+IMAGES = endpoints.IMAGE_READY.title
+
+
+@pytest.mark.parametrize(
+    ("tasks", "outcome"),
+    [
+        ({}, Outcome.NOT_MEASURED),
+        ({IMAGES: (3, 0)}, Outcome.MET),
+        ({IMAGES: (3, 1)}, Outcome.MISSED),
+        ({IMAGES: (3, 3)}, Outcome.MISSED),
+    ],
+)
+def test_images_that_are_never_ready_fail_the_run_that_has_no_other_error(tasks, outcome):
+    seen = rows(1.0)
+    for title, (count, errors) in tasks.items():
+        seen[title] = Row(Histogram.of(*[300.0] * count), Histogram.of(*[300.0] * count))
+        seen[title].errors.update({"task failed": errors} if errors else {})
+    found = measures.of_rows(seen, due=100)
+    assert found["errors", ""] == 0
+    (verdict,) = (v for v in slo.judge(slo.load(), "smoke", found) if v.target.endpoint == IMAGES)
+    assert verdict.outcome is outcome
+
+
+POOL = """
+database_pool_size{{pid="1"}} 10
+database_pool_size{{pid="2"}} 10
+database_pool_in_use{{pid="1"}} {first}
+database_pool_in_use{{pid="2"}} 6
+database_pool_waiting{{pid="1"}} 0
+"""
+
+
+@pytest.mark.parametrize(("first", "met"), [(9, Outcome.MET), (10, Outcome.MISSED)])
+def test_the_pool_is_judged_by_its_busiest_moment(first, met):
+    texts = (POOL.format(first=0), POOL.format(first=first), POOL.format(first=0))
+    found = measures.of_service([Reading.of(text) for text in texts])
+    assert found["pool_use", ""] == pytest.approx((first + 6) / 20)
+    verdicts = slo.judge(slo.load(), "sustained", found)
+    (use,) = (each for each in verdicts if each.target.measure == "pool_use")
+    assert use.outcome is met
+
+
+def test_a_pool_that_is_not_measured_is_not_idle():
+    assert measures.of_service([Reading.of("")])["pool_use", ""] is None
 
 
 def test_a_bound_that_is_just_missed_does_not_look_met():
