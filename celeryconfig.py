@@ -59,7 +59,8 @@ accept_content = ["json"]
 
 # Flower turns a worker's events on as long as it runs; told to nobody, they cost a third of a task.
 worker_send_task_events = False
-# What is at hand in a busy worker could be at work in an idle one.
+# What is at hand in a busy worker could be at work in an idle one; `enroll worker --prefetch` is
+# for workers of short tasks only.
 worker_prefetch_multiplier = 1
 worker_cancel_long_running_tasks_on_connection_loss = False
 worker_hijack_root_logger = False

@@ -49,6 +49,9 @@ def worker(
     queues: Annotated[str, typer.Option(help="Comma list; all when left out.")] = "",
     exclude_queues: Annotated[str, typer.Option(help="Comma list of those not to serve.")] = "",
     concurrency: Annotated[int, typer.Option(min=0, help="Processes; 0: as in settings.")] = 0,
+    prefetch: Annotated[
+        int, typer.Option(min=1, help="Messages a process may hold, the one at work included.")
+    ] = 1,
 ) -> None:
     """Run tasks, and carry them from the database to the broker."""
     settings = _settings("worker")
@@ -58,6 +61,7 @@ def worker(
         "worker",
         "--pool=prefork",
         f"--concurrency={concurrency or settings.worker_concurrency}",
+        f"--prefetch-multiplier={prefetch}",
         f"--loglevel={settings.log_level}",
     ]
     # Workers of one machine need names of their own: Flower would take them for one.

@@ -71,7 +71,9 @@ class Site:
         connection = await self._connect(url)
         seconds = await fill(connection, rows)
         sys.stderr.write(f"filled the table with {rows} rows in {seconds:.0f} s\n")
-        worker = ("-m", "worker.cli", "worker", "--queues=default", f"--concurrency={CONCURRENCY}")
+        # As many messages at hand as Celery's default, which the plain one has.
+        options = ("--queues=default", f"--concurrency={CONCURRENCY}", "--prefetch=4")
+        worker = ("-m", "worker.cli", "worker", *options)
         return [
             System(
                 f"{side.name}, {rows}",
