@@ -22,7 +22,7 @@ def draw(path: Path, title: str, run: Run, p95_bound: float | None) -> None:
     width = max(1, -(-int(run.end) // POINTS))
     points = list(run.records.over_time(0, run.end, width))
     seconds = [second + width / 2 for second, _ in points]
-    figure, (above, below) = plt.subplots(2, 1, figsize=(10, 6.5), sharex=True, dpi=110)
+    figure, (above, below) = plt.subplots(2, 1, figsize=(10, 6.5), sharex=True, dpi=80)
     _draw_requests(above, seconds, [row for _, row in points], width, run.shape)
     for percent in PERCENTS:
         values = [row.response.percentile(percent) or float("nan") for _, row in points]
