@@ -14,13 +14,13 @@ from api.streams import Streams
 from infra import limits, metrics
 from infra.limits import (
     Ask,
+    Borrower,
     Buckets,
     Kind,
     LoginThrottle,
     MemoryBuckets,
     MemoryLogins,
     Rate,
-    ReadLimiter,
     Taken,
 )
 from infra.settings import Settings
@@ -34,7 +34,11 @@ class Limits:
         self.clients = Clients(settings.trusted_proxies, settings.rate_limit_exempt)
         self.rates = rates_of(settings)
         self.streams = Streams()
-        self.reads = ReadLimiter(buckets, self.rates[Kind.READS], self.clients.is_exempt)
+        self.reads, self.writes = (
+            Borrower(buckets, kind, self.rates[kind], self.clients.is_exempt)
+            for kind in (Kind.READS, Kind.WRITES)
+        )
+        self._borrowers = {Kind.READS: self.reads, Kind.WRITES: self.writes}
         self._buckets = buckets
         self._logins = logins
 
@@ -48,7 +52,8 @@ class Limits:
             buckets = limits.SafeBuckets(limits.RedisBuckets(redis, rates_of(settings)), own)
             logins = limits.SafeLogins(limits.RedisLogins(redis), own_logins)
         opened = cls(settings, buckets, logins)
-        resources.callback(asyncio.create_task(opened.reads.run()).cancel)
+        for borrower in (opened.reads, opened.writes):
+            resources.callback(asyncio.create_task(borrower.run()).cancel)
         return opened
 
     async def spend(self, request: Request, kind: Kind) -> None:
@@ -60,10 +65,10 @@ class Limits:
         """
         address = self.clients.key(request)
         client = _name(getattr(request.ctx, "identity", None), address)
-        if kind is Kind.READS:
+        if borrower := self._borrowers.get(kind):
             # Whoever is exempt is so with every account.
-            if not self.reads.take(address if self.clients.is_exempt(address) else client):
-                raise self._refusal(kind, self.reads.refusal(client))
+            if not borrower.take(address if self.clients.is_exempt(address) else client):
+                raise self._refusal(kind, borrower.refusal(client))
         elif not self.clients.is_exempt(address):
             [taken] = await self._buckets.take([Ask(kind, client)])
             if not taken.granted:

@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 from redis.asyncio.connection import BlockingConnectionPool
 
+from infra.limits.borrowing import Borrower
 from infra.limits.buckets import (
     Ask,
     Buckets,
@@ -22,19 +23,18 @@ from infra.limits.logins import (
     SafeLogins,
 )
 from infra.limits.logins_redis import RedisLogins
-from infra.limits.reads import ReadLimiter
 
 __all__ = [
     "FREE_OF_ACCOUNT",
     "Ask",
     "Attempt",
+    "Borrower",
     "Buckets",
     "Kind",
     "LoginThrottle",
     "MemoryBuckets",
     "MemoryLogins",
     "Rate",
-    "ReadLimiter",
     "RedisBuckets",
     "RedisLogins",
     "SafeBuckets",

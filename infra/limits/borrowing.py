@@ -1,13 +1,13 @@
-"""The limit of reads, which must cost next to nothing: tokens are borrowed in batches.
+"""The limits of reads and writes, which must cost next to nothing: tokens are borrowed in batches.
 
 A process keeps a few tokens of each client's shared bucket in hand, a hundredth of a minute's worth
-(a batch), and asks for more in the background before they run out. A read takes one by a
+(a batch), and asks for more in the background before they run out. A request takes one by a
 look-up and a subtraction, and is never held up by Redis. What that costs in accuracy:
 
-- Too many: while the answer is under way a process lets a client read up to a batch on credit (ten
-  reads where a batch is fewer, but no more than six seconds' worth), the first of a new client too.
-  That is a debt, paid back out of what is granted next: over time the rate holds, and at any moment
-  a client may be ahead of it by one batch a process.
+- Too many: while the answer is under way a process lets a client have up to a batch on credit (ten
+  requests where a batch is fewer, but no more than six seconds' worth), the first of a new client
+  too. That is a debt, paid back out of what is granted next: over time the rate holds, and at any
+  moment a client may be ahead of it by one batch a process.
 - Too few: what a process has in hand and its client does not use is lost: at most a batch a process
   and minute.
 
@@ -48,13 +48,18 @@ class _Hand:
     mark: int | None = None
 
 
-class ReadLimiter:
-    """Counts reads; `is_exempt` tells which clients are not counted."""
+class Borrower:
+    """Counts requests of a kind; `is_exempt` tells which clients are not counted."""
 
     def __init__(
-        self, buckets: Buckets, rate: Rate, is_exempt: Callable[[str], bool] = lambda _: False
+        self,
+        buckets: Buckets,
+        kind: Kind,
+        rate: Rate,
+        is_exempt: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._buckets = buckets
+        self._kind = kind
         self._batch = max(1, rate.per_minute // BATCHES_A_MINUTE)
         self._credit = max(self._batch, min(LEAST_CREDIT, rate.per_minute // 10))
         self._seconds_a_token = PERIOD_SECONDS / rate.per_minute
@@ -69,7 +74,7 @@ class ReadLimiter:
         return len(self._hands)
 
     def take(self, client: str) -> bool:
-        """Take a token for a read; tell whether there was one."""
+        """Take a token for a request; tell whether there was one."""
         hand = self._hands.get(client)
         if hand is None:
             hand = self._meet(client)
@@ -109,7 +114,7 @@ class ReadLimiter:
             names = list(self._asking)[:MAX_ASKS]
             hands = [self._asking.pop(name) for name in names]
             asks = [
-                Ask(Kind.READS, name, self._batch - hand.left)
+                Ask(self._kind, name, self._batch - hand.left)
                 for name, hand in zip(names, hands, strict=True)
             ]
             try:
@@ -143,7 +148,7 @@ class ReadLimiter:
         if hand.left > 0 or (not hand.short and hand.left > -self._credit):
             hand.left -= 1
             return True
-        metrics.count_refusal(Kind.READS)
+        metrics.count_refusal(self._kind)
         return False
 
     def _meet(self, client: str) -> _Hand:
@@ -152,7 +157,7 @@ class ReadLimiter:
         else:
             if len(self._hands) >= MAX_CLIENTS:
                 del self._hands[next(iter(self._hands))]
-            # On credit: the first of a client's reads start the asking.
+            # On credit: the first of a client's requests start the asking.
             hand = _Hand(0, self._batch // 2)
         self._hands[client] = hand
         return hand

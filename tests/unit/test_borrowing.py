@@ -1,11 +1,11 @@
-"""The limit of reads: what borrowing in batches lets through, and what it does not."""
+"""The limits of reads and writes: what borrowing in batches lets through, and what it does not."""
 
 import asyncio
 import time
 
 import pytest
 
-from infra.limits import Ask, Kind, MemoryBuckets, Rate, ReadLimiter, Taken
+from infra.limits import Ask, Borrower, Kind, MemoryBuckets, Rate, Taken
 
 PER_MINUTE = 6_000
 BATCH = 60
@@ -32,7 +32,7 @@ async def run():
     running = []
 
     def start(buckets, rate=PER_MINUTE, **more):
-        limiter = ReadLimiter(buckets, Rate(rate), **more)
+        limiter = Borrower(buckets, Kind.READS, Rate(rate), **more)
         running.append(asyncio.create_task(limiter.run()))
         return limiter
 
@@ -145,7 +145,7 @@ async def test_a_limit_of_a_few_a_minute(run):
 
 
 async def test_clients_that_come_once_are_forgotten(run, monkeypatch):
-    monkeypatch.setattr("infra.limits.reads.IDLE_SECONDS", 0.02)
+    monkeypatch.setattr("infra.limits.borrowing.IDLE_SECONDS", 0.02)
     limiter = run(Slow())
     for number in range(100):
         limiter.take(f"client-{number}")
@@ -158,7 +158,7 @@ async def test_clients_that_come_once_are_forgotten(run, monkeypatch):
 
 
 async def test_there_is_a_bound_on_how_many_clients_are_remembered(run, monkeypatch):
-    monkeypatch.setattr("infra.limits.reads.MAX_CLIENTS", 10)
+    monkeypatch.setattr("infra.limits.borrowing.MAX_CLIENTS", 10)
     limiter = run(Slow())
     for number in range(100):
         limiter.take(f"client-{number}")
