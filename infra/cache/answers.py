@@ -200,7 +200,7 @@ class AnswerCache:
             found = await self._store.read(key)
             if found.entry is None and (found.version is None or key.slow):
                 turn = await self._store.begin(key, found.version)
-                if not turn.is_ours and (made := await self._wait_for(key, turn.version)):
+                if not turn.is_ours and (made := await wait_for(self._store, key, turn)):
                     self.counts.redis += 1
                     return made, None
                 return None, turn
@@ -210,18 +210,6 @@ class AnswerCache:
         if found.entry is not None:
             self.counts.redis += 1
         return found.entry, Turn(found.version, is_ours=False) if found.version else None
-
-    async def _wait_for(self, key: Key, version: bytes) -> Entry | None:
-        """Wait for another process to fill under this version."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_SECONDS)
-            found = await self._store.read(key)
-            if found.version != version:
-                return None
-            if found.entry is not None:
-                return found.entry
-        return None
 
     async def _share(self, key: Key, version: bytes, entry: Entry) -> None:
         try:
@@ -342,6 +330,19 @@ class AnswerCache:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+async def wait_for(store: Store, key: Key, turn: Turn) -> Entry | None:
+    """Wait a moment for whoever has the turn; None: it took too long, or for nothing."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        found = await store.read(key)
+        if found.version != turn.version:
+            return None
+        if found.entry is not None:
+            return found.entry
+    return None
 
 
 def lasting() -> float:

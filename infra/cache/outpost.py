@@ -4,7 +4,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from infra import logs
-from infra.cache.answers import Make, lasting
+from infra.cache.answers import Make, lasting, wait_for
 from infra.cache.entry import Entry, Key
 from infra.cache.store import CacheAway, Store
 
@@ -29,6 +29,8 @@ class Outpost:
         if found.entry is not None:
             return found.entry
         turn = await self.store.begin(key, found.version)
+        if not turn.is_ours and (made := await wait_for(self.store, key, turn)):
+            return made
         try:
             entry = await make()
         except Exception:

@@ -33,7 +33,7 @@ ROUND = "rounds of all"
 HITS = re.compile(r'^cache_requests_total{answer="memory"} ([0-9.e+]+)$', re.MULTILINE)
 COURSES = "/api/v1/courses"
 
-pytestmark = pytest.mark.timeout(120 + WRITES // 10)
+pytestmark = pytest.mark.timeout(120 + WRITES // 5)
 
 
 @pytest.fixture

@@ -178,6 +178,19 @@ async def test_who_fails_to_make_it_leaves_the_turn_to_the_next(patience, proces
     assert time.monotonic() - started < 1
 
 
+async def test_a_worker_makes_nothing_that_a_server_process_is_making(
+    patience, process, truth, server
+):
+    one, outpost = await process(), Outpost(open_store(server.environment["CACHE_URL"]))
+    await one.changed("courses")
+    truth.seconds = 0.2
+    making = asyncio.create_task(_read(one, truth))
+    await asyncio.sleep(0.1)
+    assert await _read(outpost, truth) == await making == 0
+    assert truth.asked == 1
+    await outpost.close()
+
+
 async def test_a_worker_that_fails_to_make_it_leaves_the_turn_to_the_next(
     patience, process, truth, server
 ):

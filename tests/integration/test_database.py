@@ -10,7 +10,7 @@ from tortoise import Tortoise
 from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
-from infra.database import MIGRATIONS, database, migrate
+from infra.database import MIGRATIONS, another, database, is_connected, migrate, primary
 from models import Course, Difficulty, Outcome, Role, TaskState
 
 COURSE = "INSERT INTO courses (id, title, description, difficulty) VALUES ($1, $2, $3, $4)"
@@ -269,3 +269,14 @@ async def test_a_transaction_cut_short_leaves_no_trace_on_its_connection(new_dat
         assert not await Course.exists(id=ID)
         async with pool.acquire_connection() as connection:
             assert not connection.is_in_transaction()
+
+
+async def test_a_pool_that_is_full_hides_no_database_and_one_that_is_gone_is_seen(new_database):
+    url = await new_database(migrated=False)
+    async with database(url, pool_size=1, patience=0.1), another(url, pool_size=1) as beside:
+        async with Tortoise.get_connection("default").acquire_connection():
+            assert await is_connected(beside)
+            assert not await is_connected(primary())
+        assert await is_connected(primary())
+    async with another("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1) as gone:
+        assert not await is_connected(gone)
