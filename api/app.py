@@ -20,6 +20,7 @@ from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments
 from api.limits import Limits
+from api.monitors import Monitors
 from api.requests import ForgivingRequest
 from api.shortcut import Shortcut
 from api.system import SERVICE, system
@@ -54,7 +55,7 @@ class Context(SimpleNamespace):
     storage: Storage
     cache: AnswerCache
     reports: Reports
-    monitors: BaseDBAsyncClient
+    monitors: Monitors
     keys: KeyRing
     limits: Limits
     refusals: Refusals
@@ -120,7 +121,7 @@ async def open_resources(app: Application) -> None:
         )
     )
     # Probes and Prometheus: a pool that is full of slow queries is no database that is away.
-    app.ctx.monitors = await resources.enter_async_context(another(url, pool_size=1))
+    app.ctx.monitors = Monitors(await resources.enter_async_context(another(url, pool_size=1)))
     app.ctx.keys = KeyRing(settings)
     redis = limits.connect(settings.limits) if settings.limits else None
     if redis:

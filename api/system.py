@@ -5,16 +5,15 @@ from importlib.metadata import version
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import raw
-from tortoise import BaseDBAsyncClient
 
 from api import gauges
 from api.operation import operation
 from api.replies import reply
 from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyOut
-from infra import database, metrics
+from infra import metrics
 from infra.metrics import Gauge
-from services import task_control, tasks
 from services.errors import Unavailable
+from services.task_control import QueueStats
 
 SERVICE = "course-enrollment-service"
 
@@ -28,11 +27,11 @@ async def health(request: Request) -> HTTPResponse:
     200 while the service can answer; 503 when the database is gone.
     """
     context = request.app.ctx
-    connected = await database.is_connected(context.monitors)
+    connected = await context.monitors.is_connected()
     redis, storage, carried = await asyncio.gather(
         context.cache.is_connected(),
         context.storage.is_connected(),
-        tasks.are_carried(context.monitors) if connected else _never(),
+        context.monitors.are_carried() if connected else _never(),
     )
     state = Health.HEALTHY if redis and storage and carried else Health.DEGRADED
     found = HealthOut(
@@ -71,7 +70,7 @@ async def live(_request: Request) -> HTTPResponse:
 )
 async def ready(request: Request) -> HTTPResponse:
     """Tell whether this process can do its work, which needs the database"""
-    if not await database.is_connected(request.app.ctx.monitors):
+    if not await request.app.ctx.monitors.is_connected():
         raise Unavailable("The database is away; try again soon")
     return reply(ReadyOut())
 
@@ -81,13 +80,12 @@ async def show_metrics(request: Request) -> HTTPResponse:
     """Show the metrics, for Prometheus"""
     context = request.app.ctx
     gauges.show(context.cache)
-    connected = await database.is_connected(context.monitors)
-    tasks_open = await _task_gauges(context.monitors) if connected else []
+    connected = await context.monitors.is_connected()
+    tasks_open = _task_gauges(await context.monitors.queues()) if connected else []
     return raw(metrics.exposition(tasks_open), content_type=metrics.CONTENT_TYPE)
 
 
-async def _task_gauges(source: BaseDBAsyncClient) -> list[Gauge]:
-    queues = await task_control.stats(source)
+def _task_gauges(queues: list[QueueStats]) -> list[Gauge]:
     open_tasks: dict[tuple[str, ...], float] = {
         (each.queue, state): float(getattr(each, state))
         for each in queues
