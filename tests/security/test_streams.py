@@ -20,7 +20,6 @@ from services.errors import RateLimited
 from tests.factories import bearer, eventually, refused, token
 from tests.security.servers import own_api
 
-
 SETTINGS = {"TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
 
 
