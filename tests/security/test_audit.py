@@ -27,6 +27,7 @@ from tests.factories import (
     new_email,
     token,
 )
+from tests.security.conftest import SETTINGS
 from tests.security.test_enrollment_door import student
 
 UNKNOWN_TASK = "test.of_the_audit_log"
@@ -368,6 +369,20 @@ async def test_keys_are_rotated_even_without_a_database(enroll, tmp_path):
     code, output, errors = await enroll("keys", "rotate", environment=away)
     assert (code, "signs from now on" in output) == (0, True)
     assert "the audit log has no entry of this" in errors
+
+
+async def test_production_is_asked_before_a_machine_gets_a_key_of_its_own(enroll, tmp_path):
+    alone = {
+        **SETTINGS,
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": "postgresql://x:a-long-password@127.0.0.1:9/x?sslmode=verify-full",
+    }
+    code, output, errors = await enroll("keys", "rotate", environment=alone)
+    assert (code, output) == (2, "")
+    assert "other instances would refuse what the new key signs" in errors
+    assert list(tmp_path.glob("keys.*")) == []
+    code, output, errors = await enroll("keys", "rotate", "--this-machine-only", environment=alone)
+    assert (code, "signs from now on" in output) == (0, True), errors
 
 
 @pytest.mark.parametrize(
