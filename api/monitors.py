@@ -29,6 +29,7 @@ class Question(Generic[T]):
         self._asking: asyncio.Future[T] | None = None
 
     async def __call__(self) -> T:
+        """Ask, unless it is being asked, and return the answer."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask())
         return await asyncio.shield(self._asking)

@@ -26,7 +26,7 @@ log = logs.get_logger(EVENT)
 
 
 class Action(StrEnum):
-    """What is noted; a test asserts that each is done by somebody."""
+    """What is noted; a test asserts that each is, somewhere in the code."""
 
     LOGIN = "auth.login"
     LOGOUT = "auth.logout"

@@ -35,18 +35,26 @@ def rotate(
             help="Trust the old keys no more: all get new tokens by a refresh or a login."
         ),
     ] = False,
+    this_machine_only: Annotated[
+        bool,
+        typer.Option(
+            "--this-machine-only",
+            help="There is no other instance: in production this has to be said.",
+        ),
+    ] = False,
 ) -> None:
     """Sign with a new key from now on; tokens of the old ones hold until they expire."""
     settings = load_settings()
+    if settings.environment is Environment.PRODUCTION and not this_machine_only:
+        raise SettingsError(
+            f"{keys.key_file(settings)} is this machine's, so other instances would refuse what "
+            "the new key signs: they share their keys by JWT_KEYS (docs/security.md, Keys). Where "
+            "there are none, say --this-machine-only"
+        )
     keep = 0 if leaked else settings.token_lifetime_seconds + LEEWAY_SECONDS
     kid = keys.rotate(settings, keep_seconds=keep)
     asyncio.run(_note(settings, kid, leaked=leaked))
     typer.echo(f"{kid} signs from now on, on this machine")
-    if settings.environment is Environment.PRODUCTION:
-        typer.echo(
-            f"{keys.key_file(settings)} is this machine's; several share their keys by JWT_KEYS",
-            err=True,
-        )
 
 
 async def _note(settings: Settings, kid: str, *, leaked: bool) -> None:

@@ -8,7 +8,7 @@ from deploy.security import rules
 from deploy.security.outcome import Outcome, Verdict, last_line, run_tool
 
 CODE = ("api", "deploy", "infra", "models", "services", "tasks", "worker")
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 BASELINE = ".secrets.baseline"
 SBOM = "dist/sbom.cdx.json"
 # Hashes of packages and of what is known, aerich's states: nothing but what looks like a secret.

@@ -19,16 +19,9 @@ EXCEPTION = "noqa: S608"
 
 def formatted_sql(source: str, name: str) -> list[str]:
     """Return where a source file hands SQL made of parts to the database."""
-    lines = source.splitlines()
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call) or _called(node.func) not in EXECUTING or not node.args:
-            continue
-        statement = node.args[0]
-        excused = any(EXCEPTION in line for line in lines[node.lineno - 1 : statement.end_lineno])
-        if _is_formatted(statement) and not excused:
-            found.append(f"{name}:{statement.lineno}: SQL made of parts is executed")
-    return found
+    finder = _Finder(source.splitlines())
+    finder.visit(ast.parse(source))
+    return [f"{name}:{line}: SQL made of parts is executed" for line in sorted(finder.found)]
 
 
 def check_folder(root: Path, folders: tuple[str, ...]) -> list[str]:
@@ -41,23 +34,100 @@ def check_folder(root: Path, folders: tuple[str, ...]) -> list[str]:
     ]
 
 
+class _Finder(ast.NodeVisitor):
+    """Finds the lines of such statements, also where they have a name before they are executed."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.found: set[int] = set()
+        self._lines = lines
+        # What the names of the module, of its function, of the one in that … are assigned.
+        self._scopes: list[dict[str, list[ast.expr]]] = []
+
+    def visit(self, node: ast.AST) -> None:
+        """Look at a node and all that is in it."""
+        is_scope = isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef))
+        if is_scope:
+            self._scopes.append(_assigned(node))
+        if isinstance(node, ast.Call) and _called(node.func) in EXECUTING:
+            for value in (*node.args[:1], *(keyword.value for keyword in node.keywords)):
+                if not self._is_excused(node.lineno, value):
+                    self._judge(value, frozenset())
+        self.generic_visit(node)
+        if is_scope:
+            self._scopes.pop()
+
+    def _judge(self, node: ast.expr, known: frozenset[str]) -> None:
+        """Note the line of a statement if it is made of parts, wherever that was done."""
+        match node:
+            case ast.IfExp(body=body, orelse=other):
+                self._judge(body, known)
+                self._judge(other, known)
+            case ast.Name(id=name) if name not in known:
+                for value in self._values(name):
+                    if not self._is_excused(value.lineno, value):
+                        self._judge(value, known | {name})
+            case _ if self._is_formatted(node):
+                self.found.add(node.lineno)
+
+    def _is_formatted(self, node: ast.expr) -> bool:
+        match node:
+            case ast.JoinedStr() | ast.BinOp(op=ast.Add() | ast.Mod()):
+                return not self._is_constant(node, frozenset())
+            case ast.Call(func=ast.Attribute(attr="format" | "format_map" | "join" | "replace")):
+                return True
+        return False
+
+    def _is_constant(self, node: ast.expr, known: frozenset[str]) -> bool:
+        match node:
+            case ast.Constant():
+                return True
+            case ast.BinOp(left=left, right=right):
+                parts = [left, right]
+            case ast.JoinedStr(values=values):
+                parts = [each.value for each in values if isinstance(each, ast.FormattedValue)]
+            case ast.Name(id=name):
+                values = self._values(name)
+                if name in known or not values:
+                    return name in known
+                parts, known = values, known | {name}
+            case _:
+                return False
+        return all(self._is_constant(part, known) for part in parts)
+
+    def _values(self, name: str) -> list[ast.expr]:
+        return next((scope[name] for scope in reversed(self._scopes) if name in scope), [])
+
+    def _is_excused(self, first: int, statement: ast.expr) -> bool:
+        lines = self._lines[first - 1 : statement.end_lineno]
+        return any(EXCEPTION in line for line in lines)
+
+
+def _assigned(scope: ast.AST) -> dict[str, list[ast.expr]]:
+    """Return what is assigned to each name in a module or function, not in functions within."""
+    found: dict[str, list[ast.expr]] = {}
+    if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        # What a caller gives hides what the module calls the same.
+        found = {each.arg: [] for each in ast.walk(scope.args) if isinstance(each, ast.arg)}
+    inside = list(ast.iter_child_nodes(scope))
+    while inside:
+        node = inside.pop()
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found.setdefault(name, []).append(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found.setdefault(name, []).append(value)
+            case ast.NamedExpr(target=ast.Name(id=name), value=value):
+                found.setdefault(name, []).append(value)
+            case ast.AugAssign(target=ast.Name(id=name) as target, op=op, value=value):
+                whole = ast.copy_location(ast.BinOp(target, op, value), node)
+                found.setdefault(name, []).append(whole)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inside += ast.iter_child_nodes(node)
+    return found
+
+
 def _called(function: ast.expr) -> str:
     match function:
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return name
     return ""
-
-
-def _is_formatted(node: ast.expr) -> bool:
-    match node:
-        case ast.JoinedStr(values=values):
-            return any(isinstance(part, ast.FormattedValue) for part in values)
-        case ast.BinOp(op=ast.Add() | ast.Mod()):
-            return not _is_constant(node)
-        case ast.Call(func=ast.Attribute(attr="format" | "format_map" | "join" | "replace")):
-            return True
-    return False
-
-
-def _is_constant(node: ast.expr) -> bool:
-    return all(isinstance(part, (ast.BinOp, ast.Constant, ast.operator)) for part in ast.walk(node))

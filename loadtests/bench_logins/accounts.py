@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from deploy.embedded.service import Service, start_service
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "correct horse battery staple"  # pragma: allowlist secret
 # Go's bcrypt has this cost unless told otherwise.
 OLD_COST = 10
 _argon2 = CryptContext(

@@ -70,6 +70,8 @@ async def under_storm(
 ) -> tuple[Reads, Counter[str]]:
     """Read while another process logs in, so many at once, again and again.
 
+    A third of the logins are right, a third have a wrong password, a third a name of nobody's.
+
     Returns:
         The reads, and how many logins were answered with each status.
 
@@ -87,13 +89,19 @@ async def under_storm(
 
 async def _blow(base_url: str, username: str, password: str, seconds: float) -> None:
     until = time.monotonic() + seconds
-    body = {"username": username, "password": password}
+    random = Random(3)
+
+    def body() -> dict[str, str]:
+        chance = f"{random.getrandbits(64):x}"
+        named, said = random.choice([(username, password), (username, chance), (chance, password)])
+        return {"username": named, "password": said}
+
     limits = httpx.Limits(max_connections=LOGINS_AT_ONCE)
     async with httpx.AsyncClient(base_url=base_url, timeout=60, limits=limits) as client:
 
         async def log_in() -> None:
             while time.monotonic() < until:
-                answer = await client.post("/api/v1/auth/login", json=body)
+                answer = await client.post("/api/v1/auth/login", json=body())
                 sys.stdout.write(f"{answer.status_code}\n")
                 if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                     await asyncio.sleep(float(answer.headers["retry-after"]))

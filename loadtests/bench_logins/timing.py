@@ -8,6 +8,7 @@ from statistics import NormalDist, fmean, stdev, variance
 import httpx
 
 LOGIN = "/api/v1/auth/login"
+WRONG = "a wrong one"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ async def compare(client: httpx.AsyncClient, name: str, username: str, logins: i
     for known in [*order[:20], *order]:
         given = username if known else f"{random.getrandbits(64):0{len(username)}x}"
         started = time.perf_counter()
-        answer = await client.post(LOGIN, json={"username": given, "password": "wrong one"})
+        answer = await client.post(LOGIN, json={"username": given, "password": WRONG})
         times[known].append((time.perf_counter() - started) * 1000)
         if answer.status_code != httpx.codes.UNAUTHORIZED:
             raise SystemExit(f"a wrong password was answered {answer.status_code}")

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from redis.asyncio import Redis
@@ -192,6 +193,79 @@ async def test_reads_go_on_while_redis_is_frozen(client, frozen):
 
     await eventually(is_healthy)
     assert (await client.get(paths[0])).json()["title"] == "Frozen 0"
+
+
+async def test_a_refresh_token_used_again_ends_the_session_while_redis_is_away(own, client, away):
+    session = await log_in(client)
+    spent = {"refresh_token": session["refresh_token"]}
+    successor = (await client.post(REFRESH, json=spent)).json()
+    # Two tabs may use one within ten seconds.
+    database = await asyncpg.connect(own.env["DATABASE_URL"])
+    await database.execute("UPDATE refresh_tokens SET used_at = used_at - interval '1 minute'")
+    await database.close()
+    assert (await client.post(REFRESH, json=spent)).status_code == 401
+    await dies_everywhere(own.base_url, successor["token"])
+    answer = await client.post(REFRESH, json={"refresh_token": successor["refresh_token"]})
+    assert answer.status_code == 401
+
+
+async def test_an_enrolment_sent_again_is_done_once_while_redis_is_away(client, away):
+    session = await log_in(client)
+    admin = bearer(session["token"])
+    course = (await client.post("/api/v1/courses", json=COURSE, headers=admin)).json()
+    student = {"student_email": new_email(), "course_id": course["id"]}
+    key = {"Idempotency-Key": new_email()}
+    first, again = [
+        await client.post("/api/v1/enrollments", json=student, headers=key) for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    other = student | {"student_email": new_email()}
+    answer = await client.post("/api/v1/enrollments", json=other, headers=key)
+    assert answer.status_code == 409
+
+
+async def test_tasks_are_watched_and_steered_while_redis_is_away(own, client, away):
+    admin = bearer((await log_in(client))["token"])
+    picture = {"image": ("a.jpg", photos.jpeg(64, 64))}
+    answer = await client.post("/api/v1/courses/upload", headers=admin, data=COURSE, files=picture)
+    task_id = answer.json()["image"]["task_id"]
+    shown = (await client.get(f"/api/v1/tasks/{task_id}")).json()
+    assert shown["status"] == "queued"
+    path = f"/api/v1/admin/tasks/{task_id}"
+    async with client.stream("GET", f"/api/v1/tasks/{task_id}/events") as stream:
+        states = _states(stream.aiter_lines())
+        assert await anext(states) == "queued"
+        answer = await client.post(f"{path}/cancel", headers=admin)
+        assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
+        assert await anext(states) == "cancelled"
+    answer = await client.post(f"{path}/retry", headers=admin)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+
+
+async def _states(lines):
+    """Yield the states that a stream tells."""
+    async for line in lines:
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))["status"]
+
+
+async def test_operators_look_after_accounts_while_redis_is_away(own, redises, client, away):
+    name = new_email()
+    for command, said in (("add", "correct horse\n"), ("passwd", "another horse\n")):
+        code, _, complaint = await enroll(own, redises, "users", command, name, said=said)
+        assert code == 0, complaint
+    user = {"username": name, "password": "another horse"}
+    session = await log_in(client, user)
+    for command in ("disable", "enable"):
+        code, _, complaint = await enroll(own, redises, "users", command, name)
+        assert code == 0, complaint
+    # Enabled again, they log in anew: what was ended stays ended.
+    await dies_everywhere(own.base_url, session["token"])
+    await log_in(client, user)
+    code, output, complaint = await enroll(own, redises, "users", "list", "--json")
+    assert code == 0, complaint
+    assert name in {each["username"] for each in json.loads(output)}
 
 
 async def test_logging_out_works_everywhere_while_redis_is_away(own, client, away):

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from uuid_utils.compat import uuid7
 
 from tests.factories import ADMIN, bearer, dies_everywhere, eventually, refused
+from tests.instances import instance
 
 ENROLL = Path(sys.executable).with_name("enroll")
 LOGIN, PROFILE = "/api/v1/auth/login", "/api/v1/auth/profile"
@@ -106,6 +107,29 @@ async def test_who_is_disabled_is_out_within_a_second_until_enabled(
     # What ended stays ended.
     answer = await client.get(PROFILE, headers=bearer(session["token"]))
     assert answer.status_code == 401
+
+
+async def test_what_ends_on_one_instance_ends_on_another_within_a_second(
+    service, client, enroll, username, tmp_path
+):
+    # Another machine's: it shares the database and Redis, and no file.
+    async with (
+        instance(tmp_path, service.env) as address,
+        httpx.AsyncClient(base_url=address) as other,
+    ):
+        for here, there, base_url in (
+            (client, other, address),
+            (other, client, service.base_url),
+        ):
+            token = (await log_in(here, username)).json()["token"]
+            assert (await there.get(PROFILE, headers=bearer(token))).status_code == 200
+            await here.post("/api/v1/auth/logout", headers=bearer(token))
+            await dies_everywhere(base_url, token)
+        tokens = [(await log_in(each, username)).json()["token"] for each in (client, other)]
+        await enroll("users", "disable", username)
+        for token in tokens:
+            for base_url in (address, service.base_url):
+                await dies_everywhere(base_url, token)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,16 @@ import time
 import httpx
 import jwt
 import pytest
+from sanic import Sanic
 from uuid_utils.compat import uuid7
 
+from api.app import create_app
+from infra.settings import Settings
 from tests.factories import ADMIN, KID, NO_ID, SECRET, bearer, eventually, refused, token
+from tests.security.servers import own_api
 
+NO_TOKEN = (401, "MISSING_TOKEN", "Authorization header is required")
+NO_ADMIN = (403, "FORBIDDEN", "Only an admin may do this")
 INVALID = "JWT token is invalid or expired"
 PASSWORD = "a-password-of-an-account-that-will-go"
 FOR_ANYONE = {
@@ -53,6 +59,13 @@ FOR_ANYONE = {
     ),
 }
 LOGOUT = ("POST", "/api/v1/auth/logout")
+# For whoever is logged in, where ENROLLMENT_ACCESS says so.
+FOR_STUDENTS = {
+    ("POST", "/api/v1/enrollments"),
+    ("GET", "/api/v1/students/<email>/enrollments"),
+}
+# Where the images are files of this machine.
+MEDIA = {("GET", "/media/<quoted>"), ("HEAD", "/media/<quoted>")}
 FOR_USERS = {LOGOUT, ("GET", "/api/v1/auth/profile")}
 FOR_ADMINS = {
     ("POST", "/api/v1/courses"),
@@ -181,6 +194,23 @@ async def is_open(client, route: tuple[str, str], headers: dict[str, str]) -> No
     """Assert that a route does not ask who is calling, or takes who is."""
     answer = await ask(client, route, headers)
     assert answer.status_code not in {401, 403, 405, 429, 500, 503}, (route, answer.text)
+    await heads_alike(client, route, headers, answer.status_code)
+
+
+async def is_shut(client, route, headers: dict[str, str], status: int, *error: str) -> None:
+    """Assert that a route refuses whoever calls, by this code and message."""
+    answer = await ask(client, route, headers)
+    refused(answer, status, *error)
+    assert ("www-authenticate" in answer.headers) is (status == 401)
+    await heads_alike(client, route, headers, status)
+
+
+async def heads_alike(client, route, headers: dict[str, str], status: int) -> None:
+    """Assert that HEAD, which no route declares, opens what GET does and says less."""
+    method, path = route
+    if method == "GET":
+        answer = await ask(client, ("HEAD", path), headers)
+        assert (answer.status_code, answer.content) == (status, b""), route
 
 
 @pytest.fixture(scope="module")
@@ -225,20 +255,34 @@ async def test_every_route_says_who_may_call_it(app):
     assert not FOR_ANYONE & FOR_USERS | FOR_ANYONE & FOR_ADMINS | FOR_USERS & FOR_ADMINS
 
 
+async def test_so_do_the_routes_of_a_file_store(tmp_path):
+    app = create_app(Settings(_env_file=None, storage_url=tmp_path.as_uri()))
+    try:
+        assert routes_of(app) == EVERY_ROUTE | MEDIA
+    finally:
+        Sanic.unregister_app(app)
+
+
+async def test_options_tells_methods_and_no_more(client):
+    for path in {path for _, path in EVERY_ROUTE}:
+        answer = await ask(client, ("OPTIONS", path), {})
+        assert (answer.status_code, answer.content) == (204, b""), path
+        methods = {method for method, of in EVERY_ROUTE if of == path}
+        assert set(answer.headers["allow"].split(",")) - {"HEAD", "OPTIONS"} == methods - {"HEAD"}
+
+
 async def test_nobody(client):
     for route in FOR_ANYONE:
         await is_open(client, route, {})
     for route in FOR_USERS | FOR_ADMINS:
-        answer = await ask(client, route, {})
-        refused(answer, 401, "MISSING_TOKEN", "Authorization header is required")
+        await is_shut(client, route, {}, *NO_TOKEN)
 
 
 async def test_a_student(client):
     for route in FOR_ANYONE:
         await is_open(client, route, bearer(token()))
     for route in FOR_ADMINS:
-        answer = await ask(client, route, bearer(token()))
-        refused(answer, 403, "FORBIDDEN", "Only an admin may do this")
+        await is_shut(client, route, bearer(token()), *NO_ADMIN)
 
 
 async def test_an_account_of_a_student(client, enroll):
@@ -246,7 +290,7 @@ async def test_an_account_of_a_student(client, enroll):
     await enroll("users", "add", name, said=f"{PASSWORD}\n{PASSWORD}\n")
     theirs = bearer(await log_in(client, name, PASSWORD))
     for route in FOR_ADMINS:
-        refused(await ask(client, route, theirs), 403, "FORBIDDEN", "Only an admin may do this")
+        await is_shut(client, route, theirs, *NO_ADMIN)
     for route in sorted(FOR_USERS - {LOGOUT}):
         await is_open(client, route, theirs)
     await is_open(client, LOGOUT, theirs)
@@ -292,11 +336,42 @@ async def test_a_forged_admin(client, forgery):
 async def stands_outside(client, headers: dict[str, str], code: str) -> None:
     """Assert that a token opens nothing, and closes nothing that is open to anyone."""
     for route in FOR_USERS | FOR_ADMINS:
-        answer = await ask(client, route, headers)
-        refused(answer, 401, code, INVALID)
-        assert answer.headers["www-authenticate"] == "Bearer"
+        await is_shut(client, route, headers, 401, code, INVALID)
     for route in sorted(FOR_ANYONE)[:8]:
         await is_open(client, route, headers)
+
+
+@pytest.fixture
+async def shut(service, tmp_path):
+    """An API where students enrol and read themselves only."""
+    settings = {"ENROLLMENT_ACCESS": "authenticated", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
+    async with (
+        own_api(service, tmp_path, **settings) as server,
+        httpx.AsyncClient(base_url=server.address) as client,
+    ):
+        yield client
+
+
+async def test_dead_tokens_where_students_have_to_log_in(shut, enroll):
+    name = f"student-{uuid7().hex}@example.org"
+    await enroll("users", "add", name, said=f"{PASSWORD}\n{PASSWORD}\n")
+    revoked, disabled = [bearer(await log_in(shut, name, PASSWORD)) for _ in range(2)]
+    for route in FOR_STUDENTS:
+        await is_shut(shut, route, {}, *NO_TOKEN)
+        for alive in (bearer(token()), revoked, disabled):
+            # Before their own email is asked for, or found to be another's: they were let in.
+            assert (await ask(shut, route, alive)).status_code in {400, 403}
+    await shut.post("/api/v1/auth/logout", headers=revoked)
+    await is_dead(shut, revoked)
+    await enroll("users", "disable", name)
+    await is_dead(shut, disabled)
+    old = bearer(admins(iat=NOW - 7200, nbf=NOW - 7200, exp=NOW - 3600))
+    for route in FOR_STUDENTS:
+        await is_shut(shut, route, revoked, 401, "INVALID_TOKEN", INVALID)
+        await is_shut(shut, route, disabled, 401, "INVALID_TOKEN", INVALID)
+        await is_shut(shut, route, old, 401, "TOKEN_EXPIRED", INVALID)
+        for forgery in FORGED.values():
+            await is_shut(shut, route, bearer(forgery()), 401, "INVALID_TOKEN", INVALID)
 
 
 @pytest.mark.parametrize(

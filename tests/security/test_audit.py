@@ -3,14 +3,18 @@
 import asyncio
 import json
 import os
+import re
 import sys
+from pathlib import Path
 
 import asyncpg
+import jwt
 import pytest
 from uuid_utils.compat import uuid7
 
 import api.app  # noqa: F401  its import declares the operations
 from api.operation import OPERATIONS, Access
+from services import audit
 from services.audit import Action
 from services.refusals import MAX_KINDS
 from tests import photos
@@ -23,6 +27,7 @@ from tests.factories import (
     new_email,
     token,
 )
+from tests.security.conftest import SETTINGS
 from tests.security.test_enrollment_door import student
 
 UNKNOWN_TASK = "test.of_the_audit_log"
@@ -146,6 +151,41 @@ async def test_logging_in_and_out_is_noted(client, entries):
     assert (logout["action"], logout["actor"]) == ("auth.logout", "admin")
     assert login["target"] == logout["target"]
     assert str(login["actor_id"]) == answer.json()["user"]["id"]
+
+
+async def test_a_session_that_ends_because_its_token_was_used_twice_is_noted(
+    client, database, entries
+):
+    session = (await client.post("/api/v1/auth/login", json=ADMIN)).json()
+    spent = {"refresh_token": session["refresh_token"]}
+    assert (await client.post("/api/v1/auth/refresh", json=spent)).status_code == 200
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    await database.execute(
+        "UPDATE refresh_tokens SET used_at = used_at - interval '1 minute' WHERE session_id = $1",
+        claims["sid"],
+    )
+    request_id = new_request_id()
+    headers = {"X-Request-ID": request_id}
+    answer = await client.post("/api/v1/auth/refresh", json=spent, headers=headers)
+    assert answer.status_code == 401
+
+    async def both():
+        found = await entries(request_id)
+        return found if len(found) == 2 else None
+
+    ended, refused = sorted(await eventually(both), key=lambda entry: entry["outcome"])
+    assert (ended["action"], ended["outcome"]) == ("auth.end_session", "done")
+    # Nobody knows which of the two came: it is noted of the session, with the address.
+    assert (ended["target"], ended["actor"], ended["address"]) == (claims["sid"], None, "127.0.0.1")
+    assert (refused["action"], refused["outcome"]) == ("request", "refused")
+
+
+def test_every_action_is_noted_somewhere():
+    root = Path(audit.__file__).parent.parent
+    sources = [*root.glob("services/*.py"), *root.glob("api/*.py"), *root.glob("worker/*.py")]
+    code = "\n".join(path.read_text() for path in sources)
+    missing = {each for each in Action if not re.search(rf"\bAction\.{each.name}\b", code)}
+    assert missing == set()
 
 
 async def test_a_failed_login_is_noted_with_the_name_that_was_claimed(client, entries):
@@ -329,6 +369,20 @@ async def test_keys_are_rotated_even_without_a_database(enroll, tmp_path):
     code, output, errors = await enroll("keys", "rotate", environment=away)
     assert (code, "signs from now on" in output) == (0, True)
     assert "the audit log has no entry of this" in errors
+
+
+async def test_production_is_asked_before_a_machine_gets_a_key_of_its_own(enroll, tmp_path):
+    alone = {
+        **SETTINGS,
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": "postgresql://x:a-long-password@127.0.0.1:9/x?sslmode=verify-full",
+    }
+    code, output, errors = await enroll("keys", "rotate", environment=alone)
+    assert (code, output) == (2, "")
+    assert "other instances would refuse what the new key signs" in errors
+    assert list(tmp_path.glob("keys.*")) == []
+    code, output, errors = await enroll("keys", "rotate", "--this-machine-only", environment=alone)
+    assert (code, "signs from now on" in output) == (0, True), errors
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from infra.storage.keys import CACHE_CONTROL
+from tests.factories import bearer, token
 from tests.security.servers import own_api
 
 KEY = "courses/a/b/320.webp"
@@ -59,3 +60,22 @@ async def test_nothing_else_is_shown(shown, path):
     answer = await shown.get(url)
     assert answer.status_code == 404, answer.text
     assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer(token()),
+        bearer(token(role="admin")),
+        bearer(token(exp=1)),
+        bearer(token(secret="another-secret-of-at-least-32-bytes")),
+        bearer("a.b.c"),
+    ],
+    ids=["nobody", "student", "admin", "expired", "forged", "malformed"],
+)
+async def test_pictures_are_for_everybody(shown, headers):
+    for method, content in (("GET", b"RIFF....WEBP"), ("HEAD", b"")):
+        answer = await shown.request(method, f"/media/{KEY}", headers=headers)
+        assert (answer.status_code, answer.content) == (200, content)
+    assert (await shown.get("/media/link", headers=headers)).status_code == 404

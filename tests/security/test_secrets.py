@@ -1,13 +1,17 @@
 """Canaries: after a run with secrets of all kinds, nothing that the service says has one."""
 
 import json
+from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import httpx
+import pytest
+from redis.asyncio import Redis
 
+from deploy.embedded.service import start_service
 from tests import photos
-from tests.factories import bearer, eventually, new_email
+from tests.factories import Api, bearer, eventually, free_ports, new_email
 from tests.security.conftest import ADMIN, CANARIES
 
 TYPED = {
@@ -17,8 +21,29 @@ TYPED = {
     "what is no refresh token": "canary-of-no-refresh-token-77aa",
 }
 MARKED = {"X-Request-ID": "run-of-the-canaries"}
+FLOWER_USER = "operator-of-flower"
+PLANTED = {
+    "JWT_SECRET": "canary-of-the-watched-tokens-secret-2b8d6e",
+    "ADMIN_PASSWORD": "canary-of-the-watched-admins-password-71fa",
+    "FLOWER_BASIC_AUTH": "canary-of-flowers-password-c03e5d",
+}
 FLOWER_PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers", "/api/tasks")
 TABLES = ("tasks", "audit_log", "kept_answers", "courses", "sessions", "refresh_tokens", "users")
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A whole service of its own that says all it can, with canaries for secrets."""
+    port, flower_port = free_ports(2)
+    environment = PLANTED | {
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{PLANTED['FLOWER_BASIC_AUTH']}",
+        "LOG_LEVEL": "DEBUG",
+        "API_WORKERS": "1",
+    }
+    folder = tmp_path_factory.mktemp("watched")
+    running = start_service(folder, port, flower_port, environment=environment)
+    yield running
+    running.stop()
 
 
 def secrets_of(service):
@@ -28,25 +53,43 @@ def secrets_of(service):
     return found | {"AWS_SECRET_ACCESS_KEY": service.env["AWS_SECRET_ACCESS_KEY"]}
 
 
-async def run_through(production, api):
+def spellings(secret):
+    """Return a secret as it is, and the middle of it as base64 has it, at each offset."""
+    shifted = (b64encode(b" " * offset + secret.encode()).decode() for offset in range(3))
+    return [secret, *(text[4:-4] for text in shifted)]
+
+
+def leaks(secrets, said):
+    """Return which secret is in what was said, by their names."""
+    assert all(len(secret) > 15 for secret in secrets.values())
+    assert all(said.values())
+    return [
+        f"{secret} is in {place}"
+        for secret, value in secrets.items()
+        for place, text in said.items()
+        if any(spelling in text for spelling in spellings(value))
+    ]
+
+
+async def run_through(client, admin):
     """Log in, be refused, enrol, upload; return the tokens, and what was answered to faults."""
-    client = production.client
-    answer = (await client.post("/api/v1/auth/login", json=ADMIN)).json()
+    answer = (await client.post("/api/v1/auth/login", json=admin)).json()
     renewed = await client.post(
         "/api/v1/auth/refresh", json={"refresh_token": answer["refresh_token"]}
     )
     headers = bearer(answer["token"])
+    api = Api(client, headers)
     course = await api.settled((await api.upload(photos.jpeg(60, 40))).json()["id"])
     content = {"student_email": new_email(), "course_id": course["id"]}
     keyed = headers | {"Idempotency-Key": TYPED["an Idempotency-Key"]}
     for _ in range(2):
         enrolled = await client.post("/api/v1/enrollments", json=content, headers=keyed)
         assert enrolled.status_code == 201
-    wrong = {"username": ADMIN["username"], "password": TYPED["a wrong password"]}
+    wrong = {"username": admin["username"], "password": TYPED["a wrong password"]}
     refused = [
         await client.post("/api/v1/auth/login", json=wrong, headers=MARKED),
-        await client.post("/api/v1/auth/login", json=ADMIN | {"password": [ADMIN["password"]]}),
-        await client.post("/api/v1/auth/login", content=json.dumps(ADMIN)[:-1]),
+        await client.post("/api/v1/auth/login", json=admin | {"password": [admin["password"]]}),
+        await client.post("/api/v1/auth/login", content=json.dumps(admin)[:-1]),
         await client.post("/api/v1/auth/login", json={"username": "x", "token": answer["token"]}),
         await client.get("/api/v1/auth/profile", headers=bearer(TYPED["what is no token"])),
         await client.post(
@@ -69,38 +112,92 @@ async def run_through(production, api):
     return tokens, "\n".join(answer.text for answer in refused)
 
 
-async def test_no_secret_is_in_anything_that_the_service_says(service, production, api):
-    tokens, refusals = await run_through(production, api)
-    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+async def contents(url):
+    """Return all keys and values of a Redis."""
+    async with Redis.from_url(url, decode_responses=True, encoding_errors="replace") as redis:
+        readers = {
+            "string": redis.get,
+            "hash": redis.hgetall,
+            "list": lambda key: redis.lrange(key, 0, -1),
+            "set": redis.smembers,
+            "zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+            "stream": redis.xrange,
+            "none": lambda _key: _nothing(),
+        }
+        found = [
+            f"{key} {await readers[await redis.type(key)](key)}" async for key in redis.scan_iter()
+        ]
+        return "\n".join(found)
+
+
+async def _nothing():
+    """Stand for a key that has just gone."""
+
+
+async def flower_says(url):
+    """Return each of Flower's pages; without its password there are none."""
+    said = {}
+    auth = (FLOWER_USER, PLANTED["FLOWER_BASIC_AUTH"])
+    async with httpx.AsyncClient(base_url=url, follow_redirects=True) as flower:
+        for page in FLOWER_PAGES:
+            answer = await flower.get(page, auth=auth)
+            assert answer.status_code == 200, page
+            said[f"Flower's {page}"] = answer.text
+            if page != "/metrics":
+                assert (await flower.get(page)).status_code == 401, page
+                wrong = await flower.get(page, auth=(FLOWER_USER, "wrong"))
+                assert wrong.status_code == 401, page
+    return said
+
+
+async def public_pages(client):
+    """Return what anybody may read."""
+    return {
+        path: (await client.get(path)).text for path in ("/metrics", "/health", "/openapi.json")
+    }
+
+
+async def tables(url, request_id):
+    """Return all rows of all tables, when the refusals of a request are among them."""
+    connection = await asyncpg.connect(url)
 
     async def refusals_are_noted():
         query = "SELECT count(*) FROM audit_log WHERE request_id = $1"
-        return await connection.fetchval(query, MARKED["X-Request-ID"]) == 2
+        return await connection.fetchval(query, request_id) == 2
 
     await eventually(refusals_are_noted)
-    said = {"the answers to faults": refusals, "production's log": production.output.read_text()}
-    for path in sorted((service.data_dir / "logs").iterdir()):
-        said[path.name] = path.read_text(errors="replace")
-    said["/metrics"] = (await production.client.get("/metrics")).text
-    said["/health"] = (await production.client.get("/health")).text
-    said["/openapi.json"] = (await production.client.get("/openapi.json")).text
-    async with httpx.AsyncClient(base_url=service.flower_url, follow_redirects=True) as flower:
-        for page in FLOWER_PAGES:
-            said[f"Flower's {page}"] = (await flower.get(page)).text
+    said = {}
     for table in TABLES:
         found = await connection.fetch(f"SELECT t::text AS row FROM {table} t")
         said[f"the table {table}"] = "\n".join(each["row"] for each in found)
     await connection.close()
+    return said
 
-    assert "audit" in said["production's log"]
+
+async def test_no_secret_is_in_anything_that_the_service_says(watched):
+    admin = {"username": "admin", "password": PLANTED["ADMIN_PASSWORD"]}
+    async with httpx.AsyncClient(base_url=watched.base_url, timeout=30) as client:
+        tokens, refusals = await run_through(client, admin)
+        said = {"the answers to faults": refusals} | await public_pages(client)
+    said |= await tables(watched.env["DATABASE_URL"], MARKED["X-Request-ID"])
+    said |= await flower_says(watched.flower_url)
+    said["the broker"] = await contents(watched.env["BROKER_URL"])
+    said["the cache"] = await contents(watched.env["CACHE_URL"])
+    for path in sorted((watched.data_dir / "logs").iterdir()):
+        said[path.name] = path.read_text(errors="replace") or "empty"
+
     assert "images.process" in said["the table tasks"]
+    assert "images.process" in said["Flower's /tasks"] + said["Flower's /api/tasks"]
     assert {"api.log", "worker.log", "flower.log"} <= set(said)
-    secrets = CANARIES | TYPED | tokens | secrets_of(service)
-    assert all(len(secret) > 15 for secret in secrets.values())
-    leaked = [
-        f"{secret} is in {place}"
-        for secret, value in secrets.items()
-        for place, text in said.items()
-        if value in text
-    ]
-    assert leaked == []
+    assert '"level": "debug"' in said["api.log"] + said["worker.log"]
+    assert leaks(PLANTED | TYPED | tokens | secrets_of(watched), said) == []
+
+
+async def test_no_secret_is_in_anything_that_production_says(service, production):
+    tokens, refusals = await run_through(production.client, ADMIN)
+    said = {"the answers to faults": refusals} | await public_pages(production.client)
+    said |= await tables(service.env["DATABASE_URL"], MARKED["X-Request-ID"])
+    said["the broker"] = await contents(service.env["BROKER_URL"])
+    said["production's log"] = production.output.read_text()
+    assert "audit" in said["production's log"]
+    assert leaks(CANARIES | TYPED | tokens | secrets_of(service), said) == []

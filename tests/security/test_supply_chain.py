@@ -98,6 +98,38 @@ def test_sql_made_of_parts_is_found(call):
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        'q = f"LOCK TABLE {name}"\nrows(q)\n',
+        'rows(query=f"LOCK TABLE {name}")\n',
+        'def ask(name):\n    q: str = "SELECT " + name\n    return rows(q)\n',
+        'async def ask(name):\n    q = "SELECT 1"\n    q += name\n    await rows(q)\n',
+        'Q = "SELECT {}".format(name)\ndef ask():\n    return fetch(sql=Q)\n',
+        'def ask(name):\n    if q := f"SELECT {name}":\n        rows(q)\n',
+        'A = "SELECT 1"\nB = A + name\nrows(A if name else B)\n',
+        'def ask(name):\n    a = f"SELECT {name}"\n    b = a\n    def inner():\n        rows(b)\n',
+    ],
+)
+def test_sql_that_has_a_name_first_is_found(code):
+    assert len(formatted_sql(code, "module.py")) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'A = "SELECT 1"\nB = A + " AND TRUE"\nrows(A if name else B, timeout=name)\n',
+        'q = f"SELECT {A}"  # noqa: S608  a constant\nrows(q)\n',
+        'q = f"{name}"\ndef ask(q):\n    return rows(q)\n',
+        'A = "x"\nQ = f"SELECT {A}"\nrows(Q)\n',
+        'def other(name):\n    q = f"{name}"\ndef ask(q):\n    return rows(q)\n',
+        'q = "SELECT 1"\nq = q + " AND TRUE"\nq = q\nrows(q)\n',
+    ],
+)
+def test_constants_of_a_name_are_left_alone(code):
+    assert formatted_sql(code, "module.py") == []
+
+
+@pytest.mark.parametrize(
     "call", ['rows("SELECT $1", name)', 'rows("SELECT " + "1")', 'rows(f"SELECT 1")', "rows(QUERY)"]
 )
 def test_sql_written_out_is_left_alone(call):
@@ -197,6 +229,16 @@ def test_the_bill_of_materials_names_all_that_is_locked(locked):
     assert checks.bill_of_materials(locked).verdict is Verdict.PASSED
     bill = json.loads((locked / checks.SBOM).read_text())
     assert [(each["name"], each["version"]) for each in bill["components"]] == [("jinja2", "3.1.6")]
+
+
+def test_every_lock_is_asked_about():
+    assert set(checks.LOCKS) == {path.name for path in ROOT.glob("requirements*.lock")}
+
+
+@pytest.mark.parametrize("check", [checks.bandit, checks.ruff, checks.contracts, checks.secrets])
+def test_our_own_code_passes(check):
+    outcome = check(ROOT)
+    assert (outcome.verdict, outcome.findings) == (Verdict.PASSED, ()), outcome.note
 
 
 def test_our_code_executes_no_sql_made_of_parts():
