@@ -19,7 +19,7 @@ from services.audit import Action
 from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
 from services.tasks import CHANNEL, TaskName, get, rows
 
-MOST_COUNTED = 100_000
+MOST_COUNTED = 10_000
 FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 
 

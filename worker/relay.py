@@ -254,6 +254,7 @@ class Relay:
                 }
         # A transport's own errors: kombu translates them where it publishes, and not here.
         except (OperationalError, *broker.connection_errors, *broker.channel_errors) as error:
+            self.has_more = False
             raise BrokerAway(str(error)) from error
 
     async def schedule(self) -> None:

@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 
 from deploy.embedded.servers import Servers, running
 from infra.database import migrate
-from tests.faults.plugin.fault_effects import PLACES
+from tests.faults.plugin.fault_effects import PLACES, REFUSED
 
 HERE = Path(__file__).parent
 TASKS = int(os.environ.get("FAULT_TASKS", "50"))
@@ -63,6 +63,19 @@ class Site:
     def log_of(self, number: int) -> Path:
         """Return where the worker of this number writes."""
         return self.folder / f"worker-{number}.log"
+
+    def refused(self, state: str) -> list[str]:
+        """Return the ids of the tasks, in this state then, of which a worker was refused a claim.
+
+        One that was refused twice is there twice.
+        """
+        start = f"{REFUSED} {state} "
+        return [
+            line.removeprefix(start)
+            for number in range(len(self.workers))
+            for line in self.log_of(number).read_text(errors="replace").splitlines()
+            if line.startswith(start)
+        ]
 
     @asynccontextmanager
     async def kept_worker(self) -> AsyncIterator[None]:

@@ -2,13 +2,18 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
-from fault_effects import meet
+from fault_effects import REFUSED, meet
+from kombu import Producer
 
 import worker.app
 import worker.execution
 import worker.relay
+from models import Task
 from services import leases
 from services.leases import Claim
 from worker.cli import main
@@ -22,35 +27,57 @@ worker.relay.LOST_AFTER_SECONDS = 1.0
 worker.relay.PROBE_SECONDS = 1.0
 
 
-def die_before_claims() -> None:
-    """Let those die who have taken a message and not yet claimed its task."""
+def watch_claims() -> None:
+    """Let those die who have taken a message and not yet claimed its task; say who is refused."""
     claim = leases.claim
 
     async def claiming(task_id: UUID, worker: str) -> Claim | None:
         meet("before the claim", task_id)
-        return await claim(task_id, worker)
+        claimed = await claim(task_id, worker)
+        if claimed is None:
+            task = await Task.get_or_none(id=task_id)
+            sys.stdout.write(f"{REFUSED} {task and task.state.value} {task_id}\n")
+            sys.stdout.flush()
+        return claimed
 
     leases.claim = claiming
 
 
-def die_while_publishing() -> None:
-    """Kill this worker when the relay has marked a batch and made five messages of it."""
-    send, sent = worker.relay.Relay._send, []  # noqa: SLF001  the place between two statements
+def die_publishing(place: str) -> None:
+    """Kill this worker when the relay has marked a batch, with some, or all, or none of it sent."""
+    batch = Producer.batch
+
+    @contextmanager
+    def one_by_one(self: Producer) -> Iterator[None]:
+        # Else all of a batch would reach the broker at its end.
+        with batch(self, max_size=1):
+            yield
+
+    relay = worker.relay.Relay
+    send, send_all, sent = relay._send, relay._send_all, []  # noqa: SLF001  the places are there
 
     def sending(self: worker.relay.Relay, row: object) -> None:
-        if len(sent) == 5:
+        if len(sent) == (5 if place == "in the middle of" else 0):
             os.kill(os.getpid(), signal.SIGKILL)
         sent.append(row)
         send(self, row)
 
-    worker.relay.Relay._send = sending  # noqa: SLF001
+    def sending_all(self: worker.relay.Relay, rows: list[object]) -> None:
+        send_all(self, rows)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if place == "after":
+        relay._send_all = sending_all  # noqa: SLF001
+    else:
+        Producer.batch = one_by_one
+        relay._send = sending  # noqa: SLF001
 
 
-die_before_claims()
-match os.environ.get("FAULT"):
-    case "die while publishing":
-        die_while_publishing()
-    case "no heartbeat":
+watch_claims()
+match os.environ.get("FAULT", "").partition(" publishing "):
+    case ["die", _, place] if place:
+        die_publishing(place)
+    case ["no heartbeat", *_]:
         worker.execution.HEARTBEAT_SECONDS = 3600
 if __name__ == "__main__":
     main()

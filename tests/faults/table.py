@@ -24,10 +24,11 @@ REPORT = f"""\
 # What became of the tasks when a plug was pulled
 
 `make test-faults` runs real servers and real workers (`enroll worker`, two processes each), accepts
-500 tasks, pulls a plug, and waits until nothing is queued or running. Then all that was never
-acknowledged is delivered again, the broker must be empty, and the effects are counted: each task
-inserts a row in a table of its own and puts an object into the bucket, of known content. `make
-test` does the same with 50 tasks, and with servers that stay away for 5 s instead of 30 s.
+500 tasks, pulls a plug, and waits until nothing is queued or running. Then the message of every
+task is delivered once more, each delivery must be refused, the broker must be empty, and the
+effects are counted: each task inserts a row in a table of its own and puts an object into the
+bucket, of known content. `make test` does the same with 50 tasks, and with servers that stay away
+for 5 s instead of 30 s.
 
 - **accepted**: whose transaction had committed. All are in **done** or **failed**; an operator can
   read the failed ones and replay them. They are the ones that can't end well.

@@ -6,17 +6,17 @@ import shutil
 import signal
 import time
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from celery import Celery
 
 from tasks.registry import Registration
+from tests.absent import is_absent
 from tests.faults.harness import TASKS, Site
 from tests.faults.plugin.fault_effects import PLACES
 from tests.faults.verdict import settle
 from worker import relay as relaying
-from worker.relay import Relay
+from worker.relay import BATCH, Relay
 
 DEATHS = 5 if TASKS < 500 else 25
 RESTARTS = 2 if TASKS < 500 else 10
@@ -42,14 +42,21 @@ async def test_main_killed(site, place):
     assert not site.doomed()
 
 
-async def test_relay_killed_between_mark_and_publish(site):
-    await site.enqueue(TASKS)
-    dying = site.start_worker(fault="die while publishing")
-    await asyncio.to_thread(dying.wait, 30)
+@pytest.mark.parametrize(
+    ("place", "sent"), [("before", 0), ("in the middle of", 5), ("after", BATCH)]
+)
+async def test_relay_killed_between_mark_and_publish(site, place, sent):
+    await site.enqueue(max(TASKS, BATCH))
+    # One that serves no queue: what it sent is still there.
+    dying = site.start_worker(f"die publishing {place}", queues="apart")
+    assert await asyncio.to_thread(dying.wait, 30) == -signal.SIGKILL
+    assert site.broker.llen("default") == sent
+    marked = "count(*) FILTER (WHERE published_at IS NOT NULL)"
+    assert await site.database.fetchval(f"SELECT {marked} FROM tasks") >= BATCH
     since = time.monotonic()
     site.start_worker()
-    outcome = await settle(site, "relay killed between mark and publish", since)
-    assert outcome.done == TASKS
+    outcome = await settle(site, f"relay killed {place} publishing what it has marked", since)
+    assert outcome.done == max(TASKS, BATCH)
 
 
 @pytest.fixture
@@ -81,7 +88,7 @@ async def test_frozen_worker_takes_messages_with_it(site, relay):
         os.killpg(frozen.pid, signal.SIGSTOP)
         await site.enqueue(1)
         await _publish_all(relay)
-        lost = not site.broker.llen("default") + site.broker.hlen("unacked")
+        lost = not site.broker.llen("default")
         if not lost:  # Its BRPOP had just ended.
             os.killpg(frozen.pid, signal.SIGCONT)
     await site.enqueue(TASKS - len(site.accepted))
@@ -114,16 +121,38 @@ async def test_worker_frozen_past_its_leases_wakes_up(site, fault):
     assert (await settle(site, how, since)).done == TASKS
 
 
-async def test_one_message_delivered_three_times(site, relay):
-    await site.enqueue(TASKS, seconds=0.02)
-    for _ in range(3):
-        await _publish_all(relay)
-        await site.database.execute("UPDATE tasks SET published_at = NULL, lease_until = NULL")
+async def test_one_message_delivered_three_times_in_parallel(site, relay, monkeypatch):
+    """The copies of a message are neighbours, so that idle processes take them at once."""
+    send = relay._send  # noqa: SLF001
+
+    def send_thrice(row) -> None:
+        for _ in range(3):
+            send(row)
+
+    monkeypatch.setattr(relay, "_send", send_thrice)
+    await site.enqueue(TASKS, seconds=0.2)
+    await _publish_all(relay)
     assert site.broker.llen("default") == 3 * TASKS
     since = time.monotonic()
     for _ in range(2):
         site.start_worker()
-    assert (await settle(site, "each message delivered three times", since)).done == TASKS
+    outcome = await settle(site, "each message delivered three times in parallel", since)
+    assert outcome.done == TASKS
+    assert len(set(site.refused("running"))) > TASKS // 2
+    assert await site.database.fetchval("SELECT max(attempts) FROM tasks") == 1
+
+
+async def test_tasks_that_outlive_their_leases(site):
+    """They sleep for three leases; only the heartbeat keeps the other worker from taking them."""
+    ids = await site.enqueue(2, seconds=6)
+    for _ in range(2):
+        site.start_worker()
+    await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 2")
+    await site.enqueue(TASKS - 2)
+    outcome = await settle(site, "no fault: tasks of three leases' length", time.monotonic())
+    assert outcome.done == TASKS
+    attempts = "SELECT max(attempts) FROM tasks WHERE id = ANY($1::uuid[])"
+    assert await site.database.fetchval(attempts, ids) == 1
 
 
 @pytest.mark.parametrize(
@@ -175,7 +204,8 @@ async def test_running_task_cancelled(site):
     site.start_worker()
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 1")
     await _cancel(site)
-    await site.until("count(*) FILTER (WHERE state = 'cancelled') = 1", seconds=10)
+    # At a heartbeat: before its lease of 2 s could lapse and the sweep would find it.
+    await site.until("count(*) FILTER (WHERE state = 'cancelled') = 1", seconds=1.5)
     assert await site.database.fetchval("SELECT count(*) FROM effects") == 0
 
 
@@ -192,7 +222,7 @@ async def test_task_cancelled_as_its_worker_stops(site):
 
 async def test_clock_an_hour_ahead(site):
     if not (faketime := shutil.which("faketime")):
-        pytest.skip("no faketime here: apt-get install faketime")
+        is_absent("faketime", "faketime")
     shown = await asyncio.create_subprocess_exec(
         faketime, "+1h", "printenv", "LD_PRELOAD", stdout=asyncio.subprocess.PIPE
     )
@@ -207,7 +237,7 @@ async def test_clock_an_hour_ahead(site):
 
 async def _workers(site: Site) -> list[int]:
     rows = await site.database.fetch("SELECT DISTINCT worker FROM tasks")
-    return [int(Path(row["worker"]).name) for row in rows]
+    return [int(row["worker"].split("/")[1]) for row in rows]
 
 
 async def test_flooded_queue_holds_up_no_other(site):

@@ -33,9 +33,9 @@ TASKS = """
            CASE WHEN is_out THEN now() + interval '1 minute' END, 'a worker'
     FROM generate_series(1, 300000) AS n,
          LATERAL (SELECT now() - make_interval(secs => 300000 - n) AS at,
-                         CASE WHEN n % 100 = 0 THEN 'failed' WHEN n < 299000 THEN 'succeeded'
+                         CASE WHEN n % 5 = 0 THEN 'failed' WHEN n < 299000 THEN 'succeeded'
                               WHEN n > 299990 THEN 'running' ELSE 'queued' END AS state,
-                         n > 299800 AND n % 100 <> 0 AS is_out) AS told
+                         n > 299800 AND n % 5 <> 0 AS is_out) AS told
 """
 
 pytestmark = pytest.mark.timeout(SEED_SECONDS + 120)

@@ -133,6 +133,16 @@ async def test_a_message_that_only_waits_is_not_published_again(relay):
     assert await relay.recover() == 0
 
 
+async def test_a_message_whose_lease_lapsed_is_due_and_not_looked_for(relay):
+    await enqueue("test.task", {})
+    await relay.publish()
+    _messages(relay)
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    await Task.all().update(published_at=an_hour_ago, lease_until=an_hour_ago)
+    assert await relay.recover() == 0
+    assert await relay.publish() == 1
+
+
 async def _lapse() -> None:
     await Task.all().update(lease_until=datetime.now(UTC) - timedelta(seconds=1))
 

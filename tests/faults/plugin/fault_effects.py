@@ -7,6 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 EFFECTS = "effects/"
+# What a worker writes of a message whose task is not to be had: this, the task's state, its id.
+REFUSED = "claim refused:"
 PLACES = ("before the claim", "in work", "after the put", "after the commit")
 
 
