@@ -34,8 +34,9 @@ test: $(VENV)/dev.installed  ## Run all tests, on real servers
 	@$(BIN)/python -m pytest $(BESIDE)
 
 fuzz: $(VENV)/dev.installed  ## Fuzz the whole API as either role: make fuzz EXAMPLES=2000
-	@FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) STATES=$(or $(STATES),200) $(BIN)/python -m pytest -s \
-		tests/security/test_fuzz.py tests/security/test_state_machine.py
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) STATES=$(or $(STATES),200) \
+		FUZZ_REPORT=$(or $(FUZZ_REPORT),loadtests/results/fuzz-$(shell date -u +%F).md) \
+		$(BIN)/python -m pytest -s tests/security/test_fuzz.py tests/security/test_state_machine.py
 
 test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; writes docs/faults.md
 	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900

@@ -37,10 +37,7 @@ class Lifetimes:
 
 @dataclass(frozen=True)
 class Opened:
-    """A session that was opened or continued; nobody will see the refresh token again.
-
-    `expires_at` is the session's end: no token of it is good for longer.
-    """
+    """A session that was opened or continued, and its end; nobody will see the token again."""
 
     session_id: UUID
     user: User
@@ -57,15 +54,13 @@ async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
     """
     token, session_id = _new_token(), uuid7()
     async with in_transaction():
-        expires_at = await _open(user, lifetimes, session_id, _digest(token))
-        if expires_at is None:
+        if (expires_at := await _open(user, lifetimes, session_id, _digest(token))) is None:
             raise InvalidCredentials
         await audit.record(Action.LOGIN, session_id, by=user)
     return Opened(session_id, user, token, expires_at)
 
 
 async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str) -> datetime | None:
-    """Return when the session ends; None if the account is not what it was."""
     opened = await rows(
         """
         WITH account AS (
@@ -159,12 +154,12 @@ async def _continue(session_id: UUID, user_id: UUID, digest: str, lifetimes: Lif
 
 async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:
     """End a session: its tokens of both kinds are dead, on every instance within a second."""
+    query = (
+        "UPDATE sessions SET revoked_at = clock_timestamp() "
+        "WHERE id = $1 AND revoked_at IS NULL RETURNING id"
+    )
     async with in_transaction():
-        if await rows(
-            "UPDATE sessions SET revoked_at = clock_timestamp() "
-            "WHERE id = $1 AND revoked_at IS NULL RETURNING id",
-            session_id,
-        ):
+        if await rows(query, session_id):
             await audit.record(action, session_id)
 
 

@@ -176,6 +176,16 @@ Description = Annotated[
     ),
     _Text,
 ]
+NameOfTask = Annotated[
+    str,
+    Field(
+        max_length=128,
+        description="Only tasks of this name.",
+        examples=["images.process"],
+        json_schema_extra={"pattern": f"^[^{_IN_LINE}]*$"},
+    ),
+    _Line,
+]
 Search = Annotated[
     str,
     Field(

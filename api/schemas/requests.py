@@ -24,6 +24,7 @@ from api.schemas.fields import (
     FileName,
     ImageUrl,
     Name,
+    NameOfTask,
     Search,
     StudentEmail,
     Title,
@@ -233,10 +234,7 @@ class TaskQuery(BaseModel):
     """A listing of tasks."""
 
     status: Annotated[TaskState | None, Field(description="Only tasks of this status.")] = None
-    name: Annotated[
-        str | None,
-        Field(max_length=128, description="Only tasks of this name.", examples=["images.process"]),
-    ] = None
+    name: NameOfTask | None = None
     limit: Annotated[
         int,
         Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),

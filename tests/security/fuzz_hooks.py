@@ -1,7 +1,11 @@
 """What Schemathesis asks us: tokens, and texts of the formats that are ours."""
 
+import atexit
+import json
 import os
 from base64 import urlsafe_b64encode
+from collections import Counter, defaultdict
+from pathlib import Path
 
 import schemathesis
 from hypothesis import strategies as st
@@ -42,3 +46,18 @@ class Caller:
 def filter_query(_context, query):
     """Leave out what is sent as a blank: it counts as missing, which no schema can say."""
     return not any(value in ("", None, [], {}, [""], [None]) for value in (query or {}).values())
+
+
+REQUESTS: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+
+@schemathesis.hook
+def after_call(_context, case, response):
+    """Count what was asked, by operation and class of status."""
+    REQUESTS[case.operation.label][f"{response.status_code // 100}xx"] += 1
+
+
+@atexit.register
+def tell_counts():
+    """Leave the counts for the test that runs us."""
+    Path(os.environ["FUZZ_COUNTS"]).write_text(json.dumps(REQUESTS), encoding="utf-8")

@@ -44,6 +44,8 @@ async def own_api(service, folder: Path, **settings: str) -> AsyncIterator[Serve
                 return False
 
         await eventually(answers, within=60)
-    yield Server(address, psutil.Process(process.pid))
-    process.terminate()
-    await process.wait()
+    try:
+        yield Server(address, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        await process.wait()

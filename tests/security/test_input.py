@@ -114,6 +114,8 @@ async def test_nor_has_a_description_or_a_search(api, client, character):
     refused_for(answer, ("description", "INVALID_FORMAT", message))
     answer = await client.get("/api/v1/courses", params={"search": f"a{character}b"})
     refused_for(answer, ("search", "INVALID_FORMAT", message))
+    answer = await api.call("GET", "/admin/tasks", params={"name": f"a{character}b"})
+    refused_for(answer, ("name", "INVALID_FORMAT", message))
 
 
 @pytest.mark.parametrize(
