@@ -74,7 +74,8 @@ def token(
         "sid": str(uuid7()),
         "iat": now,
         "nbf": now,
-        "exp": now + 600,
+        # Of parameters they are made when tests are collected, long before some run.
+        "exp": now + 3600,
         "jti": str(uuid7()),
     }
     kept = {name: value for name, value in (known | claims).items() if value is not None}
