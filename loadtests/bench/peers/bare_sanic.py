@@ -15,13 +15,15 @@ JSON = "application/json"
 POOL_SIZE = 10
 LEVELS = ("Beginner", "Intermediate", "Advanced")
 
+# The page first: what is selected beside it would be worked out for all that OFFSET skips, too.
 PAGE = """
 SELECT id, title, description, difficulty, created_at, updated_at,
        (SELECT json_agg(json_build_object('width', width, 'height', height, 'format', format,
                                           'bytes', bytes, 'key', key) ORDER BY width DESC)
-        FROM image_variants WHERE course_id = courses.id) AS variants,
+        FROM image_variants WHERE course_id = chosen.id) AS variants,
        (SELECT sum(total) FROM course_totals) AS total
-FROM courses ORDER BY created_at DESC, id DESC LIMIT 20 OFFSET $1
+FROM (SELECT * FROM courses ORDER BY created_at DESC, id DESC LIMIT 20 OFFSET $1) AS chosen
+ORDER BY created_at DESC, id DESC
 """
 ENROLL = """
 INSERT INTO enrollments (id, student_email, course_id) VALUES ($1, $2, $3)
