@@ -150,6 +150,18 @@ async def flower_says(url):
     return said
 
 
+async def has_seen_a_task(url, api):
+    """Upload until Flower shows it: only some seconds after its start it hears of tasks."""
+    auth = (FLOWER_USER, PLANTED["FLOWER_BASIC_AUTH"])
+    async with httpx.AsyncClient(base_url=url, auth=auth) as flower:
+
+        async def shows_one():
+            await api.pictured(photos.jpeg(60, 40))
+            return (await flower.get("/api/tasks")).json()
+
+        await eventually(shows_one, within=30)
+
+
 async def public_pages(client):
     """Return what anybody may read."""
     return {
@@ -179,6 +191,7 @@ async def test_no_secret_is_in_anything_that_the_service_says(watched):
     async with httpx.AsyncClient(base_url=watched.base_url, timeout=30) as client:
         tokens, refusals = await run_through(client, admin)
         said = {"the answers to faults": refusals} | await public_pages(client)
+        await has_seen_a_task(watched.flower_url, Api(client, bearer(tokens["a token"])))
     said |= await tables(watched.env["DATABASE_URL"], MARKED["X-Request-ID"])
     said |= await flower_says(watched.flower_url)
     said["the broker"] = await contents(watched.env["BROKER_URL"])
