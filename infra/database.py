@@ -140,14 +140,18 @@ def pool_use() -> PoolUse:
 
 @asynccontextmanager
 async def direct_connection(
-    url: str, command_timeout: float | None = None
+    url: str, command_timeout: float | None = None, settings: dict[str, str] | None = None
 ) -> AsyncIterator[asyncpg.Connection]:
     """Open a connection of one's own: for LISTEN, session locks and COPY, which a pool forbids.
 
     A statement may take for ever, or `command_timeout` seconds, after which it is a `TimeoutError`.
+    `settings` are the server's, for this session.
     """
     connection = await asyncpg.connect(
-        url, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=command_timeout
+        url,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        command_timeout=command_timeout,
+        server_settings=settings,
     )
     try:
         yield connection

@@ -11,7 +11,7 @@ from infra import logs
 from infra.database import direct_connection
 from services.tasks import CHANNEL
 from tasks.registry import load_tasks
-from worker.relay import BATCH, BrokerAway, Relay
+from worker.relay import BATCH, PLANNER, BrokerAway, Relay
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
@@ -50,7 +50,7 @@ async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> No
     """Relay on every notification and at least once a second, whatever goes away in between."""
     while not stopping.is_set():
         try:
-            async with direct_connection(url, STATEMENT_SECONDS) as connection:
+            async with direct_connection(url, STATEMENT_SECONDS, PLANNER) as connection:
                 await _relay_on(connection, celery, stopping)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("relay_lost_database", error=str(error))

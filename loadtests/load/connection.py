@@ -116,9 +116,9 @@ class Connection:
         return response
 
     def _connect(self) -> Any:
-        if self._socket and time.monotonic() - self._used_at > _DOUBTFUL_SECONDS:
-            if _has_news(self._socket):  # nothing was asked: this is its end
-                self.close()
+        is_doubtful = time.monotonic() - self._used_at > _DOUBTFUL_SECONDS
+        if self._socket and is_doubtful and _has_news(self._socket):
+            self.close()  # nothing was asked: this is its end
         if self._socket is None:
             made = socket.create_connection((self._host, self._port), CONNECT_SECONDS)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,21 +72,23 @@ class Swarm:
                     env=self._environment(start, records_folder, photo),
                     stdout=output,
                     stderr=subprocess.STDOUT,
+                    # With several processes they are a group that ends as one.
+                    start_new_session=True,
                 )
             try:
                 records = Records(records_folder)
                 roots = (locust.pid, *([self.service_pid] if self.service_pid else []))
                 with Watch(self.host, start, roots) as watch:
                     end = self._look_on(locust, start, records, ramp, say)
-                if locust.wait(STOP_SECONDS * 2) != 0:
+                if _ended(locust) != 0:
                     said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                     raise SwarmError(f"Locust failed:\n{said}")
                 records.read()
                 return Run(self.shape, records, watch, ramp, end)
             finally:
-                if locust.poll() is None:
-                    locust.kill()
-                    locust.wait()
+                with suppress(ProcessLookupError):
+                    os.killpg(locust.pid, signal.SIGKILL)
+                locust.wait()
 
     def _command(self) -> list[str]:
         command = [
@@ -141,6 +144,13 @@ class Swarm:
             records.read()
             ramp.judge_until(self.shape.seconds, records)
         return self.shape.seconds
+
+
+def _ended(locust: "subprocess.Popen[bytes]") -> int:
+    try:
+        return locust.wait(STOP_SECONDS * 2)
+    except subprocess.TimeoutExpired:
+        raise SwarmError("Locust was told to stop and did not") from None
 
 
 def _progress(records: Records, second: float) -> str:
