@@ -157,7 +157,7 @@ async def has_seen_a_task(url, api):
 
         async def shows_one():
             await api.pictured(photos.jpeg(60, 40))
-            return (await flower.get("/api/tasks")).json()
+            return "images.process" in (await flower.get("/api/tasks")).text
 
         await eventually(shows_one, within=30)
 
