@@ -13,12 +13,15 @@ import asyncpg
 from aerich import Command
 from tortoise import BaseDBAsyncClient, Tortoise
 from tortoise.connection import get_connections
+from tortoise.exceptions import BaseORMException
 
 from infra.pool import PATIENCE_SECONDS, BoundedPool, PooledClient
 
 PRIMARY = "default"
 CONNECT_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 30
+# What a query fails with: Tortoise translates some of what asyncpg says, not an ended connection.
+UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException)
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
 

@@ -11,9 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import asyncpg
 from tortoise import BaseDBAsyncClient
-from tortoise.exceptions import BaseORMException
 
 from infra import database, logs
 from infra.cache.shared import Shared
@@ -26,7 +24,6 @@ _WRITTEN = "SELECT pg_current_wal_lsn()::text AS place"
 _HAS_COME = """
     SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_come
 """
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException)
 
 T = TypeVar("T")
 
@@ -47,7 +44,7 @@ class Reports:
         if self._replica and self.is_complete:
             try:
                 return await query(self._replica)
-            except _AWAY as error:
+            except database.UNUSABLE as error:
                 log.warning("replica_failed", error=repr(error))
                 self._complete_until = 0
         return await query(database.primary())
@@ -69,7 +66,7 @@ class Reports:
             try:
                 async with asyncio.timeout(ASK_SECONDS * 2):
                     await self._ask(self._replica)
-            except _AWAY as error:
+            except database.UNUSABLE as error:
                 log.warning("replica_away", error=repr(error))
                 # Not four lines a second while it is away.
                 await asyncio.sleep(AWAY_SECONDS)

@@ -4,10 +4,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-import asyncpg
-from tortoise.exceptions import BaseORMException
-
 from infra import logs
+from infra.database import UNUSABLE
 from models import AuditEntry, Outcome
 from services import audit
 from services.audit import Action
@@ -15,14 +13,6 @@ from services.audit import Action
 FLUSH_SECONDS = 1.0
 # Entries a second and process; what is over is counted in one more.
 MAX_KINDS = 20
-# Tortoise translates some of what asyncpg says, not that a connection went away.
-DATABASE_AWAY = (
-    BaseORMException,
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-)
 
 log = logs.get_logger(__name__)
 
@@ -78,7 +68,7 @@ class Refusals:
             audit.say(entry)
         try:
             await AuditEntry.bulk_create(entries)
-        except DATABASE_AWAY as error:
+        except UNUSABLE as error:
             log.warning("refusals_not_written", error=str(error), entries=len(entries))
         except Exception:
             # Ended, nothing would be written any more, and nobody would know why.
