@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     redis_password: SecretStr = SecretStr("")
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
     cache_memory_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
-    cache_warm_answers: Annotated[int, Field(ge=0, le=10_000)] = 100
+    cache_warm_answers: Annotated[int, Field(ge=0, le=10_000)] = 300
     broker_url: BrokerUrl = Field(default=None, repr=False)
 
     storage_url: StorageUrl = None

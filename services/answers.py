@@ -1,6 +1,7 @@
 """What readers of the catalogue get, through the cache; the one place that names its keys.
 
-An answer is about a topic: one course, or the listings. Whoever changes a course announces both.
+An answer is about a topic: one course, or the listings. Whoever changes a course announces both;
+whoever changes no more than its image announces a touch.
 """
 
 from collections.abc import Collection, Iterable
@@ -85,9 +86,34 @@ async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
     return warmed
 
 
-async def announce(cache: Cache, *course_ids: UUID) -> None:
-    """Announce that courses came, changed or went; after the commit, before the answer."""
-    await cache.changed(*(_topic(course_id) for course_id in course_ids), LISTINGS)
+async def mark() -> str:
+    """Return the mark of the running transaction, by which its `cache.refresh` is known."""
+    (row,) = await rows("SELECT pg_current_xact_id()::text AS id")
+    return str(row["id"])
+
+
+async def announce(cache: Cache, course_id: UUID, mark: str) -> None:
+    """Announce that a course came, changed or went; after the commit, before the answer."""
+    await cache.changed(LISTINGS, _topic(course_id), mark=mark)
+
+
+async def announce_image(cache: Cache, course_id: UUID, mark: str) -> None:
+    """Announce that a course has another image, or its image another state, and nothing else."""
+    await cache.touched(_topic(course_id), LISTINGS, mark=mark)
+
+
+async def is_announced(cache: Outpost, refresh_id: UUID) -> bool:
+    """Tell whether whoever made the change that a task `cache.refresh` is of has announced it.
+
+    Raises:
+        CacheAway: the cache can't be asked.
+
+    """
+    refresh = await tasks.get(refresh_id)
+    # `cache.refresh:MARK:...`, as the triggers write it; who enqueues it otherwise leaves no mark.
+    _, _, key = (refresh.dedupe_key or "").partition(":")
+    left, _, _ = key.partition(":")
+    return bool(left) and await cache.is_announced(left)
 
 
 async def owed() -> set[str]:
@@ -119,7 +145,7 @@ async def shape(url_of: UrlOf) -> str:
 
 
 async def announce_again(cache: Outpost, course_ids: Collection[UUID]) -> None:
-    """Announce changes whose task this is, and ask for what became old to be made anew.
+    """Announce changes whose task this is.
 
     Raises:
         CacheAway: the cache has not taken them; they stay owed.
@@ -128,10 +154,14 @@ async def announce_again(cache: Outpost, course_ids: Collection[UUID]) -> None:
     topics = [LISTINGS, *(_topic(course_id) for course_id in course_ids)]
     for first in range(0, len(topics), TOPICS_AT_ONCE):
         await cache.announce(topics[first : first + TOPICS_AT_ONCE])
+
+
+async def ask_to_warm() -> None:
+    """Ask for what became old to be made anew."""
     await tasks.enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
 
 
-NEWEST = Key("courses", LISTINGS, slow=True)
+NEWEST = Key("courses", LISTINGS, slow=True, lists=True)
 
 
 def key_of_course(course_id: UUID) -> Key:
@@ -157,4 +187,4 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
         "search": search,
     }
     rare = bool(search) or number > COMMON_PAGES
-    return Key(f"courses?{urlencode(given)}", LISTINGS, rare=rare, slow=True)
+    return Key(f"courses?{urlencode(given)}", LISTINGS, rare=rare, slow=True, lists=True)

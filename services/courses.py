@@ -67,7 +67,8 @@ async def create(cache: Cache, course: CourseFields, image: bytes | None = None)
         if image is not None:
             await images.stage(created.id, image)
         await audit.record(Action.CREATE_COURSE, created.id)
-    await answers.announce(cache, created.id)
+        mark = await answers.mark()
+    await answers.announce(cache, created.id, mark)
     return await get(created.id)
 
 
@@ -99,7 +100,8 @@ async def update(
         if given is not None:
             await images.discard(course_id)
         await audit.record(Action.UPDATE_COURSE, course_id)
-    await answers.announce(cache, course_id)
+        mark = await answers.mark()
+    await answers.announce(cache, course_id, mark)
     return await get(course_id)
 
 
@@ -115,7 +117,8 @@ async def replace_image(cache: Cache, course_id: UUID, image: bytes) -> Course:
             raise CourseNotFound
         await images.stage(course_id, image)
         await audit.record(Action.REPLACE_IMAGE, course_id)
-    await answers.announce(cache, course_id)
+        mark = await answers.mark()
+    await answers.announce_image(cache, course_id, mark)
     return await get(course_id)
 
 
@@ -131,4 +134,5 @@ async def delete(cache: Cache, course_id: UUID) -> None:
             raise CourseNotFound
         await images.remove_course(course_id)
         await audit.record(Action.DELETE_COURSE, course_id)
-    await answers.announce(cache, course_id)
+        mark = await answers.mark()
+    await answers.announce(cache, course_id, mark)

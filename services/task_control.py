@@ -87,12 +87,13 @@ async def retry(cache: Cache, task_id: UUID) -> Task:
             )
             if found:
                 await audit.record(Action.RETRY_TASK, task_id)
+            mark = await answers.mark()
     except IntegrityError:
         raise TaskNotRetryable("Another task does the same work already") from None
     task = await get(task_id)
     if not found:
         raise TaskNotRetryable
-    await _announce(cache, task)
+    await _announce(cache, task, mark)
     return task
 
 
@@ -118,10 +119,11 @@ async def cancel(cache: Cache, task_id: UUID) -> Task:
         )
         if found:
             await audit.record(Action.CANCEL_TASK, task_id)
+        mark = await answers.mark()
     task = await get(task_id)
     if not found:
         raise TaskNotCancellable
-    await _announce(cache, task)
+    await _announce(cache, task, mark)
     return task
 
 
@@ -138,13 +140,14 @@ async def drop(cache: Cache, task_id: UUID) -> None:
         if not await Task.filter(id=task_id, state__in=FINAL).delete():
             raise TaskNotDroppable
         await audit.record(Action.DROP_TASK, task_id)
-    await _announce(cache, task)
+        mark = await answers.mark()
+    await _announce(cache, task, mark)
 
 
-async def _announce(cache: Cache, task: Task) -> None:
+async def _announce(cache: Cache, task: Task, mark: str) -> None:
     """Announce the course whose image the task makes: it shows how that stands."""
     if task.name == TaskName.PROCESS_IMAGE:
-        await answers.announce(cache, UUID(task.args["course_id"]))
+        await answers.announce_image(cache, UUID(task.args["course_id"]), mark)
 
 
 @dataclass(frozen=True)

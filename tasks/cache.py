@@ -10,9 +10,13 @@ from tasks.registry import TaskContext, task
 
 @task(TaskName.REFRESH_CACHE, queue="cache", max_attempts=12, timeout=30)
 async def refresh(context: TaskContext, courses: list[str]) -> None:
-    """Announce changes of courses again: whoever made them may not have got round to it."""
-    await answers.announce_again(context.cache, [UUID(course) for course in courses])
-    context.log.info("cache_refreshed", courses=len(courses))
+    """Announce changes of courses, unless whoever made them has got round to it."""
+    if await answers.is_announced(context.cache, context.id):
+        context.log.info("cache_is_fresh", courses=len(courses))
+    else:
+        await answers.announce_again(context.cache, [UUID(course) for course in courses])
+        context.log.info("cache_refreshed", courses=len(courses))
+    await answers.ask_to_warm()
 
 
 @task(TaskName.WARM_CACHE, queue="cache", timeout=60, every=60)

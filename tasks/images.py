@@ -26,7 +26,8 @@ async def process_image(context: TaskContext, course_id: str, upload_id: str) ->
     )
     async with context.finishing():
         await images.publish(context.id, course, upload, variants)
-    await answers.announce(context.cache, course)
+        mark = await answers.mark()
+    await answers.announce_image(context.cache, course, mark)
     context.log.info("image_processed", course_id=course_id, variants=len(variants))
 
 

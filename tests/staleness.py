@@ -32,7 +32,10 @@ class Course:
     id: str
     home: int
     word: str
+    is_pictured: bool = False
     answered: list[float] = field(default_factory=list)
+    # By the task that makes it, the number of the write that gave this picture.
+    pictures: dict[str, int] = field(default_factory=dict)
 
     def due(self, at: float) -> int:
         """Return the number of the last write answered before a time."""

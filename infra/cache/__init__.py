@@ -36,8 +36,14 @@ class Cache(Protocol):
         """Return the answer of a key, made if there is none."""
         ...
 
-    async def changed(self, *topics: str) -> None:
-        """Announce that answers about these topics are old; after the commit, before the answer."""
+    async def changed(self, *topics: str, mark: str = "") -> None:
+        """Announce that answers about these topics are old; after the commit, before the answer.
+
+        `mark` is left for who asks whether it was (`Outpost.is_announced`).
+        """
+
+    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+        """Announce that a thing looks different, and is listed as before."""
 
 
 class NoCache:
@@ -47,8 +53,11 @@ class NoCache:
         """Return the answer, made now."""
         return await make()
 
-    async def changed(self, *topics: str) -> None:
+    async def changed(self, *topics: str, mark: str = "") -> None:
         """Do nothing: the database enqueues `cache.refresh` for every change."""
+
+    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+        """Do nothing."""
 
 
 async def no_shape() -> str:

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from infra import logs
-from infra.cache.entry import Entry, Key
+from infra.cache.entry import Entry, Key, id_of
 from infra.cache.hot import Hot
 from infra.cache.link import SURE_SECONDS
 from infra.cache.memory import Memory
@@ -26,11 +26,12 @@ LASTING_SECONDS = 300.0
 JITTER = 0.1
 # How long one process waits for what another one is making, and how often it looks.
 WAIT_SECONDS = 0.3
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.001
+LOOK_SECONDS_MOST = 0.016
 HOUSEKEEPING_SECONDS = 0.25
 # How often is told what is read, and of how many answers: those read most.
 TELL_SECONDS = 5.0
-TOLD_AT_ONCE = 200
+TOLD_AT_ONCE = 500
 # Renewed by housekeeping while something is owed; lapses by itself if the process dies.
 DISTRUST_SECONDS = 1.0
 # Changes are announced again to a server that comes back: it may have lost the latest.
@@ -137,15 +138,13 @@ class AnswerCache:
             flight.task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(flight.task)
 
-    async def changed(self, *topics: str) -> None:
+    async def changed(self, *topics: str, mark: str = "") -> None:
         """Announce a committed change, before it is answered; what can't be, is owed."""
-        self.counts.invalidations += 1
-        self._recent.append((time.monotonic(), topics))
-        if not await self._announce(topics):
-            self._owed.update(dict.fromkeys(topics, self.counts.invalidations))
-            self._shared.distrust(DISTRUST_SECONDS)
-        # After the store, so that who sees the token can also see the version.
-        self._shared.renew()
+        await self._tell(topics, self._store.renew(topics, mark))
+
+    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+        """Announce a committed touch, before it is answered; if that can't be, a change is owed."""
+        await self._tell((listing, topic), self._store.touch(topic, listing, mark))
 
     def take_counts(self) -> Counts:
         """Return what was counted since this was asked last."""
@@ -246,9 +245,18 @@ class AnswerCache:
                     self.memory.clear()
                 self.hot.seen = token
 
-    async def _announce(self, topics: Iterable[str]) -> bool:
+    async def _tell(self, topics: tuple[str, ...], telling: Awaitable[None]) -> None:
+        self.counts.invalidations += 1
+        self._recent.append((time.monotonic(), topics))
+        if not await self._succeeds(telling):
+            self._owed.update(dict.fromkeys(topics, self.counts.invalidations))
+            self._shared.distrust(DISTRUST_SECONDS)
+        # After the store, so that who sees the token can also see the version.
+        self._shared.renew()
+
+    async def _succeeds(self, telling: Awaitable[None]) -> bool:
         try:
-            await self._store.renew(list(topics))
+            await telling
         except CacheAway as error:
             self._failed(error)
             return False
@@ -267,9 +275,10 @@ class AnswerCache:
         recent = {topic for at, topics in self._recent if at > since for topic in topics}
         owed = dict(self._owed)
         try:
-            everything = [PROBE, *(owed.keys() | recent | set(await self._owed_by_all()))]
+            topics = owed.keys() | recent | set(await self._owed_by_all())
         except Exception as error:
             raise CacheAway("what is owed can't be known") from error
+        everything = [PROBE, *in_order(topics)]
         for first in range(0, len(everything), TOPICS_AT_ONCE):
             await self._store.renew(everything[first : first + TOPICS_AT_ONCE])
         self._paid(owed)
@@ -284,7 +293,13 @@ class AnswerCache:
             self._forget()
             return
         self.memory.forget(topic)
-        self._spoil(flight for flight in self._flights.values() if flight.key.topic == topic)
+        if touched := id_of(topic):
+            self.memory.forget_showing(touched)
+        self._spoil(
+            flight
+            for flight in self._flights.values()
+            if flight.key.topic == topic or (touched and flight.key.lists)
+        )
 
     def _go_down(self) -> None:
         self._forget()
@@ -318,7 +333,8 @@ class AnswerCache:
             if self._owed:
                 self._shared.distrust(DISTRUST_SECONDS)
                 owed = dict(self._owed)
-                if self._link and self._link.is_up and await self._announce(owed):
+                is_up = self._link and self._link.is_up
+                if is_up and await self._succeeds(self._store.renew(in_order(owed))):
                     self._paid(owed)
 
     def _paid(self, owed: dict[str, int]) -> None:
@@ -335,14 +351,21 @@ class AnswerCache:
 async def wait_for(store: Store, key: Key, turn: Turn) -> Entry | None:
     """Wait a moment for whoever has the turn; None: it took too long, or for nothing."""
     deadline = time.monotonic() + WAIT_SECONDS
+    pause = LOOK_SECONDS
     while time.monotonic() < deadline:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LOOK_SECONDS_MOST)
         found = await store.read(key)
         if found.version != turn.version:
             return None
         if found.entry is not None:
             return found.entry
     return None
+
+
+def in_order(topics: Iterable[str]) -> list[str]:
+    """Return topics with the listings first: none of theirs is left to be looked through then."""
+    return sorted(topics, key=id_of)
 
 
 def lasting() -> float:

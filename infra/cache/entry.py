@@ -13,15 +13,22 @@ _NO_TOTAL = -1
 class Key:
     """Where an answer is found.
 
-    A change of the `topic` makes it old. A `rare` one, such as a search, is one of endlessly
-    many: those share a small part of the room, so that they drive nothing else out. A `slow` one
-    is worth waiting for while another process makes it.
+    A change of the `topic` makes it old; where it `lists` things by their ids, so does a touch of
+    one that it shows. A `rare` one, such as a search, is one of endlessly many: those share a small
+    part of the room, so that they drive nothing else out. A `slow` one is worth waiting for while
+    another process makes it.
     """
 
     name: str
     topic: str
     rare: bool = False
     slow: bool = False
+    lists: bool = False
+
+
+def id_of(topic: str) -> bytes:
+    """Return the id that lists show of a topic (`course:ID`); empty if it is not one thing's."""
+    return topic.partition(":")[2].encode()
 
 
 @dataclass(slots=True, eq=False)

@@ -86,7 +86,7 @@ class RedisLink:
         connection = self._connection = self._pool.make_connection()
         await connection.connect()
         self._store.attach_to(await _run_id(connection))
-        await _track(connection, self._store.version_prefix)
+        await _track(connection, self._store.bell_prefix)
         hearing = asyncio.ensure_future(self._hear(connection))
         try:
             await self._come_up()
@@ -141,7 +141,7 @@ class RedisLink:
         if keys is None:
             self._listener.changed(None)
             return
-        prefix = len(self._store.version_prefix)
+        prefix = len(self._store.bell_prefix)
         for key in keys:
             self._listener.changed(key.decode()[prefix:])
 

@@ -1,14 +1,14 @@
 """The store of `memory://`: this process alone, so nobody else's changes are heard of."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from infra.cache.entry import Entry, Key
-from infra.cache.store import TURN_SECONDS, Found, Listener, Turn
+from infra.cache import version
+from infra.cache.entry import Entry, Key, id_of
+from infra.cache.store import MARK_SECONDS, TURN_SECONDS, Found, Listener, Turn
 
-VERSION_BYTES = 16
 MAX_ANSWERS = 1000
 MAX_VERSIONS = 10_000
 
@@ -20,6 +20,7 @@ class MemoryStore:
         self._versions: dict[str, bytes] = {}
         self._answers: dict[str, tuple[bytes, Entry, float]] = {}
         self._turns: dict[tuple[str, bytes], float] = {}
+        self._marks: dict[str, float] = {}
         self._reads: Counter[str] = Counter()
 
     async def attach(self) -> None:
@@ -27,48 +28,61 @@ class MemoryStore:
 
     async def read(self, key: Key) -> Found:
         """Return what there is of a key."""
-        version = self._versions.get(key.topic)
-        made_under, entry, expires = self._answers.get(key.name, (None, None, 0.0))
-        is_valid = version is not None and made_under == version and time.monotonic() < expires
-        return Found(version, entry if is_valid else None)
+        lines = self._versions.get(key.topic)
+        if lines is None:
+            return Found(None, None)
+        made_under, entry, expires = self._answers.get(key.name, (b"", None, 0.0))
+        is_valid = (
+            entry is not None
+            and time.monotonic() < expires
+            and version.holds(made_under, lines, entry.body)
+        )
+        return Found(version.token(lines), entry if is_valid else None)
 
-    async def begin(self, key: Key, version: bytes | None) -> Turn:
+    async def begin(self, key: Key, made_under: bytes | None) -> Turn:
         """Make the version if there is none, and ask for the turn to fill if that is slow."""
-        if version is None:
+        if made_under is None:
             if key.topic not in self._versions:
                 await self.renew([key.topic])
-            version = self._versions[key.topic]
+            made_under = version.token(self._versions[key.topic])
         if not key.slow:
-            return Turn(version, is_ours=True)
+            return Turn(made_under, is_ours=True)
         now = time.monotonic()
-        # All last as long, so the first of them ends first.
-        while self._turns and next(iter(self._turns.values())) <= now:
-            del self._turns[next(iter(self._turns))]
-        turn = (key.name, version)
+        _end(self._turns, now)
+        turn = (key.name, made_under)
         is_ours = turn not in self._turns
         self._turns.setdefault(turn, now + TURN_SECONDS)
-        return Turn(version, is_ours=is_ours)
+        return Turn(made_under, is_ours=is_ours)
 
-    async def release(self, key: Key, version: bytes) -> None:
+    async def release(self, key: Key, made_under: bytes) -> None:
         """Let the turn go."""
-        self._turns.pop((key.name, version), None)
+        self._turns.pop((key.name, made_under), None)
 
-    async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
+    async def write(self, key: Key, made_under: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer under its version, and let the turn go."""
         self._answers.pop(key.name, None)
-        self._answers[key.name] = (version, entry, time.monotonic() + seconds)
-        await self.release(key, version)
+        self._answers[key.name] = (made_under, entry, time.monotonic() + seconds)
+        await self.release(key, made_under)
         if len(self._answers) > MAX_ANSWERS:
             del self._answers[next(iter(self._answers))]
 
-    async def renew(self, topics: Collection[str]) -> None:
+    async def renew(self, topics: Collection[str], mark: str = "") -> None:
         """Give topics new versions."""
         for topic in topics:
-            self._versions.pop(topic, None)
-            self._versions[topic] = os.urandom(VERSION_BYTES)
-            # As with a server that evicts: losing one costs a miss.
-            if len(self._versions) > MAX_VERSIONS:
-                del self._versions[next(iter(self._versions))]
+            self._set(topic, version.line())
+        self._leave(mark)
+
+    async def touch(self, topic: str, listing: str, mark: str = "") -> None:
+        """Give a thing a new version, and note beside the listing's that it was touched."""
+        lines = self._versions.get(listing, b"") + version.line(id_of(topic))
+        self._set(listing, lines if len(lines) <= version.MAX_BYTES else version.line())
+        self._set(topic, version.line())
+        self._leave(mark)
+
+    async def is_marked(self, mark: str) -> bool:
+        """Tell whether this mark was left not long ago."""
+        _end(self._marks, time.monotonic())
+        return mark in self._marks
 
     async def count(self, reads: Mapping[str, int]) -> None:
         """Add how often keys were read."""
@@ -88,3 +102,23 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Do nothing."""
+
+    def _set(self, topic: str, lines: bytes) -> None:
+        self._versions.pop(topic, None)
+        self._versions[topic] = lines
+        # As with a server that evicts: losing one costs a miss.
+        if len(self._versions) > MAX_VERSIONS:
+            del self._versions[next(iter(self._versions))]
+
+    def _leave(self, mark: str) -> None:
+        now = time.monotonic()
+        _end(self._marks, now)
+        if mark:
+            self._marks.pop(mark, None)
+            self._marks[mark] = now + MARK_SECONDS
+
+
+def _end(lasting: dict[Any, float], now: float) -> None:
+    """Drop what has ended; all last as long, so the first of them ends first."""
+    while lasting and next(iter(lasting.values())) <= now:
+        del lasting[next(iter(lasting))]

@@ -113,6 +113,13 @@ class Memory:
             if slot:
                 self._remove(slot)
 
+    def forget_showing(self, name: bytes) -> None:
+        """Drop all answers that list this id."""
+        for slots in (self._slots, self._rare):
+            for slot in list(slots.values()):
+                if slot.key.lists and name in slot.entry.body:
+                    self._remove(slot)
+
     def clear(self) -> None:
         """Drop everything."""
         self._gone.update(self.take_reads())

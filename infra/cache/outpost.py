@@ -1,6 +1,6 @@
 """The cache as a worker reaches it: it remembers nothing, so there is nothing to keep true."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from infra import logs
@@ -52,12 +52,13 @@ class Outpost:
         await self.store.attach()
         return await self.store.top(number)
 
-    async def changed(self, *topics: str) -> None:
+    async def changed(self, *topics: str, mark: str = "") -> None:
         """Announce at once what the task `cache.refresh` will announce for sure."""
-        try:
-            await self.announce(topics)
-        except CacheAway as error:
-            log.warning("cache_away", error=str(error))
+        await self._try(lambda: self.store.renew(topics, mark))
+
+    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+        """Announce at once that a thing looks different."""
+        await self._try(lambda: self.store.touch(topic, listing, mark))
 
     async def announce(self, topics: Collection[str]) -> None:
         """Announce changes.
@@ -69,6 +70,23 @@ class Outpost:
         await self.store.attach()
         await self.store.renew(topics)
 
+    async def is_announced(self, mark: str) -> bool:
+        """Tell whether whoever made the change of this mark has announced it.
+
+        Raises:
+            CacheAway: the store can't be asked.
+
+        """
+        await self.store.attach()
+        return await self.store.is_marked(mark)
+
     async def close(self) -> None:
         """Give the connections back."""
         await self.store.close()
+
+    async def _try(self, tell: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await self.store.attach()
+            await tell()
+        except CacheAway as error:
+            log.warning("cache_away", error=str(error))

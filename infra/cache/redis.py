@@ -1,7 +1,6 @@
 """The store on Redis or Valkey, 7 or newer; its errors end here, as `CacheAway`."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,10 +11,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from infra.cache.entry import Entry, Key
+from infra.cache import version
+from infra.cache.entry import Entry, Key, id_of
 from infra.cache.link import RedisLink
 from infra.cache.patience import patience
 from infra.cache.store import (
+    MARK_SECONDS,
     TURN_SECONDS,
     VERSION_SECONDS,
     CacheAway,
@@ -31,7 +32,6 @@ TIMEOUT_SECONDS = 0.05
 # For those who ask whether it is there at all.
 HEALTH_SECONDS = 1.0
 MAX_CONNECTIONS = 20
-VERSION_BYTES = 16
 # Names that count: more would only be a list of what is read once.
 MAX_COUNTED = 2000
 # Each hour's count weighs half of the next one's: what was popular last week is not.
@@ -87,6 +87,11 @@ class RedisStore:
         self._namespace = f"enroll:{run_id[:16]}:"
 
     @property
+    def bell_prefix(self) -> str:
+        """What the names of all keys start with that are written to be heard of."""
+        return f"{self._namespace}b:"
+
+    @property
     def version_prefix(self) -> str:
         """What the names of all versions start with."""
         return f"{self._namespace}v:"
@@ -94,49 +99,73 @@ class RedisStore:
     async def read(self, key: Key) -> Found:
         """Return version and answer; one round trip."""
         async with self._call():
-            version, packed = await self._redis.mget(
+            lines, packed = await self._redis.mget(
                 self.version_prefix + key.topic, self._answer(key)
             )
-        if version is None or packed is None or packed[:VERSION_BYTES] != version:
-            return Found(version, None)
-        return Found(version, Entry.unpacked(packed[VERSION_BYTES:]))
+        if lines is None:
+            return Found(None, None)
+        entry = None
+        if packed is not None:
+            entry = Entry.unpacked(packed[version.TOKEN_BYTES :])
+            if not version.holds(packed[: version.TOKEN_BYTES], lines, entry.body):
+                entry = None
+        return Found(version.token(lines), entry)
 
-    async def begin(self, key: Key, version: bytes | None) -> Turn:
+    async def begin(self, key: Key, made_under: bytes | None) -> Turn:
         """Make the version if there is none, and ask for the turn to fill if that is slow."""
         async with self._call():
-            if version is None:
-                made = os.urandom(VERSION_BYTES)
+            if made_under is None:
+                made = version.line()
                 standing = await self._redis.set(
                     self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
                 )
-                version = standing or made
+                made_under = version.token(standing or made)
             # Whoever made the version asks, too: after a restart all others come at once.
             is_ours = not key.slow or await self._redis.set(
-                self._turn(key, version), 1, nx=True, px=int(TURN_SECONDS * 1000)
+                self._turn(key, made_under), 1, nx=True, px=int(TURN_SECONDS * 1000)
             )
-        return Turn(version, is_ours=bool(is_ours))
+        return Turn(made_under, is_ours=bool(is_ours))
 
-    async def release(self, key: Key, version: bytes) -> None:
+    async def release(self, key: Key, made_under: bytes) -> None:
         """Let the turn go."""
         async with self._call():
-            await self._redis.delete(self._turn(key, version))
+            await self._redis.delete(self._turn(key, made_under))
 
-    async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
+    async def write(self, key: Key, made_under: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer under its version, and let the turn go."""
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.set(self._answer(key), version + entry.packed(), px=int(seconds * 1000))
-            pipeline.delete(self._turn(key, version))
+            pipeline.set(self._answer(key), made_under + entry.packed(), px=int(seconds * 1000))
+            pipeline.delete(self._turn(key, made_under))
             await pipeline.execute()
 
-    async def renew(self, topics: Collection[str]) -> None:
+    async def renew(self, topics: Collection[str], mark: str = "") -> None:
         """Give topics new versions; one round trip."""
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
             for topic in topics:
-                version = os.urandom(VERSION_BYTES)
-                pipeline.set(self.version_prefix + topic, version, ex=VERSION_SECONDS)
+                self._renew(pipeline, topic)
+            self._leave(pipeline, mark)
             await pipeline.execute()
+
+    async def touch(self, topic: str, listing: str, mark: str = "") -> None:
+        """Give a thing a new version, and note beside the listing's that it was touched."""
+        name = self.version_prefix + listing
+        async with self._call():
+            # In this order: whoever hears of the thing finds it noted.
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.append(name, version.line(id_of(topic)))
+            pipeline.expire(name, VERSION_SECONDS)
+            self._renew(pipeline, topic)
+            self._leave(pipeline, mark)
+            size, *_ = await pipeline.execute()
+            if size > version.MAX_BYTES:
+                await self._redis.set(name, version.line(), ex=VERSION_SECONDS)
+
+    async def is_marked(self, mark: str) -> bool:
+        """Tell whether this mark was left not long ago."""
+        async with self._call():
+            return bool(await self._redis.exists(self._mark(mark)))
 
     async def count(self, reads: Mapping[str, int]) -> None:
         """Add the reads to this hour's count, which weighs twice the one of the hour before."""
@@ -183,8 +212,21 @@ class RedisStore:
     def _answer(self, key: Key) -> str:
         return f"{self._namespace}a:{self._shape}:{key.name}"
 
-    def _turn(self, key: Key, version: bytes) -> str:
-        return f"{self._namespace}t:{version.hex()}:{key.name}"
+    def _turn(self, key: Key, made_under: bytes) -> str:
+        return f"{self._namespace}t:{made_under.decode()}:{key.name}"
+
+    def _mark(self, mark: str) -> str:
+        # Below the shape, which tells the database: others have transactions of this number, too.
+        return f"{self._namespace}m:{self._shape}:{mark}"
+
+    def _renew(self, pipeline: Any, topic: str) -> None:
+        pipeline.set(self.version_prefix + topic, version.line(), ex=VERSION_SECONDS)
+        pipeline.set(self.bell_prefix + topic, b"", ex=VERSION_SECONDS)
+
+    def _leave(self, pipeline: Any, mark: str) -> None:
+        # Last: who finds it can rely on all of the change.
+        if mark:
+            pipeline.set(self._mark(mark), b"", ex=MARK_SECONDS)
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 A version is a unique value, never a count: the server may evict it, and one made afresh equals
 none before it. Whoever changes a topic sets a new version after the commit; whoever fills an
 answer takes the version before asking the database. So an old answer is never taken for a new one.
+A touch is the smaller change: one thing looks different, and is listed where it was.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -15,7 +16,8 @@ from infra.cache.entry import Entry, Key
 VERSION_SECONDS = 3600
 # Longer than any query that fills; a filler that dies holds up the others no longer.
 TURN_SECONDS = 2.0
-
+# Who asks whether a change was announced asks within moments of it.
+MARK_SECONDS = 60
 
 Shape = Callable[[], Awaitable[str]]
 
@@ -89,8 +91,15 @@ class Store(Protocol):
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer made under a version, and let the turn go."""
 
-    async def renew(self, topics: Collection[str]) -> None:
+    async def renew(self, topics: Collection[str], mark: str = "") -> None:
         """Give topics new versions: all answers about them are old from now on."""
+
+    async def touch(self, topic: str, listing: str, mark: str = "") -> None:
+        """Renew one thing's topic; of the answers about `listing` those that show it are old."""
+
+    async def is_marked(self, mark: str) -> bool:
+        """Tell whether this mark was left by a renewal or touch, not long ago."""
+        ...
 
     async def count(self, reads: Mapping[str, int]) -> None:
         """Add how often keys were read, by name."""

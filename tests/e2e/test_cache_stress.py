@@ -1,10 +1,11 @@
 """Writers and readers on two instances of two processes, while Redis is cut off, frozen, killed.
 
 CACHE_WRITES=10000 (`make test-cache`) is the whole of it and writes a report; `make test` writes a
-tenth. Each writer owns a course and writes its numbers into the title, one after the other; every
-reader notes when it began and what it saw. Read through the instance that took the write, a number
-is never less than the one answered last; through the other, never less than the one answered a
-second before. It counts only if memory was read on each instance, and Redis was mistreated.
+tenth. Each writer owns a course and writes its numbers into the title, one after the other; half of
+them give it a picture in place of every third. Every reader notes when it began and what it saw.
+Read through the instance that took the write, a number is never less than the one answered last;
+through the other, never less than the one answered a second before. It counts only if memory was
+read on each instance, and Redis was mistreated.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
 from loadtests.load.machine import Machine
-from tests import staleness
+from tests import photos, staleness
 from tests.factories import ADMIN, COURSE, bearer
 from tests.instances import instance
 from tests.staleness import STALE_SECONDS, Course, Verdict
@@ -32,6 +33,7 @@ READERS = 6
 ROUND = "rounds of all"
 HITS = re.compile(r'^cache_requests_total{answer="memory"} ([0-9.e+]+)$', re.MULTILINE)
 COURSES = "/api/v1/courses"
+PICTURE = photos.jpeg(64, 48)
 
 pytestmark = pytest.mark.timeout(120 + WRITES // 5)
 
@@ -113,7 +115,9 @@ async def _create(clients, admin, number: int) -> Course:
         COURSES, headers=admin, json=COURSE | {"title": f"{word} 0", "description": word}
     )
     assert answer.status_code == 201, answer.text
-    return Course(answer.json()["id"], home, word, [time.monotonic()])
+    # On each instance one of two.
+    is_pictured = number >= len(clients)
+    return Course(answer.json()["id"], home, word, is_pictured, [time.monotonic()])
 
 
 async def _write(client, admin, course: Course, verdict: Verdict, mischief) -> None:
@@ -121,15 +125,26 @@ async def _write(client, admin, course: Course, verdict: Verdict, mischief) -> N
     # A fast machine is done before the worst has happened once: it goes on.
     while number < WRITES // WRITERS - 1 or not (verdict.mischief[ROUND] or mischief.done()):
         number += 1
-        body = COURSE | {"title": f"{course.word} {number}", "description": course.word}
-        answer = await client.put(f"{COURSES}/{course.id}", headers=admin, json=body)
-        assert answer.status_code == 200, answer.text
+        if course.is_pictured and number % 3 == 0:
+            await _give_picture(client, admin, course, number)
+        else:
+            body = COURSE | {"title": f"{course.word} {number}", "description": course.word}
+            answer = await client.put(f"{COURSES}/{course.id}", headers=admin, json=body)
+            assert answer.status_code == 200, answer.text
         course.answered.append(time.monotonic())
         if number % 5 == 0:
             # The writer itself, at once, through whichever process of its instance.
             for what, read in READS.items():
                 began = time.monotonic()
                 verdict.see(course, course.home, began, await read(client, course), f"own {what}")
+
+
+async def _give_picture(client, admin, course: Course, number: int) -> None:
+    files = {"image": ("picture.jpg", PICTURE, "image/jpeg")}
+    path = f"{COURSES}/{course.id}/image"
+    answer = await client.put(path, headers=admin, files=files)
+    assert answer.status_code == 202, answer.text
+    course.pictures[answer.json()["image"]["task_id"]] = number
 
 
 async def _read(clients, courses, verdict: Verdict, number: int) -> None:
@@ -143,7 +158,7 @@ async def _read(clients, courses, verdict: Verdict, number: int) -> None:
 
 
 async def _detail(client, course: Course) -> int:
-    return _number(await _json(client, f"{COURSES}/{course.id}"))
+    return _number(await _json(client, f"{COURSES}/{course.id}"), course)
 
 
 async def _page(client, course: Course) -> int:
@@ -168,11 +183,17 @@ async def _json(client, path: str, **query):
 
 
 def _number_in(listed: list[dict], course: Course) -> int:
-    return next(_number(each) for each in listed if each["id"] == course.id)
+    return next(_number(each, course) for each in listed if each["id"] == course.id)
 
 
-def _number(shown: dict) -> int:
-    return int(shown["title"].rpartition(" ")[2])
+def _number(shown: dict, course: Course) -> int:
+    """Return the number of the last write that is shown."""
+    title = int(shown["title"].rpartition(" ")[2])
+    if "image" not in shown:
+        return title
+    # One that is shown before its write was answered is of the next write.
+    picture = course.pictures.get(shown["image"]["task_id"], len(course.answered))
+    return max(title, picture)
 
 
 async def _mischief(servers, verdict: Verdict) -> None:

@@ -25,6 +25,14 @@ async def _metric(client, name: str) -> float:
     return sum(float(each) for each in found)
 
 
+async def _made(client) -> str:
+    """Return how many answers the database has given."""
+    # The counts of the other process come a moment later.
+    await asyncio.sleep(0.3)
+    text = (await client.get("/metrics")).text
+    return re.search(r'cache_requests_total\{answer="database"\} (\S+)', text)[1]
+
+
 @pytest.mark.parametrize("target", [LIST, f"{LIST}?page=1", f"{LIST}?search=React", "course"])
 async def test_whoever_has_it_is_told_so_without_a_body(api, client, target):
     course = await api.new_course()
@@ -84,18 +92,12 @@ async def test_ways_to_ask_the_same_share_one_answer(api, client):
         {"search": word, "difficulty": "Advanced,Beginner,Intermediate,Beginner"},
     ]
 
-    async def made() -> str:
-        # The counts of the other process come a moment later.
-        await asyncio.sleep(0.3)
-        text = (await client.get("/metrics")).text
-        return re.search(r'cache_requests_total\{answer="database"\} (\S+)', text)[1]
-
     async def is_one_answer() -> bool:
-        # Not so while the task of the course's making announces it once more.
-        first, before = await client.get(LIST, params=ways[0]), await made()
+        # Not so while another course is announced.
+        first, before = await client.get(LIST, params=ways[0]), await _made(client)
         for way in ways:
             assert (await client.get(LIST, params=way)).content == first.content
-        return await made() == before
+        return await _made(client) == before
 
     await eventually(is_one_answer, within=10)
 
@@ -123,6 +125,31 @@ async def test_an_image_is_ready_to_all_as_soon_as_its_task_says_so(api, client)
 
     await eventually(is_done)
     assert (await client.get(path)).json()["image"]["status"] == "ready"
+
+
+async def test_a_picture_makes_no_page_old_that_does_not_show_it(api, client):
+    word = f"Lone{uuid7().hex}"
+    await api.new_course(title=word)
+    pictured = await api.new_course()
+    path = f"/courses/{pictured['id']}/image"
+
+    async def is_still_there() -> bool:
+        # Not so if a worker looked after the change before it was announced.
+        shown = await client.get(LIST, params={"search": word})
+        before = await _made(client)
+        files = {"image": ("picture.jpg", photos.jpeg(640, 480), "image/jpeg")}
+        replaced = (await api.call("PUT", path, files=files)).json()
+        task = f"/api/v1/tasks/{replaced['image']['task_id']}"
+
+        async def is_done() -> bool:
+            return (await client.get(task)).json()["status"] == "succeeded"
+
+        await eventually(is_done)
+        for _ in range(10):
+            assert (await client.get(LIST, params={"search": word})).content == shown.content
+        return await _made(client) == before
+
+    await eventually(is_still_there, within=30)
 
 
 async def test_what_is_changed_behind_its_back_is_announced_by_a_task(service, api, client):

@@ -11,6 +11,7 @@ from deploy.embedded.servers import running
 from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, open_store
 from infra.cache.local import MAX_VERSIONS
 from infra.cache.redis import HEALTH_SECONDS, MAX_CONNECTIONS
+from infra.cache.version import MAX_BYTES, TOKEN_BYTES
 from tests.factories import eventually
 
 # Connecting and asking are bounded together.
@@ -77,6 +78,67 @@ async def test_an_answer_made_before_a_change_is_never_taken_for_a_new_one(store
     await store.renew(["courses"])
     await store.write(KEY, version, Entry.of(b"the past"), 60)
     assert (await store.read(KEY)).entry is None
+
+
+SHOWING = Key("courses?page=1", "courses", slow=True, lists=True)
+
+
+async def test_a_touch_makes_old_what_shows_the_thing(store):
+    for key in (SHOWING, OTHER):
+        await _fill(store, key, Entry.of(f'[{{"id":"{key.name[-1]}"}}]'.encode()))
+    await _fill(store, Key("course:1", "course:1"))
+    await store.touch("course:1", "courses")
+    assert (await store.read(SHOWING)).entry is None
+    assert (await store.read(OTHER)).entry is not None
+    assert (await store.read(Key("course:1", "course:1"))).entry is None
+    await _fill(store, SHOWING, Entry.of(b'[{"id":"1"}]'))
+    await store.touch("course:3", "courses")
+    assert (await store.read(SHOWING)).entry is not None
+    await store.renew(["courses"])
+    assert (await store.read(OTHER)).entry is None
+
+
+async def test_an_answer_made_before_a_touch_is_never_taken_for_a_new_one(store):
+    await _fill(store, SHOWING, Entry.of(b'[{"id":"2"}]'))
+    version = (await store.read(SHOWING)).version
+    await store.touch("course:1", "courses")
+    await store.write(SHOWING, version, Entry.of(b'[{"id":"1"}]'), 60)
+    await store.write(OTHER, version, Entry.of(b'[{"id":"2"}]'), 60)
+    assert (await store.read(SHOWING)).entry is None
+    assert (await store.read(OTHER)).entry is not None
+
+
+async def test_a_touch_of_what_has_no_version_leaves_none_that_was_before(store, server):
+    version = await _fill(store, OTHER)
+    if isinstance(store, RedisStore):
+        async with Redis.from_url(server.environment["CACHE_URL"]) as redis:
+            await redis.delete(f"{store.version_prefix}courses")
+        await store.touch("course:1", "courses")
+        assert (await store.read(OTHER)).entry is None
+        await store.write(OTHER, version, ENTRY, 60)
+        assert (await store.read(OTHER)).entry is None
+
+
+async def test_what_is_remembered_of_touches_is_bounded(store):
+    await _fill(store, OTHER, Entry.of(b'[{"id":"none"}]'))
+    for number in range(MAX_BYTES // TOKEN_BYTES):
+        assert (await store.read(OTHER)).entry is not None or number > 50
+        await store.touch(f"course:{number:036}", "courses")
+    assert (await store.read(OTHER)).entry is None
+    await _fill(store, OTHER)
+    assert (await store.read(OTHER)).entry is not None
+
+
+async def test_a_mark_tells_that_a_change_was_announced(store, monkeypatch):
+    monkeypatch.setattr("infra.cache.local.MARK_SECONDS", 1)
+    monkeypatch.setattr("infra.cache.redis.MARK_SECONDS", 1)
+    assert not await store.is_marked("7")
+    await store.renew(["courses"], "7")
+    await store.touch("course:1", "courses", "8")
+    marks = {mark: await store.is_marked(mark) for mark in ("7", "8", "9", "")}
+    assert marks == {"7": True, "8": True, "9": False, "": False}
+    await asyncio.sleep(1.1)
+    assert not await store.is_marked("7")
 
 
 async def test_a_version_that_was_lost_is_made_afresh_and_equals_none_before(store, server):
@@ -215,6 +277,9 @@ async def test_answers_of_another_shape_are_not_seen(server):
     assert (await other.read(KEY)).entry is None
     await other.renew(["courses"])
     assert (await one.read(KEY)).entry is None
+    # Transactions of another database have the same numbers.
+    await one.renew(["courses"], "7")
+    assert not await other.is_marked("7")
     for store in (one, other):
         await store.close()
 

@@ -3,15 +3,16 @@
 import pytest
 
 from infra import logs
-from infra.cache import Entry, MemoryStore, Outpost
+from infra.cache import Entry, MemoryStore, NoCache, Outpost
 from infra.database import database
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
-from models import Task, TaskState
-from services import answers, leases
+from models import Difficulty, Task, TaskState
+from services import answers, courses, leases
 from services.tasks import TaskName
 from tasks import cache
 from tasks.registry import TaskContext
+from tests import photos
 
 
 @pytest.fixture
@@ -36,21 +37,64 @@ async def _start(outpost):
 
 async def test_changes_ask_once_for_a_warming_that_has_not_begun(outpost):
     for _ in range(3):
-        await answers.announce_again(outpost, [])
+        await answers.ask_to_warm()
     assert await _warmings(TaskState.QUEUED) == 1
 
 
 async def test_a_change_during_a_warming_is_warmed_by_the_next(outpost, monkeypatch):
     """It may be past the answer that the change made old."""
-    await answers.announce_again(outpost, [])
+    await answers.ask_to_warm()
     await outpost.store.count({answers.NEWEST.name: 1})
 
     async def make(url_of):
-        await answers.announce_again(outpost, [])
-        await answers.announce_again(outpost, [])
+        await answers.ask_to_warm()
+        await answers.ask_to_warm()
         return Entry.of(b"[]")
 
     monkeypatch.setattr("services.shelf.newest", make)
     await cache.warm(await _start(outpost))
     assert await _warmings(TaskState.RUNNING) == 1
     assert await _warmings(TaskState.QUEUED) == 1
+
+
+async def _refreshings(outpost):
+    """Run the tasks that a change has enqueued; return the versions of the listings around it."""
+    versions = [(await outpost.store.begin(answers.NEWEST, None)).version]
+    queued = await Task.filter(name=TaskName.REFRESH_CACHE, state=TaskState.QUEUED)
+    for task in queued:
+        await Task.filter(id=task.id).update(max_attempts=1)
+        claim = await leases.claim(task.id, "a worker")
+        parts = {"settings": Settings(_env_file=None), "storage": MemoryStorage("/media")}
+        context = TaskContext(claim, **parts, cache=outpost, log=logs.get_logger(__name__))
+        await cache.refresh(context, **claim.args)
+        await context.finish()
+    assert queued
+    versions.append((await outpost.store.begin(answers.NEWEST, None)).version)
+    return versions
+
+
+async def _create(cache_of_writer):
+    fields = courses.CourseFields("Title", "Description", Difficulty.BEGINNER)
+    return await courses.create(cache_of_writer, fields, photos.jpeg(64, 48))
+
+
+async def test_what_was_announced_is_not_announced_again(outpost):
+    created = await _create(outpost)
+    before, after = await _refreshings(outpost)
+    assert before == after
+    assert await _warmings(TaskState.QUEUED) == 1
+    await courses.replace_image(outpost, created.id, photos.jpeg(64, 48))
+    before, after = await _refreshings(outpost)
+    assert before == after
+
+
+async def test_what_its_writer_has_not_announced_is(outpost):
+    await _create(NoCache())
+    before, after = await _refreshings(outpost)
+    assert before != after
+    # Nor does the mark of another transaction stand for it.
+    await _create(outpost)
+    await Task.filter(name=TaskName.REFRESH_CACHE, state=TaskState.QUEUED).delete()
+    await courses.delete(NoCache(), (await _create(NoCache())).id)
+    before, after = await _refreshings(outpost)
+    assert before != after

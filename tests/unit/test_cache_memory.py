@@ -71,6 +71,19 @@ def test_a_topic_is_forgotten_with_all_its_spellings(memory):
     assert (len(memory), memory.size, memory.targets) == (0, 0, {})
 
 
+@pytest.mark.parametrize("rare", [False, True])
+def test_what_lists_a_thing_is_forgotten_with_all_its_spellings(memory, rare):
+    for name, body in (("a", b'["one","two"]'), ("b", b'["three"]')):
+        memory.put(Key(name, "courses", rare=rare, lists=True), Entry.of(body), SOON)
+        memory.remember(b"/" + name.encode(), name)
+    memory.put(key("c", "course:two"), Entry.of(b"two"), SOON)
+    memory.forget_showing(b"two")
+    assert memory.get("a") is None
+    assert memory.get("b")
+    assert memory.get("c")
+    assert list(memory.targets) == [b"/b"]
+
+
 def test_a_newer_answer_keeps_the_spellings(memory):
     memory.put(key("a"), entry(), SOON)
     memory.remember(b"/a", "a")
