@@ -21,6 +21,7 @@ from services.shelf import VERSION, Filters, Sort, UrlOf
 from services.tasks import TaskName, rows
 
 LISTINGS = "courses"
+_COURSE = "course:"
 # Beyond these an answer is one of endlessly many, and read by few.
 COMMON_PAGES = 50
 # Longer searches are not kept at all: hardly any two are the same.
@@ -66,7 +67,7 @@ async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
         return await newest(cache, url_of)
     kind, _, query = name.partition("?")
     if not query:
-        return await course(cache, UUID(kind.removeprefix("course:")), url_of)
+        return await course(cache, UUID(kind.removeprefix(_COURSE)), url_of)
     given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
     filters = Filters(
         search=given["search"] or None,
@@ -79,7 +80,8 @@ async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
 async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
     """Have the answers of these names made, one after the other; return how many there are."""
     warmed = 0
-    for name in names:
+    # Listings first: a change makes all of them old, and no more than one course.
+    for name in sorted(names, key=lambda name: name.startswith(_COURSE)):
         with suppress(CourseNotFound, ValueError, KeyError):
             await by_name(cache, name, url_of)
             warmed += 1
@@ -170,7 +172,7 @@ def key_of_course(course_id: UUID) -> Key:
 
 
 def _topic(course_id: UUID) -> str:
-    return f"course:{course_id}"
+    return f"{_COURSE}{course_id}"
 
 
 def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:

@@ -9,6 +9,7 @@ from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState
 from services import answers, courses, leases
+from services.shelf import Filters
 from services.tasks import TaskName
 from tasks import cache
 from tasks.registry import TaskContext
@@ -55,6 +56,21 @@ async def test_a_change_during_a_warming_is_warmed_by_the_next(outpost, monkeypa
     await cache.warm(await _start(outpost))
     assert await _warmings(TaskState.RUNNING) == 1
     assert await _warmings(TaskState.QUEUED) == 1
+
+
+async def test_listings_are_warmed_first_each_by_how_much_it_is_read(outpost):
+    created = await _create(outpost)
+    made = []
+
+    class Noting(NoCache):
+        async def get(self, key, make):
+            made.append(key.name)
+            return await super().get(key, make)
+
+    page = answers.key_of_page(Filters(), 1, 10).name
+    names = [f"course:{created.id}", page, "no such name", "courses"]
+    assert await answers.warm(Noting(), names, str) == 3
+    assert made == [page, "courses", f"course:{created.id}"]
 
 
 async def _refreshings(outpost):
