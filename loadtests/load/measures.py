@@ -55,6 +55,7 @@ class Ramp:
         self._shape = shape
         self._targets = targets
         self.steps: list[StepResult] = []
+        self._judged_until = shape.warm_up
 
     def judge_until(self, second: float, records: Records) -> bool:
         """Judge the steps that are over; tell whether two in a row were broken.
@@ -64,10 +65,11 @@ class Ramp:
         start = 0.0
         if self.is_broken():
             return True
-        for number, step in enumerate(self._shape.steps):
+        for step in self._shape.steps:
             end = start + step.seconds
-            if end <= second and number == len(self.steps):
+            if start >= self._judged_until and end <= second:
                 self._judge(start, end, step.browsing + step.enrolling, records)
+                self._judged_until = end
                 if self.is_broken():
                     return True
             start = end

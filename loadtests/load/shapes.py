@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from loadtests.load.arrivals import Arrivals
 
-WARM_UP_SECONDS = 10.0
+# As long as it takes for most courses to be read once.
+WARM_UP_SECONDS = 30.0
 
 
 class Role(StrEnum):
@@ -126,10 +127,12 @@ SHAPES = {
     ),
     "soak": _steady(500, 1800, 500, warm_up=60.0),
     "break": Shape(
-        tuple(_mixed(12, requests) for requests in range(1000, 8001, 500)),
+        (
+            _mixed(WARM_UP_SECONDS, 1000),
+            *(_mixed(12, requests) for requests in range(1000, 8001, 500)),
+        ),
         browsing_students=425,
         enrolling_students=75,
-        warm_up=0.0,
         processes=2,
         until_broken=True,
     ),

@@ -207,10 +207,10 @@ class Answers:
         return rows(self._milliseconds[int(start // 10)], count=1000)
 
 
-def ramp() -> Ramp:
+def ramp(warm_up: float = 0) -> Ramp:
     steps = tuple(Step(10, requests, 0.001) for requests in (100, 100.1, 100.2, 100.3))
     target = Target.of({**P95, "shapes": ["step"]})
-    return Ramp(Shape(steps, 1, 1, warm_up=0, until_broken=True), [target])
+    return Ramp(Shape(steps, 1, 1, warm_up=warm_up, until_broken=True), [target])
 
 
 @pytest.mark.parametrize(
@@ -227,6 +227,13 @@ def test_the_knee_is_the_last_step_that_held_before_two_that_did_not(millisecond
     stopped = [found.judge_until(second, Answers(*milliseconds)) for second in range(5, 46, 10)]
     assert any(stopped) is stops
     assert found.knee == pytest.approx(knee, abs=0.01)
+
+
+def test_steps_of_the_warm_up_are_not_judged():
+    found = ramp(warm_up=20)
+    assert not any(found.judge_until(second, Answers(40, 40, 1, 40)) for second in (25, 35, 45))
+    assert [step.requests for step in found.steps] == pytest.approx([100.2, 100.3], abs=0.01)
+    assert found.knee == pytest.approx(100.2, abs=0.01)
 
 
 def test_before_the_first_step_is_over_there_is_no_knee():
