@@ -19,6 +19,8 @@ from services.tasks import rows
 # To be raised with every change of the shape: releases that render otherwise share no answers.
 VERSION = 1
 PLAIN_LIST_LIMIT = 1000
+# To so many courses all pages have one plan; from so many skipped on, it pays to see how to skip.
+FIRST, FAR = 100, 1000
 UrlOf = Callable[[str], str]
 
 _OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
@@ -33,10 +35,11 @@ class Sort(StrEnum):
     TITLE = "title"
 
 
+# Each with its reverse.
 _ORDERS = {
-    Sort.NEWEST: "created_at DESC, id DESC",
-    Sort.OLDEST: "created_at, id",
-    Sort.TITLE: "title, id",
+    Sort.NEWEST: ("created_at DESC, id DESC", "created_at, id"),
+    Sort.OLDEST: ("created_at, id", "created_at DESC, id DESC"),
+    Sort.TITLE: ("title, id", "title DESC, id DESC"),
 }
 
 
@@ -104,34 +107,110 @@ async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entr
 
 async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """Return the rows of a page, and how many there are on all pages."""
+    order, _ = _ORDERS[filters.sort]
     values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
-    conditions = []
-    if filters.difficulties:
-        conditions.append("difficulty = ANY($3::text[])")
-    counted = "SELECT sum(total) FROM course_totals WHERE difficulty = ANY($3::text[])"
     if filters.search:
         values.append(f"%{_escaped(filters.search)}%")
-        # Word for word as in the index ix_courses_search.
-        conditions.append(
-            "(upper(CAST(title AS VARCHAR)) LIKE upper($4) "
-            "OR upper(CAST(description AS VARCHAR)) LIKE upper($4))"
-        )
-        counted = f"SELECT count(*) FROM courses WHERE {' AND '.join(conditions)}"  # noqa: S608
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = _ORDERS[filters.sort]
+        parts = _searched(filters)
+    else:
+        parts = _far(filters) if offset >= FAR else _near(filters, offset + limit)
     found = await rows(
         f"""
+        {parts.tables}
         SELECT counted.total, {_SHOWN}
-        FROM (SELECT ({counted})::int AS total, $3::text[] AS difficulties) AS counted
-        LEFT JOIN (SELECT * FROM courses {where} ORDER BY {order} LIMIT $2 OFFSET $1) AS chosen
-            ON true
-        {_IMAGE}
+        FROM counted LEFT JOIN ({parts.chosen}) AS chosen ON true {_IMAGE}
         ORDER BY {_qualified(order)}
         """,  # noqa: S608  constants of this module only
         *values,
     )
     # A page without courses is one row that has the total only.
     return [row for row in found if row["id"] is not None], found[0]["total"]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What differs between the statements: `counted` among its tables, and the chosen courses.
+
+    Their values are $1 the offset, $2 the limit, $3 the difficulties, and $4 the search's pattern.
+    """
+
+    tables: str
+    chosen: str
+
+
+_COUNTED = """
+    WITH counted AS MATERIALIZED (
+        SELECT sum(total)::int AS total FROM course_totals WHERE difficulty = ANY($3::text[])
+    )
+"""
+
+
+def _near(filters: Filters, end: int) -> _Parts:
+    """Take the rows as they come."""
+    order, _ = _ORDERS[filters.sort]
+    courses = f"courses {_where(filters)}"
+    if end <= FIRST and not filters.difficulties:
+        # PostgreSQL takes a LIMIT it does not know for a tenth. Of so few a tenth is a page, so one
+        # plan is kept for all. How rare a difficulty is, a plan has to know, as it is made.
+        courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {FIRST}) AS first"  # noqa: S608
+    return _Parts(_COUNTED, f"SELECT * FROM {courses} ORDER BY {order} LIMIT $2 OFFSET $1")  # noqa: S608
+
+
+def _far(filters: Filters) -> _Parts:
+    """Skip in an index alone, from the nearer end: `LIMIT 0` reads nothing."""
+    where = _where(filters)
+    order, reverse = _ORDERS[filters.sort]
+    walk = """
+        , walk AS MATERIALIZED (
+            SELECT greatest(total - $1::bigint - $2::bigint, 0) AS behind,
+                   CASE WHEN $1 <= total / 2 THEN $2 ELSE 0 END AS forth,
+                   CASE WHEN $1 <= total / 2 THEN 0
+                        ELSE greatest(least($2, total - $1), 0) END AS back
+            FROM counted
+        )
+    """
+    picked = f"""
+        (SELECT id FROM courses {where} ORDER BY {order}
+         LIMIT (SELECT forth FROM walk) OFFSET $1)
+        UNION ALL
+        (SELECT id FROM courses {where} ORDER BY {reverse}
+         LIMIT (SELECT back FROM walk) OFFSET (SELECT behind FROM walk))
+    """  # noqa: S608
+    return _Parts(_COUNTED + walk, _of(picked))
+
+
+def _searched(filters: Filters) -> _Parts:
+    """Look for what matches once, for the page and for the count."""
+    order, _ = _ORDERS[filters.sort]
+    column = "title" if filters.sort is Sort.TITLE else "created_at"
+    # Word for word as in the index ix_courses_search.
+    tables = f"""
+        WITH found AS MATERIALIZED (
+            SELECT id, {column}
+            FROM (SELECT * FROM courses {_where(filters)}) AS courses
+            WHERE upper(CAST(title AS VARCHAR)) LIKE upper($4)
+                OR upper(CAST(description AS VARCHAR)) LIKE upper($4)
+        ),
+        counted AS MATERIALIZED (
+            SELECT count(*)::int AS total, $3::text[] AS difficulties FROM found
+        )
+    """  # noqa: S608
+    return _Parts(tables, _of(f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"))  # noqa: S608
+
+
+def _where(filters: Filters) -> str:
+    match len(filters.difficulties):
+        case 0:
+            return ""
+        case 1:  # in order in ix_courses_difficulty_newest, as the planner sees of `=` only
+            return "WHERE difficulty = ($3::text[])[1]"
+        case _:
+            return "WHERE difficulty = ANY($3::text[])"
+
+
+def _of(picked: str) -> str:
+    # An array, for whatever a LIMIT of unknown size is guessed to let through, these are few.
+    return f"SELECT * FROM courses WHERE id = ANY(ARRAY({picked}))"  # noqa: S608
 
 
 def _escaped(text: str) -> str:

@@ -92,8 +92,20 @@ async def _first_enrollment():
     return await Enrollment.all().order_by("-enrolled_at").first()
 
 
+LIMIT = 100
 ADVANCED = frozenset({Difficulty.ADVANCED})
 TWO = ADVANCED | {Difficulty.BEGINNER}
+# At nine tenths of what each shows, and at one tenth.
+FAR_PAGES = {
+    "newest": (Filters(), 900),
+    "oldest": (Filters(sort=Sort.OLDEST), 900),
+    "by title": (Filters(sort=Sort.TITLE), 900),
+    "one difficulty": (Filters(difficulties=ADVANCED), 300),
+    "two difficulties": (Filters(difficulties=TWO), 600),
+    "two by title": (Filters(difficulties=TWO, sort=Sort.TITLE), 600),
+    "early": (Filters(), 100),
+    "beyond the last": (Filters(), 2000),
+}
 READS = {
     "newest": lambda _c, _e: shelf.newest(str),
     "page": lambda _c, _e: shelf.page(Filters(), 3, 100, str),
@@ -101,6 +113,12 @@ READS = {
     "by title": lambda _c, _e: shelf.page(Filters(sort=Sort.TITLE), 1, 10, str),
     "one difficulty": lambda _c, _e: shelf.page(Filters(difficulties=ADVANCED), 2, 10, str),
     "two difficulties": lambda _c, _e: shelf.page(Filters(difficulties=TWO), 1, 10, str),
+    **{
+        f"far page, {name}": lambda _c, _e, filters=filters, number=number: shelf.page(
+            filters, number, LIMIT, str
+        )
+        for name, (filters, number) in FAR_PAGES.items()
+    },
     "search": lambda _c, _e: shelf.page(Filters(search="algebra 4242"), 1, 10, str),
     "search and difficulty": lambda _c, _e: shelf.page(
         Filters(search="Algebra 42", difficulties=ADVANCED), 1, 10, str
@@ -142,6 +160,46 @@ async def _sent(url, caplog, read):
     ]
     assert queries
     return queries
+
+
+@pytest.mark.parametrize("page", FAR_PAGES)
+async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, caplog, page):
+    [(query, values)] = await _sent(seeded, caplog, READS[f"far page, {page}"])
+    # What PostgreSQL keeps after five times: the plan for whatever page.
+    settings = {"plan_cache_mode": "force_generic_plan"}
+    async with direct_connection(seeded, settings=settings) as connection:
+        await connection.execute(f"PREPARE page AS {query}")
+        literals = ", ".join([await _literal(connection, value) for value in values])
+        plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page({literals})")
+    nodes = list(_nodes(json.loads(plan)[0]["Plan"]))
+    assert not [node for node in nodes if _scans_whole(node)], plan
+    walks = [node for node in nodes if node["Node Type"] == "Index Only Scan"]
+    assert len(walks) == 2
+    assert sum(node["Actual Rows"] for node in walks) <= COURSES // 10 + LIMIT
+    assert sum(node["Heap Fetches"] for node in walks) <= LIMIT
+    sorts = [node for node in nodes if node["Node Type"] == "Sort"]
+    assert all(node["Plans"][0]["Actual Rows"] <= LIMIT for node in sorts)
+
+
+@pytest.mark.parametrize("limit", [10, 20, 100])
+async def test_the_first_pages_share_a_plan(seeded, caplog, limit):
+    [(query, values)] = await _sent(
+        seeded, caplog, lambda _c, _e: shelf.page(Filters(), 1, limit, str)
+    )
+    async with direct_connection(seeded) as connection:
+        page = await connection.prepare(query)
+        for _ in range(6):  # five of them are planned for their own values
+            await page.fetch(*values)
+        assert await connection.fetchval(
+            "SELECT generic_plans FROM pg_prepared_statements WHERE name = $1", page.get_name()
+        )
+        await _assert_indexed(connection, [(query, values)])
+
+
+async def _literal(connection, value):
+    if isinstance(value, int):
+        return str(value)
+    return await connection.fetchval("SELECT quote_literal($1::text[])", value)
 
 
 async def test_a_search_uses_its_index_while_courses_are_written(written, caplog):
