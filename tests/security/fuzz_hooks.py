@@ -56,8 +56,8 @@ def filter_query(_context, query):
 
 def _is_blank(value) -> bool:
     if isinstance(value, list):
-        return all(map(_is_blank, value))
-    return value in ("", None, {})
+        return not value or any(map(_is_blank, value))
+    return value in (None, {}) or (isinstance(value, str) and not value.strip(" ,"))
 
 
 @schemathesis.hook
