@@ -80,8 +80,7 @@ async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
 async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
     """Have the answers of these names made, one after the other; return how many there are."""
     warmed = 0
-    # Listings first: a change makes all of them old, and no more than one course.
-    for name in sorted(names, key=lambda name: name.startswith(_COURSE)):
+    for name in names:
         with suppress(CourseNotFound, ValueError, KeyError):
             await by_name(cache, name, url_of)
             warmed += 1
@@ -92,6 +91,20 @@ async def mark() -> str:
     """Return the mark of the running transaction, by which its `cache.refresh` is known."""
     (row,) = await rows("SELECT pg_current_xact_id()::text AS id")
     return str(row["id"])
+
+
+async def lacking(cache: Outpost, names: Iterable[str]) -> list[str]:
+    """Return those of the names whose answers the shared cache has not, listings first.
+
+    A change makes all listings old, and no more than one course.
+
+    Raises:
+        CacheAway: the cache can't be asked.
+
+    """
+    keys = [Key(name, name if name.startswith(_COURSE) else LISTINGS) for name in names]
+    lacking = await cache.lacking(keys)
+    return [key.name for key in sorted(lacking, key=lambda key: key.topic != LISTINGS)]
 
 
 async def announce(cache: Cache, course_id: UUID, mark: str) -> None:
@@ -188,5 +201,7 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
         "difficulty": ",".join(sorted(levels)) if levels != set(Difficulty) else "",
         "search": search,
     }
-    rare = bool(search) or number > COMMON_PAGES
-    return Key(f"courses?{urlencode(given)}", LISTINGS, rare=rare, slow=True, lists=True)
+    is_common = not search and number <= COMMON_PAGES
+    # A common page is made in less time than it takes to ask whether another process is at it.
+    slow = not is_common
+    return Key(f"courses?{urlencode(given)}", LISTINGS, rare=not is_common, slow=slow, lists=True)

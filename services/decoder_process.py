@@ -26,8 +26,6 @@ from services.image_headers import ImageTooCostly, ImageTooLarge
 JOB = struct.Struct("QQI")
 _KILOBYTE = 1024 if sys.platform == "linux" else 1  # of `ru_maxrss`
 _FILES = 32
-# A quarter of a core where others want all of it: pictures can wait, readers on this machine don't.
-_NICER = 5
 
 
 class Ended(NamedTuple):
@@ -64,7 +62,6 @@ def _work(job: socket.socket) -> None:  # pragma: no cover  see above
         with job, job.makefile("rwb") as stream:
             max_pixels, memory, seconds = JOB.unpack(stream.read(JOB.size))
             _limit(memory, seconds)
-            os.nice(_NICER)
             stream.write(answer(stream.read(), max_pixels))
     except BaseException:  # noqa: BLE001  a child must never come back into its parent's loop
         os._exit(1)

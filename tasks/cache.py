@@ -26,7 +26,8 @@ async def warm(context: TaskContext) -> None:
     await tasks.step_aside(context.id)
     try:
         names = await context.cache.top(context.settings.cache_warm_answers)
-        warmed = await answers.warm(context.cache, names, context.storage.url)
+        lacking = await answers.lacking(context.cache, names)
+        warmed = await answers.warm(context.cache, lacking, context.storage.url)
     except CacheAway as error:
         # Nothing is owed: what is not warm is made when somebody asks.
         context.log.info("cache_not_warmed", error=str(error))

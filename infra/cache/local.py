@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from infra.cache import version
@@ -38,6 +38,10 @@ class MemoryStore:
             and version.holds(made_under, lines, entry.body)
         )
         return Found(version.token(lines), entry if is_valid else None)
+
+    async def lacking(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those of the keys of which there is no answer."""
+        return [key for key in keys if (await self.read(key)).entry is None]
 
     async def begin(self, key: Key, made_under: bytes | None) -> Turn:
         """Make the version if there is none, and ask for the turn to fill if that is slow."""

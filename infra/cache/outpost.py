@@ -1,6 +1,7 @@
 """The cache as a worker reaches it: it remembers nothing, so there is nothing to keep true."""
 
-from collections.abc import Awaitable, Callable, Collection
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from infra import logs
@@ -8,14 +9,21 @@ from infra.cache.answers import Make, lasting, wait_for
 from infra.cache.entry import Entry, Key
 from infra.cache.store import CacheAway, Store
 
+LOOK_SECONDS = 1.0
+
 log = logs.get_logger(__name__)
 
 
 class Outpost:
-    """Looks anew each time which server answers: it hears nothing of one that starts again."""
+    """Looks anew which server answers: it hears nothing of one that starts again.
+
+    Each time to announce, and once a second to read: what is kept for a server that is gone is seen
+    by nobody.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._look_again_at = 0.0
 
     async def get(self, key: Key, make: Make) -> Entry:
         """Return the answer of a key; store it if it had to be made.
@@ -24,7 +32,7 @@ class Outpost:
             CacheAway: the store can't be asked or has not taken it; whatever `make` raises.
 
         """
-        await self.store.attach()
+        await self._attach()
         found = await self.store.read(key)
         if found.entry is not None:
             return found.entry
@@ -41,6 +49,16 @@ class Outpost:
         if not entry.fleeting:
             await self.store.write(key, turn.version, entry, lasting())
         return entry
+
+    async def lacking(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those of the keys of which there is no answer.
+
+        Raises:
+            CacheAway: the store can't be asked.
+
+        """
+        await self._attach()
+        return await self.store.lacking(keys)
 
     async def top(self, number: int) -> list[str]:
         """Return the names of what is read most.
@@ -83,6 +101,12 @@ class Outpost:
     async def close(self) -> None:
         """Give the connections back."""
         await self.store.close()
+
+    async def _attach(self) -> None:
+        now = time.monotonic()
+        if now >= self._look_again_at:
+            await self.store.attach()
+            self._look_again_at = now + LOOK_SECONDS
 
     async def _try(self, tell: Callable[[], Awaitable[None]]) -> None:
         try:

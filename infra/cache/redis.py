@@ -1,7 +1,7 @@
 """The store on Redis or Valkey, 7 or newer; its errors end here, as `CacheAway`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,6 +32,8 @@ TIMEOUT_SECONDS = 0.05
 # For those who ask whether it is there at all.
 HEALTH_SECONDS = 1.0
 MAX_CONNECTIONS = 20
+# Of answers that are fetched to see whether they hold: some hundred kilobytes.
+KEYS_AT_ONCE = 50
 # Names that count: more would only be a list of what is read once.
 MAX_COUNTED = 2000
 # Each hour's count weighs half of the next one's: what was popular last week is not.
@@ -91,25 +93,23 @@ class RedisStore:
         """What the names of all keys start with that are written to be heard of."""
         return f"{self._namespace}b:"
 
-    @property
-    def version_prefix(self) -> str:
-        """What the names of all versions start with."""
-        return f"{self._namespace}v:"
-
     async def read(self, key: Key) -> Found:
         """Return version and answer; one round trip."""
         async with self._call():
-            lines, packed = await self._redis.mget(
-                self.version_prefix + key.topic, self._answer(key)
-            )
-        if lines is None:
-            return Found(None, None)
-        entry = None
-        if packed is not None:
-            entry = Entry.unpacked(packed[version.TOKEN_BYTES :])
-            if not version.holds(packed[: version.TOKEN_BYTES], lines, entry.body):
-                entry = None
-        return Found(version.token(lines), entry)
+            return _found(await self._redis.mget(self._version(key.topic), self._answer(key)))
+
+    async def lacking(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those of the keys of which there is no answer; some dozens in a round trip."""
+        lacking = []
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[first : first + KEYS_AT_ONCE]
+            async with self._call():
+                pipeline = self._redis.pipeline(transaction=False)
+                for key in some:
+                    pipeline.mget(self._version(key.topic), self._answer(key))
+                found = map(_found, await pipeline.execute())
+            lacking += [key for key, each in zip(some, found, strict=True) if each.entry is None]
+        return lacking
 
     async def begin(self, key: Key, made_under: bytes | None) -> Turn:
         """Make the version if there is none, and ask for the turn to fill if that is slow."""
@@ -117,7 +117,7 @@ class RedisStore:
             if made_under is None:
                 made = version.line()
                 standing = await self._redis.set(
-                    self.version_prefix + key.topic, made, nx=True, get=True, ex=VERSION_SECONDS
+                    self._version(key.topic), made, nx=True, get=True, ex=VERSION_SECONDS
                 )
                 made_under = version.token(standing or made)
             # Whoever made the version asks, too: after a restart all others come at once.
@@ -150,7 +150,7 @@ class RedisStore:
 
     async def touch(self, topic: str, listing: str, mark: str = "") -> None:
         """Give a thing a new version, and note beside the listing's that it was touched."""
-        name = self.version_prefix + listing
+        name = self._version(listing)
         async with self._call():
             # In this order: whoever hears of the thing finds it noted.
             pipeline = self._redis.pipeline(transaction=False)
@@ -209,6 +209,9 @@ class RedisStore:
         # Not below the run id: what is read most stays so when the server starts again.
         return "enroll:reads"
 
+    def _version(self, topic: str) -> str:
+        return f"{self._namespace}v:{topic}"
+
     def _answer(self, key: Key) -> str:
         return f"{self._namespace}a:{self._shape}:{key.name}"
 
@@ -220,7 +223,7 @@ class RedisStore:
         return f"{self._namespace}m:{self._shape}:{mark}"
 
     def _renew(self, pipeline: Any, topic: str) -> None:
-        pipeline.set(self.version_prefix + topic, version.line(), ex=VERSION_SECONDS)
+        pipeline.set(self._version(topic), version.line(), ex=VERSION_SECONDS)
         pipeline.set(self.bell_prefix + topic, b"", ex=VERSION_SECONDS)
 
     def _leave(self, pipeline: Any, mark: str) -> None:
@@ -238,3 +241,15 @@ class RedisStore:
                 yield
         except _AWAY as error:
             raise CacheAway(repr(error)) from error
+
+
+def _found(stored: tuple[bytes | None, bytes | None]) -> Found:
+    lines, packed = stored
+    if lines is None:
+        return Found(None, None)
+    entry = None
+    if packed is not None:
+        entry = Entry.unpacked(packed[version.TOKEN_BYTES :])
+        if not version.holds(packed[: version.TOKEN_BYTES], lines, entry.body):
+            entry = None
+    return Found(version.token(lines), entry)

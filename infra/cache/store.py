@@ -6,7 +6,7 @@ answer takes the version before asking the database. So an old answer is never t
 A touch is the smaller change: one thing looks different, and is listed where it was.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,10 @@ class Store(Protocol):
 
     async def read(self, key: Key) -> Found:
         """Return what there is of a key."""
+        ...
+
+    async def lacking(self, keys: Sequence[Key]) -> list[Key]:
+        """Return those of the keys of which there is no answer."""
         ...
 
     async def begin(self, key: Key, version: bytes | None) -> Turn:

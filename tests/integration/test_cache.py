@@ -112,7 +112,7 @@ async def test_a_touch_of_what_has_no_version_leaves_none_that_was_before(store,
     version = await _fill(store, OTHER)
     if isinstance(store, RedisStore):
         async with Redis.from_url(server.environment["CACHE_URL"]) as redis:
-            await redis.delete(f"{store.version_prefix}courses")
+            await redis.delete(*await redis.keys("*:v:courses"))
         await store.touch("course:1", "courses")
         assert (await store.read(OTHER)).entry is None
         await store.write(OTHER, version, ENTRY, 60)
@@ -146,7 +146,7 @@ async def test_a_version_that_was_lost_is_made_afresh_and_equals_none_before(sto
     await store.renew(["courses"])
     if isinstance(store, RedisStore):
         async with Redis.from_url(server.environment["CACHE_URL"]) as redis:
-            await redis.delete(f"{store.version_prefix}courses")
+            await redis.delete(*await redis.keys("*:v:courses"))
         found = await store.read(KEY)
         assert (found.version, found.entry) == (None, None)
         assert (await store.begin(KEY, None)).version != version
@@ -183,6 +183,16 @@ async def test_what_is_not_slow_has_no_turns(store):
     turns = [await store.begin(course, None) for _ in range(2)]
     turns.append(await store.begin(course, turns[0].version))
     assert all(turn.is_ours for turn in turns)
+
+
+async def test_it_tells_what_it_has_no_answer_of(store):
+    keys = [Key(f"courses?page={number}", "courses", lists=True) for number in range(120)]
+    assert await store.lacking(keys) == keys
+    for key in keys[10:]:
+        await _fill(store, key, Entry.of(f'[{{"id":"{key.name[13:]}"}}]'.encode()))
+    await store.touch("course:119", "courses")
+    assert await store.lacking(keys) == [*keys[:10], keys[119]]
+    assert await store.lacking([]) == []
 
 
 async def test_an_answer_ends_with_its_time(store):
