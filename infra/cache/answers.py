@@ -225,7 +225,9 @@ class AnswerCache:
     def _keep(self, flight: Flight, entry: Entry) -> None:
         if flight.is_spoiled or flight.token != self._shared.token:
             return
-        seconds = lasting() if self._trusts_store else SURE_SECONDS
+        # A server that is slow is heard: until it answers again, nothing is believed anyway.
+        hears = self._link is not None and self._link.hears
+        seconds = lasting() if hears else SURE_SECONDS
         self.memory.put(flight.key, entry, flight.began + seconds)
 
     @property

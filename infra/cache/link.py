@@ -25,7 +25,7 @@ BEAT_SECONDS = 0.25
 SURE_SECONDS = 0.8
 # So long unanswered, the connection counts as broken: not an overloaded moment, a frozen server.
 BROKEN_SECONDS = 0.6
-ANSWER_SECONDS = 0.05
+ANSWER_SECONDS = 0.2
 RECONNECT_SECONDS = 0.1
 
 # Where Redis publishes what a redirected connection is told.
@@ -45,6 +45,11 @@ class RedisLink:
         self._asked: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._is_up = False
         self._suspected_at: float | None = None
+
+    @property
+    def hears(self) -> bool:
+        """Tell whether changes are heard: each before the answer to a question asked after it."""
+        return self._is_up
 
     @property
     def is_up(self) -> bool:

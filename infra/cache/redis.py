@@ -27,8 +27,9 @@ from infra.cache.store import (
     Turn,
 )
 
-# A read can do without the cache: it is cheaper to ask the database than to wait for longer.
-TIMEOUT_SECONDS = 0.05
+# A read can do without the cache, but not all of them at once: where everything is slow, to give
+# up sooner would send to the database what a busy machine has just kept waiting.
+TIMEOUT_SECONDS = 0.2
 # For those who ask whether it is there at all.
 HEALTH_SECONDS = 1.0
 MAX_CONNECTIONS = 20

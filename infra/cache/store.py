@@ -46,6 +46,11 @@ class Link(Protocol):
     """The wire on which changes are heard: what was read stays true while it holds."""
 
     @property
+    def hears(self) -> bool:
+        """Tell whether changes are heard: each before the answer to a question asked after it."""
+        ...
+
+    @property
     def is_up(self) -> bool:
         """Tell whether changes are heard, and the store may be asked."""
         ...
