@@ -1,6 +1,7 @@
 """The application: routes, listeners, middleware, nothing else."""
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -150,6 +151,10 @@ async def open_resources(app: Application) -> None:
     resources.push_async_callback(app.ctx.cache.close)
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
     resources.callback(asyncio.create_task(warm_up(app)).cancel)
+    # What is there by now stays. To look at it again and again took the collector 0.1 to 0.2 s
+    # each time, in which nobody was answered.
+    gc.collect()
+    gc.freeze()
 
 
 async def _open_replica(settings: Settings, resources: AsyncExitStack) -> BaseDBAsyncClient | None:

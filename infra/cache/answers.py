@@ -8,8 +8,15 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+)
+from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field, replace
 from math import inf
 from typing import Any
@@ -29,6 +36,11 @@ WAIT_SECONDS = 0.3
 LOOK_SECONDS = 0.001
 LOOK_SECONDS_MOST = 0.016
 HOUSEKEEPING_SECONDS = 0.25
+# How many answers a process makes at once. After a change of all listings everybody asks at the
+# same time, and as many queries would take the processor from those who could be answered at once.
+# What is rare may be slow, and must not hold up the others; nobody waits for a place for long.
+MAKERS, MAKERS_OF_RARE = 3, 2
+PLACE_SECONDS = 0.3
 # How often is told what is read, and of how many answers: those read most.
 TELL_SECONDS = 5.0
 TOLD_AT_ONCE = 500
@@ -96,6 +108,10 @@ class AnswerCache:
         self._owed: dict[str, int] = {}
         self._recent: deque[tuple[float, tuple[str, ...]]] = deque()
         self._linked = asyncio.Event()
+        self._places = {
+            False: asyncio.Semaphore(MAKERS),
+            True: asyncio.Semaphore(MAKERS_OF_RARE),
+        }
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -182,7 +198,8 @@ class AnswerCache:
     async def _make(self, key: Key, turn: Turn | None, make: Make) -> Entry:
         """Have it made, and share it or let the turn go: others would wait for nothing."""
         try:
-            entry = await make()
+            async with self._place(key):
+                entry = await make()
         except Exception:
             if turn and turn.is_ours and key.slow:
                 self._spawn(self._release(key, turn.version))
@@ -190,6 +207,21 @@ class AnswerCache:
         if turn and not entry.fleeting:
             self._spawn(self._share(key, turn.version, entry))
         return entry
+
+    @asynccontextmanager
+    async def _place(self, key: Key) -> AsyncIterator[None]:
+        """Hold a place to make an answer in; whoever has waited for a moment goes without."""
+        places = self._places[key.rare]
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await places.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            places.release()
 
     async def _look_up(self, key: Key) -> tuple[Entry | None, Turn | None]:
         """Return what the store has; where that is nothing, the turn to make it in."""

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
 from infra.cache import AnswerCache, Entry, Key, Outpost, Shared, open_store
-from infra.cache.answers import DISTRUST_SECONDS
+from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
 from infra.cache.link import SURE_SECONDS
 from infra.cache.shared import create
 from tests.factories import eventually
@@ -132,6 +132,46 @@ async def test_many_readers_of_one_process_ask_once(patience, process, truth):
     truth.seconds = 0.05
     assert await asyncio.gather(*(_read(cache, truth) for _ in range(50))) == [0] * 50
     assert truth.asked == 1
+
+
+@pytest.mark.parametrize(("rare", "most"), [(False, MAKERS), (True, MAKERS_OF_RARE)])
+async def test_a_process_makes_only_few_answers_at_once(patience, process, rare, most, monkeypatch):
+    monkeypatch.setattr("infra.cache.answers.PLACE_SECONDS", 10.0)
+    cache = await process()
+    inside, seen = 0, []
+
+    async def make() -> Entry:
+        nonlocal inside
+        inside += 1
+        seen.append(inside)
+        await asyncio.sleep(0.01)
+        inside -= 1
+        return Entry.of(b"[]")
+
+    keys = [Key(f"courses?page={number}", "courses", rare=rare) for number in range(30)]
+    await asyncio.gather(*(cache.get(key, make) for key in keys))
+    assert (max(seen), len(seen)) == (most, 30)
+
+
+async def test_what_is_rare_and_slow_holds_up_nothing_else_nor_for_long(patience, process, truth):
+    cache = await process()
+    never = asyncio.Event()
+
+    async def hang() -> Entry:
+        await never.wait()
+        return Entry.of(b"[]")
+
+    rare = [Key(f"courses?search={number}", "courses", rare=True) for number in range(10)]
+    searching = [asyncio.create_task(cache.get(key, hang)) for key in rare]
+    await asyncio.sleep(0.05)
+    started = time.monotonic()
+    assert await _read(cache, truth) == 0
+    assert time.monotonic() - started < PLACE_SECONDS
+    another = Key("courses?search=another", "courses", rare=True)
+    assert (await cache.get(another, truth)).body == b"0"
+    assert time.monotonic() - started >= PLACE_SECONDS
+    never.set()
+    await asyncio.gather(*searching)
 
 
 async def test_many_processes_ask_once(patience, process, truth):
