@@ -33,11 +33,18 @@ _ENROLL = """
 """
 
 
+_OF_STUDENT = """
+    SELECT id, course_id, enrolled_at FROM enrollments WHERE student_email = $1
+    ORDER BY enrolled_at DESC, id DESC
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A student's new place in a course."""
+    """A student's place in a course."""
 
     id: UUID
+    course_id: UUID
     enrolled_at: datetime
 
 
@@ -67,7 +74,7 @@ async def enroll(student_email: str, course_id: UUID) -> Place:
         if refusal is None:
             raise
         raise refusal from None
-    return Place(enrollment_id, row["enrolled_at"])
+    return Place(enrollment_id, course_id, row["enrolled_at"])
 
 
 async def enroll_for(student_email: str, course_id: UUID) -> Place:
@@ -88,14 +95,10 @@ def _constraint(error: IntegrityError) -> str:
     return getattr(error.__cause__, "constraint_name", None) or ""
 
 
-async def of_student(source: BaseDBAsyncClient, student_email: str) -> list[Enrollment]:
-    """Return a student's enrollments with their courses, newest first."""
-    return await (
-        Enrollment.filter(student_email=student_email)
-        .using_db(source)
-        .order_by("-enrolled_at", "-id")
-        .prefetch_related(courses.within_enrollment(source))
-    )
+async def of_student(source: BaseDBAsyncClient, student_email: str) -> list[Place]:
+    """Return a student's places, newest first."""
+    found = await source.execute_query_dict(_OF_STUDENT, [student_email])
+    return [Place(**row) for row in found]
 
 
 async def students_of(source: BaseDBAsyncClient, course_id: UUID) -> list[str]:

@@ -196,17 +196,6 @@ class StudentEnrollmentOut(BaseModel):
     enrolled_at: Annotated[datetime, Field(description="Since when.")]
     course: Annotated[CourseOut, Field(description="The course.")]
 
-    @classmethod
-    def of(cls, enrollment: Enrollment, url_of: UrlOf) -> Self:
-        """Return the enrollment with its course."""
-        return cls(
-            id=enrollment.id,
-            student_email=enrollment.student_email,
-            course_id=enrollment.course_id,
-            enrolled_at=enrollment.enrolled_at,
-            course=CourseOut.of(enrollment.course, url_of),
-        )
-
 
 class StudentEnrollmentsOut(BaseModel):
     """All places of a student."""
