@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from api.schemas.responses import StudentEnrollmentsOut
 from tests.factories import NIL_ID, NO_ID, TIME, new_email, refused, refused_for
 
 ENROLL = "/api/v1/enrollments"
@@ -153,6 +154,8 @@ async def test_a_students_courses_latest_first(api, enroll, client):
     answer = await client.get(f"/api/v1/students/{email}/enrollments")
     expected = {"student_email": email, "enrollments": seats[::-1], "total": 3}
     assert (answer.status_code, answer.json()) == (200, expected)
+    documented = StudentEnrollmentsOut.model_validate_json(answer.content)
+    assert documented.model_dump_json().encode() == answer.content
     shouted = await client.get(f"/api/v1/students/%20{email.upper()}%20/enrollments")
     assert shouted.json() == expected
 
