@@ -67,7 +67,7 @@ class Outpost:
             CacheAway: the store can't be asked.
 
         """
-        await self.store.attach()
+        await self._attach()
         return await self.store.top(number)
 
     async def changed(self, *topics: str, mark: str = "") -> None:

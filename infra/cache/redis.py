@@ -137,7 +137,8 @@ class RedisStore:
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.set(self._answer(key), made_under + entry.packed(), px=int(seconds * 1000))
-            pipeline.delete(self._turn(key, made_under))
+            if key.slow:
+                pipeline.delete(self._turn(key, made_under))
             await pipeline.execute()
 
     async def renew(self, topics: Collection[str], mark: str = "") -> None:

@@ -30,8 +30,15 @@ async def _warmings(*states):
 async def _start(outpost):
     """Claim the warming that is queued; return what runs it."""
     (task,) = await Task.filter(name=TaskName.WARM_CACHE, state=TaskState.QUEUED)
+    return _context(outpost, await _claim(task))
+
+
+async def _claim(task):
     await Task.filter(id=task.id).update(max_attempts=1)
-    claim = await leases.claim(task.id, "a worker")
+    return await leases.claim(task.id, "a worker")
+
+
+def _context(outpost, claim):
     parts = {"settings": Settings(_env_file=None), "storage": MemoryStorage("/media")}
     return TaskContext(claim, **parts, cache=outpost, log=logs.get_logger(__name__))
 
@@ -75,10 +82,8 @@ async def _refreshings(outpost):
     versions = [(await outpost.store.begin(answers.NEWEST, None)).version]
     queued = await Task.filter(name=TaskName.REFRESH_CACHE, state=TaskState.QUEUED)
     for task in queued:
-        await Task.filter(id=task.id).update(max_attempts=1)
-        claim = await leases.claim(task.id, "a worker")
-        parts = {"settings": Settings(_env_file=None), "storage": MemoryStorage("/media")}
-        context = TaskContext(claim, **parts, cache=outpost, log=logs.get_logger(__name__))
+        claim = await _claim(task)
+        context = _context(outpost, claim)
         await cache.refresh(context, **claim.args)
         await context.finish()
     assert queued
