@@ -20,6 +20,7 @@ import pytest
 from deploy.embedded.errors import StartError
 from deploy.embedded.service import ROOT, Service, start_service
 from infra.settings import embedded_env_file
+from tests.processes import commands_of
 
 # A service of three small programs in the place of the real one; the worker is what a test wants.
 DUMMIES = """
@@ -125,10 +126,10 @@ def said(service: Service) -> str:
 def pids_of(service: Service, words: str) -> set[int]:
     """Return the parts whose command line has these words."""
     supervisor = psutil.Process(service.process.pid)
-    commands = {part.pid: part.cmdline() for part in supervisor.children()}
     # One that is just being started still has the supervisor's command line.
     own = supervisor.cmdline()
-    return {pid for pid, found in commands.items() if found != own and words in " ".join(found[:4])}
+    commands = commands_of(supervisor).items()
+    return {part.pid for part, found in commands if found != own and words in " ".join(found[:4])}
 
 
 def query(service: Service, sql: str) -> object:

@@ -12,6 +12,7 @@ import pytest
 from tests import photos
 from tests.attacks import CORPUS, SCRIPT
 from tests.factories import COURSE, TITLES, eventually
+from tests.processes import commands_of
 
 MEGABYTE = 1 << 20
 MOST_MEGABYTES = 300
@@ -30,17 +31,18 @@ DECODER = "services.decoder_process"
 
 def workers(service) -> list[psutil.Process]:
     """Return the processes of the worker, its decoders too."""
-    ours = psutil.Process(service.process.pid).children(recursive=True)
-    return [process for process in ours if {"worker", DECODER} & set(process.cmdline())]
+    return _running(service, "worker", DECODER)
 
 
 def decoders(service) -> list[psutil.Process]:
     """Return the processes that fork decoders."""
-    return [
-        process
-        for process in workers(service)
-        if DECODER in process.cmdline() and DECODER not in process.parent().cmdline()
-    ]
+    found = _running(service, DECODER)
+    return [each for each in found if each.ppid() not in {one.pid for one in found}]
+
+
+def _running(service, *words: str) -> list[psutil.Process]:
+    ours = commands_of(psutil.Process(service.process.pid), recursive=True)
+    return [process for process, command in ours.items() if set(words) & set(command)]
 
 
 def decodings(service) -> list[dict]:
