@@ -8,7 +8,8 @@ from pathlib import Path
 from deploy.embedded.errors import NoFreePortError
 
 LOOPBACK = "127.0.0.1"
-# Below the range that the kernel takes for outgoing connections, which could steal a port.
+# Below the range that the kernel takes for outgoing connections, which could steal a port while the
+# server that has it is started again.
 FIRST, LAST = 20_000, 32_000
 ATTEMPTS = 200
 GRPC_OFFSET = 10_000
@@ -40,8 +41,9 @@ class Ports:
         return port
 
     def _find(self, *, with_grpc: bool) -> int:
+        last = LAST - GRPC_OFFSET if with_grpc else LAST
         for _ in range(ATTEMPTS):
-            port = random.randint(FIRST, LAST)  # noqa: S311  # a port is no secret
+            port = random.randint(FIRST, last)  # noqa: S311  # a port is no secret
             if port not in self._known.values() and self._free(port, with_grpc=with_grpc):
                 return port
         raise NoFreePortError(NoFreePortError.__doc__)
