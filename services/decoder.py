@@ -107,7 +107,8 @@ class _DecoderProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env={},
-                # A group of its own: it is killed together with its child.
+                # A group of its own: it is killed together with its child. And a session, which is
+                # what Linux shares the processor among.
                 start_new_session=True,
             )
 

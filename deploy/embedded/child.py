@@ -1,7 +1,7 @@
 """Becomes a part of the service: gives up root where asked, dies with the supervisor, then execs.
 
 Run as a script by `process.py`:
-`child.py PARENT_PID DEATH_SIGNAL NICENESS UID|- PROGRAM ARGUMENT…`.
+`child.py PARENT_PID DEATH_SIGNAL UID|- PROGRAM ARGUMENT…`.
 """
 
 import ctypes
@@ -69,9 +69,8 @@ def _permitted() -> int:
 
 def main() -> None:
     """Turn into the program; on failure one line for its log."""
-    parent, death_signal, niceness, user, program, *arguments = sys.argv[1:]
+    parent, death_signal, user, program, *arguments = sys.argv[1:]
     try:
-        os.nice(int(niceness))
         if user != "-":
             give_up_root(int(user), Path(program))
         die_with_parent(int(death_signal), int(parent))

@@ -12,9 +12,6 @@ from infra.worker_groups import WorkerGroup
 
 HTTP_OK = 200
 TASKS_CONNECTED = re.compile(rb'"tasks"\s*:\s*"connected"')
-# Pictures can wait; those who read and enrol on the same cores don't.
-NICER = 5
-IMAGES = "images"
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
 
 
@@ -64,11 +61,7 @@ def service_plan(settings: Settings) -> Plan:
         services=(
             Part("api", enroll("api"), api_is_ready, migrated, grace_seconds=4.5),
             *(
-                Part(
-                    *(group.name, _worker(group), worker_is_ready, migrated),
-                    niceness=NICER if IMAGES in group.queues else 0,
-                    grace_seconds=4.5,
-                )
+                Part(group.name, _worker(group), worker_is_ready, migrated, grace_seconds=4.5)
                 for group in worker_groups.parse(settings.worker_queues)
             ),
             Part("flower", enroll("flower"), flower_is_ready, migrated, grace_seconds=2.0),

@@ -38,7 +38,6 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     grace_seconds: float = 5.0
-    niceness: int = 0
 
 
 class Process:
@@ -105,7 +104,7 @@ class Launcher:
     async def start(self, part: Part, environment: Mapping[str, str] | None = None) -> Process:
         """Start a part; `environment` and then the part's own add to the supervisor's."""
         user = str(NOBODY) if part.unprivileged and os.geteuid() == 0 else "-"
-        arguments = (str(os.getpid()), str(int(part.death_signal)), str(part.niceness), user)
+        arguments = (str(os.getpid()), str(int(part.death_signal)), user)
         with self.home.log(part.name).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(*PYTHON, str(CHILD), *arguments, *part.command),

@@ -1,18 +1,22 @@
 """Images are decoded by a process of their own, and nothing that happens there happens to us."""
 
 import asyncio
+import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
 from services import decoder, image_headers, imaging
-from services.decoder_process import answer
+from services.decoder_process import NICENESS, answer
 from services.errors import ServiceError
 from services.image_headers import BrokenImage, ImageTooCostly, ImageTooLarge, UnsupportedImage
 from tests import photos
 from tests.factories import eventually
+from tests.processes import commands_of
 
 LIMIT = 50_000_000
 HARMLESS = photos.jpeg(64, 48)
@@ -46,8 +50,23 @@ def evil(monkeypatch):
 
 def our_decoders() -> list[psutil.Process]:
     """Return the processes that fork decoders."""
-    children = psutil.Process().children()
-    return [each for each in children if "services.decoder_process" in " ".join(each.cmdline())]
+    children = commands_of(psutil.Process()).items()
+    return [each for each, command in children if "services.decoder_process" in " ".join(command)]
+
+
+async def test_whoever_decodes_leaves_the_processor_to_others():
+    await decoder.render(HARMLESS, LIMIT)
+    (process,) = our_decoders()
+    assert process.nice() == os.nice(0) + NICENESS
+    assert session_niceness(process.pid) in {None, NICENESS}
+
+
+def session_niceness(pid: int) -> int | None:
+    """Return how nice a process's session is; None where there is no such thing."""
+    with suppress(FileNotFoundError):
+        told = Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii")
+        return int(told.rpartition(" ")[2])
+    return None
 
 
 async def test_a_child_makes_what_we_would_make():
