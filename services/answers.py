@@ -6,13 +6,14 @@ whoever changes no more than its image announces a touch.
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from tortoise.exceptions import OperationalError
 
-from infra.cache import Cache, Entry, Key, Outpost
+from infra.cache import Cache, Entry, Key, Outpost, Piece
 from infra.cache.answers import TOPICS_AT_ONCE
 from models import Difficulty
 from services import shelf, tasks
@@ -23,7 +24,7 @@ from services.tasks import TaskName, rows
 LISTINGS = "courses"
 _COURSE = "course:"
 # Beyond these an answer is one of endlessly many, and read by few.
-COMMON_PAGES = 50
+COMMON_COURSES = 5000
 # Longer searches are not kept at all: hardly any two are the same.
 MAX_SEARCH = 64
 _OID = "(SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -47,12 +48,16 @@ async def newest(cache: Cache, url_of: UrlOf) -> Entry:
 
 async def page(cache: Cache, filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
     """Return one page of the courses that match."""
-
-    async def make() -> Entry:
-        return await shelf.page(filters, number, limit, url_of)
-
+    make = partial(shelf.page, filters, number, limit, url_of)
     key = key_of_page(filters, number, limit)
-    return await cache.get(key, make) if key else await make()
+    if key is None:
+        return await make()
+    on_sheet = _sheet_of(filters, number, limit)
+    if on_sheet is None:
+        return await cache.get(key, make)
+    make_sheet = partial(shelf.sheet, filters, on_sheet, url_of)
+    cut = partial(shelf.cut, number=number, limit=limit)
+    return await cache.cut(Piece(key, _key_of_sheet(filters, on_sheet), make_sheet, cut, make))
 
 
 async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
@@ -65,23 +70,37 @@ async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
     """
     if name == NEWEST.name:
         return await newest(cache, url_of)
-    kind, _, query = name.partition("?")
-    if not query:
-        return await course(cache, UUID(kind.removeprefix(_COURSE)), url_of)
-    given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
-    filters = Filters(
-        search=given["search"] or None,
-        difficulties=frozenset(map(Difficulty, filter(None, given["difficulty"].split(",")))),
-        sort=Sort(given["sort"]),
-    )
+    if name.startswith(_COURSE):
+        return await course(cache, UUID(name.removeprefix(_COURSE)), url_of)
+    filters, given = _parsed(name)
+    if "sheet" in given:
+        number = int(given["sheet"])
+        make = partial(shelf.sheet, filters, number, url_of)
+        return await cache.get(_key_of_sheet(filters, number), make)
     return await page(cache, filters, int(given["page"]), int(given["limit"]), url_of)
+
+
+def _parsed(name: str) -> tuple[Filters, dict[str, str]]:
+    """Return what the name of a page or sheet says.
+
+    Raises:
+        ValueError: none has this name.
+
+    """
+    _, _, query = name.partition("?")
+    given = {"search": "", **dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))}
+    try:
+        difficulties = frozenset(map(Difficulty, filter(None, given["difficulty"].split(","))))
+        return Filters(given["search"] or None, difficulties, Sort(given["sort"])), given
+    except KeyError as error:
+        raise ValueError(f"{name!r} says no {error}") from None
 
 
 async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
     """Have the answers of these names made, one after the other; return how many there are."""
     warmed = 0
     for name in names:
-        with suppress(CourseNotFound, ValueError, KeyError):
+        with suppress(CourseNotFound, ValueError):
             await by_name(cache, name, url_of)
             warmed += 1
     return warmed
@@ -94,17 +113,28 @@ async def mark() -> str:
 
 
 async def lacking(cache: Outpost, names: Iterable[str]) -> list[str]:
-    """Return those of the names whose answers the shared cache has not, listings first.
+    """Return the names of what the shared cache has not of these answers, listings first.
 
-    A change makes all listings old, and no more than one course.
+    A change makes all listings old, and no more than one course. Of a page it is the sheet.
 
     Raises:
         CacheAway: the cache can't be asked.
 
     """
-    keys = [Key(name, name if name.startswith(_COURSE) else LISTINGS) for name in names]
+    shared = dict.fromkeys(_shared(name) for name in names)
+    keys = [Key(name, name if name.startswith(_COURSE) else LISTINGS) for name in shared]
     lacking = await cache.lacking(keys)
     return [key.name for key in sorted(lacking, key=lambda key: key.topic != LISTINGS)]
+
+
+def _shared(name: str) -> str:
+    """Return under which name an answer is in the shared cache."""
+    with suppress(ValueError):
+        filters, given = _parsed(name)
+        if "page" in given:
+            on_sheet = _sheet_of(filters, int(given["page"]), int(given["limit"]))
+            return name if on_sheet is None else _key_of_sheet(filters, on_sheet).name
+    return name
 
 
 async def announce(cache: Cache, course_id: UUID, mark: str) -> None:
@@ -193,15 +223,27 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     search = (filters.search or "").translate(_ASCII_LOWER)
     if len(search) > MAX_SEARCH:
         return None
-    levels = filters.difficulties
-    given = {
-        "page": number,
-        "limit": limit,
-        "sort": filters.sort.value,
-        "difficulty": ",".join(sorted(levels)) if levels != set(Difficulty) else "",
-        "search": search,
-    }
-    is_common = not search and number <= COMMON_PAGES
+    given = {"page": number, "limit": limit, **_order(filters), "search": search}
+    is_common = not search and (number - 1) * limit < COMMON_COURSES
     # A common page is made in less time than it takes to ask whether another process is at it.
     slow = not is_common
     return Key(f"courses?{urlencode(given)}", LISTINGS, rare=not is_common, slow=slow, lists=True)
+
+
+def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:
+    """Return the sheet that a page is cut from; None: it is rare, or begins on another."""
+    first = (number - 1) * limit
+    sheet, place = divmod(first, shelf.SHEET)
+    is_whole = place + limit <= shelf.SHEET
+    return sheet if is_whole and first < COMMON_COURSES and not filters.search else None
+
+
+def _key_of_sheet(filters: Filters, number: int) -> Key:
+    given = {"sheet": number, **_order(filters)}
+    return Key(f"courses?{urlencode(given)}", LISTINGS, slow=True, lists=True)
+
+
+def _order(filters: Filters) -> dict[str, str]:
+    levels = filters.difficulties
+    difficulty = ",".join(sorted(levels)) if levels != set(Difficulty) else ""
+    return {"sort": filters.sort.value, "difficulty": difficulty}

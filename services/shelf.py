@@ -21,6 +21,10 @@ VERSION = 1
 PLAIN_LIST_LIMIT = 1000
 # To so many courses all pages have one plan; from so many skipped on, it pays to see how to skip.
 FIRST, FAR = 100, 1000
+# How many courses are fetched at once, for the pages that begin and end among them.
+SHEET = 100
+# JSON has no line break but as an escape.
+_LINE = b"\n"
 UrlOf = Callable[[str], str]
 
 _OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
@@ -90,19 +94,33 @@ async def newest(url_of: UrlOf) -> Entry:
 async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
     """Return one page of the courses that match, and where it stands."""
     shown, total = await _select(filters, (number - 1) * limit, limit)
+    return _page([_json(_course(row, url_of)) for row in shown], total, number, limit)
+
+
+async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
+    """Return a hundred courses that match, of which pages are cut: the first sheet is number 0."""
+    shown, total = await _select(filters, number * SHEET, SHEET)
+    return Entry.of(_LINE.join(_json(_course(row, url_of)) for row in shown), total)
+
+
+def cut(sheet: Entry, number: int, limit: int) -> Entry:
+    """Return the page that `page` would, from the sheet that it is on."""
+    courses = sheet.body.split(_LINE) if sheet.body else []
+    first = (number - 1) * limit % SHEET
+    return _page(courses[first : first + limit], sheet.total or 0, number, limit)
+
+
+def _page(courses: list[bytes], total: int, number: int, limit: int) -> Entry:
     pages = -(-total // limit)
-    content = {
-        "data": [_course(row, url_of) for row in shown],
-        "pagination": {
-            "current_page": number,
-            "total_pages": pages,
-            "total_count": total,
-            "has_next": number < pages,
-            "has_prev": number > 1,
-            "limit": limit,
-        },
+    pagination = {
+        "current_page": number,
+        "total_pages": pages,
+        "total_count": total,
+        "has_next": number < pages,
+        "has_prev": number > 1,
+        "limit": limit,
     }
-    return Entry.of(_json(content))
+    return Entry.of(b'{"data":[%s],"pagination":%s}' % (b",".join(courses), _json(pagination)))
 
 
 async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:

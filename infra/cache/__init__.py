@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from infra.cache.answers import AnswerCache, Make
-from infra.cache.entry import Entry, Key
+from infra.cache.answers import AnswerCache
+from infra.cache.entry import Entry, Key, Make, Piece
 from infra.cache.local import MemoryStore
 from infra.cache.outpost import Outpost
 from infra.cache.redis import RedisStore
@@ -20,6 +20,7 @@ __all__ = [
     "MemoryStore",
     "NoCache",
     "Outpost",
+    "Piece",
     "RedisStore",
     "Shape",
     "Shared",
@@ -34,6 +35,10 @@ class Cache(Protocol):
 
     async def get(self, key: Key, make: Make) -> Entry:
         """Return the answer of a key, made if there is none."""
+        ...
+
+    async def cut(self, piece: Piece) -> Entry:
+        """Return an answer that is cut from another one."""
         ...
 
     async def changed(self, *topics: str, mark: str = "") -> None:
@@ -52,6 +57,10 @@ class NoCache:
     async def get(self, key: Key, make: Make) -> Entry:  # noqa: ARG002  the protocol's
         """Return the answer, made now."""
         return await make()
+
+    async def cut(self, piece: Piece) -> Entry:
+        """Return the piece, made now by itself."""
+        return await piece.make()
 
     async def changed(self, *topics: str, mark: str = "") -> None:
         """Do nothing: the database enqueues `cache.refresh` for every change."""

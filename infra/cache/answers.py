@@ -22,7 +22,7 @@ from math import inf
 from typing import Any
 
 from infra import logs
-from infra.cache.entry import Entry, Key, id_of
+from infra.cache.entry import Entry, Key, Make, Piece, id_of
 from infra.cache.hot import Hot
 from infra.cache.link import SURE_SECONDS
 from infra.cache.memory import Memory
@@ -53,8 +53,6 @@ CLOSE_SECONDS = 0.2
 TOPICS_AT_ONCE = 500
 # Written whenever a link comes up: a server that takes no writes is of no use.
 PROBE = "probe"
-
-Make = Callable[[], Awaitable[Entry]]
 
 log = logs.get_logger(__name__)
 
@@ -153,6 +151,26 @@ class AnswerCache:
             # Whoever began it may be gone when it fails.
             flight.task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(flight.task)
+
+    async def cut(self, piece: Piece) -> Entry:
+        """Return a piece of an answer.
+
+        Raises whatever `make_whole` raises.
+        """
+        if not self.memory.limit:
+            return await self.get(piece.key, piece.make)
+        await self._catch_up()
+        slot = self.memory.get(piece.key.name)
+        if slot is not None:
+            self.counts.memory += 1
+            return slot.entry
+        whole = await self.get(piece.whole, piece.make_whole)
+        entry = piece.cut(whole)
+        # No longer than the whole, and not if that was not kept: it may be old by now.
+        slot = self.memory.get(piece.whole.name)
+        if slot is not None and slot.entry is whole:
+            self.memory.put(piece.key, entry, slot.expires)
+        return entry
 
     async def changed(self, *topics: str, mark: str = "") -> None:
         """Announce a committed change, before it is answered; what can't be, is owed."""

@@ -1,6 +1,7 @@
 """What is cached: an answer as ready bytes, the key it is found under, the topic it is about."""
 
 import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -62,3 +63,20 @@ class Entry:
         """Return the entry of these bytes."""
         digest, total = _HEAD.unpack_from(packed)
         return cls(packed[_HEAD.size :], digest.hex(), None if total == _NO_TOTAL else total)
+
+
+Make = Callable[[], Awaitable[Entry]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An answer that is cut from another one, the `whole`, in less time than it takes to fetch it.
+
+    Kept in memory only, as long as the whole. `make` is for whoever keeps nothing.
+    """
+
+    key: Key
+    whole: Key
+    make_whole: Make
+    cut: Callable[[Entry], Entry]
+    make: Make

@@ -40,7 +40,7 @@ class Memory:
         self.targets: dict[bytes, Slot] = {}
         self.sure_until = inf
         self.size = 0
-        self._limit = limit
+        self.limit = limit
         self._slots: OrderedDict[str, Slot] = OrderedDict()
         self._rare: OrderedDict[str, Slot] = OrderedDict()
         self._rare_size = 0
@@ -140,9 +140,9 @@ class Memory:
         return reads
 
     def _shrink(self) -> None:
-        while self._rare and self._rare_size > self._limit * RARE_SHARE:
+        while self._rare and self._rare_size > self.limit * RARE_SHARE:
             self._remove(next(iter(self._rare.values())))
-        while self.size > self._limit:
+        while self.size > self.limit:
             self._remove(next(iter((self._slots or self._rare).values())))
 
     def _charge(self, slot: Slot, cost: int) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from infra import logs
-from infra.cache.answers import Make, lasting, wait_for
-from infra.cache.entry import Entry, Key
+from infra.cache.answers import lasting, wait_for
+from infra.cache.entry import Entry, Key, Make, Piece
 from infra.cache.store import CacheAway, Store
 
 LOOK_SECONDS = 1.0
@@ -49,6 +49,15 @@ class Outpost:
         if not entry.fleeting:
             await self.store.write(key, turn.version, entry, lasting())
         return entry
+
+    async def cut(self, piece: Piece) -> Entry:
+        """Return a piece of an answer; store the whole if it had to be made.
+
+        Raises:
+            CacheAway: as `get` does; whatever `make_whole` raises.
+
+        """
+        return piece.cut(await self.get(piece.whole, piece.make_whole))
 
     async def lacking(self, keys: Sequence[Key]) -> list[Key]:
         """Return those of the keys of which there is no answer.

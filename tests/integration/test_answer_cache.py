@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import AnswerCache, Entry, Key, Outpost, Shared, open_store
+from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, open_store
 from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
 from infra.cache.link import SURE_SECONDS
 from infra.cache.shared import create
@@ -19,6 +19,8 @@ from tests.factories import eventually
 
 KEY = Key("courses", "courses", slow=True)
 COURSE = Key("course:1", "course:1")
+WHOLE = Key("whole", "courses", slow=True, lists=True)
+PIECE = Key("piece", "courses", lists=True)
 TARGET = b"/api/v1/courses"
 
 
@@ -347,6 +349,67 @@ async def test_a_fill_that_a_change_overtakes_is_not_kept_nor_joined(patience, p
     assert await _read(cache, truth) == 1
     assert await old == 0
     assert await _read(cache, truth) == 1
+
+
+def _piece(truth, alone=None) -> Piece:
+    """Return one that is ten times its whole."""
+
+    def cut(whole: Entry) -> Entry:
+        return Entry.of(b"%d" % (int(whole.body) * 10))
+
+    return Piece(PIECE, WHOLE, truth, cut, alone or truth)
+
+
+async def test_a_piece_is_cut_from_what_another_process_made(patience, process, truth, redis):
+    truth.number = 7
+    one, other = await process(), await process()
+    await _kept(one, truth, WHOLE)
+    for cache in (one, other, other):
+        assert (await cache.cut(_piece(truth))).body == b"70"
+    assert truth.asked == 1
+    assert (other.counts.redis, other.counts.memory) == (1, 1)
+    assert [name async for name in redis.scan_iter("*a:*")] == [
+        name async for name in redis.scan_iter("*whole")
+    ]
+
+
+async def test_a_piece_lasts_no_longer_than_its_whole(patience, process, truth):
+    cache = await process()
+    await _kept(cache, truth, WHOLE)
+    await cache.cut(_piece(truth))
+    assert cache.memory.get("piece").expires == cache.memory.get("whole").expires
+
+    truth.number = 1
+    await cache.changed("courses")
+    assert (await cache.cut(_piece(truth))).body == b"10"
+
+
+async def test_a_piece_of_what_a_change_overtakes_is_not_kept(patience, process, truth):
+    cache = await process()
+    truth.seconds = 0.2
+    old = asyncio.create_task(cache.cut(_piece(truth)))
+    await asyncio.sleep(0.1)
+    truth.number = 1
+    await cache.changed("courses")
+    assert (await cache.cut(_piece(truth))).body == b"10"
+    assert (await old).body == b"0"
+    assert (await cache.cut(_piece(truth))).body == b"10"
+
+
+async def test_who_keeps_nothing_makes_the_piece_alone(truth):
+    alone = Truth()
+    cache = AnswerCache(open_store("memory://"), memory_bytes=0, owed=lambda: None)
+    assert (await cache.cut(_piece(truth, alone))).body == b"0"
+    assert (truth.asked, alone.asked) == (0, 1)
+
+
+async def test_a_worker_cuts_and_stores_the_whole(patience, server, process, truth):
+    truth.number = 3
+    worker = Outpost(open_store(server.environment["CACHE_URL"]))
+    assert (await worker.cut(_piece(truth))).body == b"30"
+    assert (await (await process()).cut(_piece(truth))).body == b"30"
+    assert truth.asked == 1
+    await worker.close()
 
 
 async def test_what_is_soon_another_is_not_kept(patience, process):

@@ -69,7 +69,8 @@ async def test_what_is_lacking_is_warmed_listings_first(outpost):
     created = await _create(outpost)
     page = answers.key_of_page(Filters(), 1, 10).name
     names = [f"course:{created.id}", page, "no such name", "courses"]
-    assert await answers.lacking(outpost, names) == [page, "no such name", "courses", names[0]]
+    sheet = "courses?sheet=0&sort=newest&difficulty="
+    assert await answers.lacking(outpost, names) == [sheet, "no such name", "courses", names[0]]
     await outpost.store.count({name: 10 - n for n, name in enumerate(names)})
     await answers.ask_to_warm()
     await cache.warm(await _start(outpost))

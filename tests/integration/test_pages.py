@@ -64,6 +64,20 @@ async def test_pages_are_slices_of_what_matches_in_order(courses, monkeypatch, s
                 assert total == len(expected)
 
 
+@pytest.mark.parametrize("difficulties", SUBSETS[:3])
+@pytest.mark.parametrize("sort", Sort)
+async def test_a_page_that_is_cut_is_the_page_that_is_made(
+    courses, monkeypatch, sort, difficulties
+):
+    monkeypatch.setattr(shelf, "SHEET", 20)
+    filters = Filters(difficulties=difficulties, sort=sort)
+    for limit in (1, 5, 10, 20):
+        for number in range(1, COUNT // limit + 3):
+            sheet = await shelf.sheet(filters, (number - 1) * limit // 20, str)
+            made = await shelf.page(filters, number, limit, str)
+            assert shelf.cut(sheet, number, limit).body == made.body
+
+
 def _expected(courses, filters):
     key, is_reverse = KEYS[filters.sort]
     found = [

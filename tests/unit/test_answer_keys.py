@@ -51,7 +51,7 @@ def test_what_finds_another_has_another_key():
 
 @pytest.mark.parametrize(
     ("filters", "number", "is_rare"),
-    [(Filters(), 1, False), (Filters(), 51, True), (Filters(search="x"), 1, True)],
+    [(Filters(), 1, False), (Filters(), 501, True), (Filters(search="x"), 1, True)],
 )
 def test_what_there_is_endlessly_much_of_is_rare(filters, number, is_rare):
     assert answers.key_of_page(filters, number, 10).rare is is_rare
@@ -67,6 +67,10 @@ class Asked:
 
     async def get(self, key, _make):
         self.key = key
+        return Entry.of(b"")
+
+    async def cut(self, piece):
+        self.key = piece.key
         return Entry.of(b"")
 
 
@@ -88,6 +92,41 @@ async def test_a_name_is_enough_to_ask_again(key):
     asked = Asked()
     await answers.by_name(asked, key.name, str)
     assert asked.key == key
+
+
+@pytest.mark.parametrize(
+    ("number", "limit", "sheet"),
+    [(1, 10, 0), (10, 10, 0), (11, 10, 1), (4, 25, 0), (1, 100, 0), (50, 100, 49)],
+)
+async def test_a_page_is_cut_from_its_sheet(number, limit, sheet):
+    filters = Filters(difficulties=frozenset([BEGINNER]), sort=Sort.TITLE)
+    name = answers.key_of_page(filters, number, limit).name
+    assert await answers.lacking(Lacking(), [name]) == [
+        f"courses?sheet={sheet}&sort=title&difficulty=Beginner"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "number", "limit"),
+    [(Filters(search="x"), 1, 10), (Filters(), 501, 10), (Filters(), 4, 30), (Filters(), 2, 70)],
+)
+async def test_a_page_that_is_rare_or_on_two_sheets_stands_alone(filters, number, limit):
+    name = answers.key_of_page(filters, number, limit).name
+    assert await answers.lacking(Lacking(), [name]) == [name]
+
+
+class Lacking:
+    """A cache that has nothing."""
+
+    async def lacking(self, keys):
+        return keys
+
+
+async def test_a_sheet_is_asked_for_by_its_name():
+    asked = Asked()
+    name = "courses?sheet=3&sort=oldest&difficulty="
+    await answers.by_name(asked, name, str)
+    assert asked.key.name == name
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", "course:1", "courses?page=x", "courses?page=1"])
