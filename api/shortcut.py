@@ -7,9 +7,10 @@ is not plain goes the long way, which is also where the heads come from: they ar
 the long way has sent, so the two can't differ.
 """
 
+import re
 import time
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 from sanic.http import Stage
 
@@ -28,6 +29,7 @@ _END = b"\r\n\r\n"
 # Of a plain request only the line breaks are left without these.
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _ID = b"x-request-id: "
+_LENGTH = re.compile(rb"(?<=\r\ncontent-length: )\d+", re.IGNORECASE)
 # What makes no difference to a public answer. Every other header takes the long way.
 _PLAIN = frozenset(
     b"accept accept-encoding accept-language authorization cache-control cookie dnt host "
@@ -63,6 +65,13 @@ class Heads:
     def size(self) -> int:
         """How many bytes they take, about."""
         return len(self.path) + len(self.full or b"") + len(self.unchanged or b"") + HEADS_BYTES
+
+    def renewed(self, old: str, new: Entry) -> Self:
+        """Return the heads of another entry: all that differs are its tag and its length."""
+        tags = old.encode(), new.digest.encode()
+        full = self.full and _LENGTH.sub(b"%d" % len(new.body), self.full.replace(*tags))
+        unchanged = self.unchanged and self.unchanged.replace(*tags)
+        return replace(self, full=full, unchanged=unchanged)
 
 
 def parse(data: bytes) -> Asked | None:
@@ -108,13 +117,13 @@ class Shortcut:
         asked = parse(data)
         if asked is None:
             return None
-        slot = self._hot.get(asked.target)
+        slot = self._hot.get(asked.target) or self._hot.cut(asked.target)
         if slot is None:
             return None
         entry = slot.entry
-        heads: Heads | None = entry.prepared
+        heads = entry.prepared
         path = asked.target.partition(b"?")[0]
-        if heads is None or heads.path != path:
+        if not isinstance(heads, Heads) or heads.path != path:
             return None
         is_known = has_match(asked.tags, entry)
         head = heads.unchanged if is_known else heads.full
@@ -183,8 +192,8 @@ def _learn(entry: Entry, request: Any, sent: bytes) -> None:
     lines = sent.partition(_END)[0].split(b"\r\n")
     kept = [line for line in lines if not line.lower().startswith(_ID)]
     head = b"\r\n".join((*kept, _ID))
-    heads: Heads | None = entry.prepared
-    if heads is None or heads.path != path:
+    heads = entry.prepared
+    if not isinstance(heads, Heads) or heads.path != path:
         heads = entry.prepared = Heads(f"/{request.route.path}", path)
     if lines[0].startswith(b"HTTP/1.1 200 "):
         heads.full = head

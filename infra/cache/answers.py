@@ -169,7 +169,7 @@ class AnswerCache:
         # No longer than the whole, and not if that was not kept: it may be old by now.
         slot = self.memory.get(piece.whole.name)
         if slot is not None and slot.entry is whole:
-            self.memory.put(piece.key, entry, slot.expires)
+            self.memory.put(piece.key, entry, slot.expires, piece)
         return entry
 
     async def changed(self, *topics: str, mark: str = "") -> None:

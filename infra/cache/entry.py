@@ -4,7 +4,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Self
+from typing import Protocol, Self
 
 _HEAD = struct.Struct(">16sq")
 _NO_TOTAL = -1
@@ -32,20 +32,31 @@ def id_of(topic: str) -> bytes:
     return topic.partition(":")[2].encode()
 
 
+class Prepared(Protocol):
+    """What was made of an entry once, for whoever sends it."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, about."""
+
+    def renewed(self, old: str, new: "Entry") -> Self:
+        """Return the same of the entry that takes the place of the one with the digest `old`."""
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """An answer: the bytes of its body, how many rows there are if it says so, a digest of both.
 
     A `fleeting` one will soon be another without anybody telling, and is kept nowhere.
     `prepared` is free for whoever sends it: what is made of the entry once, the head of the
-    response say, can be kept there and lives as long as the entry. It is never stored elsewhere.
+    response say, can be kept there. It is in this process only.
     """
 
     body: bytes
     digest: str
     total: int | None = None
     fleeting: bool = False
-    prepared: Any = None
+    prepared: Prepared | None = None
 
     @classmethod
     def of(cls, body: bytes, total: int | None = None, *, fleeting: bool = False) -> Self:

@@ -21,6 +21,8 @@ class Hot:
     What it takes to send one (the head, with `"{entry.digest}"` as the ETag) can be made once and
     kept in `entry.prepared`, if its bytes are told (`memory.weigh`). All answers are public and the
     same for everyone.
+
+    Where `get` finds nothing, `cut` may: a page that a change has made old, of a sheet that is new.
     """
 
     __slots__ = ("_memory", "_targets", "_words", "hits", "seen")
@@ -41,6 +43,25 @@ class Hot:
         now = time.monotonic()
         if now >= slot.expires or now >= self._memory.sure_until:
             return None
+        return slot
+
+    def cut(self, target: bytes) -> Slot | None:
+        """Return where the answer is, if it can be cut from what is at hand as it was before."""
+        cutting = self._memory.cuttings.get(target)
+        if cutting is None or self._words[0] != self.seen:
+            return None
+        piece, digest, prepared = cutting
+        whole = self._memory.get(piece.whole.name)
+        if whole is None:
+            return None
+        if self._memory.get(piece.key.name) is None:
+            entry = piece.cut(whole.entry)
+            entry.prepared = prepared.renewed(digest, entry)
+            self._memory.put(piece.key, entry, whole.expires, piece)
+        self._memory.remember(target, piece.key.name)
+        slot = self._memory.targets.get(target)
+        if slot is not None and slot.entry.prepared is not None:
+            self._memory.weigh(target, slot.entry, slot.entry.prepared.size)
         return slot
 
     def count(self, slot: Slot) -> None:

@@ -3,8 +3,9 @@
 import time
 from collections import Counter, OrderedDict, defaultdict
 from math import inf
+from typing import NamedTuple
 
-from infra.cache.entry import Entry, Key
+from infra.cache.entry import Entry, Key, Piece, Prepared
 
 # What a slot and its places in the tables take beside the bytes, about.
 SLOT_BYTES = 1024
@@ -13,6 +14,16 @@ TARGET_BYTES = 128
 TARGETS_A_SLOT = 16
 # A part of the room for answers of which there are endlessly many.
 RARE_SHARE = 0.2
+# Beside that room: targets whose pieces are old and can be cut anew, with some hundred bytes each.
+CUTTINGS = 1000
+
+
+class Cutting(NamedTuple):
+    """How a target was answered, until its piece became old: the piece, its tag and heads."""
+
+    piece: Piece
+    digest: str
+    prepared: Prepared
 
 
 class Slot:
@@ -21,10 +32,11 @@ class Slot:
     `cost` and `prepared` are bytes: of all of it, and of what was made of the entry for sending.
     """
 
-    __slots__ = ("cost", "entry", "expires", "key", "prepared", "reads", "targets")
+    __slots__ = ("cost", "entry", "expires", "key", "piece", "prepared", "reads", "targets")
 
-    def __init__(self, key: Key, entry: Entry, expires: float) -> None:
+    def __init__(self, key: Key, entry: Entry, expires: float, piece: Piece | None) -> None:
         self.key = key
+        self.piece = piece
         self.entry = entry
         self.expires = expires
         self.reads = 0
@@ -38,6 +50,7 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         self.targets: dict[bytes, Slot] = {}
+        self.cuttings: OrderedDict[bytes, Cutting] = OrderedDict()
         self.sure_until = inf
         self.size = 0
         self.limit = limit
@@ -68,11 +81,11 @@ class Memory:
         (self._rare if slot.key.rare else self._slots).move_to_end(slot.key.name)
         return slot
 
-    def put(self, key: Key, entry: Entry, expires: float) -> None:
-        """Keep an answer, and drop what is over the limit."""
+    def put(self, key: Key, entry: Entry, expires: float, piece: Piece | None = None) -> None:
+        """Keep an answer, and drop what is over the limit; a piece can be cut again."""
         slots = self._rare if key.rare else self._slots
         known = slots.get(key.name)
-        slot = Slot(key, entry, expires)
+        slot = Slot(key, entry, expires, piece)
         # Whoever asked for it read it, too.
         slot.reads = 1
         if known:
@@ -91,6 +104,7 @@ class Memory:
             return
         slot.targets.append(target)
         self.targets[target] = slot
+        self.cuttings.pop(target, None)
         cost = len(target) + TARGET_BYTES
         slot.cost += cost
         self._charge(slot, cost)
@@ -111,19 +125,20 @@ class Memory:
         for name in list(self._topics.get(topic, ())):
             slot = self._slots.get(name) or self._rare.get(name)
             if slot:
-                self._remove(slot)
+                self._outdate(slot)
 
     def forget_showing(self, name: bytes) -> None:
         """Drop all answers that list this id."""
         for slots in (self._slots, self._rare):
             for slot in list(slots.values()):
                 if slot.key.lists and name in slot.entry.body:
-                    self._remove(slot)
+                    self._outdate(slot)
 
     def clear(self) -> None:
         """Drop everything."""
         self._gone.update(self.take_reads())
         self.targets.clear()
+        self.cuttings.clear()
         self._slots.clear()
         self._rare.clear()
         self._topics.clear()
@@ -149,6 +164,16 @@ class Memory:
         self.size += cost
         if slot.key.rare:
             self._rare_size += cost
+
+    def _outdate(self, slot: Slot) -> None:
+        """Drop an answer that is old; how a piece of it was sent is still true of the next one."""
+        if slot.piece and slot.entry.prepared:
+            cutting = Cutting(slot.piece, slot.entry.digest, slot.entry.prepared)
+            for target in slot.targets:
+                self.cuttings[target] = cutting
+            while len(self.cuttings) > CUTTINGS:
+                self.cuttings.popitem(last=False)
+        self._remove(slot)
 
     def _remove(self, slot: Slot) -> None:
         key = slot.key

@@ -130,6 +130,22 @@ async def test_what_a_body_has_is_no_request(line, course):
     assert (await line.ask("/health/live"))[2] == b'{"status":"live"}'
 
 
+async def test_a_page_that_is_cut_anew_is_said_as_the_long_way_says_it(line, api):
+    target = "/api/v1/courses?page=1&limit=4"
+    _, headers, _ = await line.ask(target)
+    await line.ask(target, f"If-None-Match: {headers['etag']}")
+    created = await api.new_course(title="longer, so that the length is another: " + "x" * 100)
+    # What it is cut from is at hand again.
+    await line.ask("/api/v1/courses?page=2&limit=4")
+    short, long = await line.ask(target), await line.ask(target, LONG)
+    assert short == long
+    assert created["id"].encode() in short[2]
+    tag = f"If-None-Match: {short[1]['etag']}"
+    short, long = await line.ask(target, tag), await line.ask(target, tag, LONG)
+    assert short == long
+    assert short[0] == "HTTP/1.1 304 Not Modified"
+
+
 async def test_the_short_way_never_shows_what_was(line, api, course):
     target = f"/api/v1/courses/{course['id']}"
     for number in range(5):

@@ -1,11 +1,14 @@
 """What the cache of server processes promises, over a real Redis that is also mistreated."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal
 import time
 from collections import Counter
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 from redis.asyncio import Redis
@@ -394,6 +397,45 @@ async def test_a_piece_of_what_a_change_overtakes_is_not_kept(patience, process,
     assert (await cache.cut(_piece(truth))).body == b"10"
     assert (await old).body == b"0"
     assert (await cache.cut(_piece(truth))).body == b"10"
+
+
+class Head(NamedTuple):
+    """What is sent before a piece."""
+
+    digest: str
+    size: int = 100
+
+    def renewed(self, old: str, new: Entry) -> Head:
+        assert self.digest == old
+        return Head(new.digest)
+
+
+async def test_the_hot_path_cuts_again_what_a_change_made_old(patience, process, truth):
+    cache = await process()
+    piece = _piece(truth)
+    await eventually(lambda: _is_cut(cache, piece))
+    cache.remember(TARGET, PIECE)
+    cache.memory.targets[TARGET].entry.prepared = Head((await cache.cut(piece)).digest)
+    assert cache.hot.cut(TARGET) is None  # `get` finds it
+
+    truth.number = 3
+    await cache.changed("courses")
+    assert (cache.hot.get(TARGET), cache.hot.cut(TARGET)) == (None, None)
+    await _kept(cache, truth, WHOLE)
+    assert cache.hot.get(TARGET) is None
+    slot = cache.hot.cut(TARGET)
+    assert slot.entry.body == b"30"
+    assert slot.entry.prepared == Head(slot.entry.digest)
+    assert slot is cache.hot.get(TARGET)
+    assert slot.expires == cache.memory.get("whole").expires
+
+    await cache.changed("courses")
+    assert cache.hot.cut(TARGET) is None
+
+
+async def _is_cut(cache, piece) -> bool:
+    await cache.cut(piece)
+    return cache.memory.get("piece") is not None
 
 
 async def test_who_keeps_nothing_makes_the_piece_alone(truth):

@@ -5,8 +5,8 @@ from math import inf
 
 import pytest
 
-from infra.cache import Entry, Key
-from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Memory
+from infra.cache import Entry, Key, Piece
+from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Cutting, Memory
 
 SOON = time.monotonic() + 3600
 
@@ -82,6 +82,36 @@ def test_what_lists_a_thing_is_forgotten_with_all_its_spellings(memory, rare):
     assert memory.get("b")
     assert memory.get("c")
     assert list(memory.targets) == [b"/b"]
+
+
+@pytest.mark.parametrize("forget", [lambda m: m.forget("t"), lambda m: m.forget_showing(b"x")])
+def test_how_a_piece_was_sent_is_kept_when_it_is_old(memory, forget):
+    piece = Piece(Key("a", "t", lists=True), Key("whole", "t"), None, None, None)
+    for has_prepared in (False, True):
+        memory.put(piece.key, kept := entry(), SOON, piece)
+        memory.remember(b"/a", "a")
+        kept.prepared = "heads" if has_prepared else None
+        forget(memory)
+        assert memory.targets == {}
+        assert list(memory.cuttings) == [b"/a"] * has_prepared
+    assert memory.cuttings[b"/a"] == Cutting(piece, kept.digest, "heads")
+
+    memory.put(piece.key, entry(), SOON, piece)
+    memory.remember(b"/a", "a")
+    assert not memory.cuttings
+
+
+def test_only_so_many_old_pieces_are_kept(memory, monkeypatch):
+    monkeypatch.setattr("infra.cache.memory.CUTTINGS", 3)
+    for number in range(5):
+        piece = Piece(Key(f"{number}", "t"), Key("whole", "t"), None, None, None)
+        memory.put(piece.key, kept := entry(), SOON, piece)
+        kept.prepared = "heads"
+        memory.remember(b"/%d" % number, piece.key.name)
+        memory.forget("t")
+    assert list(memory.cuttings) == [b"/2", b"/3", b"/4"]
+    memory.clear()
+    assert not memory.cuttings
 
 
 def test_a_newer_answer_keeps_the_spellings(memory):

@@ -76,7 +76,11 @@ class Wire:
         )
         slot = SimpleNamespace(entry=self.entry)
         self.counted = []
-        hot = SimpleNamespace(get={b"/x": slot, b"/y": slot}.get, count=self.counted.append)
+        hot = SimpleNamespace(
+            get={b"/x": slot, b"/y": slot}.get,
+            cut={b"/x?cut": slot}.get,
+            count=self.counted.append,
+        )
         self.protocol = object.__new__(ShortcutProtocol)
         self.protocol._shortcut = Shortcut(hot, limits)
         self.protocol._can_write = asyncio.Event()
@@ -99,6 +103,7 @@ class Wire:
     [
         (b"GET /x", b"200\r\nx-request-id: me\r\n\r\n[]"),
         (b"HEAD /x", b"200\r\nx-request-id: me\r\n\r\n"),
+        (b"GET /x?cut", b"200\r\nx-request-id: me\r\n\r\n[]"),
     ],
 )
 def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
@@ -114,6 +119,24 @@ def test_an_answer_that_was_never_sent_the_long_way_is_not_sent_the_short_way(mo
     wire.entry.prepared = Heads("/x", b"/x", None, b"304")
     assert wire.send(b"GET /x", monkeypatch) == ([], 2)
     assert wire.counted == []
+
+
+def test_heads_of_another_answer_have_its_tag_and_length():
+    old, new = Entry.of(b"[]"), Entry.of(b"[1, 2, 3]")
+    head = 'HTTP/1.1 %d\r\netag: "%s"\r\n%sx-request-id: '
+    heads = Heads(
+        "/x",
+        b"/x?a=2&content-length: 2",
+        (head % (200, old.digest, "content-length: 2\r\n")).encode(),
+        (head % (304, old.digest, "")).encode(),
+    )
+    assert heads.renewed(old.digest, new) == Heads(
+        "/x",
+        b"/x?a=2&content-length: 2",
+        (head % (200, new.digest, "content-length: 9\r\n")).encode(),
+        (head % (304, new.digest, "")).encode(),
+    )
+    assert Heads("/x", b"/x").renewed(old.digest, new) == Heads("/x", b"/x")
 
 
 def test_another_path_to_the_same_answer_has_heads_of_its_own(monkeypatch):
