@@ -42,6 +42,25 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
         finally:
             self.waiting -= 1
 
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Take a connection back: at once, where it is at rest.
+
+        asyncpg makes a task of each release, so that a cancellation leaves no transaction open.
+        """
+        session = connection._con  # noqa: SLF001  nothing that is asked here has a public name
+        if session is None or not _is_at_rest(session):
+            await super().release(connection, timeout=timeout)
+            return
+        session._on_release()  # noqa: SLF001
+        await connection._holder.release(timeout)  # noqa: SLF001
+
+
+def _is_at_rest(session: asyncpg.Connection) -> bool:
+    """Tell whether no transaction is open and no statement is being cancelled."""
+    if session.is_closed() or session.is_in_transaction():
+        return False
+    return not (session._top_xact or session._protocol._is_cancelling())  # noqa: SLF001
+
 
 class PooledClient(AsyncpgDBClient):
     """A client whose setting `patience` is the pool's, in seconds."""

@@ -247,6 +247,7 @@ async def test_a_connection_costs_no_round_trip_when_it_goes_back(new_database):
             connection.add_query_logger(lambda record: sent.append(record.query))
             await connection.fetch("SELECT 2")
         _, rows = await pool.execute_query("SELECT pg_backend_pid()")
+        await asyncio.sleep(0)  # the logger is told in the loop's next round
         assert (rows[0][0], sent) == (server, ["SELECT 2", "SELECT pg_backend_pid()"])
 
 
@@ -269,6 +270,35 @@ async def test_a_transaction_cut_short_leaves_no_trace_on_its_connection(new_dat
         assert not await Course.exists(id=ID)
         async with pool.acquire_connection() as connection:
             assert not connection.is_in_transaction()
+
+
+@pytest.mark.parametrize("left", ["SELECT 1", "BEGIN"])
+async def test_a_connection_goes_back_with_nothing_open_and_a_task_only_if_that_takes_time(
+    new_database, left
+):
+    async with database(await new_database(migrated=False), pool_size=1):
+        pool = Tortoise.get_connection("default")
+        loop, tasks = asyncio.get_running_loop(), []
+
+        def note(loop, work, **options):
+            tasks.append(work)
+            return asyncio.Task(work, loop=loop, **options)
+
+        async with pool.acquire_connection() as connection:
+            await connection.execute(left)
+            loop.set_task_factory(note)
+        loop.set_task_factory(None)
+        assert len(tasks) == (left == "BEGIN")
+        async with pool.acquire_connection() as connection:
+            assert not connection.is_in_transaction()
+
+
+async def test_a_statement_cut_short_leaves_its_connection_usable(new_database):
+    async with database(await new_database(migrated=False), pool_size=1):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await primary().execute_query("SELECT pg_sleep(60)")
+        assert await is_connected(primary())
 
 
 async def test_a_pool_that_is_full_hides_no_database_and_one_that_is_gone_is_seen(new_database):
