@@ -77,6 +77,24 @@ def test_body_that_is_no_json(content):
     assert message.startswith("The request body is not valid JSON: ")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a":1,"a":2}',
+        b'{"a":":","a":"::"}',
+        b'{"b":{},"a" : 1,"\\u0061" : 1}',
+        b'{"b":[{"a":1,"a":2}]}',
+    ],
+)
+def test_body_that_has_a_field_twice(content):
+    message = "The request body has the field 'a' twice"
+    assert faults(body, content, LoginIn) == [("body", Code.MALFORMED_JSON, message)]
+
+
+def test_body_may_have_colons():
+    assert body(b'{"username": "::", "password": ":"}', LoginIn).username == "::"
+
+
 @pytest.mark.parametrize("content", [b"[]", b"null", b'"text"', b"1", b"true"])
 def test_body_that_is_no_object(content):
     assert faults(body, content, LoginIn) == [
@@ -92,6 +110,8 @@ class Stream:
         self.stream = self
         self.app = SimpleNamespace(ctx=SimpleNamespace(settings=Settings(_env_file=None)))
         self.chunks = list(chunks)
+        # Its length is not known before.
+        self.request_body = "chunked"
 
     async def read(self):
         return self.chunks.pop(0) if self.chunks else None
@@ -101,6 +121,20 @@ class Stream:
 async def test_body_up_to_the_limit_is_read(chunks):
     request = Stream(*chunks, content_length=str(sum(map(len, chunks))))
     assert await bodies.read_body(request, 5) == b"".join(chunks)
+
+
+@pytest.mark.parametrize("arrived", [0, 4, 5, 9])
+async def test_body_is_waited_for_only_if_it_is_not_here(arrived, monkeypatch):
+    waits = []
+    monkeypatch.setattr(
+        bodies, "Deadline", lambda *_: waits.append(1) or SimpleNamespace(extend=id)
+    )
+    request = Stream(b"12345", content_length="5")
+    request.request_body, request.request_bytes_left = True, 5
+    # With what comes after it: the next request of who does not wait for the answer.
+    request.recv_buffer = bytearray(b"12345GET "[:arrived])
+    assert await bodies.read_body(request, 5) == b"12345"
+    assert len(waits) == (arrived < 5)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "6"}])
