@@ -11,6 +11,7 @@ import orjson
 from sanic import Sanic
 from sanic.config import Config
 from sanic_ext import Config as ExtensionConfig
+from sanic_ext.extensions.http.extension import HTTPExtension
 from tortoise import BaseDBAsyncClient
 
 from api import errors, gauges, media, middleware
@@ -94,7 +95,8 @@ def create_app(settings: Settings, shared: Path | None = None) -> Application:
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
     if media.is_wanted(settings):
         app.blueprint(media.media)
-    app.extend(config=_extensions())
+    # HEAD and OPTIONS alone: the one that injects dependencies listens to every request for it.
+    app.extend(extensions=[HTTPExtension], built_in_extensions=False, config=_extensions())
     middleware.install(app, settings)
     app.exception(Exception)(errors.render)
     app.before_server_start(open_resources)
@@ -104,7 +106,7 @@ def create_app(settings: Settings, shared: Path | None = None) -> Application:
 
 def _extensions() -> ExtensionConfig:
     # Its CORS takes origins for patterns, and an origin that begins with ours for ours.
-    return ExtensionConfig(cors=False, http_all_methods=False, oas=False, health=False)
+    return ExtensionConfig(cors=False, http_all_methods=False)
 
 
 async def open_resources(app: Application) -> None:
