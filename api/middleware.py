@@ -19,11 +19,10 @@ from services.errors import Code, Fault, Invalid
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 MAX_HEADERS = 100
-# Control characters, half of a line's end, and what is no part of a header's name before its colon.
-_NO_HEAD = re.compile(
-    rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n"
-    rb"|\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]"
-)
+# All but control characters; of a head only the lines' ends are left without these.
+TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+# What is no part of a header's name before its colon.
+_NO_NAME = re.compile(rb"\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]")
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -48,8 +47,7 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
     safe = _SAFE_HEADERS | (_HTTPS_ONLY if is_production else {})
 
     async def protect(request: Request, response: BaseHTTPResponse) -> None:
-        for name, value in safe.items():
-            response.headers.setdefault(name, value)
+        response.headers.merge(safe)  # those that it has stay as they are
         if not any(name in response.headers for name in _CACHEABLE):
             response.headers["Cache-Control"] = "no-store"
         cors.answer(request, response, settings.cors_origins)
@@ -76,13 +74,18 @@ def check_head(request: Request) -> None:
     fault = None
     if request.head.count(b"\n") > MAX_HEADERS:
         fault = Fault("headers", Code.TOO_LONG, f"There may be at most {MAX_HEADERS} headers")
-    elif _NO_HEAD.search(request.head):
+    elif not _is_clean(request.head):
         message = "The headers have a character that no header may have"
         fault = Fault("headers", Code.INVALID_FORMAT, message)
     if fault and not getattr(request.ctx, "is_refused", False):
         request.ctx.is_refused = True  # the middleware runs again for the error
         hang_up(request)
         raise Invalid(fault)
+
+
+def _is_clean(head: bytes) -> bool:
+    ends = head.count(b"\r\n") * b"\r\n"
+    return head.translate(None, TEXT) == ends and not _NO_NAME.search(head)
 
 
 async def end(request: Request, response: BaseHTTPResponse) -> None:

@@ -16,7 +16,7 @@ from sanic.http import Stage
 
 from api.cached import has_match
 from api.limits import Limits
-from api.middleware import MAX_HEADERS, new_request_id, sane_request_id
+from api.middleware import MAX_HEADERS, TEXT, new_request_id, sane_request_id
 from api.patience import PatientProtocol
 from infra import access, metrics
 from infra.cache import Entry
@@ -26,8 +26,6 @@ LONGEST = 8192
 # What the objects around the bytes of heads take.
 HEADS_BYTES = 256
 _END = b"\r\n\r\n"
-# Of a plain request only the line breaks are left without these.
-_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _ID = b"x-request-id: "
 _LENGTH = re.compile(rb"(?<=\r\ncontent-length: )\d+", re.IGNORECASE)
 # What makes no difference to a public answer. Every other header takes the long way.
@@ -79,7 +77,7 @@ def parse(data: bytes) -> Asked | None:
     if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
         return None
     line, *fields = data[:-4].split(b"\r\n")
-    if len(fields) > MAX_HEADERS or data.translate(None, _TEXT) != b"\r\n" * (len(fields) + 2):
+    if len(fields) > MAX_HEADERS or data.translate(None, TEXT) != b"\r\n" * (len(fields) + 2):
         return None
     words = line.split(b" ")
     if len(words) != len(Asked._fields) - 2 or words[2] != b"HTTP/1.1":
