@@ -1,11 +1,15 @@
-"""A process that must not outlive the one that started it."""
+"""What a process asks of the kernel: to end with its parent, to come after others."""
 
 import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+# A third of what others of the same machine get, while they want it.
+NICENESS = 5
 
 
 def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> None:
@@ -22,3 +26,15 @@ def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> 
         raise OSError(number, os.strerror(number), "prctl(PR_SET_PDEATHSIG)")
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signum)
+
+
+def be_nice() -> None:
+    """Leave the processor to those of the same machine for whom somebody waits.
+
+    Linux may share it among sessions first (sched_autogroup, see sched(7)): where the session is
+    this process's or its parent's, and so no terminal's, all of it steps back.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    if os.getsid(0) in {os.getpid(), os.getppid()}:
+        with suppress(OSError):  # there is no such file, or it may not be written
+            Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from infra.process import die_with_parent
+from infra.process import be_nice, die_with_parent
 from services import imaging
 from services.errors import ServiceError
 from services.image_headers import ImageTooCostly, ImageTooLarge
@@ -26,8 +26,6 @@ from services.image_headers import ImageTooCostly, ImageTooLarge
 JOB = struct.Struct("QQI")
 _KILOBYTE = 1024 if sys.platform == "linux" else 1  # of `ru_maxrss`
 _FILES = 32
-# A third of what others of the same machine get, while they want it.
-NICENESS = 5
 
 
 class Ended(NamedTuple):
@@ -44,7 +42,7 @@ ENDED = struct.Struct("iQd")
 def main() -> None:  # pragma: no cover  nothing tells a process without environment to measure
     """Take jobs, each a socket, from the socket that is standard input, until that is closed."""
     die_with_parent(parent=int(sys.argv[1]))
-    _be_nice()
+    be_nice()
     Image.preinit()
     control = socket.socket(fileno=0)
     while sockets := socket.recv_fds(control, 1, 1)[1]:
@@ -56,14 +54,6 @@ def main() -> None:  # pragma: no cover  nothing tells a process without environ
         _, status, usage = os.wait4(child, 0)
         seconds = usage.ru_utime + usage.ru_stime
         control.send(ENDED.pack(status, usage.ru_maxrss * _KILOBYTE, seconds))
-
-
-def _be_nice() -> None:  # pragma: no cover  see above
-    """Leave the processor to those who read and enrol on the same machine."""
-    os.nice(NICENESS)
-    # By itself that counts within this session only, where Linux has groups of those.
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 def _work(job: socket.socket) -> None:  # pragma: no cover  see above

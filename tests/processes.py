@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import psutil  # type: ignore[import-untyped]
 
 
@@ -16,3 +19,11 @@ def commands_of(
         except psutil.Error:
             continue
     return commands
+
+
+def session_niceness(pid: int) -> int | None:
+    """Return how nice a process's session is; None where there is no such thing."""
+    with suppress(FileNotFoundError):
+        told = Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii")
+        return int(told.rpartition(" ")[2])
+    return None

@@ -9,7 +9,7 @@ from uuid import UUID
 from infra import logs
 from infra.cache import Outpost, open_store
 from infra.database import database
-from infra.process import die_with_parent
+from infra.process import be_nice, die_with_parent
 from infra.settings import load_settings, require_database
 from infra.storage import open_storage
 from services import answers
@@ -25,6 +25,7 @@ class WorkerProcess:
 
     def __init__(self, worker: str) -> None:
         die_with_parent()
+        be_nice()
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format, process="worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.

@@ -9,11 +9,14 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import psutil
 import pytest
 from uuid_utils.compat import uuid7
 
+from infra.process import NICENESS
 from tests import photos
 from tests.factories import NO_ID, TIME, bearer, eventually, free_ports, refused, token
+from tests.processes import commands_of, session_niceness
 
 PUBLIC = {
     "id", "name", "status", "progress", "attempts", "created_at", "started_at", "finished_at",
@@ -171,3 +174,14 @@ async def test_flower_shows_tasks_by_name_though_workers_send_no_events_unasked(
         return page.is_success and "images.process" in page.text and "upload_id" in page.text
 
     await eventually(shown)
+
+
+def test_who_works_in_the_background_leaves_the_processor_to_the_api(service):
+    parts = commands_of(psutil.Process(service.process.pid))
+    for part, command in parts.items():
+        is_worker = "worker" in command
+        if not {"worker", "api"}.isdisjoint(command):
+            assert session_niceness(part.pid) in {None, NICENESS * is_worker}
+            niceness = {child.nice() for child in commands_of(part)}
+            assert niceness == {max(os.nice(0), NICENESS * is_worker)}, command
+    assert len([command for command in parts.values() if "worker" in command]) == 2

@@ -4,19 +4,18 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import pytest
 
+from infra.process import NICENESS
 from services import decoder, image_headers, imaging
-from services.decoder_process import NICENESS, answer
+from services.decoder_process import answer
 from services.errors import ServiceError
 from services.image_headers import BrokenImage, ImageTooCostly, ImageTooLarge, UnsupportedImage
 from tests import photos
 from tests.factories import eventually
-from tests.processes import commands_of
+from tests.processes import commands_of, session_niceness
 
 LIMIT = 50_000_000
 HARMLESS = photos.jpeg(64, 48)
@@ -57,16 +56,8 @@ def our_decoders() -> list[psutil.Process]:
 async def test_whoever_decodes_leaves_the_processor_to_others():
     await decoder.render(HARMLESS, LIMIT)
     (process,) = our_decoders()
-    assert process.nice() == os.nice(0) + NICENESS
+    assert process.nice() == max(os.nice(0), NICENESS)
     assert session_niceness(process.pid) in {None, NICENESS}
-
-
-def session_niceness(pid: int) -> int | None:
-    """Return how nice a process's session is; None where there is no such thing."""
-    with suppress(FileNotFoundError):
-        told = Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii")
-        return int(told.rpartition(" ")[2])
-    return None
 
 
 async def test_a_child_makes_what_we_would_make():
