@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus
 from uuid import UUID
 
 from tortoise.exceptions import OperationalError
@@ -27,6 +27,7 @@ _COURSE = "course:"
 COMMON_COURSES = 5000
 # Longer searches are not kept at all: hardly any two are the same.
 MAX_SEARCH = 64
+_ALL_LEVELS = frozenset(Difficulty)
 _OID = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -223,11 +224,11 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     search = (filters.search or "").translate(_ASCII_LOWER)
     if len(search) > MAX_SEARCH:
         return None
-    given = {"page": number, "limit": limit, **_order(filters), "search": search}
+    name = f"courses?page={number}&limit={limit}&{_order(filters)}&search={quote_plus(search)}"
     is_common = not search and (number - 1) * limit < COMMON_COURSES
     # A common page is made in less time than it takes to ask whether another process is at it.
     slow = not is_common
-    return Key(f"courses?{urlencode(given)}", LISTINGS, rare=not is_common, slow=slow, lists=True)
+    return Key(name, LISTINGS, rare=not is_common, slow=slow, lists=True)
 
 
 def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:
@@ -239,11 +240,10 @@ def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:
 
 
 def _key_of_sheet(filters: Filters, number: int) -> Key:
-    given = {"sheet": number, **_order(filters)}
-    return Key(f"courses?{urlencode(given)}", LISTINGS, slow=True, lists=True)
+    return Key(f"courses?sheet={number}&{_order(filters)}", LISTINGS, slow=True, lists=True)
 
 
-def _order(filters: Filters) -> dict[str, str]:
+def _order(filters: Filters) -> str:
     levels = filters.difficulties
-    difficulty = ",".join(sorted(levels)) if levels != set(Difficulty) else ""
-    return {"sort": filters.sort.value, "difficulty": difficulty}
+    difficulty = ",".join(sorted(levels)) if levels != _ALL_LEVELS else ""
+    return f"sort={filters.sort.value}&difficulty={difficulty}"

@@ -94,7 +94,8 @@ async def newest(url_of: UrlOf) -> Entry:
 async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
     """Return one page of the courses that match, and where it stands."""
     shown, total = await _select(filters, (number - 1) * limit, limit)
-    return _page([_json(_course(row, url_of)) for row in shown], total, number, limit)
+    data = [_course(row, url_of) for row in shown]
+    return Entry.of(_json({"data": data, "pagination": _pagination(total, number, limit)}))
 
 
 async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
@@ -107,12 +108,14 @@ def cut(sheet: Entry, number: int, limit: int) -> Entry:
     """Return the page that `page` would, from the sheet that it is on."""
     courses = sheet.body.split(_LINE) if sheet.body else []
     first = (number - 1) * limit % SHEET
-    return _page(courses[first : first + limit], sheet.total or 0, number, limit)
+    data = b",".join(courses[first : first + limit])
+    pagination = _json(_pagination(sheet.total or 0, number, limit))
+    return Entry.of(b'{"data":[%s],"pagination":%s}' % (data, pagination))
 
 
-def _page(courses: list[bytes], total: int, number: int, limit: int) -> Entry:
+def _pagination(total: int, number: int, limit: int) -> dict[str, int | bool]:
     pages = -(-total // limit)
-    pagination = {
+    return {
         "current_page": number,
         "total_pages": pages,
         "total_count": total,
@@ -120,7 +123,6 @@ def _page(courses: list[bytes], total: int, number: int, limit: int) -> Entry:
         "has_prev": number > 1,
         "limit": limit,
     }
-    return Entry.of(b'{"data":[%s],"pagination":%s}' % (b",".join(courses), _json(pagination)))
 
 
 async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
