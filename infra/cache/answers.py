@@ -15,6 +15,7 @@ from collections.abc import (
     Collection,
     Coroutine,
     Iterable,
+    Sequence,
 )
 from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field, replace
@@ -27,7 +28,7 @@ from infra.cache.hot import Hot
 from infra.cache.link import SURE_SECONDS
 from infra.cache.memory import Memory
 from infra.cache.shared import Shared
-from infra.cache.store import CacheAway, Listener, Store, Turn
+from infra.cache.store import CacheAway, Fresh, Listener, Store, Turn
 
 LASTING_SECONDS = 300.0
 JITTER = 0.1
@@ -41,6 +42,9 @@ HOUSEKEEPING_SECONDS = 0.25
 # What is rare may be slow, and must not hold up the others; nobody waits for a place for long.
 MAKERS, MAKERS_OF_RARE = 3, 2
 PLACE_SECONDS = 0.3
+# How many answers a writer makes anew before it announces a change, and how long it goes on: who
+# reads gets the old ones meanwhile, and who wrote waits. A query may take as long again.
+PREPARED, PREPARE_SECONDS = 100, 0.25
 # How often is told what is read, and of how many answers: those read most.
 TELL_SECONDS = 5.0
 TOLD_AT_ONCE = 500
@@ -174,7 +178,7 @@ class AnswerCache:
 
     async def changed(self, *topics: str, mark: str = "") -> None:
         """Announce a committed change, before it is answered; what can't be, is owed."""
-        await self._tell(topics, self._store.renew(topics, mark))
+        await self._tell(topics, self._announce(topics, mark))
 
     async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
         """Announce a committed touch, before it is answered; if that can't be, a change is owed."""
@@ -207,7 +211,7 @@ class AnswerCache:
                 entry = await self._make(key, turn, make)
                 self.counts.database += 1
             if not entry.fleeting:
-                self._keep(flight, entry)
+                self._keep(flight, entry, make)
             return entry
         finally:
             if self._flights.get(key.name) is flight:
@@ -272,13 +276,13 @@ class AnswerCache:
         except CacheAway as error:
             self._failed(error)
 
-    def _keep(self, flight: Flight, entry: Entry) -> None:
+    def _keep(self, flight: Flight, entry: Entry, make: Make) -> None:
         if flight.is_spoiled or flight.token != self._shared.token:
             return
         # A server that is slow is heard: until it answers again, nothing is believed anyway.
         hears = self._link is not None and self._link.hears
         seconds = lasting() if hears else SURE_SECONDS
-        self.memory.put(flight.key, entry, flight.began + seconds)
+        self.memory.put(flight.key, entry, flight.began + seconds, make)
 
     @property
     def _trusts_store(self) -> bool:
@@ -305,6 +309,31 @@ class AnswerCache:
             self._shared.distrust(DISTRUST_SECONDS)
         # After the store, so that who sees the token can also see the version.
         self._shared.renew()
+
+    async def _announce(self, topics: tuple[str, ...], mark: str) -> None:
+        fresh = None
+        if self._trusts_store and (known := self.memory.about(topics)[:PREPARED]):
+            if mark:
+                await self._store.promise(mark)
+            fresh = await self._prepare(known)
+        await self._store.renew(topics, mark, fresh)
+
+    async def _prepare(self, known: Sequence[tuple[Key, Make]]) -> Fresh:
+        """Make what is old once the change is announced, which nobody has to wait for then."""
+        since = await self._store.lines(sorted({key.topic for key, _ in known}))
+        entries: list[tuple[Key, Entry, float]] = []
+        until = time.monotonic() + PREPARE_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * PREPARE_SECONDS):
+                for key, make in known:
+                    if time.monotonic() > until:
+                        break
+                    # What can't be made, such as a course that is gone, is for who asks for it.
+                    with suppress(Exception):
+                        entry = await make()
+                        if not entry.fleeting:
+                            entries.append((key, entry, lasting()))
+        return Fresh(since, entries)
 
     async def _succeeds(self, telling: Awaitable[None]) -> bool:
         try:

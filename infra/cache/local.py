@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.cache import version
 from infra.cache.entry import Entry, Key, id_of
-from infra.cache.store import MARK_SECONDS, TURN_SECONDS, Found, Listener, Turn
+from infra.cache.store import MARK_SECONDS, TURN_SECONDS, Found, Fresh, Listener, Turn
 
 MAX_ANSWERS = 1000
 MAX_VERSIONS = 10_000
@@ -70,11 +70,27 @@ class MemoryStore:
         if len(self._answers) > MAX_ANSWERS:
             del self._answers[next(iter(self._answers))]
 
-    async def renew(self, topics: Collection[str], mark: str = "") -> None:
-        """Give topics new versions."""
+    async def lines(self, topics: Sequence[str]) -> dict[str, bytes | None]:
+        """Return what the versions of topics are."""
+        return {topic: self._versions.get(topic) for topic in topics}
+
+    async def renew(
+        self, topics: Collection[str], mark: str = "", fresh: Fresh | None = None
+    ) -> None:
+        """Give topics new versions, and keep the fresh answers if none had changed."""
+        holds = fresh is not None and await self.lines(list(fresh.since)) == fresh.since
         for topic in topics:
             self._set(topic, version.line())
+        for key, entry, seconds in fresh.entries if fresh and holds else ():
+            await self.write(key, version.token(self._versions[key.topic]), entry, seconds)
         self._leave(mark)
+
+    async def promise(self, mark: str) -> None:
+        """Do nothing: nobody else sees the marks."""
+
+    async def is_promised(self, mark: str) -> bool:  # noqa: ARG002  the protocol's
+        """Tell that it is not: what is left here is left at once."""
+        return False
 
     async def touch(self, topic: str, listing: str, mark: str = "") -> None:
         """Give a thing a new version, and note beside the listing's that it was touched."""

@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Collection
 from math import inf
 from typing import NamedTuple
 
-from infra.cache.entry import Entry, Key, Piece, Prepared
+from infra.cache.entry import Entry, Key, Make, Piece, Prepared
 
 # What a slot and its places in the tables take beside the bytes, about.
 SLOT_BYTES = 1024
@@ -32,11 +33,11 @@ class Slot:
     `cost` and `prepared` are bytes: of all of it, and of what was made of the entry for sending.
     """
 
-    __slots__ = ("cost", "entry", "expires", "key", "piece", "prepared", "reads", "targets")
+    __slots__ = ("again", "cost", "entry", "expires", "key", "prepared", "reads", "targets")
 
-    def __init__(self, key: Key, entry: Entry, expires: float, piece: Piece | None) -> None:
+    def __init__(self, key: Key, entry: Entry, expires: float, again: Piece | Make | None) -> None:
         self.key = key
-        self.piece = piece
+        self.again = again
         self.entry = entry
         self.expires = expires
         self.reads = 0
@@ -81,11 +82,13 @@ class Memory:
         (self._rare if slot.key.rare else self._slots).move_to_end(slot.key.name)
         return slot
 
-    def put(self, key: Key, entry: Entry, expires: float, piece: Piece | None = None) -> None:
-        """Keep an answer, and drop what is over the limit; a piece can be cut again."""
+    def put(
+        self, key: Key, entry: Entry, expires: float, again: Piece | Make | None = None
+    ) -> None:
+        """Keep an answer, and how it can be had again; drop what is over the limit."""
         slots = self._rare if key.rare else self._slots
         known = slots.get(key.name)
-        slot = Slot(key, entry, expires, piece)
+        slot = Slot(key, entry, expires, again)
         # Whoever asked for it read it, too.
         slot.reads = 1
         if known:
@@ -119,6 +122,15 @@ class Memory:
         slot.cost += cost
         self._charge(slot, cost)
         self._shrink()
+
+    def about(self, topics: Collection[str]) -> list[tuple[Key, Make]]:
+        """Return what can be made again of these topics: common answers, then the last read."""
+        return [
+            (slot.key, slot.again)
+            for slots in (self._slots, self._rare)
+            for slot in reversed(slots.values())
+            if slot.key.topic in topics and slot.again and not isinstance(slot.again, Piece)
+        ]
 
     def forget(self, topic: str) -> None:
         """Drop all answers about a topic."""
@@ -167,8 +179,8 @@ class Memory:
 
     def _outdate(self, slot: Slot) -> None:
         """Drop an answer that is old; how a piece of it was sent is still true of the next one."""
-        if slot.piece and slot.entry.prepared:
-            cutting = Cutting(slot.piece, slot.entry.digest, slot.entry.prepared)
+        if isinstance(slot.again, Piece) and slot.entry.prepared:
+            cutting = Cutting(slot.again, slot.entry.digest, slot.entry.prepared)
             for target in slot.targets:
                 self.cuttings[target] = cutting
             while len(self.cuttings) > CUTTINGS:

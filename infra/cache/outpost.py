@@ -1,5 +1,6 @@
 """The cache as a worker reaches it: it remembers nothing, so there is nothing to keep true."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from infra.cache.entry import Entry, Key, Make, Piece
 from infra.cache.store import CacheAway, Store
 
 LOOK_SECONDS = 1.0
+LOOK_FOR_MARK_SECONDS = 0.03
 
 log = logs.get_logger(__name__)
 
@@ -98,13 +100,17 @@ class Outpost:
         await self.store.renew(topics)
 
     async def is_announced(self, mark: str) -> bool:
-        """Tell whether whoever made the change of this mark has announced it.
+        """Tell whether whoever made the change of this mark has announced it, once that is known.
 
         Raises:
             CacheAway: the store can't be asked.
 
         """
         await self.store.attach()
+        while await self.store.is_promised(mark):
+            if await self.store.is_marked(mark):
+                return True
+            await asyncio.sleep(LOOK_FOR_MARK_SECONDS)
         return await self.store.is_marked(mark)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 
 from infra.cache import version
 from infra.cache.entry import Entry, Key, id_of
@@ -17,10 +17,12 @@ from infra.cache.link import RedisLink
 from infra.cache.patience import patience
 from infra.cache.store import (
     MARK_SECONDS,
+    PROMISE_SECONDS,
     TURN_SECONDS,
     VERSION_SECONDS,
     CacheAway,
     Found,
+    Fresh,
     Link,
     Listener,
     Shape,
@@ -30,6 +32,8 @@ from infra.cache.store import (
 # A read can do without the cache, but not all of them at once: where everything is slow, to give
 # up sooner would send to the database what a busy machine has just kept waiting.
 TIMEOUT_SECONDS = 0.2
+# Some megabytes on their way: who hands them over has made them for longer than this.
+HAND_OVER_SECONDS = 0.5
 # For those who ask whether it is there at all.
 HEALTH_SECONDS = 1.0
 MAX_CONNECTIONS = 20
@@ -141,14 +145,55 @@ class RedisStore:
                 pipeline.delete(self._turn(key, made_under))
             await pipeline.execute()
 
-    async def renew(self, topics: Collection[str], mark: str = "") -> None:
-        """Give topics new versions; one round trip."""
+    async def lines(self, topics: Sequence[str]) -> dict[str, bytes | None]:
+        """Return what the versions of topics are."""
+        async with self._call():
+            found = await self._redis.mget([self._version(topic) for topic in topics])
+        return dict(zip(topics, found, strict=True))
+
+    async def renew(
+        self, topics: Collection[str], mark: str = "", fresh: Fresh | None = None
+    ) -> None:
+        """Give topics new versions; one round trip, with fresh answers three."""
+        if fresh and await self._hand_over(topics, mark, fresh):
+            return
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
             for topic in topics:
-                self._renew(pipeline, topic)
+                self._renew(pipeline, topic, version.line())
             self._leave(pipeline, mark)
             await pipeline.execute()
+
+    async def _hand_over(self, topics: Collection[str], mark: str, fresh: Fresh) -> bool:
+        """Renew with answers under the new versions; tell whether the old ones were still there."""
+        lines = {topic: version.line() for topic in topics}
+        names = [self._version(topic) for topic in fresh.since]
+        async with self._call(HAND_OVER_SECONDS), self._redis.pipeline() as pipeline:
+            await pipeline.watch(*names)
+            if await pipeline.mget(names) != list(fresh.since.values()):
+                return False
+            pipeline.multi()
+            for key, entry, seconds in fresh.entries:
+                packed = version.token(lines[key.topic]) + entry.packed()
+                pipeline.set(self._answer(key), packed, px=int(seconds * 1000))
+            for topic, line in lines.items():
+                self._renew(pipeline, topic, line)
+            self._leave(pipeline, mark)
+            try:
+                await pipeline.execute()
+            except WatchError:
+                return False
+        return True
+
+    async def promise(self, mark: str) -> None:
+        """Say that this mark will be left by a renewal, soon or not at all."""
+        async with self._call():
+            await self._redis.set(self._promise(mark), b"", px=int(PROMISE_SECONDS * 1000))
+
+    async def is_promised(self, mark: str) -> bool:
+        """Tell whether this mark may still be left."""
+        async with self._call():
+            return bool(await self._redis.exists(self._promise(mark)))
 
     async def touch(self, topic: str, listing: str, mark: str = "") -> None:
         """Give a thing a new version, and note beside the listing's that it was touched."""
@@ -158,7 +203,7 @@ class RedisStore:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.append(name, version.line(id_of(topic)))
             pipeline.expire(name, VERSION_SECONDS)
-            self._renew(pipeline, topic)
+            self._renew(pipeline, topic, version.line())
             self._leave(pipeline, mark)
             size, *_ = await pipeline.execute()
             if size > version.MAX_BYTES:
@@ -224,8 +269,11 @@ class RedisStore:
         # Below the shape, which tells the database: others have transactions of this number, too.
         return f"{self._namespace}m:{self._shape}:{mark}"
 
-    def _renew(self, pipeline: Any, topic: str) -> None:
-        pipeline.set(self._version(topic), version.line(), ex=VERSION_SECONDS)
+    def _promise(self, mark: str) -> str:
+        return f"{self._namespace}p:{self._shape}:{mark}"
+
+    def _renew(self, pipeline: Any, topic: str, line: bytes) -> None:
+        pipeline.set(self._version(topic), line, ex=VERSION_SECONDS)
         pipeline.set(self.bell_prefix + topic, b"", ex=VERSION_SECONDS)
 
     def _leave(self, pipeline: Any, mark: str) -> None:
@@ -234,12 +282,12 @@ class RedisStore:
             pipeline.set(self._mark(mark), b"", ex=MARK_SECONDS)
 
     @asynccontextmanager
-    async def _call(self) -> AsyncIterator[None]:
+    async def _call(self, seconds: float | None = None) -> AsyncIterator[None]:
         """Bound the wait, and name every failure the same."""
         if not self._namespace:
             raise CacheAway("no server has answered yet")
         try:
-            async with patience(TIMEOUT_SECONDS):
+            async with patience(seconds or TIMEOUT_SECONDS):
                 yield
         except _AWAY as error:
             raise CacheAway(repr(error)) from error

@@ -16,6 +16,8 @@ from infra.cache.entry import Entry, Key
 VERSION_SECONDS = 3600
 # Longer than any query that fills; a filler that dies holds up the others no longer.
 TURN_SECONDS = 2.0
+# How long one who makes answers before announcing may take; from then on nobody waits for that.
+PROMISE_SECONDS = 0.8
 # Who asks whether a change was announced asks within moments of it.
 MARK_SECONDS = 60
 
@@ -32,6 +34,17 @@ class Found:
 
     version: bytes | None
     entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Answers made after a change and before it is announced, and what versions were by then.
+
+    `since` is by topic, as `Store.lines` told before the first of them was made.
+    """
+
+    since: Mapping[str, bytes | None]
+    entries: Sequence[tuple[Key, Entry, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +113,25 @@ class Store(Protocol):
     async def write(self, key: Key, version: bytes, entry: Entry, seconds: float) -> None:
         """Store an answer made under a version, and let the turn go."""
 
-    async def renew(self, topics: Collection[str], mark: str = "") -> None:
-        """Give topics new versions: all answers about them are old from now on."""
+    async def lines(self, topics: Sequence[str]) -> dict[str, bytes | None]:
+        """Return what the versions of topics are."""
+        ...
+
+    async def renew(
+        self, topics: Collection[str], mark: str = "", fresh: Fresh | None = None
+    ) -> None:
+        """Give topics new versions: all answers about them are old from now on.
+
+        Not so the `fresh` ones, of some of the topics, unless a version has changed since: somebody
+        may have announced a change that they do not show.
+        """
+
+    async def promise(self, mark: str) -> None:
+        """Say that this mark will be left by a renewal, within PROMISE_SECONDS or not at all."""
+
+    async def is_promised(self, mark: str) -> bool:
+        """Tell whether this mark may still be left."""
+        ...
 
     async def touch(self, topic: str, listing: str, mark: str = "") -> None:
         """Renew one thing's topic; of the answers about `listing` those that show it are old."""

@@ -18,6 +18,7 @@ from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, open_st
 from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
 from infra.cache.link import SURE_SECONDS
 from infra.cache.shared import create
+from infra.cache.store import PROMISE_SECONDS
 from tests.factories import eventually
 
 KEY = Key("courses", "courses", slow=True)
@@ -339,6 +340,77 @@ async def test_a_fill_that_a_touch_overtakes_is_not_kept(patience, process, trut
     assert b":0}" in (await old).body
     for each in (cache, other):
         assert b":1}" in (await each.get(key, make)).body
+
+
+async def test_what_is_read_is_made_anew_before_a_change_is_announced(patience, process, truth):
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    await _kept(other, truth)
+    truth.number, truth.seconds = 1, 0.1
+    asked = truth.asked
+    writing = asyncio.create_task(one.changed("courses"))
+    await asyncio.sleep(0.05)
+    assert await _read(one, truth) == await _read(other, truth) == 0
+    await writing
+    assert await _read(one, truth) == 1
+    await eventually(lambda: _reads(other, truth, 1), within=1)
+    assert truth.asked == asked + 1
+
+
+async def _reads(cache, truth, number) -> bool:
+    return await _read(cache, truth) == number
+
+
+async def test_what_another_change_overtakes_is_not_handed_over(patience, process, truth):
+    one, other = await process(), await process()
+    await _kept(one, truth)
+    truth.number, truth.seconds = 1, 0.1
+    writing = asyncio.create_task(one.changed("courses"))
+    await asyncio.sleep(0.05)
+    truth.number = 2
+    await other.changed("courses")
+    await writing
+    assert await _read(one, truth) == await _read(other, truth) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0])
+async def test_what_can_not_be_made_anew_holds_up_no_change_for_long(
+    patience, process, truth, seconds, monkeypatch
+):
+    monkeypatch.setattr("infra.cache.answers.PREPARE_SECONDS", 0.1)
+    cache = await process()
+
+    async def make():
+        if cache.counts.invalidations:
+            await asyncio.sleep(seconds)
+            raise LookupError
+        return Entry.of(b"0")
+
+    await _kept(cache, make)
+    truth.number = 1
+    began = time.monotonic()
+    await cache.changed("courses")
+    assert time.monotonic() - began < 1
+    assert await _read(cache, truth) == 1
+
+
+async def test_whoever_announces_for_a_writer_waits_for_one_that_makes_answers(
+    patience, server, process, truth
+):
+    worker = Outpost(open_store(server.environment["CACHE_URL"]))
+    cache = await process()
+    await _kept(cache, truth)
+    truth.seconds = 0.2
+    writing = asyncio.create_task(cache.changed("courses", mark="7"))
+    await asyncio.sleep(0.1)
+    assert await worker.is_announced("7")
+    assert writing.done()
+    assert not await worker.is_announced("8")
+    began = time.monotonic()
+    await worker.store.promise("9")
+    assert not await worker.is_announced("9")
+    assert time.monotonic() - began < PROMISE_SECONDS + 0.5
+    await worker.close()
 
 
 async def test_a_fill_that_a_change_overtakes_is_not_kept_nor_joined(patience, process, truth):

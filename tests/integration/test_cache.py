@@ -11,6 +11,7 @@ from deploy.embedded.servers import running
 from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, open_store
 from infra.cache.local import MAX_VERSIONS
 from infra.cache.redis import HEALTH_SECONDS, MAX_CONNECTIONS
+from infra.cache.store import Fresh
 from infra.cache.version import MAX_BYTES, TOKEN_BYTES
 from tests.factories import eventually
 
@@ -19,6 +20,7 @@ ANSWER_SECONDS = HEALTH_SECONDS + 0.5
 KEY = Key("courses?page=1", "courses", slow=True)
 OTHER = Key("courses?page=2", "courses", slow=True)
 ENTRY = Entry.of(b'["one"]', 1)
+NEWER = Entry.of(b'["one", "two"]', 2)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,38 @@ async def test_what_is_stored_comes_back_whole(store):
         await _fill(store, entry=entry)
         found = (await store.read(KEY)).entry
         assert (found.body, found.digest, found.total) == (entry.body, entry.digest, entry.total)
+
+
+async def test_fresh_answers_come_with_the_new_version(store):
+    before = await _fill(store)
+    fresh = Fresh(await store.lines(["courses"]), [(KEY, NEWER, 60.0)])
+    await store.renew(["courses", "course:1"], "mark", fresh)
+    found = await store.read(KEY)
+    assert found.entry.body == NEWER.body
+    assert found.version != before
+    assert await store.is_marked("mark")
+    await store.renew(["courses"])
+    assert (await store.read(KEY)).entry is None
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_fresh_answers_are_not_kept_past_another_change(store, is_there):
+    if is_there:
+        await _fill(store)
+    since = await store.lines(["courses"])
+    assert (since["courses"] is not None) == is_there
+    await store.renew(["courses"])
+    await store.renew(["courses"], "mark", Fresh(since, [(KEY, NEWER, 60.0)]))
+    assert (await store.read(KEY)).entry is None
+    assert await store.is_marked("mark")
+
+
+async def test_nor_past_a_touch_that_they_may_not_show(store):
+    await _fill(store)
+    since = await store.lines(["courses"])
+    await store.touch("course:1", "courses")
+    await store.renew(["courses"], "", Fresh(since, [(KEY, NEWER, 60.0)]))
+    assert (await store.read(KEY)).entry is None
 
 
 async def test_an_empty_store_has_neither_version_nor_answer(store):

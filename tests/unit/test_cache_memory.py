@@ -114,6 +114,23 @@ def test_only_so_many_old_pieces_are_kept(memory, monkeypatch):
     assert not memory.cuttings
 
 
+def test_what_can_be_made_again_is_told_by_topic_the_last_read_first(memory):
+    piece = Piece(key("piece"), key("a"), None, None, None)
+    for name, is_rare in (("a", False), ("r", True), ("b", False), ("s", True)):
+        memory.put(key(name, rare=is_rare), entry(), SOON, f"make {name}")
+    memory.put(key("elsewhere", topic="course:1"), entry(), SOON, "make elsewhere")
+    memory.put(piece.key, entry(), SOON, piece)
+    memory.put(key("once"), entry(), SOON)
+    memory.get("a")
+    assert [make for _, make in memory.about(["courses"])] == [
+        "make a",
+        "make b",
+        "make s",
+        "make r",
+    ]
+    assert [key.name for key, _ in memory.about(["course:1", "x"])] == ["elsewhere"]
+
+
 def test_a_newer_answer_keeps_the_spellings(memory):
     memory.put(key("a"), entry(), SOON)
     memory.remember(b"/a", "a")
