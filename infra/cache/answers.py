@@ -323,16 +323,21 @@ class AnswerCache:
         since = await self._store.lines(sorted({key.topic for key, _ in known}))
         entries: list[tuple[Key, Entry, float]] = []
         until = time.monotonic() + PREPARE_SECONDS
+        todo = iter(known)
+
+        async def work() -> None:
+            for key, make in todo:
+                if time.monotonic() > until:
+                    return
+                # What can't be made, such as a course that is gone, is for who asks for it.
+                with suppress(Exception):
+                    entry = await make()
+                    if not entry.fleeting:
+                        entries.append((key, entry, lasting()))
+
         with suppress(TimeoutError):
             async with asyncio.timeout(2 * PREPARE_SECONDS):
-                for key, make in known:
-                    if time.monotonic() > until:
-                        break
-                    # What can't be made, such as a course that is gone, is for who asks for it.
-                    with suppress(Exception):
-                        entry = await make()
-                        if not entry.fleeting:
-                            entries.append((key, entry, lasting()))
+                await asyncio.gather(*(work() for _ in range(MAKERS)))
         return Fresh(since, entries)
 
     async def _succeeds(self, telling: Awaitable[None]) -> bool:
