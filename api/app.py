@@ -121,6 +121,7 @@ async def open_resources(app: Application) -> None:
             url,
             settings.database_pool_size,
             settings.database_pool_wait_seconds,
+            is_kept=True,
         )
     )
     # Probes and Prometheus: a pool that is full of slow queries is no database that is away.

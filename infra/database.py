@@ -39,9 +39,13 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         await self._reset()
 
 
-def tortoise_config(url: str, pool_size: int, patience: float = PATIENCE_SECONDS) -> dict[str, Any]:
+def tortoise_config(
+    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, *, is_kept: bool = False
+) -> dict[str, Any]:
     """Return Tortoise's configuration for a `postgresql://` URL."""
     credentials = _credentials(url, pool_size, patience)
+    if is_kept:
+        credentials |= {"minsize": pool_size, "max_inactive_connection_lifetime": 0.0}
     return {
         "connections": {PRIMARY: {"engine": "infra.pool", "credentials": credentials}},
         "apps": {"models": {"models": ["models", "aerich.models"], "default_connection": PRIMARY}},
@@ -79,13 +83,15 @@ def _ssl(mode: str, root_certificate: str | None) -> ssl.SSLContext | str:
 
 @asynccontextmanager
 async def database(
-    url: str, pool_size: int, patience: float = PATIENCE_SECONDS
+    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, *, is_kept: bool = False
 ) -> AsyncIterator[None]:
     """Open the pool for this process; every task of its event loop may query.
 
-    Whoever finds it full waits `patience` seconds for a connection, then meets `PoolFull`.
+    Whoever finds it full waits `patience` seconds for a connection, then meets `PoolFull`. Where it
+    `is_kept`, all connections are opened with the first and stay: the moment when many are needed
+    at once is the worst to open them.
     """
-    config = tortoise_config(url, pool_size, patience)
+    config = tortoise_config(url, pool_size, patience, is_kept=is_kept)
     # Handlers and tasks run in contexts that descend from no context of ours (tortoise#2090).
     await Tortoise.init(config, _enable_global_fallback=True)
     try:

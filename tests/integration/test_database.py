@@ -237,6 +237,15 @@ async def test_checks_list_what_the_code_lists(connection, enum, constraint):
     assert sorted(check.split("'")[1::2]) == sorted(enum)
 
 
+@pytest.mark.parametrize(("is_kept", "open_at_once"), [(True, 3), (False, 1)])
+async def test_a_pool_that_is_kept_is_open_before_it_is_needed(new_database, is_kept, open_at_once):
+    own = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    async with database(await new_database(migrated=False), pool_size=3, is_kept=is_kept):
+        pool = Tortoise.get_connection("default")
+        _, rows = await pool.execute_query(own)
+        assert rows[0][0] == open_at_once
+
+
 async def test_a_connection_costs_no_round_trip_when_it_goes_back(new_database):
     async with database(await new_database(migrated=False), pool_size=1):
         pool = Tortoise.get_connection("default")
