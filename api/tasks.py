@@ -5,7 +5,7 @@ import time
 from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
-from sanic.response import empty
+from sanic.response import empty, raw
 
 from api import streams
 from api.limits import Limits
@@ -23,6 +23,7 @@ from services.task_control import FINAL, TaskFilters
 
 POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 15.0
+_NOT_KEPT = {"Cache-Control": "no-store"}
 
 tasks = Blueprint("tasks", url_prefix=f"{API_PREFIX}/tasks")
 admin_tasks = Blueprint("admin-tasks", url_prefix=f"{API_PREFIX}/admin/tasks")
@@ -66,15 +67,16 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     if task.state in FINAL and seen == _event_id(task):
         # A browser resumes what ended, unless it is told that there is nothing more.
         return empty()
+    if request.method == "HEAD":
+        # Sanic breaks a stream off, and the connection with it, at the first byte not to be sent.
+        return raw(b"", headers=_NOT_KEPT, content_type=EVENT_STREAM)
     with limits.stream(request, await identify(request)):
         await _watch(request, task, seen)
     return None
 
 
 async def _watch(request: Request, task: Task, seen: str | None) -> None:
-    response = await request.respond(
-        content_type=EVENT_STREAM, headers={"Cache-Control": "no-store"}
-    )
+    response = await request.respond(content_type=EVENT_STREAM, headers=_NOT_KEPT)
     # The head goes with the first bytes: who resumes is told at once that the stream stands.
     await response.send(": watching\n\n")
     started = quiet_since = time.monotonic()

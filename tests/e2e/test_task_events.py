@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import asyncpg
+import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -39,6 +40,16 @@ async def _events(lines):
         elif line and not line.startswith(":"):
             key, _, value = line.partition(": ")
             event[key] = value
+
+
+async def test_its_head_leaves_the_connection_to_the_next_request(service, task):
+    async with httpx.AsyncClient(base_url=service.base_url) as client:
+        for _ in range(20):
+            head = await client.head(f"/api/v1/tasks/{task.id}/events")
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-type"] == "text/event-stream"
+            assert head.headers["cache-control"] == "no-store"
+            assert (await client.get("/health/live")).status_code == 200
 
 
 async def test_progress_is_seen_at_once_and_the_stream_ends_itself(client, task):
