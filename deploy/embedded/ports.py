@@ -41,9 +41,9 @@ class Ports:
         return port
 
     def _find(self, *, with_grpc: bool) -> int:
-        last = LAST - GRPC_OFFSET if with_grpc else LAST
+        lower = GRPC_OFFSET if with_grpc else 0
         for _ in range(ATTEMPTS):
-            port = random.randint(FIRST, last)  # noqa: S311  # a port is no secret
+            port = random.randint(FIRST - lower, LAST - lower)  # noqa: S311  # a port is no secret
             if port not in self._known.values() and self._free(port, with_grpc=with_grpc):
                 return port
         raise NoFreePortError(NoFreePortError.__doc__)
