@@ -46,34 +46,46 @@ async def create_enrollment(
     """
     caller = security.admit(request, body.student_email)
     context = request.app.ctx
+    keyed = None
+    if idempotency_key is not None:
+        keyed = await _keyed(request, body, idempotency_key, caller)
+        # First of all: what is asked again may be of a course that is gone, or crowded by now.
+        if kept := await idempotency.kept(keyed):
+            return _replayed(kept)
     try:
         # Before any transaction: the cache may have to ask the database by itself.
         course = await answers.course(context.cache, body.course_id, context.storage.url)
     except CourseNotFound:
         raise UnknownCourse from None
     async with context.turns.of(body.course_id):
-        if idempotency_key is None:
+        if keyed is None:
             return Reply(await _enroll(request, body, course), 201, content_type=JSON)
-        return await _enroll_once(request, body, course, idempotency_key, caller)
+        return await _enroll_once(request, body, course, keyed)
 
 
-async def _enroll_once(
-    request: Request, body: EnrollmentIn, course: Entry, key: str, caller: Identity | None
-) -> HTTPResponse:
-
-    async def act() -> Answer:
-        return Answer(201, {"Content-Type": JSON}, await _enroll(request, body, course))
-
+async def _keyed(request: Request, body: EnrollmentIn, key: str, caller: Identity | None) -> Keyed:
     caller = caller or await security.identify(request)
-    keyed = Keyed(
+    return Keyed(
         operation="enrollments",
         caller=str(caller.user_id) if caller else "anyone",
         key=key,
         content=body.model_dump_json().encode(),
     )
+
+
+async def _enroll_once(
+    request: Request, body: EnrollmentIn, course: Entry, keyed: Keyed
+) -> HTTPResponse:
+
+    async def act() -> Answer:
+        return Answer(201, {"Content-Type": JSON}, await _enroll(request, body, course))
+
     answer, is_replayed = await idempotency.once(keyed, act)
-    replayed = {"Idempotency-Replayed": "true"} if is_replayed else {}
-    return raw(answer.body, answer.status, answer.headers | replayed)
+    return _replayed(answer) if is_replayed else raw(answer.body, answer.status, answer.headers)
+
+
+def _replayed(answer: Answer) -> HTTPResponse:
+    return raw(answer.body, answer.status, answer.headers | {"Idempotency-Replayed": "true"})
 
 
 async def _enroll(request: Request, body: EnrollmentIn, course: Entry) -> bytes:

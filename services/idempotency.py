@@ -64,23 +64,35 @@ async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[An
             digest,
             fingerprint,
         ):
-            answer = await act()
+            acted = await act()
             await rows(
                 "UPDATE kept_answers SET status = $2, headers = $3, body = $4 "
                 "WHERE digest = $1 RETURNING digest",
                 digest,
-                answer.status,
-                orjson.dumps(answer.headers).decode(),
-                answer.body,
+                acted.status,
+                orjson.dumps(acted.headers).decode(),
+                acted.body,
             )
-            return answer, False
-    kept = await KeptAnswer.get_or_none(digest=digest)
-    if kept is None:
-        # It was pruned between the two statements.
-        return await once(request, act)
-    if kept.fingerprint != fingerprint:
+            return acted, False
+    answer = await kept(request)
+    # None: it was pruned between the two statements.
+    return await once(request, act) if answer is None else (answer, True)
+
+
+async def kept(request: Keyed) -> Answer | None:
+    """Return the answer that is kept for a request, if there is one.
+
+    Raises:
+        KeyReused: the key stands for a request of other content.
+
+    """
+    digest = _digest(request.operation, request.caller, request.key)
+    found = await KeptAnswer.get_or_none(digest=digest)
+    if found is None:
+        return None
+    if found.fingerprint != hashlib.sha256(request.content).hexdigest():
         raise KeyReused
-    return Answer(kept.status or 0, kept.headers or {}, bytes(kept.body or b"")), True
+    return Answer(found.status or 0, found.headers or {}, bytes(found.body or b""))
 
 
 async def prune() -> int:

@@ -67,6 +67,17 @@ async def test_the_first_answer_stays_what_it_was(api, send, course):
     assert left["total"] == 0
 
 
+async def test_the_first_answer_stays_when_its_course_is_gone(api, send):
+    email, course_id = new_email(), (await api.new_course())["id"]
+    first = await send(email, email, course_id)
+    assert first.status_code == 201
+    assert (await api.call("DELETE", f"/courses/{course_id}")).status_code == 204
+    again = await send(email, email, course_id)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers[REPLAYED] == "true"
+    refused(await send(email, new_email(), course_id), *MISMATCH)
+
+
 async def test_a_body_that_says_the_same_is_the_same(send, client, course):
     email = new_email()
     first = await send(email, email)
