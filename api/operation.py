@@ -17,7 +17,7 @@ from api import auditing, binding, bodies, security
 from api.limits import Limits
 from api.security import Identity
 from infra.limits import Kind
-from services.errors import ServiceError, Unauthenticated
+from services.errors import Forbidden, ServiceError, Unauthenticated
 
 API_PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
@@ -173,7 +173,8 @@ async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
         try:
             request.ctx.identity = await _caller(request, access)
             auditing.name_caller(request, request.ctx.identity)
-        except Unauthenticated:
+        except (Unauthenticated, Forbidden):
+            request.ctx.identity = getattr(request.ctx, "caller", None)
             await limits.spend(request, Kind.READS)
             raise
     if kind:

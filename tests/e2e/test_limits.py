@@ -56,6 +56,18 @@ async def test_another_address_is_not_concerned(client, behind):
     assert (await client.get(COURSES, headers=other)).status_code == 200
 
 
+async def test_who_may_not_is_counted_as_well(client, behind):
+    headers = bearer(token(role="student")) | behind
+
+    def send():
+        return client.get("/api/v1/admin/students", headers=headers)
+
+    assert (await send()).status_code == 403
+    done, answer = await until_refused(send, 330, 300)
+    assert 291 <= done <= 320
+    refused(answer, 429, "RATE_LIMITED", MESSAGE)
+
+
 async def test_writes_are_limited_by_user_wherever_they_come_from(client):
     headers = bearer(token(role="admin"))
     addresses = (f"198.51.100.{number}" for number in count(1))
