@@ -118,7 +118,7 @@ def rotate(settings: Settings, *, keep_seconds: float) -> str:
     if settings.jwt_keys:
         raise SettingsError(
             "JWT_KEYS is set, so the instances share their keys by settings: "
-            "see docs/security.md, Keys, for how to rotate there"
+            "see docs/security.md, Tokens and keys, for how to rotate there"
         )
     path = key_file(settings)
     with _locked(path):

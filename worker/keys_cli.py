@@ -48,8 +48,8 @@ def rotate(
     if settings.environment is Environment.PRODUCTION and not this_machine_only:
         raise SettingsError(
             f"{keys.key_file(settings)} is this machine's, so other instances would refuse what "
-            "the new key signs: they share their keys by JWT_KEYS (docs/security.md, Keys). Where "
-            "there are none, say --this-machine-only"
+            "the new key signs: they share their keys by JWT_KEYS (docs/security.md, Tokens and "
+            "keys). Where there are none, say --this-machine-only"
         )
     keep = 0 if leaked else settings.token_lifetime_seconds + LEEWAY_SECONDS
     kid = keys.rotate(settings, keep_seconds=keep)

@@ -26,6 +26,7 @@ from infra.limits import (
     SafeBuckets,
     SafeLogins,
 )
+from infra.limits.logins import FORGET_SECONDS, keys_of
 from infra.settings import Settings
 from services.errors import InvalidCredentials, RateLimited
 from services.passwords import HashersBusy
@@ -93,6 +94,17 @@ async def test_each_client_and_each_kind_has_a_bucket(buckets, client):
 async def test_those_who_ask_at_once_share_one_bucket(buckets, client):
     answers = await asyncio.gather(*(buckets.take([Ask(Kind.READS, client, 3)]) for _ in range(40)))
     assert 60 <= sum(taken.granted for [taken] in answers) <= 61
+
+
+@pytest.mark.parametrize(("failed", "seconds"), [(9, 1), (10, 2), (12, 8), (15, 60), (90, 60)])
+async def test_in_redis_too_each_failed_login_waits_longer(redis, client, failed, seconds):
+    account = keys_of(client, "192.0.2.1")[0]
+    await redis.hset(account, "attempts", failed)
+    logins = RedisLogins(redis)
+    assert (await logins.attempt(client, "192.0.2.1")).wait == 0
+    wait = (await logins.attempt(client, "192.0.2.1")).wait
+    assert seconds - 0.5 < wait <= seconds
+    assert FORGET_SECONDS - 5 < await redis.pttl(account) / 1000 <= FORGET_SECONDS
 
 
 async def test_a_bucket_that_is_full_again_leaves_nothing_in_redis(redis, client):

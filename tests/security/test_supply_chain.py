@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.security import checks
-from deploy.security.__main__ import EXIT_FOUND, EXIT_NOT_CHECKED, exit_code
+from deploy.security.__main__ import EXIT_FOUND, EXIT_NOT_CHECKED, exit_code, main
 from deploy.security.outcome import Outcome, Verdict
 from deploy.security.rules import formatted_sql
 
@@ -223,6 +223,22 @@ def test_without_a_network_dependencies_are_not_checked(locked):
 )
 def test_what_is_not_checked_is_no_pass(outcomes, offline, code):
     assert exit_code(dict(zip("abc", outcomes, strict=False)), offline=offline) == code
+
+
+@pytest.mark.parametrize(
+    ("offline", "says"),
+    [(False, "was NOT CHECKED: that is no pass"), (True, "What is NOT CHECKED is no pass")],
+)
+def test_what_is_not_checked_is_printed_as_such(monkeypatch, capsys, tmp_path, offline, says):
+    unchecked = Outcome(Verdict.NOT_CHECKED, "no network")
+    checked = {"one": lambda _: PASSED, "other": lambda _: unchecked}
+    monkeypatch.setattr("deploy.security.__main__.CHECKS", checked)
+    assert main(tmp_path, offline=offline) == (0 if offline else EXIT_NOT_CHECKED)
+    printed = capsys.readouterr().out
+    (line,) = [line for line in printed.splitlines() if "other" in line]
+    assert "NOT CHECKED" in line
+    assert "no network" in line
+    assert says in printed
 
 
 def test_the_bill_of_materials_names_all_that_is_locked(locked):

@@ -188,6 +188,10 @@ def test_production_takes_safe_settings(settings_of):
             "DATABASE_URL must have sslmode=verify-full",
         ),
         ({"DATABASE_URL": "", "DB_HOST": "db"}, "DATABASE_URL must have sslmode=verify-full"),
+        (
+            {"DATABASE_REPLICA_URL": "postgresql://a:b@db/app?sslmode=require"},
+            "DATABASE_REPLICA_URL must have sslmode=verify-full",
+        ),
     ],
 )
 def test_production_refuses_each_default(fault_of, changes, named):
