@@ -119,6 +119,7 @@ async def test_a_stream_ends_and_is_resumed(monkeypatch):
         app=SimpleNamespace(ctx=SimpleNamespace(limits=limits)),
         ctx=SimpleNamespace(),
         headers={},
+        method="GET",
         ip="192.0.2.1",
         respond=respond,
     )
