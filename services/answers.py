@@ -73,16 +73,15 @@ async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
         return await newest(cache, url_of)
     if name.startswith(_COURSE):
         return await course(cache, UUID(name.removeprefix(_COURSE)), url_of)
-    filters, given = _parsed(name)
-    if "sheet" in given:
-        number = int(given["sheet"])
+    filters, number, limit = _parsed(name)
+    if limit is None:
         make = partial(shelf.sheet, filters, number, url_of)
         return await cache.get(_key_of_sheet(filters, number), make)
-    return await page(cache, filters, int(given["page"]), int(given["limit"]), url_of)
+    return await page(cache, filters, number, limit, url_of)
 
 
-def _parsed(name: str) -> tuple[Filters, dict[str, str]]:
-    """Return what the name of a page or sheet says.
+def _parsed(name: str) -> tuple[Filters, int, int | None]:
+    """Return the filters, number and limit of a page's name; a sheet's has no limit.
 
     Raises:
         ValueError: none has this name.
@@ -92,7 +91,10 @@ def _parsed(name: str) -> tuple[Filters, dict[str, str]]:
     given = {"search": "", **dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))}
     try:
         difficulties = frozenset(map(Difficulty, filter(None, given["difficulty"].split(","))))
-        return Filters(given["search"] or None, difficulties, Sort(given["sort"])), given
+        filters = Filters(given["search"] or None, difficulties, Sort(given["sort"]))
+        if "sheet" in given:
+            return filters, int(given["sheet"]), None
+        return filters, int(given["page"]), int(given["limit"])
     except KeyError as error:
         raise ValueError(f"{name!r} says no {error}") from None
 
@@ -131,10 +133,10 @@ async def lacking(cache: Outpost, names: Iterable[str]) -> list[str]:
 def _shared(name: str) -> str:
     """Return under which name an answer is in the shared cache."""
     with suppress(ValueError):
-        filters, given = _parsed(name)
-        if "page" in given:
-            on_sheet = _sheet_of(filters, int(given["page"]), int(given["limit"]))
-            return name if on_sheet is None else _key_of_sheet(filters, on_sheet).name
+        filters, number, limit = _parsed(name)
+        on_sheet = _sheet_of(filters, number, limit) if limit is not None else None
+        if on_sheet is not None:
+            return _key_of_sheet(filters, on_sheet).name
     return name
 
 

@@ -129,6 +129,15 @@ async def test_a_sheet_is_asked_for_by_its_name():
     assert asked.key.name == name
 
 
-@pytest.mark.parametrize("name", ["", "nonsense", "course:1", "courses?page=x", "courses?page=1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "nonsense", "course:1", "courses?page=x", "courses?page=1"),
+        "courses?sort=newest&difficulty=",
+        "courses?page=1&sort=newest&difficulty=",
+        "courses?sheet=x&sort=newest&difficulty=",
+    ],
+)
 async def test_a_name_of_no_key_warms_nothing(name):
     assert await answers.warm(Asked(), [name], str) == 0
+    assert await answers.lacking(Lacking(), [name]) == [name]
