@@ -67,12 +67,12 @@ class Limits:
         client = _name(getattr(request.ctx, "identity", None), address)
         if borrower := self._borrowers.get(kind):
             # Whoever is exempt is so with every account.
-            if not borrower.take(address if self.clients.is_exempt(address) else client):
+            counted = address if self.clients.is_exempt(address) else client
+            if not await borrower.take_once_known(counted):
                 raise self._refusal(kind, borrower.refusal(client))
         elif not self.clients.is_exempt(address):
             [taken] = await self._buckets.take([Ask(kind, client)])
             if not taken.granted:
-                metrics.count_refusal(kind)
                 raise self._refusal(kind, taken)
 
     @asynccontextmanager
@@ -114,6 +114,7 @@ class Limits:
         return self.streams.one(_name(identity, address), is_exempt=self.clients.is_exempt(address))
 
     def _refusal(self, kind: Kind, taken: Taken) -> RateLimited:
+        metrics.count_refusal(kind)
         return RateLimited(
             self.rates[kind].per_minute,
             limits.whole_seconds(taken.wait_seconds),

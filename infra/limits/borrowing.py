@@ -2,7 +2,8 @@
 
 A process keeps a few tokens of each client's shared bucket in hand, a hundredth of a minute's worth
 (a batch), and asks for more in the background before they run out. A request takes one by a
-look-up and a subtraction, and is never held up by Redis. What that costs in accuracy:
+look-up and a subtraction; only one that finds nothing left, not even on credit, waits for what
+Redis says, so that a late answer refuses nobody. What that costs in accuracy:
 
 - Too many: while the answer is under way a process lets a client have up to a batch on credit (ten
   requests where a batch is fewer, but no more than six seconds' worth), the first of a new client
@@ -19,12 +20,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra import logs, metrics
+from infra import logs
 from infra.limits.buckets import PERIOD_SECONDS, Ask, Buckets, Kind, Rate, Taken
 
 BATCHES_A_MINUTE = 100
-# An answer of Redis that is late by some milliseconds refuses nobody who has tokens left.
+# An answer of Redis that is late by some milliseconds holds up nobody who has tokens left.
 LEAST_CREDIT = 10
+# Redis's own timeout, and the counting alone, come first.
+LONGEST_WAIT_SECONDS = 1.0
 IDLE_SECONDS = 60.0
 MAX_CLIENTS = 100_000
 MAX_ASKS = 1_000
@@ -67,6 +70,7 @@ class Borrower:
         self._hands: dict[str, _Hand] = {}
         self._asking: dict[str, _Hand] = {}
         self._woken = asyncio.Event()
+        self._answered = asyncio.Event()
 
     @property
     def clients(self) -> int:
@@ -82,6 +86,21 @@ class Borrower:
             hand.left -= 1
             return True
         return self._take_low(client, hand)
+
+    async def take_once_known(self, client: str) -> bool:
+        """Take a token for a request; wait for Redis, a second at most, if it is not known yet."""
+        if self.take(client):
+            return True
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                while not self.take(client):
+                    hand = self._hands[client]
+                    if hand.short and time.monotonic() < hand.refused_until:
+                        return False
+                    await self._answered.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def refusal(self, client: str) -> Taken:
         """Return what to tell a client for whom there was no token."""
@@ -123,8 +142,12 @@ class Borrower:
                 for hand in hands:
                     hand.asking = False
                 raise
-            for hand, ask, taken in zip(hands, asks, answers, strict=True):
-                self._put(hand, ask, taken)
+            else:
+                for hand, ask, taken in zip(hands, asks, answers, strict=True):
+                    self._put(hand, ask, taken)
+            finally:
+                self._answered.set()
+                self._answered = asyncio.Event()
 
     def _put(self, hand: _Hand, ask: Ask, taken: Taken) -> None:
         hand.left += taken.granted
@@ -145,11 +168,9 @@ class Borrower:
     def _take_low(self, client: str, hand: _Hand) -> bool:
         if not hand.asking:
             self._ask(client, hand)
-        if hand.left > 0 or (not hand.short and hand.left > -self._credit):
-            hand.left -= 1
-            return True
-        metrics.count_refusal(self._kind)
-        return False
+        is_there = hand.left > 0 or (not hand.short and hand.left > -self._credit)
+        hand.left -= is_there
+        return is_there
 
     def _meet(self, client: str) -> _Hand:
         if self._is_exempt(client):

@@ -108,6 +108,25 @@ async def test_a_late_answer_refuses_nobody_where_a_batch_is_few(run):
     assert await reads(limiter, "192.0.2.1", 600) in range(285, 301)
 
 
+async def test_who_has_nothing_on_credit_waits_for_the_answer_and_is_not_refused(run):
+    buckets = Slow(30)
+    buckets.answers.clear()
+    limiter = run(buckets, 30)
+    waiting = [asyncio.create_task(limiter.take_once_known("192.0.2.1")) for _ in range(35)]
+    await asyncio.sleep(0.05)
+    assert sum(task.done() for task in waiting) == 3
+    buckets.answers.set()
+    assert sum(await asyncio.gather(*waiting)) in range(30, 34)
+
+
+async def test_nobody_waits_for_ever_for_an_answer(run, monkeypatch):
+    monkeypatch.setattr("infra.limits.borrowing.LONGEST_WAIT_SECONDS", 0.05)
+    buckets = Slow(30)
+    buckets.answers.clear()
+    limiter = run(buckets, 30)
+    assert [await limiter.take_once_known("192.0.2.1") for _ in range(4)] == [True] * 3 + [False]
+
+
 async def test_who_waits_as_told_is_served(run):
     rate = 600
     limiter = run(Slow(rate), rate)
