@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -34,7 +34,12 @@ class Backends:
 
 
 async def execute(backends: Backends, task_id: UUID) -> str | None:
-    """Run the task if it is to be had; return the state it was left in, None if it was not."""
+    """Run the task if it is to be had; return the state it was left in, None if it was not.
+
+    Raises:
+        MemoryError: there was not enough; the attempt has failed, and the process can't go on.
+
+    """
     claim = await leases.claim(task_id, backends.worker)
     if claim is None:
         return None
@@ -56,6 +61,13 @@ async def execute(backends: Backends, task_id: UUID) -> str | None:
         cancelled = await leases.settle_cancelled(claim)
         log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
         return "cancelled" if cancelled else None
+    except MemoryError as error:
+        # They hold what was too much.
+        traceback.clear_frames(error.__traceback__)
+        # Where even this can't be done, the lease lapses.
+        with suppress(Exception):
+            await _give_up(claim, registration, error, is_late=False)
+        raise
     except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
         return await _give_up(claim, registration, error, is_late=limit.expired())
     log.info("task_succeeded", attempt=claim.attempt)

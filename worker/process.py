@@ -1,9 +1,11 @@
 """A child of the worker: one event loop, one pool, one client for the whole life of the process."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
 from functools import partial
+from typing import Any, NoReturn
 from uuid import UUID
 
 from infra import logs
@@ -30,6 +32,7 @@ class WorkerProcess:
         logs.configure(settings.log_level, settings.log_format, process="worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._runner.get_loop().set_exception_handler(_end_without_memory)
         self._resources = AsyncExitStack()
         self._runner.run(
             self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
@@ -45,12 +48,31 @@ class WorkerProcess:
         """Run a task to its end; return its state, None when it was not to be had."""
         # A context for each: Tortoise leaves a transaction in it whose connection was cut, and in
         # the runner's own every later task would use that one.
-        return self._runner.run(execute(self._backends, task_id), context=self._context.copy())
+        try:
+            return self._runner.run(execute(self._backends, task_id), context=self._context.copy())
+        except MemoryError:
+            _end()
 
     def close(self) -> None:
         """Close the pool and the loop."""
         self._runner.run(self._resources.aclose())
         self._runner.close()
+
+
+def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what is raised in callbacks, where a lack of memory cuts a connection off."""
+    if isinstance(context.get("exception"), MemoryError):
+        _end()
+    loop.default_exception_handler(context)
+
+
+def _end() -> NoReturn:
+    """End at once, for Celery to start another: what lacks memory may hang at anything.
+
+    The task that ran meanwhile is another's as soon as its lease has lapsed.
+    """
+    os.write(2, b"A worker process ends: it has no memory left\n")
+    os._exit(os.EX_OSERR)
 
 
 async def _current_context() -> Context:

@@ -173,6 +173,9 @@ async def test_tasks_that_can_not_end_well(site, memory_cgroup, name, fault):
     site.start_worker(FAULT_CGROUP=memory_cgroup)
     outcome = await settle(site, fault, time.monotonic())
     assert (outcome.done, outcome.failed) == (TASKS - 2, 2)
+    if name == "fault.greedy":
+        # A process that has met its limit does nothing well any more.
+        assert site.log_of(0).read_text().count("it has no memory left") == 2 * 2
 
 
 async def test_told_to_stop(site):

@@ -1,6 +1,7 @@
 """One run of a task in a worker: its heartbeat, its time limit, and what is said of its errors."""
 
 import asyncio
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -95,6 +96,21 @@ async def test_a_timeout_of_the_bodys_own_is_not_the_tasks():
     said, task = await _run(body)
     assert (said, task.error) == ("queued", UNFORESEEN)
     assert "TimeoutError" in task.traceback
+
+
+async def test_without_memory_the_attempt_has_failed_and_the_process_is_told():
+    held = []
+
+    async def body(_context) -> None:
+        much = type("Much", (), {})()
+        held.append(weakref.ref(much))
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        await _run(body)
+    task = await Task.get()
+    assert (task.state, task.attempts, task.error) == (TaskState.QUEUED, 1, UNFORESEEN)
+    assert held[0]() is None
 
 
 def test_code_that_blocks_is_killed_some_time_after_its_limit():
