@@ -443,7 +443,7 @@ async def test_a_piece_is_cut_from_what_another_process_made(patience, process, 
         assert (await cache.cut(_piece(truth))).body == b"70"
     assert truth.asked == 1
     assert (other.counts.redis, other.counts.memory) == (1, 1)
-    assert [name async for name in redis.scan_iter("*a:*")] == [
+    assert [name async for name in redis.scan_iter("*:a:*")] == [
         name async for name in redis.scan_iter("*whole")
     ]
 

@@ -34,18 +34,19 @@ async def own_api(service, folder: Path, **settings: str) -> AsyncIterator[Serve
             stderr=log,
         )
     address = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=address) as client:
-
-        async def answers():
-            assert process.returncode is None, (folder / "log").read_text()
-            try:
-                return (await client.get("/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        await eventually(answers, within=60)
     try:
+        async with httpx.AsyncClient(base_url=address) as client:
+
+            async def answers():
+                assert process.returncode is None, (folder / "log").read_text()
+                try:
+                    return (await client.get("/health/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await eventually(answers, within=60)
         yield Server(address, psutil.Process(process.pid))
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
