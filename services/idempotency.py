@@ -35,6 +35,18 @@ class Keyed:
     key: str
     content: bytes
 
+    @property
+    def digest(self) -> str:
+        """Return what it is found by."""
+        # JSON keeps the parts apart: no caller's key can be made to look like another's.
+        parts = self.operation, self.caller, self.key
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells it from another request with the same key."""
+        return hashlib.sha256(self.content).hexdigest()
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -55,20 +67,18 @@ async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[An
         KeyReused: the key stands for a request of other content.
 
     """
-    digest = _digest(request.operation, request.caller, request.key)
-    fingerprint = hashlib.sha256(request.content).hexdigest()
     async with in_transaction():
         if await rows(
             "INSERT INTO kept_answers (digest, fingerprint) VALUES ($1, $2) "
             "ON CONFLICT DO NOTHING RETURNING digest",
-            digest,
-            fingerprint,
+            request.digest,
+            request.fingerprint,
         ):
             acted = await act()
             await rows(
                 "UPDATE kept_answers SET status = $2, headers = $3, body = $4 "
                 "WHERE digest = $1 RETURNING digest",
-                digest,
+                request.digest,
                 acted.status,
                 orjson.dumps(acted.headers).decode(),
                 acted.body,
@@ -86,11 +96,10 @@ async def kept(request: Keyed) -> Answer | None:
         KeyReused: the key stands for a request of other content.
 
     """
-    digest = _digest(request.operation, request.caller, request.key)
-    found = await KeptAnswer.get_or_none(digest=digest)
+    found = await KeptAnswer.get_or_none(digest=request.digest)
     if found is None:
         return None
-    if found.fingerprint != hashlib.sha256(request.content).hexdigest():
+    if found.fingerprint != request.fingerprint:
         raise KeyReused
     return Answer(found.status or 0, found.headers or {}, bytes(found.body or b""))
 
@@ -98,8 +107,3 @@ async def kept(request: Keyed) -> Answer | None:
 async def prune() -> int:
     """Forget the answers that were kept long enough; return how many."""
     return await batches.delete("kept_answers", "created_at < now() - $1::interval", KEPT_FOR)
-
-
-def _digest(*parts: str) -> str:
-    # JSON keeps the parts apart: no caller's key can be made to look like another's.
-    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
