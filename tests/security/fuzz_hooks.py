@@ -1,8 +1,10 @@
-"""What Schemathesis asks us: tokens, and texts of the formats that are ours."""
+"""What Schemathesis asks us: tokens, texts of the formats that are ours, and what there is."""
 
 import atexit
 import json
 import os
+import re
+import zlib
 from base64 import urlsafe_b64encode
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -85,6 +87,41 @@ def filter_body(context, body):
 
 def _is_padded(text) -> bool:
     return len(text) > LONG and text != text.strip()
+
+
+# Courses, enrollments and students that there are; no schema leads a student to one.
+KNOWN = [tuple(row) for row in json.loads(Path(os.environ["FUZZ_KNOWN"]).read_text("utf-8"))]
+NAMES = ("enrollment_id", "course_id", "email")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# In a path it is written for a URL.
+_EMAIL = re.compile(r"[A-Za-z0-9.+%'_-]+(@|%40)[a-z.]+")
+
+
+@schemathesis.hook
+def map_path_parameters(_context, path_parameters):
+    """Ask for what there is, every other time."""
+    return _led(path_parameters)
+
+
+@schemathesis.hook
+def map_body(_context, body):
+    """Name a course that there is, every other time; its student stays, and is a new one."""
+    return _led(body) if isinstance(body, dict) else body
+
+
+def _led(values):
+    """Return values of which those that are well-formed are of one enrollment that there is."""
+    wanted = [name for name in NAMES if name in (values or {})]
+    number = zlib.crc32(repr([values[name] for name in wanted]).encode("utf-8", "replace"))
+    if not wanted or number % 2 or not KNOWN:
+        return values
+    known = dict(zip(NAMES, KNOWN[number // 2 % len(KNOWN)], strict=True))
+    # What is malformed on purpose stays so.
+    return values | {name: known[name] for name in wanted if _is_formed(values[name])}
+
+
+def _is_formed(value):
+    return isinstance(value, str) and bool(_UUID.fullmatch(value) or _EMAIL.fullmatch(value))
 
 
 REQUESTS: defaultdict[str, Counter[str]] = defaultdict(Counter)
