@@ -27,15 +27,16 @@ class PatientProtocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and what time they buy."""
-        # Neither is there before the connection's task has begun, nor when it has ended.
-        http, since = getattr(self, "_http", None), self._time
+        http: Any = getattr(self, "_http", None)
+        since = self._time
         super().data_received(data)
-        if http is None or not hasattr(http, "request_body"):
-            return
-        if http.stage is Stage.IDLE and not http.request_body:
-            self.keep_alive_timeout = self.app.config.KEEP_ALIVE_TIMEOUT
-        else:
+        # Neither is there before the connection's task has begun, which is when the first bytes
+        # of most clients come.
+        has_begun = http is not None and hasattr(http, "request_body")
+        if has_begun and (http.stage is not Stage.IDLE or http.request_body):
             self._time = min(self._time, since + len(data) / MIN_BYTES_PER_SECOND)
+        else:
+            self.keep_alive_timeout = self.app.config.KEEP_ALIVE_TIMEOUT
 
 
 class Deadline:

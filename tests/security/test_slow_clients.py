@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -90,6 +91,21 @@ async def test_nothing_at_all(connect):
     async with asyncio.timeout(WITHIN):
         assert await reader.read() == b""
     assert time.monotonic() - started < WITHIN
+
+
+@pytest.mark.parametrize("delay", [0, 0.3])
+async def test_a_connection_is_kept_after_its_first_request_whenever_that_came(hasty, delay):
+    def seconds_kept() -> float:
+        where = urlsplit(hasty[0])
+        with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
+            time.sleep(delay)
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            answered = time.monotonic()
+            assert connection.recv(65536) == b""
+            return time.monotonic() - answered
+
+    assert await asyncio.to_thread(seconds_kept) > 1.9
 
 
 @pytest.mark.parametrize(
