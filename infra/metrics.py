@@ -21,7 +21,11 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Cached reads take less than a tenth of a millisecond.
+_BUCKETS = (
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
 
 _requests = Histogram(
     "http_request_duration_seconds",

@@ -33,7 +33,7 @@ async def main(options: argparse.Namespace) -> None:
         parts.append(f"## Growth\n\n{growth.table(rates, growth.errors(grown))}")
         parts.append(f"## Bytes a row\n\n{taken}")
     if CROWD in options.part:
-        crowded = await crowd.crowd(3.0 if options.quick else 8.0)
+        crowded = await crowd.crowd(1 if options.quick else 5, 3.0 if options.quick else 8.0)
         document["crowd"] = asdict(crowded)
         parts.append(f"## A hot course\n\n{crowd.table(crowded)}")
     if "plan" in document:

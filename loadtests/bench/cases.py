@@ -62,6 +62,7 @@ AIMS = (
     Aim("cached list, of bare Sanic", OUR_LIST, BARE_LIST, 0.85),
     Aim("cached course, of bare Sanic", OUR_DETAIL, BARE_DETAIL, 0.85),
     Aim("304, of bare Sanic", OUR_304, BARE_LIST, 1.0),
+    Aim("cached list, of bare Sanic, two processes each", OUR_TWO, BARE_TWO, 0.85),
     Aim("cached list, of FastAPI and Redis", OUR_LIST, FASTAPI_CACHED, 3.0),
     Aim("cached list, of the Go design", OUR_LIST, GIN_CACHED, 1.0),
     Aim("list without cache, of raw asyncpg", OUR_ROWS, BARE_ROWS, 0.8),

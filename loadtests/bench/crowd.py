@@ -1,10 +1,10 @@
 """Registration opens: 64 clients enrol in one course, and somebody else reads meanwhile."""
 
 import asyncio
-import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
+from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 from loadtests.bench.cases import DETAIL, ENROLL
@@ -30,8 +30,8 @@ class Crowd:
     failed: int = 0
 
 
-async def crowd(seconds: float) -> Crowd:
-    """Measure two processes of ours, as in production, idle and then crowded."""
+async def crowd(rounds: int, seconds: float) -> Crowd:
+    """Measure two processes of ours, as in production, idle and crowded in turns; medians."""
     async with site() as servers:
         database = await servers.database("crowd", COURSES, ENROLLMENTS)
         ours = await servers.ours("crowd", database, API_WORKERS="2")
@@ -43,28 +43,31 @@ async def crowd(seconds: float) -> Crowd:
             "health": f"{ours.url}/health/ready",
             "a course without cache, another instance": f"{uncached.url}{DETAIL}/{known}",
         }
-        idle, failed = await _probe(others, seconds)
         one = str(servers.one_of(database))
-        target = Target(ours.url + ENROLL, mode=("enroll", one, token_hex(6)))
-        load = asyncio.create_task(
-            measure(target, seconds + 1, {"server": ours.pid, **servers.groups})
-        )
-        await asyncio.sleep(0.5)
-        crowded, failed_crowded = await _probe(others, seconds)
-        enrolling = await load
-    say(f"crowd: {enrolling.rps:,.0f} enrolments/s, others' P95 {crowded} ms, idle {idle} ms")
-    both = {who: (idle[who], crowded[who]) for who in others}
-    return Crowd(enrolling, both, failed + failed_crowded)
+        groups = {"server": ours.pid, **servers.groups}
+        taken: list[Figures] = []
+        idle: dict[str, list[float]] = {who: [] for who in others}
+        crowded: dict[str, list[float]] = {who: [] for who in others}
+        failed = 0
+        for number in range(rounds):
+            failed += await _probe(others, seconds, idle)
+            target = Target(ours.url + ENROLL, mode=("enroll", one, token_hex(6)))
+            load = asyncio.create_task(measure(target, seconds + 1, groups))
+            await asyncio.sleep(0.5)
+            failed += await _probe(others, seconds, crowded)
+            taken.append(await load)
+            say(f"crowd {number + 1}: {taken[-1].rps:,.0f} enrolments/s, {crowded}, idle {idle}")
+    both = {who: (median(idle[who]), median(crowded[who])) for who in others}
+    middle = sorted(taken, key=lambda each: each.rps)[rounds // 2]
+    return Crowd(replace(middle, errors=sum(each.errors for each in taken)), both, failed)
 
 
-async def _probe(urls: dict[str, str], seconds: float) -> tuple[dict[str, float], int]:
-    """Return the P95 of each address, asked at a pace whatever the answers take, and failures."""
+async def _probe(urls: dict[str, str], seconds: float, p95: dict[str, list[float]]) -> int:
+    """Add the P95 of each address, asked at a pace whatever the answers take; return failures."""
     found = await asyncio.gather(*(_paced(url, seconds) for url in urls.values()))
-    times = {
-        who: round(statistics.quantiles(times, n=20)[18], 2)
-        for who, (times, _) in zip(urls, found, strict=True)
-    }
-    return times, sum(failed for _, failed in found)
+    for who, (times, _) in zip(urls, found, strict=True):
+        p95[who].append(round(quantiles(times, n=20)[18], 2))
+    return sum(failed for _, failed in found)
 
 
 async def _paced(url: str, seconds: float) -> tuple[list[float], int]:

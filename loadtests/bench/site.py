@@ -32,8 +32,9 @@ CACHES = 16  # how many databases a Redis has
 LIST = "/api/v1/courses?limit=20"
 CACHED_KEY = "bench:list"
 
-# What production has; only that all clients here are one address, which may ask more. Not exempt:
-# what the limits cost, a call of Redis for each enrolment, is part of what is measured.
+# What production has; only that all clients here are one address, which may ask more. Not exempt,
+# for what the limits cost is part of what is measured; but one client borrows of Redis less often
+# than many do.
 OURS = {
     "STORAGE_URL": "memory://",
     "SKIP_MIGRATION": "true",

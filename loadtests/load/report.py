@@ -104,6 +104,7 @@ class Report:
         waiting = exposition.largest_total(readings, "database_pool_waiting")
         lag = exposition.largest(readings, "tasks_oldest_due_seconds")
         cores = self.run.watch.cores_between(self.judged_from, self.run.end)
+        busiest = self.run.watch.busiest_between(self.judged_from, self.run.end)
         memory = self.run.watch.memory_growth(self.judged_from, self.run.end)
         rows = [
             ("cache hits (memory and Redis)", slo.show("hit_ratio", hits)),
@@ -112,6 +113,7 @@ class Report:
             ("database pool, most waiting", _whole(waiting)),
             ("tasks, longest wait of one that is due", slo.show("task_lag", lag)),
             ("cores used", _listed(cores.items(), "{:.2f}")),
+            ("cores used, the busiest 5 s", _listed(busiest.items(), "{:.2f}")),
             (
                 "memory (RSS) at the start, MB",
                 _listed(((k, v[0]) for k, v in memory.items()), "{:.0f}"),

@@ -129,7 +129,8 @@ SHAPES = {
     "break": Shape(
         (
             _mixed(WARM_UP_SECONDS, 1000),
-            *(_mixed(12, requests) for requests in range(1000, 8001, 500)),
+            # Long enough for three uploads each: what a step holds is not to be chance.
+            *(_mixed(30, requests) for requests in range(1000, 8001, 500)),
         ),
         browsing_students=425,
         enrolling_students=75,

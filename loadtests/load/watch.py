@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
@@ -20,6 +21,8 @@ from loadtests.load.exposition import Reading
 READ_EVERY_SECONDS = 5.0
 TIMEOUT_SECONDS = 10.0
 SERVICE_PARTS = ("api", "worker")
+# What other guests of the host took from this machine while it had work to do.
+STOLEN = "stolen by the host"
 # Servers by their program; what Python runs, by its arguments.
 _PROGRAMS = {
     "postgres": "PostgreSQL",
@@ -42,6 +45,12 @@ class Sample:
     second: float
     memory: dict[str, int]
     cpu: dict[str, float]
+
+    def cores_since(self, earlier: Self) -> dict[str, float]:
+        """Return how many cores each part has used since another look, the most first."""
+        seconds = self.second - earlier.second
+        used = {part: (n - earlier.cpu.get(part, 0)) / seconds for part, n in self.cpu.items()}
+        return dict(sorted(used.items(), key=lambda item: -item[1]))
 
 
 @dataclass
@@ -96,6 +105,7 @@ class Watch:
                 cpu[part] += times.user + times.system
             except psutil.Error:
                 continue  # it has just ended
+        cpu[STOLEN] = getattr(psutil.cpu_times(), "steal", 0.0)
         return Sample(second, dict(memory), dict(cpu))
 
     def _processes(self) -> list[psutil.Process]:
@@ -126,10 +136,13 @@ class Watch:
         inside = [each for each in self.samples if start <= each.second <= end]
         if len(inside) < 2:  # noqa: PLR2004
             return {}
-        first, last = inside[0], inside[-1]
-        seconds = last.second - first.second
-        used = {part: (n - first.cpu.get(part, 0)) / seconds for part, n in last.cpu.items()}
-        return dict(sorted(used.items(), key=lambda item: -item[1]))
+        return inside[-1].cores_since(inside[0])
+
+    def busiest_between(self, start: float, end: float) -> dict[str, float]:
+        """Return the same of the two looks between which most cores were used."""
+        inside = [each for each in self.samples if start <= each.second <= end]
+        between = [later.cores_since(earlier) for earlier, later in pairwise(inside)]
+        return max(between, key=lambda each: sum(each.values()), default={})
 
     def memory_growth(self, start: float, end: float) -> dict[str, tuple[float, float]]:
         """Return each part's megabytes in the first and in the last tenth of these seconds."""
@@ -144,7 +157,8 @@ class Watch:
 
 def part_of(command: list[str], parent: str) -> str:
     """Return which part of the service a process is; that of its parent, if it doesn't tell."""
-    program = Path(command[0].partition(":")[0]).name if command else ""
+    # Servers add to it what they do, "postgres: checkpointer", or where, "valkey-server *:6379".
+    program = Path(command[0].partition(":")[0]).name.partition(" ")[0] if command else ""
     arguments = " ".join(command[1:])
     named = (part for words, part in _ARGUMENTS.items() if words in arguments)
     return _PROGRAMS.get(program) or next(named, parent)

@@ -8,7 +8,7 @@ from loadtests.bench.crowd import Crowd
 from loadtests.bench.load import Figures
 
 LIST_OF_BARE = AIMS[0]
-TWO = next(aim for aim in AIMS if aim.case == OUR_TWO)
+TWO = next(aim for aim in AIMS if aim.case == OUR_TWO and aim.every_round)
 
 
 def figures(*rates: float, errors: int = 0) -> list[Figures]:

@@ -256,6 +256,7 @@ def test_growth_is_that_of_the_api_and_the_workers():
         (["/x/pginstall/bin/postgres", "-D", "/x"], "other", "PostgreSQL"),
         (["postgres: checkpointer "], "PostgreSQL", "PostgreSQL"),
         (["/x/weed", "mini"], "other", "S3"),
+        (["/x/bin/valkey-server 127.0.0.1:28800"], "other", "Redis"),
         (["/x/bin/python", "-m", "locust", "--headless"], "other", "Locust"),
         ([], "worker", "worker"),
     ],

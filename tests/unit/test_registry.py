@@ -98,6 +98,13 @@ def test_every_name_of_services_is_registered():
     assert set(TaskName) <= set(load_tasks())
 
 
+def test_what_comes_on_schedule():
+    scheduled = {name for name, kind in load_tasks().items() if kind.every}
+    assert scheduled == {TaskName.WARM_CACHE} | {
+        name for name in TaskName if name.startswith("maintenance.")
+    }
+
+
 def test_our_tasks_use_our_queues():
     assert {REGISTRY[name].queue for name in TaskName} <= QUEUES
 
