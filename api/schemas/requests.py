@@ -66,12 +66,14 @@ class LoginIn(Body):
 class RefreshIn(Body):
     """The refresh token of the last login or refresh."""
 
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
     refresh_token: Annotated[
         str,
         Field(
             min_length=1,
             max_length=512,
-            description="It is spent by this call.",
+            description="It is spent by this call; blanks count.",
             examples=["3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
         ),
     ]

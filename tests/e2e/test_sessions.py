@@ -160,6 +160,8 @@ async def test_a_refresh_needs_its_token(client):
         await client.post(REFRESH, json={}),
         ("refresh_token", "REQUIRED", "Refresh token is required"),
     )
+    # Nothing of it is trimmed: what the document allows is a token, if not one that anybody has.
+    refused(await refresh(client, " "), 401, "INVALID_TOKEN", SPENT)
 
 
 async def test_after_a_logout_all_tokens_of_the_login_are_dead_everywhere(service, client):
