@@ -137,8 +137,8 @@ async def open_resources(app: Application) -> None:
     resources.callback(asyncio.create_task(app.ctx.refusals.keep_writing()).cancel)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
-    # A course that everybody wants may have half of the connections, two of them one more.
-    app.ctx.turns = Turns(max(1, settings.database_pool_size // 2))
+    # A course that everybody wants may have a third of the connections, two of them one more.
+    app.ctx.turns = Turns(max(1, settings.database_pool_size // 3))
     app.ctx.storage = open_storage(settings)
     shared = Shared(app.ctx.shared)
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
