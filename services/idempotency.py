@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 import orjson
 from tortoise.transactions import in_transaction
@@ -35,14 +36,14 @@ class Keyed:
     key: str
     content: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return what it is found by."""
         # JSON keeps the parts apart: no caller's key can be made to look like another's.
         parts = self.operation, self.caller, self.key
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Return what tells it from another request with the same key."""
         return hashlib.sha256(self.content).hexdigest()

@@ -46,10 +46,14 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
-class LoginIn(Body):
-    """Name and password of an account."""
+class Exact(Body):
+    """A body whose texts are taken as they are sent: blanks count."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+
+class LoginIn(Exact):
+    """Name and password of an account."""
 
     username: Name
     password: Annotated[
@@ -63,10 +67,8 @@ class LoginIn(Body):
     ]
 
 
-class RefreshIn(Body):
+class RefreshIn(Exact):
     """The refresh token of the last login or refresh."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
 
     refresh_token: Annotated[
         str,
