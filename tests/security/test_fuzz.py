@@ -22,7 +22,7 @@ from infra.settings import Settings
 from tests.factories import free_ports
 from tests.security import fuzz_report
 from tests.security.servers import own_api
-from worker.seed import seed
+from worker.seed import seed as fill_tables
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
@@ -53,7 +53,7 @@ async def target(service, new_database, folder: Path) -> AsyncIterator[tuple[str
 
 async def fill(url: str, folder: Path, number: int) -> Path:
     """Fill the database with courses and enrollments, and return a file that names them."""
-    await seed(Settings(_env_file=None, database_url=url), number, number)
+    await fill_tables(Settings(_env_file=None, database_url=url), number, number)
     connection = await asyncpg.connect(url)
     names = "SELECT id::text, course_id::text, student_email FROM enrollments"
     rows = await connection.fetch(names)
