@@ -118,15 +118,19 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
 
 
 async def greet(request: Request) -> Identity | None:
-    """Return who is calling what ENROLLMENT_ACCESS opens; none where it opens it to anybody.
+    """Return who is calling what ENROLLMENT_ACCESS opens.
+
+    Where it opens it to anybody, a token opens nothing more and is not asked for, but an admin is
+    an admin there too: what they do is noted.
 
     Raises:
         Unauthenticated: it opens it to those who are logged in only, and nobody is.
 
     """
-    if request.app.ctx.settings.enrollment_access is EnrollmentAccess.PUBLIC:
-        return None
-    return await authorize(request, admin=False)
+    if request.app.ctx.settings.enrollment_access is not EnrollmentAccess.PUBLIC:
+        return await authorize(request, admin=False)
+    caller = await identify(request)
+    return caller if caller and caller.role is Role.ADMIN else None
 
 
 def admit(request: Request, student_email: str) -> Identity | None:

@@ -280,6 +280,27 @@ async def test_an_admin_who_enrols_somebody_is_noted(api, production, entries):
     assert json.loads(entry["details"]) == {"student": email, "course": course_id}
 
 
+async def test_an_admin_is_noted_where_anybody_may_enrol(api, client, database):
+    course_id = (await api.new_course())["id"]
+
+    async def actors(headers):
+        content = {"student_email": new_email(), "course_id": course_id}
+        answer = await client.post("/api/v1/enrollments", json=content, headers=headers)
+        assert answer.status_code == 201
+        # In the transaction of the place: it is there or never will be.
+        noted = "SELECT actor FROM audit_log WHERE action = 'enrollments.create' AND target = $1"
+        return [row["actor"] for row in await database.fetch(noted, answer.json()["id"])]
+
+    assert await actors(api.headers) == ["admin"]
+    for nobody in (
+        {},
+        bearer(token(role="student")),
+        bearer(token(role="admin", exp=1)),
+        bearer("of.bad.news"),
+    ):
+        assert await actors(nobody) == []
+
+
 async def test_an_entry_is_a_line_of_the_log_too(api, client, service):
     request_id = new_request_id()
     headers = api.headers | {"X-Request-ID": request_id}
