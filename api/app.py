@@ -36,6 +36,7 @@ from infra.replica import Reports
 from infra.session_list import SessionList
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
+from infra.storage.recent import Recent
 from services import answers
 from services.refusals import Refusals
 from services.revocations import Revocations
@@ -55,6 +56,7 @@ class Context(SimpleNamespace):
 
     settings: Settings
     storage: Storage
+    recent: Recent
     cache: AnswerCache
     reports: Reports
     monitors: Monitors
@@ -140,6 +142,7 @@ async def open_resources(app: Application) -> None:
     # A course that everybody wants may have a third of the connections, two of them one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 3))
     app.ctx.storage = open_storage(settings)
+    app.ctx.recent = Recent(app.ctx.storage, settings.image_memory_bytes)
     shared = Shared(app.ctx.shared)
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
     resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)
@@ -150,7 +153,7 @@ async def open_resources(app: Application) -> None:
         owed=answers.owed,
     )
     await app.ctx.cache.start()
-    app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.limits)
+    app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.recent, app.ctx.limits)
     resources.push_async_callback(app.ctx.cache.close)
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
     resources.callback(asyncio.create_task(warm_up(app)).cancel)

@@ -1,24 +1,30 @@
-"""The objects of a `file://` store, where no web server in front of us shows its directory."""
+"""The objects of the image store, where their addresses lead to this service."""
 
-import asyncio
-from mimetypes import guess_type
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.exceptions import NotFound
-from sanic.response import raw
+from sanic.response import empty, raw
 
+from api.cached import has_match
+from infra.limits import Kind
 from infra.settings import Settings
-from infra.storage import MEDIA_PATH, StorageRefused
-from infra.storage.keys import CACHE_CONTROL, check_key
-from services import imaging
+from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
+from infra.storage.keys import CACHE_CONTROL
+from services.errors import Unavailable
 
 media = Blueprint("media")
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Tell whether the images are files of this machine."""
+    """Tell whether the images' addresses lead here, by themselves or through a CDN.
+
+    They do where no STORAGE_PUBLIC_URL says where the files of this machine are, or where it ends
+    in our path.
+    """
+    public = settings.storage_public_url
+    if public:
+        return urlsplit(public).path.rstrip("/") == MEDIA_PATH
     return urlsplit(settings.storage or "").scheme == "file"
 
 
@@ -26,27 +32,23 @@ def is_wanted(settings: Settings) -> bool:
 @media.head(f"{MEDIA_PATH}/<quoted:path>", name="show_headers")
 async def show_object(request: Request, quoted: str) -> HTTPResponse:
     """Return an object; whoever has it may keep it, for what is under a key never changes."""
-    key = unquote(quoted)  # Sanic's own `unquote` leaves out parameters that are paths
-    root = Path(unquote(urlsplit(request.app.ctx.settings.storage).path))
+    await request.app.ctx.limits.spend(request, Kind.READS)
     try:
-        check_key(key)
-        content = await asyncio.to_thread(_read, root, key)
-    except (StorageRefused, OSError):
-        raise NotFound from None
-    # Pages of any origin show pictures.
-    headers = {"Cache-Control": CACHE_CONTROL, "Cross-Origin-Resource-Policy": "cross-origin"}
-    return raw(content, content_type=_type(key), headers=headers)
-
-
-def _read(root: Path, key: str) -> bytes:
-    path = (root / key).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise StorageRefused(f"{key!r} leaves the directory through a link")
-    return path.read_bytes()
-
-
-def _type(key: str) -> str:
-    # Python 3.11 doesn't know WebP.
-    if key.endswith(f".{imaging.FORMAT}"):
-        return imaging.CONTENT_TYPE
-    return guess_type(key)[0] or "application/octet-stream"
+        # Sanic's own `unquote` leaves out parameters that are paths.
+        shown = await request.app.ctx.recent.get(unquote(quoted))
+    except StorageUnavailable as error:
+        raise Unavailable("The image store is away; try again soon") from error
+    except StorageRefused:
+        shown = None
+    if shown is None:
+        raise NotFound
+    request.ctx.entry = shown.entry
+    headers = {
+        "ETag": f'"{shown.entry.digest}"',
+        "Cache-Control": CACHE_CONTROL,
+        # Pages of any origin show pictures.
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    if has_match(request.headers.get("if-none-match"), shown.entry):
+        return empty(304, headers)
+    return raw(shown.entry.body, headers=headers, content_type=shown.content_type)

@@ -57,9 +57,17 @@ def serve(settings: Settings) -> None:
 
 def _advise(settings: Settings) -> None:
     """Say what production may do and better did not."""
+    if settings.environment is not Environment.PRODUCTION:
+        return
+    logs.configure(settings.log_level, settings.log_format, process="api")
+    if settings.storage_public_url is None:
+        log.warning(
+            "images_without_nosniff",
+            setting="STORAGE_PUBLIC_URL",
+            advised="this service's own /media, or a CDN before it; a bucket can't say nosniff",
+        )
     lifetime = settings.token_lifetime_seconds
-    if settings.environment is Environment.PRODUCTION and lifetime > ADVISED_TOKEN_SECONDS:
-        logs.configure(settings.log_level, settings.log_format, process="api")
+    if lifetime > ADVISED_TOKEN_SECONDS:
         log.warning(
             "tokens_live_long",
             setting="TOKEN_LIFETIME_SECONDS",

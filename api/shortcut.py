@@ -21,12 +21,15 @@ from api.patience import PatientProtocol
 from infra import access, metrics
 from infra.cache import Entry
 from infra.cache.hot import Hot
+from infra.storage import MEDIA_PATH
+from infra.storage.recent import Recent
 
 LONGEST = 8192
 # What the objects around the bytes of heads take.
 HEADS_BYTES = 256
 _END = b"\r\n\r\n"
 _ID = b"x-request-id: "
+_MEDIA = f"{MEDIA_PATH}/".encode()
 _LENGTH = re.compile(rb"(?<=\r\ncontent-length: )\d+", re.IGNORECASE)
 # What makes no difference to a public answer. Every other header takes the long way.
 _PLAIN = frozenset(
@@ -105,8 +108,9 @@ def parse(data: bytes) -> Asked | None:
 class Shortcut:
     """What the short way needs; one in each server process."""
 
-    def __init__(self, hot: Hot, limits: Limits) -> None:
+    def __init__(self, hot: Hot, recent: Recent, limits: Limits) -> None:
         self._hot = hot
+        self._recent = recent
         self._limits = limits
 
     def answer(self, data: bytes, peer: str) -> bytes | None:
@@ -116,9 +120,9 @@ class Shortcut:
         if asked is None:
             return None
         slot = self._hot.get(asked.target) or self._hot.cut(asked.target)
-        if slot is None:
+        entry = slot.entry if slot else self._shown(asked.target)
+        if entry is None:
             return None
-        entry = slot.entry
         heads = entry.prepared
         path = asked.target.partition(b"?")[0]
         if not isinstance(heads, Heads) or heads.path != path:
@@ -130,7 +134,8 @@ class Shortcut:
         if head is None or not self._limits.reads.take(clients.key_of(client)):
             return None
         # Not before: what goes the long way after all is counted there.
-        self._hot.count(slot)
+        if slot:
+            self._hot.count(slot)
         body = b"" if is_known or asked.method == "HEAD" else entry.body
         whole = b"".join((head, asked.request_id.encode(), _END, body))
         status = 304 if is_known else 200
@@ -139,6 +144,14 @@ class Shortcut:
         whose = (time.time(), asked.request_id, asked.method, path.decode("latin-1"))
         access.record((*whose, status, seconds, client))
         return whole
+
+    def _shown(self, target: bytes) -> Entry | None:
+        """Return the object of the store that is asked for, if it is at hand."""
+        if not target.startswith(_MEDIA):
+            return None
+        # A name that has to be quoted is another one here: no head was learnt for its path.
+        shown = self._recent.at_hand(target[len(_MEDIA) :].decode("latin-1"))
+        return shown.entry if shown else None
 
 
 class ShortcutProtocol(PatientProtocol):

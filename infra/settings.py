@@ -127,6 +127,7 @@ class Settings(BaseSettings):
 
     storage_url: StorageUrl = None
     storage_public_url: HttpUrl = None
+    image_memory_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
     s3_bucket_name: str | None = None
     s3_endpoint_url: HttpUrl = None
     aws_region: str = "ap-southeast-2"
@@ -312,7 +313,7 @@ def _embedded(settings: Settings) -> dict[str, str | None]:
     }
     keys = [key for key, address in named.items() if address is None]
     if settings.storage is None:
-        keys += [key for key in running if key.startswith(("S3_", "AWS_"))]
+        keys += [key for key in running if key.startswith(("S3_", "AWS_", "STORAGE_"))]
     return {key.lower(): running[key] or None for key in keys if key in running}
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from deploy.embedded.errors import EmbeddedError, StartError
 from deploy.embedded.home import Home
 from deploy.embedded.keeper import Keeper, how_it_ended, tail
-from deploy.embedded.plan import Plan
+from deploy.embedded.plan import Addresses, Plan
 from deploy.embedded.process import Launcher, Part
 from deploy.embedded.servers import Servers, wanted_servers
 from deploy.embedded.show import Show
 from infra.settings import Settings
+from infra.storage import MEDIA_PATH
 
 EXIT_STOPPED, EXIT_FAILED, EXIT_KILLED = 0, 1, 130
 TRIM_SECONDS = 60.0
@@ -37,6 +38,9 @@ class Supervisor:
             "FLOWER_PORT": str(settings.flower_port),
             "DATA_DIR": str(home.root),
         }
+        if "STORAGE_URL" in self._environment and settings.storage_public_url is None:
+            # The bucket can't say `nosniff`.
+            self._environment["STORAGE_PUBLIC_URL"] = f"{Addresses.of(settings).api}{MEDIA_PATH}"
 
     async def run(self) -> int:
         """Run until a signal or a failed start; return the exit code."""

@@ -6,10 +6,18 @@ from urllib.parse import unquote, urlsplit
 
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
+from infra.storage.stored import StoredObject
 
-__all__ = ["Storage", "StorageError", "StorageRefused", "StorageUnavailable", "open_storage"]
+__all__ = [
+    "Storage",
+    "StorageError",
+    "StorageRefused",
+    "StorageUnavailable",
+    "StoredObject",
+    "open_storage",
+]
 
-# Where nginx, or whatever stands in front of us, serves the directory of a file:// store.
+# Where this service shows objects, or whatever stands in front of it.
 MEDIA_PATH = "/media"
 
 
@@ -18,6 +26,10 @@ class Storage(Protocol):
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store an object, over one that is there; who fetches it may keep it for a year."""
+
+    async def get(self, key: str) -> StoredObject | None:
+        """Return an object within seconds; None, if there is none."""
+        ...
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete all objects whose key starts with the prefix; return how many there were."""

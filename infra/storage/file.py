@@ -1,6 +1,7 @@
 """The image store on one machine: a directory, which a web server shows under a public address."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,11 +10,13 @@ from uuid import uuid4
 
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.keys import check_key, check_prefix, public_url
+from infra.storage.stored import StoredObject, type_of
 
 CONNECTED_SECONDS = 2
 # Half-written files are here, where no key can be: `check_key` refuses names with a dot.
 INCOMING = ".incoming"
 _PUT_TRIES = 5
+_NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
 
 class FileStorage:
@@ -31,6 +34,12 @@ class FileStorage:
         """Write the file beside its place, then move it there."""
         check_key(key)
         await asyncio.to_thread(self._put, key, data)
+
+    async def get(self, key: str) -> StoredObject | None:
+        """Read the file."""
+        check_key(key)
+        data = await asyncio.to_thread(self._get, key)
+        return None if data is None else StoredObject(data, type_of(key))
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete the files and the directories that they leave empty."""
@@ -72,6 +81,23 @@ class FileStorage:
                 incoming.unlink(missing_ok=True)
             _sync_directory(target.parent)
 
+    def _get(self, key: str) -> bytes | None:
+        with _translated(key):
+            try:
+                path = (self._root / key).resolve()
+                if not path.is_relative_to(self._root):
+                    raise StorageRefused(f"{key!r} leaves the directory through a link")
+                return path.read_bytes()
+            except OSError as error:
+                if error.errno not in _NO_SUCH_FILE:
+                    raise
+            self._require_root()
+        return None
+
+    def _require_root(self) -> None:
+        if not (self._root / INCOMING).is_dir():
+            raise StorageUnavailable(f"{self._root} is not there")
+
     def _delete(self, prefix: str) -> int:
         deleted = 0
         with _translated(prefix):
@@ -92,8 +118,7 @@ class FileStorage:
     def _list(self, prefix: str) -> list[str]:
         top = self._root / prefix.rpartition("/")[0]
         with _translated(prefix):
-            if not (self._root / INCOMING).is_dir():
-                raise StorageUnavailable(f"{self._root} is not there")
+            self._require_root()
             paths = [
                 Path(directory, name).relative_to(self._root).as_posix()
                 for directory, _, names in os.walk(top)

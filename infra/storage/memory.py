@@ -1,17 +1,7 @@
 """The image store of tests: a dict, gone with the process."""
 
-from dataclasses import dataclass
-
-from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_url
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """What a store keeps of an object."""
-
-    data: bytes
-    content_type: str
-    cache_control: str = CACHE_CONTROL
+from infra.storage.keys import check_key, check_prefix, public_url
+from infra.storage.stored import StoredObject
 
 
 class MemoryStorage:
@@ -25,6 +15,11 @@ class MemoryStorage:
         """Keep the object."""
         check_key(key)
         self.objects[key] = StoredObject(data, content_type)
+
+    async def get(self, key: str) -> StoredObject | None:
+        """Return the object."""
+        check_key(key)
+        return self.objects.get(key)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Forget the objects."""

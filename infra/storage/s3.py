@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_url
+from infra.storage.stored import ANY_TYPE, StoredObject
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -38,15 +39,20 @@ class S3Storage:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._base_url = settings.storage_public_url or _base_url(settings, bucket)
-        # botocore's clients are thread-safe. A health check needs an answer before the retries
-        # of work that can wait are over, and must not leave a thread behind: its own client.
+        # botocore's clients are thread-safe. Who waits for an answer needs it before the retries of
+        # work that can wait are over, and must not leave a thread behind: a client of its own.
         self._client = _client(settings, connect=3, read=10, attempts=3)
-        self._probe = _client(settings, connect=1, read=1, attempts=1)
+        self._prompt = _client(settings, connect=1, read=1, attempts=1)
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         """Put the object."""
         check_key(key)
         await asyncio.to_thread(self._put, key, data, content_type)
+
+    async def get(self, key: str) -> StoredObject | None:
+        """Get the object."""
+        check_key(key)
+        return await asyncio.to_thread(self._get, key)
 
     async def delete_prefix(self, prefix: str) -> int:
         """Delete the objects, a thousand a request."""
@@ -67,7 +73,7 @@ class S3Storage:
         """Tell whether the bucket answers to our credentials."""
         try:
             async with asyncio.timeout(CONNECTED_SECONDS):
-                await asyncio.to_thread(self._probe.head_bucket, Bucket=self._bucket)
+                await asyncio.to_thread(self._prompt.head_bucket, Bucket=self._bucket)
         except (TimeoutError, boto.ClientError, boto.BotoCoreError):
             return False
         return True
@@ -81,6 +87,14 @@ class S3Storage:
                 ContentType=content_type,
                 CacheControl=CACHE_CONTROL,
             )
+
+    def _get(self, key: str) -> StoredObject | None:
+        with _translated(f"get {key}"):
+            try:
+                found = self._prompt.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            except self._prompt.exceptions.NoSuchKey:
+                return None
+            return StoredObject(found["Body"].read(), found.get("ContentType", ANY_TYPE))
 
     def _delete(self, prefix: str) -> int:
         # Listed to the end first: a listing that goes on while it is emptied may skip.

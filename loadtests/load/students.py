@@ -10,7 +10,7 @@ from locust import task
 
 from loadtests.load import endpoints
 from loadtests.load.catalogue import PAGE_SIZE
-from loadtests.load.client import Answer, Client
+from loadtests.load.client import Answer
 from loadtests.load.endpoints import Endpoint
 from loadtests.load.shapes import Role
 from loadtests.load.users import Arriving
@@ -36,9 +36,9 @@ class BrowsingStudent(Arriving):
 
     def on_start(self) -> None:
         """Begin a visit."""
-        self._image_client: tuple[str, Client] | None = None
         self._begin_visit()
         super().on_start()
+        self._image_client = (self.host or "").rstrip("/"), self.client
 
     def _begin_visit(self) -> None:
         self._etags: dict[str, str] = {}
@@ -98,7 +98,7 @@ class BrowsingStudent(Arriving):
         return answer
 
     def _load_image(self, origin: str, path: str) -> None:
-        if self._image_client is None or self._image_client[0] != origin:
+        if self._image_client[0] != origin:
             self._image_client = origin, self.connect(origin)
         self._image_client[1].send(endpoints.IMAGE, path, due=self.due, is_right=_is_webp)
 

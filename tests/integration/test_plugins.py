@@ -5,7 +5,6 @@ import json
 import httpx
 import pytest
 
-from api import media
 from deploy.embedded.servers import running
 from deploy.embedded.service import start_service
 from infra.database import database, migrate
@@ -152,12 +151,6 @@ async def test_other_objects_have_the_type_of_their_name(file_api):
         assert answer.headers["content-type"].startswith(content_type)
 
 
-def test_an_image_is_one_on_a_machine_that_has_no_list_of_types(monkeypatch):
-    monkeypatch.setattr(media, "guess_type", lambda _: (None, None))
-    assert media._type("courses/1/320.webp") == "image/webp"  # noqa: SLF001
-    assert media._type("courses/1/320.gif") == "application/octet-stream"  # noqa: SLF001
-
-
 async def test_nothing_but_objects_is_served(file_api):
     api, objects = file_api
     (objects.parent / "secret").write_text("secret")
@@ -184,8 +177,3 @@ async def test_nothing_but_objects_is_served(file_api):
         assert answer.json()["details"] == {"code": "NOT_FOUND"}
         assert "immutable" not in answer.headers.get("cache-control", "")
     assert (await api.client.post("/media/link")).status_code == 405
-
-
-async def test_media_is_nothing_of_ours_when_a_bucket_has_the_images(client):
-    answer = await client.get("/media/courses/1/320.webp")
-    assert answer.status_code == 404

@@ -76,6 +76,22 @@ async def test_put_list_delete(storage: Storage, folder: str) -> None:
     assert await storage.list_keys(folder) == []
 
 
+async def test_what_is_put_is_got(storage: Storage, folder: str) -> None:
+    for data, content_type, name in (
+        (b"image", WEBP, "a/320.webp"),
+        (b"", "text/plain", "ein Bild+ä#?.txt"),
+        (bytes(range(256)) * 4096, "image/png", "1.png"),
+    ):
+        await storage.put(f"{folder}{name}", data, content_type)
+        found = await storage.get(f"{folder}{name}")
+        assert found is not None
+        assert (found.data, found.content_type) == (data, content_type)
+    for key in (f"{folder}a", f"{folder}a/320.webp/b", f"{folder}2.png", f"{folder}{'a' * 300}"):
+        assert await storage.get(key) is None
+    await storage.delete_prefix(folder)
+    assert await storage.get(f"{folder}a/320.webp") is None
+
+
 async def test_delete_twice_and_nothing(storage: Storage, folder: str) -> None:
     await storage.put(f"{folder}1.webp", b"image", WEBP)
     assert [await storage.delete_prefix(folder) for _ in range(2)] == [1, 0]
@@ -126,6 +142,8 @@ async def test_refuses_keys_that_are_no_plain_path(storage: Storage) -> None:
     ):
         with pytest.raises(StorageRefused):
             await storage.put(key, b"image", WEBP)
+        with pytest.raises(StorageRefused):
+            await storage.get(key)
 
 
 async def test_address_is_quoted(storage: Storage, folder: str) -> None:
@@ -265,6 +283,9 @@ async def test_server_that_never_answers(bucket: dict[str, object]) -> None:
         started = time.perf_counter()
         assert not await store.is_connected()
         assert time.perf_counter() - started < CONNECTED_SECONDS
+        with pytest.raises(StorageUnavailable):
+            await store.get("courses/1/320.webp")
+        assert time.perf_counter() - started < 2 * CONNECTED_SECONDS
 
 
 async def test_health_check_waits_no_longer_and_leaves_no_thread(
@@ -272,10 +293,10 @@ async def test_health_check_waits_no_longer_and_leaves_no_thread(
 ) -> None:
     store = open_storage(settings(storage_url="s3://b"))
     assert isinstance(store, S3Storage)
-    probe = store._probe  # noqa: SLF001
-    config = probe.meta.config
+    prompt = store._prompt  # noqa: SLF001
+    config = prompt.meta.config
     assert config.connect_timeout + config.read_timeout <= 2  # type: ignore[attr-defined]
-    monkeypatch.setattr(probe, "head_bucket", lambda **_: time.sleep(3))  # a name server's silence
+    monkeypatch.setattr(prompt, "head_bucket", lambda **_: time.sleep(3))  # a name server's silence
     started = time.perf_counter()
     assert not await store.is_connected()
     assert time.perf_counter() - started < CONNECTED_SECONDS
@@ -338,13 +359,21 @@ async def test_files_never_leave_the_directory(tmp_path: Path) -> None:
     with pytest.raises(StorageRefused, match="leaves"):
         await store.put("out/1.webp", b"image", WEBP)
     assert not (tmp_path / "1.webp").exists()
+    (tmp_path / "2.webp").write_bytes(b"of somebody else")
+    with pytest.raises(StorageRefused, match="leaves"):
+        await store.get("out/2.webp")
 
 
 async def test_directory_that_goes_away(tmp_path: Path) -> None:
     store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
     (tmp_path / "images").rename(tmp_path / "unmounted")
     assert not await store.is_connected()
-    for call in (store.put("a/1", b"image", WEBP), store.list_keys(""), store.delete_prefix("a/")):
+    for call in (
+        store.put("a/1", b"image", WEBP),
+        store.get("a/1"),
+        store.list_keys(""),
+        store.delete_prefix("a/"),
+    ):
         with pytest.raises(StorageUnavailable):
             await call
     assert not (tmp_path / "images").exists()

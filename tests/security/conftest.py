@@ -28,6 +28,7 @@ SETTINGS = {
     "ADMIN_USERNAME": ADMIN["username"],
     "CORS_ORIGINS": f"{FRONT_END},{OTHER_FRONT_END}",
     "ENROLLMENT_ACCESS": "authenticated",
+    "STORAGE_PUBLIC_URL": "",
     "API_WORKERS": "1",
     "LOG_LEVEL": "DEBUG",
 }

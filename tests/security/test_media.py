@@ -1,9 +1,10 @@
-"""Images of a file store, as this service shows them where no web server does."""
+"""Images as this service shows them: those of a file store, and of a bucket if it is told to."""
 
 import httpx
 import pytest
 
 from infra.storage.keys import CACHE_CONTROL
+from tests import photos
 from tests.factories import bearer, token
 from tests.security.servers import own_api
 
@@ -79,3 +80,34 @@ async def test_pictures_are_for_everybody(shown, headers):
         answer = await shown.request(method, f"/media/{KEY}", headers=headers)
         assert (answer.status_code, answer.content) == (200, content)
     assert (await shown.get("/media/link", headers=headers)).status_code == 404
+
+
+async def test_an_image_of_a_bucket_is_shown_with_all_that_the_bucket_cannot_say(api, client):
+    course = await api.pictured(photos.jpeg())
+    for variant in course["image"]["variants"]:
+        assert variant["url"].startswith(f"{client.base_url}/media/courses/{course['id']}/")
+        # From the bucket, from memory, and by the short way.
+        answers = [await client.get(variant["url"]) for _ in range(6)]
+        for answer in answers:
+            assert (answer.status_code, len(answer.content)) == (200, variant["bytes"])
+            assert answer.headers["content-type"] == "image/webp"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["cache-control"] == CACHE_CONTROL
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+            assert answer.headers.keys() == answers[0].headers.keys()
+        known = {"If-None-Match": answers[0].headers["etag"]}
+        again = await client.get(variant["url"], headers=known)
+        assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_bucket_has_nothing_else_to_show(client):
+    for path in ("", "courses", "courses/", "..%2fmedia", "%2e%2e/media", "courses/no.webp", "%00"):
+        url = client.base_url.copy_with(raw_path=f"/media/{path}".encode())
+        answer = await client.get(url)
+        assert answer.status_code == 404, path
+
+
+async def test_media_is_nothing_of_ours_when_a_bucket_shows_the_images(production):
+    answer = await production.client.get("/media/courses/1/320.webp")
+    assert answer.status_code == 404
+    assert answer.json()["message"] == "There is nothing at /media/courses/1/320.webp"

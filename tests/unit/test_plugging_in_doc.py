@@ -96,6 +96,7 @@ def test_the_package_is_the_one_that_a_real_worker_runs():
     "test",
     [
         contract.test_put_list_delete,
+        contract.test_what_is_put_is_got,
         contract.test_delete_twice_and_nothing,
         contract.test_prefix_is_text_not_a_folder,
         contract.test_put_again_is_one_object,

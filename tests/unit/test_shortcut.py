@@ -82,7 +82,15 @@ class Wire:
             count=self.counted.append,
         )
         self.protocol = object.__new__(ShortcutProtocol)
-        self.protocol._shortcut = Shortcut(hot, limits)
+        self.shown = Entry.of(b"image")
+        self.shown.prepared = Heads("/media", b"/media/a/1.webp", b"200\r\nx-request-id: ")
+        recent = SimpleNamespace(
+            at_hand={
+                "a/1.webp": SimpleNamespace(entry=self.shown),
+                "a/%31.webp": SimpleNamespace(entry=self.shown),
+            }.get
+        )
+        self.protocol._shortcut = Shortcut(hot, recent, limits)
         self.protocol._can_write = asyncio.Event()
         self.protocol._can_write.set()
         self.protocol.transport = SimpleNamespace(write=self.written.append)
@@ -110,6 +118,21 @@ def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
     wire = Wire()
     assert wire.send(head, monkeypatch) == ([answer], 0)
     assert len(wire.counted) == 1
+
+
+def test_an_image_at_hand_is_answered_at_once(monkeypatch):
+    wire = Wire()
+    answer = b"200\r\nx-request-id: me\r\n\r\nimage"
+    assert wire.send(b"GET /media/a/1.webp", monkeypatch) == ([answer], 0)
+    # It is no answer of the cache, and no hit of it.
+    assert wire.counted == []
+
+
+@pytest.mark.parametrize(
+    "target", [b"/media/a/2.webp", b"/media/a/1.webp?x", b"/media/a/%31.webp", b"/medium/a/1.webp"]
+)
+def test_another_image_goes_the_long_way(monkeypatch, target):
+    assert Wire().send(b"GET " + target, monkeypatch) == ([], 1)
 
 
 def test_an_answer_that_was_never_sent_the_long_way_is_not_sent_the_short_way(monkeypatch):

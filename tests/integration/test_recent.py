@@ -1,0 +1,133 @@
+"""What was shown lately, and the store behind it."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from infra.storage import StorageUnavailable, recent
+from infra.storage.memory import MemoryStorage
+from infra.storage.recent import OVERHEAD_BYTES, Recent
+
+KEY = "courses/1/320.webp"
+WEBP = "image/webp"
+
+
+class Store(MemoryStorage):
+    """A store that counts who asks, and waits or breaks when told."""
+
+    def __init__(self):
+        super().__init__("/media")
+        self.asked = Counter()
+        self.fault = None
+        self.open = asyncio.Event()
+        self.open.set()
+        self.inside = self.most_inside = 0
+
+    async def get(self, key):
+        self.asked[key] += 1
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            await self.open.wait()
+            if self.fault:
+                raise self.fault
+            return await super().get(key)
+        finally:
+            self.inside -= 1
+
+
+@pytest.fixture
+async def store():
+    store = Store()
+    await store.put(KEY, b"image", WEBP)
+    return store
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    monkeypatch.setattr(recent, "KEPT_SECONDS", 0.05)
+
+
+async def test_the_store_is_asked_once(store):
+    shown = Recent(store, 10_000)
+    assert shown.at_hand(KEY) is None
+    answers = await asyncio.gather(*(shown.get(KEY) for _ in range(20)))
+    assert {(each.entry.body, each.content_type) for each in answers} == {(b"image", WEBP)}
+    assert shown.at_hand(KEY) is answers[0] is await shown.get(KEY)
+    assert store.asked == {KEY: 1}
+
+
+async def test_what_is_not_there_is_asked_for_each_time(store):
+    shown = Recent(store, 10_000)
+    assert await shown.get("no.webp") is None
+    await store.put("no.webp", b"now", WEBP)
+    assert (await shown.get("no.webp")).entry.body == b"now"
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_what_is_removed_is_gone_soon(store):
+    shown = Recent(store, 10_000)
+    first = await shown.get(KEY)
+    await asyncio.sleep(0.1)
+    # The same bytes keep what was made of them.
+    again = await shown.get(KEY)
+    assert again is not first
+    assert again.entry is first.entry
+    await store.delete_prefix(KEY)
+    await asyncio.sleep(0.1)
+    assert shown.at_hand(KEY) is None
+    assert await shown.get(KEY) is None
+    store.fault = StorageUnavailable("away")
+    with pytest.raises(StorageUnavailable):
+        await shown.get(KEY)
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_without_the_store_what_is_here_is_shown_on(store):
+    shown = Recent(store, 10_000)
+    first = await shown.get(KEY)
+    store.fault = StorageUnavailable("away")
+    await asyncio.sleep(0.1)
+    assert await shown.get(KEY) is first is shown.at_hand(KEY)
+    with pytest.raises(StorageUnavailable):
+        await shown.get("another.webp")
+
+
+async def test_room_is_bounded_and_the_latest_stay(store):
+    shown = Recent(store, 3 * (1000 + OVERHEAD_BYTES))
+    for name in "abcd":
+        await store.put(name, bytes(1000), WEBP)
+    for name in "abcacd":
+        await shown.get(name)
+    assert [name for name in "abcd" if shown.at_hand(name)] == ["a", "c", "d"]
+    await store.put("large", bytes(100_000), WEBP)
+    assert len((await shown.get("large")).entry.body) == 100_000
+    assert not any(shown.at_hand(name) for name in ("a", "large"))
+    assert (await Recent(store, 0).get(KEY)).entry.body == b"image"
+
+
+async def test_few_ask_at_a_time_and_a_crowd_is_refused(store):
+    shown = Recent(store, 10_000)
+    store.open.clear()
+    waiting = [
+        asyncio.create_task(shown.get(f"{number}.webp")) for number in range(recent.MOST_WAITING)
+    ]
+    await asyncio.sleep(0.01)
+    with pytest.raises(StorageUnavailable, match="too many"):
+        await shown.get(KEY)
+    store.open.set()
+    assert await asyncio.gather(*waiting) == [None] * recent.MOST_WAITING
+    assert store.most_inside == recent.AT_ONCE
+    assert await shown.get(KEY)
+
+
+async def test_nobody_waits_for_ever(store, monkeypatch):
+    monkeypatch.setattr(recent, "WAIT_SECONDS", 0.05)
+    shown = Recent(store, 10_000)
+    store.open.clear()
+    with pytest.raises(StorageUnavailable, match="no answer"):
+        await shown.get(KEY)
+    store.open.set()
+    await asyncio.sleep(0.01)
+    assert shown.at_hand(KEY)
