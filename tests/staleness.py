@@ -36,6 +36,8 @@ class Course:
     answered: list[float] = field(default_factory=list)
     # By the task that makes it, the number of the write that gave this picture.
     pictures: dict[str, int] = field(default_factory=dict)
+    # It comes with write 1 and goes with write 2, which has begun.
+    is_leaving: bool = False
 
     def due(self, at: float) -> int:
         """Return the number of the last write answered before a time."""
@@ -53,6 +55,7 @@ class Verdict:
     mischief: Counter = field(default_factory=Counter)
     hits: list[float] = field(default_factory=list)
     writes: int = 0
+    guests: int = 0
 
     def see(self, course: Course, instance: int, began: float, seen: int, what: str) -> None:
         """Judge a read that began then, and saw this number, through this instance."""
@@ -81,6 +84,7 @@ class Verdict:
         """Return it as a page."""
         rows: dict[str, float] = {
             "writes": self.writes,
+            "courses created and deleted": self.guests,
             "reads": self.reads.total(),
             **{f"reads: {what}": number for what, number in sorted(self.reads.items())},
             **{f"stale reads: {kind}": self.stale[kind] for kind in (OWN, LATE, STAYS)},

@@ -2,7 +2,8 @@
 
 CACHE_WRITES=10000 (`make test-cache`) is the whole of it and writes a report; `make test` writes a
 tenth. Each writer owns a course and writes its numbers into the title, one after the other; half of
-them give it a picture in place of every third. Every reader notes when it began and what it saw.
+them give it a picture in place of every third. Meanwhile guests come and go: to be created is their
+first write, to be deleted their second. Every reader notes when it began and what it saw.
 Read through the instance that took the write, a number is never less than the one answered last;
 through the other, never less than the one answered a second before. It counts only if memory was
 read on each instance, and Redis was mistreated.
@@ -30,6 +31,7 @@ from tests.staleness import STALE_SECONDS, Course, Verdict
 WRITES = int(os.environ.get("CACHE_WRITES", "1000"))
 WRITERS = 4
 READERS = 6
+GUESTS = 2  # at a time
 ROUND = "rounds of all"
 HITS = re.compile(r'^cache_requests_total{answer="memory"} ([0-9.e+]+)$', re.MULTILINE)
 COURSES = "/api/v1/courses"
@@ -75,12 +77,16 @@ async def test_nobody_reads_the_past(site, capsys):
     courses = [await _create(clients, admin, number) for number in range(WRITERS)]
     reading = [asyncio.create_task(_read(clients, courses, verdict, n)) for n in range(READERS)]
     mischief = asyncio.create_task(_mischief(servers, verdict))
+    over = asyncio.Event()
+    visits = [asyncio.create_task(_visit(clients, admin, n, verdict, over)) for n in range(GUESTS)]
     try:
         async with asyncio.TaskGroup() as writers:
             for course in courses:
                 home = clients[course.home]
                 writers.create_task(_write(home, admin, course, verdict, mischief))
     finally:
+        over.set()
+        guests = [guest for guests in await asyncio.gather(*visits) for guest in guests]
         mischief.cancel()
         for reader in reading:
             reader.cancel()
@@ -93,7 +99,11 @@ async def test_nobody_reads_the_past(site, capsys):
             for what, read in READS.items():
                 for _ in range(4):
                     verdict.see_at_the_end(course, await read(client, course), what)
-    verdict.writes = sum(len(course.answered) for course in courses)
+    left = await _json(clients[0], COURSES)
+    assert {each["id"] for each in left} == {course.id for course in courses}
+    assert guests
+    verdict.guests = len(guests)
+    verdict.writes = sum(len(course.answered) for course in courses) + 2 * len(guests)
     verdict.hits = [await _hits(client) for client in clients]
     report = verdict.report(machine)
     staleness.write(report)
@@ -137,6 +147,53 @@ async def _write(client, admin, course: Course, verdict: Verdict, mischief) -> N
             for what, read in READS.items():
                 began = time.monotonic()
                 verdict.see(course, course.home, began, await read(client, course), f"own {what}")
+
+
+async def _visit(clients, admin, number: int, verdict: Verdict, over) -> list[Course]:
+    """Create a course, look at it through both instances, delete it, look again; and over again."""
+    guests = []
+    while not over.is_set():
+        began = time.monotonic()
+        guest = await _create(clients, admin, number)
+        guest.answered[:0] = [began]
+        guests.append(guest)
+        await _look(clients, guest, verdict)
+        guest.is_leaving = True
+        gone = await clients[guest.home].delete(f"{COURSES}/{guest.id}", headers=admin)
+        assert gone.status_code == 204, gone.text
+        guest.answered.append(time.monotonic())
+        await _look(clients, guest, verdict)
+    return guests
+
+
+async def _look(clients, guest: Course, verdict: Verdict) -> None:
+    """Look through its own instance at once, and through the other for as long as is judged."""
+    for what in READS:
+        began = time.monotonic()
+        seen = await _guest_seen(clients[guest.home], guest, what)
+        verdict.see(guest, guest.home, began, seen, f"own {what}")
+    other = 1 - guest.home
+    while time.monotonic() < guest.answered[-1] + STALE_SECONDS + 0.2:
+        for what in READS:
+            began = time.monotonic()
+            verdict.see(guest, other, began, await _guest_seen(clients[other], guest, what), what)
+        await asyncio.sleep(0.05)
+
+
+async def _guest_seen(client, guest: Course, what: str) -> int:
+    """Return the number of the last write that is shown of a guest."""
+    if what == "detail":
+        answer = await client.get(f"{COURSES}/{guest.id}")
+        assert answer.status_code in {200, 404}, answer.text
+        is_there = answer.status_code == 200
+    else:
+        query = {"page": {"limit": 100}, "search": {"search": guest.word}, "plain list": {}}[what]
+        found = await _json(client, COURSES, **query)
+        listed = found if what == "plain list" else found["data"]
+        is_there = any(each["id"] == guest.id for each in listed)
+    if is_there:
+        return 1
+    return 2 if guest.is_leaving else 0
 
 
 async def _give_picture(client, admin, course: Course, number: int) -> None:
