@@ -159,9 +159,7 @@ class RedisStore:
             return
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
-            for topic in topics:
-                self._renew(pipeline, topic, version.line())
-            self._leave(pipeline, mark)
+            self._renew(pipeline, {topic: version.line() for topic in topics}, mark)
             await pipeline.execute()
 
     async def _hand_over(self, topics: Collection[str], mark: str, fresh: Fresh) -> bool:
@@ -176,9 +174,7 @@ class RedisStore:
             for key, entry, seconds in fresh.entries:
                 packed = version.token(lines[key.topic]) + entry.packed()
                 pipeline.set(self._answer(key), packed, px=int(seconds * 1000))
-            for topic, line in lines.items():
-                self._renew(pipeline, topic, line)
-            self._leave(pipeline, mark)
+            self._renew(pipeline, lines, mark)
             try:
                 await pipeline.execute()
             except WatchError:
@@ -203,8 +199,7 @@ class RedisStore:
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.append(name, version.line(id_of(topic)))
             pipeline.expire(name, VERSION_SECONDS)
-            self._renew(pipeline, topic, version.line())
-            self._leave(pipeline, mark)
+            self._renew(pipeline, {topic: version.line()}, mark)
             size, *_ = await pipeline.execute()
             if size > version.MAX_BYTES:
                 await self._redis.set(name, version.line(), ex=VERSION_SECONDS)
@@ -272,11 +267,10 @@ class RedisStore:
     def _promise(self, mark: str) -> str:
         return f"{self._namespace}p:{self._shape}:{mark}"
 
-    def _renew(self, pipeline: Any, topic: str, line: bytes) -> None:
-        pipeline.set(self._version(topic), line, ex=VERSION_SECONDS)
-        pipeline.set(self.bell_prefix + topic, b"", ex=VERSION_SECONDS)
-
-    def _leave(self, pipeline: Any, mark: str) -> None:
+    def _renew(self, pipeline: Any, lines: Mapping[str, bytes], mark: str) -> None:
+        for topic, line in lines.items():
+            pipeline.set(self._version(topic), line, ex=VERSION_SECONDS)
+            pipeline.set(self.bell_prefix + topic, b"", ex=VERSION_SECONDS)
         # Last: who finds it can rely on all of the change.
         if mark:
             pipeline.set(self._mark(mark), b"", ex=MARK_SECONDS)
