@@ -142,7 +142,9 @@ async def open_resources(app: Application) -> None:
     # A course that everybody wants may have a third of the connections, two of them one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 3))
     app.ctx.storage = open_storage(settings)
-    app.ctx.recent = Recent(app.ctx.storage, settings.image_memory_bytes)
+    app.ctx.recent = Recent(
+        app.ctx.storage, settings.image_memory_bytes, settings.image_memory_seconds
+    )
     shared = Shared(app.ctx.shared)
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
     resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)

@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     storage_url: StorageUrl = None
     storage_public_url: HttpUrl = None
     image_memory_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
+    image_memory_seconds: Annotated[int, Field(ge=0)] = 300
     s3_bucket_name: str | None = None
     s3_endpoint_url: HttpUrl = None
     aws_region: str = "ap-southeast-2"

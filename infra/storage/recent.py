@@ -1,7 +1,7 @@
 """Objects that were shown lately, in this process's memory.
 
-What is under a key never changes, so a copy is right as long as there is an object at all: every
-few seconds the store is asked once more. While it does not answer, what is here is shown on.
+What is under a key never changes, so a copy is right as long as there is an object at all: now and
+then the store is asked once more. While it does not answer, what is here is shown on.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from infra.cache import Entry
 from infra.storage import Storage, StorageError, StorageUnavailable
 
-# So long an object that was removed may still be shown.
-KEPT_SECONDS = 15
 WAIT_SECONDS = 5
+# A store that did not answer is left alone so long, for each object that is here.
+AWAY_SECONDS = 15
 # Threads that ask the store; all of a process's are a few more.
 AT_ONCE = 4
 MOST_WAITING = 64
@@ -37,11 +37,15 @@ class Shown:
 
 
 class Recent:
-    """The most recently shown objects of a store, bounded by bytes."""
+    """The most recently shown objects of a store, `limit` bytes of them.
 
-    def __init__(self, storage: Storage, limit: int) -> None:
+    One that was removed from the store may be shown for so many more `seconds`.
+    """
+
+    def __init__(self, storage: Storage, limit: int, seconds: float) -> None:
         self._storage = storage
         self._limit = limit
+        self._seconds = seconds
         self._size = 0
         self._kept: OrderedDict[str, Shown] = OrderedDict()
         self._flights: dict[str, asyncio.Task[Shown | None]] = {}
@@ -86,15 +90,14 @@ class Recent:
             old = self._kept.get(key)
             if old is None:
                 raise
-            old.expires = time.monotonic() + KEPT_SECONDS
+            old.expires = time.monotonic() + AWAY_SECONDS
             return old
         old = self._drop(key)
         if found is None:
             return None
-        expires = time.monotonic() + KEPT_SECONDS
         # The same bytes: the head that was made of them holds.
         entry = old.entry if old and old.entry.body == found.data else Entry.of(found.data)
-        shown = Shown(entry, found.content_type, expires)
+        shown = Shown(entry, found.content_type, time.monotonic() + self._seconds)
         self._keep(key, shown)
         return shown
 

@@ -110,7 +110,7 @@ async def file_api(tmp_path_factory):
     """The API of a service whose images are files, its directory beside it."""
     folder = tmp_path_factory.mktemp("files")
     port, flower_port = free_ports(2)
-    storage = {"STORAGE_URL": f"file://{folder}/media"}
+    storage = {"STORAGE_URL": f"file://{folder}/media", "IMAGE_MEMORY_SECONDS": "1"}
     service = start_service(folder / "data", port, flower_port, environment=storage)
     async with httpx.AsyncClient(base_url=service.base_url, timeout=30) as client:
         yield await Api.log_in(client), folder / "media"

@@ -44,13 +44,8 @@ async def store():
     return store
 
 
-@pytest.fixture
-def hurry(monkeypatch):
-    monkeypatch.setattr(recent, "KEPT_SECONDS", 0.05)
-
-
 async def test_the_store_is_asked_once(store):
-    shown = Recent(store, 10_000)
+    shown = Recent(store, 10_000, 60)
     assert shown.at_hand(KEY) is None
     answers = await asyncio.gather(*(shown.get(KEY) for _ in range(20)))
     assert {(each.entry.body, each.content_type) for each in answers} == {(b"image", WEBP)}
@@ -59,15 +54,14 @@ async def test_the_store_is_asked_once(store):
 
 
 async def test_what_is_not_there_is_asked_for_each_time(store):
-    shown = Recent(store, 10_000)
+    shown = Recent(store, 10_000, 60)
     assert await shown.get("no.webp") is None
     await store.put("no.webp", b"now", WEBP)
     assert (await shown.get("no.webp")).entry.body == b"now"
 
 
-@pytest.mark.usefixtures("hurry")
 async def test_what_is_removed_is_gone_soon(store):
-    shown = Recent(store, 10_000)
+    shown = Recent(store, 10_000, 0.05)
     first = await shown.get(KEY)
     await asyncio.sleep(0.1)
     # The same bytes keep what was made of them.
@@ -83,9 +77,8 @@ async def test_what_is_removed_is_gone_soon(store):
         await shown.get(KEY)
 
 
-@pytest.mark.usefixtures("hurry")
 async def test_without_the_store_what_is_here_is_shown_on(store):
-    shown = Recent(store, 10_000)
+    shown = Recent(store, 10_000, 0.05)
     first = await shown.get(KEY)
     store.fault = StorageUnavailable("away")
     await asyncio.sleep(0.1)
@@ -95,7 +88,7 @@ async def test_without_the_store_what_is_here_is_shown_on(store):
 
 
 async def test_room_is_bounded_and_the_latest_stay(store):
-    shown = Recent(store, 3 * (1000 + OVERHEAD_BYTES))
+    shown = Recent(store, 3 * (1000 + OVERHEAD_BYTES), 60)
     for name in "abcd":
         await store.put(name, bytes(1000), WEBP)
     for name in "abcacd":
@@ -104,11 +97,11 @@ async def test_room_is_bounded_and_the_latest_stay(store):
     await store.put("large", bytes(100_000), WEBP)
     assert len((await shown.get("large")).entry.body) == 100_000
     assert not any(shown.at_hand(name) for name in ("a", "large"))
-    assert (await Recent(store, 0).get(KEY)).entry.body == b"image"
+    assert (await Recent(store, 0, 60).get(KEY)).entry.body == b"image"
 
 
 async def test_few_ask_at_a_time_and_a_crowd_is_refused(store):
-    shown = Recent(store, 10_000)
+    shown = Recent(store, 10_000, 60)
     store.open.clear()
     waiting = [
         asyncio.create_task(shown.get(f"{number}.webp")) for number in range(recent.MOST_WAITING)
@@ -124,7 +117,7 @@ async def test_few_ask_at_a_time_and_a_crowd_is_refused(store):
 
 async def test_nobody_waits_for_ever(store, monkeypatch):
     monkeypatch.setattr(recent, "WAIT_SECONDS", 0.05)
-    shown = Recent(store, 10_000)
+    shown = Recent(store, 10_000, 60)
     store.open.clear()
     with pytest.raises(StorageUnavailable, match="no answer"):
         await shown.get(KEY)
