@@ -9,6 +9,7 @@ from sanic import Sanic
 from sanic.worker.constants import ProcessState
 from sanic.worker.loader import AppLoader
 
+from api import media
 from api.app import create_app
 from api.listen import DEALS_OUT, bind, deal_out
 from api.shortcut import ShortcutProtocol
@@ -60,7 +61,7 @@ def _advise(settings: Settings) -> None:
     if settings.environment is not Environment.PRODUCTION:
         return
     logs.configure(settings.log_level, settings.log_format, process="api")
-    if settings.storage_public_url is None:
+    if settings.storage_public_url is None and not media.is_wanted(settings):
         log.warning(
             "images_without_nosniff",
             setting="STORAGE_PUBLIC_URL",

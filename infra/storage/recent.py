@@ -107,6 +107,8 @@ class Recent:
             flight.exception()  # told to whoever waited; if nobody did any longer, to nobody
 
     def _keep(self, key: str, shown: Shown) -> None:
+        if shown.size > self._limit:
+            return
         self._kept[key] = shown
         self._size += shown.size
         while self._size > self._limit:
