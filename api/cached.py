@@ -17,13 +17,19 @@ VALIDATORS = {
 
 def send(request: Request, entry: Entry, key: Key | None) -> HTTPResponse:
     """Answer with an entry, and let the next request for the same target be a hit."""
-    headers = headers_of(entry, request.path)
-    request.ctx.entry = entry
     if key:
         request.app.ctx.cache.remember(request.raw_url, key)
+    return send_unless_known(request, entry, headers_of(entry, request.path), JSON)
+
+
+def send_unless_known(
+    request: Request, entry: Entry, headers: dict[str, str], content_type: str
+) -> HTTPResponse:
+    """Answer with an entry, or that it is unchanged; the short way learns how it was sent."""
+    request.ctx.entry = entry
     if has_match(request.headers.get("if-none-match"), entry):
         return empty(304, headers)
-    return Response(entry.body, 200, headers, JSON)
+    return Response(entry.body, 200, headers, content_type)
 
 
 def headers_of(entry: Entry, path: str) -> dict[str, str]:

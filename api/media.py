@@ -4,9 +4,8 @@ from urllib.parse import unquote, urlsplit
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.exceptions import NotFound
-from sanic.response import empty, raw
 
-from api.cached import has_match
+from api.cached import send_unless_known
 from infra.limits import Kind
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
@@ -42,13 +41,10 @@ async def show_object(request: Request, quoted: str) -> HTTPResponse:
         shown = None
     if shown is None:
         raise NotFound
-    request.ctx.entry = shown.entry
     headers = {
         "ETag": f'"{shown.entry.digest}"',
         "Cache-Control": CACHE_CONTROL,
         # Pages of any origin show pictures.
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    if has_match(request.headers.get("if-none-match"), shown.entry):
-        return empty(304, headers)
-    return raw(shown.entry.body, headers=headers, content_type=shown.content_type)
+    return send_unless_known(request, shown.entry, headers, shown.content_type)
