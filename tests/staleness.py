@@ -36,7 +36,8 @@ class Course:
     answered: list[float] = field(default_factory=list)
     # By the task that makes it, the number of the write that gave this picture.
     pictures: dict[str, int] = field(default_factory=dict)
-    # It comes with write 1 and goes with write 2, which has begun.
+    # A guest comes with write 1 and goes with write 2; whether that one has begun.
+    is_guest: bool = False
     is_leaving: bool = False
 
     def due(self, at: float) -> int:

@@ -156,6 +156,7 @@ async def _visit(clients, admin, number: int, verdict: Verdict, over) -> list[Co
         began = time.monotonic()
         guest = await _create(clients, admin, number)
         guest.answered[:0] = [began]
+        guest.is_guest = True
         guests.append(guest)
         await _look(clients, guest, verdict)
         guest.is_leaving = True
@@ -168,32 +169,16 @@ async def _visit(clients, admin, number: int, verdict: Verdict, over) -> list[Co
 
 async def _look(clients, guest: Course, verdict: Verdict) -> None:
     """Look through its own instance at once, and through the other for as long as is judged."""
-    for what in READS:
+    for what, read in READS.items():
         began = time.monotonic()
-        seen = await _guest_seen(clients[guest.home], guest, what)
+        seen = await read(clients[guest.home], guest)
         verdict.see(guest, guest.home, began, seen, f"own {what}")
     other = 1 - guest.home
     while time.monotonic() < guest.answered[-1] + STALE_SECONDS + 0.2:
-        for what in READS:
+        for what, read in READS.items():
             began = time.monotonic()
-            verdict.see(guest, other, began, await _guest_seen(clients[other], guest, what), what)
+            verdict.see(guest, other, began, await read(clients[other], guest), what)
         await asyncio.sleep(0.05)
-
-
-async def _guest_seen(client, guest: Course, what: str) -> int:
-    """Return the number of the last write that is shown of a guest."""
-    if what == "detail":
-        answer = await client.get(f"{COURSES}/{guest.id}")
-        assert answer.status_code in {200, 404}, answer.text
-        is_there = answer.status_code == 200
-    else:
-        query = {"page": {"limit": 100}, "search": {"search": guest.word}, "plain list": {}}[what]
-        found = await _json(client, COURSES, **query)
-        listed = found if what == "plain list" else found["data"]
-        is_there = any(each["id"] == guest.id for each in listed)
-    if is_there:
-        return 1
-    return 2 if guest.is_leaving else 0
 
 
 async def _give_picture(client, admin, course: Course, number: int) -> None:
@@ -215,7 +200,11 @@ async def _read(clients, courses, verdict: Verdict, number: int) -> None:
 
 
 async def _detail(client, course: Course) -> int:
-    return _number(await _json(client, f"{COURSES}/{course.id}"), course)
+    answer = await client.get(f"{COURSES}/{course.id}")
+    if course.is_guest and answer.status_code == 404:
+        return _number(None, course)
+    assert answer.status_code == 200, answer.text
+    return _number(answer.json(), course)
 
 
 async def _page(client, course: Course) -> int:
@@ -240,11 +229,14 @@ async def _json(client, path: str, **query):
 
 
 def _number_in(listed: list[dict], course: Course) -> int:
-    return next(_number(each, course) for each in listed if each["id"] == course.id)
+    return _number(next((each for each in listed if each["id"] == course.id), None), course)
 
 
-def _number(shown: dict, course: Course) -> int:
+def _number(shown: dict | None, course: Course) -> int:
     """Return the number of the last write that is shown."""
+    if course.is_guest:
+        return 1 if shown else 2 if course.is_leaving else 0
+    assert shown, "a course that stays is not shown"
     title = int(shown["title"].rpartition(" ")[2])
     if "image" not in shown:
         return title
