@@ -56,16 +56,32 @@ class Filters:
     sort: Sort = Sort.NEWEST
 
 
-# What a course shows; `chosen` is a subquery of courses. Its image is its task's and variants':
-# read in the same statement, for on its own it could be of another moment.
+# What a course shows, `chosen` being some courses. Its image is its task's and variants': read in
+# the same statement, for on its own it could be of another moment. They are looked for by arrays,
+# in which PostgreSQL expects ten: it reads neither a small table whole for each course, nor a large
+# one for a page whose LIMIT it does not know.
+_WITH_IMAGES = """
+    sized AS (
+        SELECT course_id, json_agg(json_build_array(width, height, format, bytes, key)
+                                   ORDER BY width DESC) AS variants
+        FROM image_variants WHERE course_id IN (SELECT unnest(ARRAY(SELECT id FROM chosen)))
+        GROUP BY course_id
+    ),
+    unfinished AS (
+        SELECT id, state, error FROM tasks WHERE id = ANY(ARRAY(
+            SELECT image_task_id FROM chosen WHERE image_task_id IS NOT NULL
+        ))
+    )
+"""
 _SHOWN = """
     chosen.id::text AS id, chosen.title, chosen.description, chosen.difficulty, chosen.image_url,
-    chosen.created_at, chosen.updated_at,
-    tasks.id::text AS task_id, tasks.state AS task_state, tasks.error AS task_error,
-    (SELECT json_agg(json_build_array(width, height, format, bytes, key) ORDER BY width DESC)
-     FROM image_variants WHERE course_id = chosen.id) AS variants
+    chosen.created_at, chosen.updated_at, sized.variants,
+    unfinished.id::text AS task_id, unfinished.state AS task_state, unfinished.error AS task_error
 """
-_IMAGE = "LEFT JOIN tasks ON tasks.id = chosen.image_task_id"
+_IMAGES = """
+    LEFT JOIN unfinished ON unfinished.id = chosen.image_task_id
+    LEFT JOIN sized ON sized.course_id = chosen.id
+"""
 
 
 async def course(course_id: UUID, url_of: UrlOf) -> Entry:
@@ -76,7 +92,10 @@ async def course(course_id: UUID, url_of: UrlOf) -> Entry:
 
     """
     found = await rows(
-        f"SELECT {_SHOWN} FROM (SELECT * FROM courses WHERE id = $1) AS chosen {_IMAGE}",  # noqa: S608  constants
+        f"""
+        WITH chosen AS MATERIALIZED (SELECT * FROM courses WHERE id = $1), {_WITH_IMAGES}
+        SELECT {_SHOWN} FROM chosen {_IMAGES}
+        """,  # noqa: S608  constants of this module only
         course_id,
     )
     if not found:
@@ -136,9 +155,8 @@ async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[
         parts = _far(filters) if offset >= FAR else _near(filters, offset + limit)
     found = await rows(
         f"""
-        {parts.tables}
-        SELECT counted.total, {_SHOWN}
-        FROM counted LEFT JOIN ({parts.chosen}) AS chosen ON true {_IMAGE}
+        {parts.tables}, chosen AS MATERIALIZED ({parts.chosen}), {_WITH_IMAGES}
+        SELECT counted.total, {_SHOWN} FROM counted LEFT JOIN chosen ON true {_IMAGES}
         ORDER BY {_qualified(order)}
         """,  # noqa: S608  constants of this module only
         *values,

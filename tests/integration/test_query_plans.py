@@ -22,7 +22,7 @@ from worker.relay import PLANNER, Relay
 
 COURSES, ENROLLMENTS = 100_000, 1_000_000
 SEED_SECONDS = 120
-BIG_TABLES = {"courses", "enrollments", "tasks"}
+BIG_TABLES = {"courses", "enrollments", "tasks", "image_variants"}
 # Mostly done; some failed, wait, are published and wait, or run; the latest last.
 TASKS = """
     INSERT INTO tasks (id, name, args, queue, state, attempts, max_attempts, available_at,
@@ -44,6 +44,12 @@ WRITTEN = """
            'Beginner'
     FROM generate_series(1, 6000) AS n
 """
+PICTURES = """
+    INSERT INTO image_variants (id, course_id, width, height, format, bytes, key)
+    SELECT gen_random_uuid(), id, width, width, 'webp', 1, 'images/' || id || '/' || width
+    FROM (SELECT id FROM courses ORDER BY created_at DESC LIMIT $1) AS pictured,
+         unnest('{320,640,1280}'::int[]) AS width
+"""
 # A kind whose every attempt failed, as when a bucket is away: all wait, none is due.
 TOMORROW = """
     INSERT INTO tasks (id, name, args, available_at)
@@ -61,7 +67,8 @@ async def seeded(new_database):
     await _enroll(url, "seed", "--courses", str(COURSES), "--enrollments", str(ENROLLMENTS))
     async with direct_connection(url) as connection:
         await connection.execute(TASKS)
-        await connection.execute("ANALYZE tasks")
+        await connection.execute(PICTURES, COURSES // 10)
+        await connection.execute("ANALYZE tasks, image_variants")
     return url
 
 
@@ -178,7 +185,8 @@ async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, ca
     assert sum(node["Actual Rows"] for node in walks) <= COURSES // 10 + LIMIT
     assert sum(node["Heap Fetches"] for node in walks) <= LIMIT
     sorts = [node for node in nodes if node["Node Type"] == "Sort"]
-    assert all(node["Plans"][0]["Actual Rows"] <= LIMIT for node in sorts)
+    # The page's courses, or the three sizes of their pictures.
+    assert all(node["Plans"][0]["Actual Rows"] <= 3 * LIMIT for node in sorts)
 
 
 @pytest.mark.parametrize("limit", [10, 20, 100])
@@ -206,6 +214,18 @@ async def test_a_search_uses_its_index_while_courses_are_written(written, caplog
     queries = await _sent(written, caplog, READS["search"])
     async with direct_connection(written) as connection:
         await _assert_indexed(connection, queries, {"courses"})
+
+
+@pytest.mark.parametrize("read", ["newest", "page", "search"])
+async def test_few_pictures_are_not_read_once_for_each_course(written, caplog, read):
+    async with direct_connection(written) as connection:
+        await connection.execute(PICTURES, 80)
+        await connection.execute("ANALYZE image_variants")
+        [(query, values)] = await _sent(written, caplog, READS[read])
+        plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *values)
+    nodes = list(_nodes(json.loads(plan)[0]["Plan"]))
+    whole = [node for node in nodes if _scans_whole(node, {"image_variants"})]
+    assert all(node["Actual Loops"] == 1 for node in whole), plan
 
 
 async def test_the_relay_scans_no_table_whole(seeded):
