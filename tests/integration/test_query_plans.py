@@ -30,7 +30,7 @@ TASKS = """
     SELECT gen_random_uuid(), 'test.' || n % 9, '{}', 'default', state, 1, 9, at, at,
            at, CASE WHEN state IN ('succeeded', 'failed') THEN at END,
            CASE WHEN is_out THEN now() END,
-           CASE WHEN is_out THEN now() + interval '1 minute' END, 'a worker'
+           CASE WHEN is_out THEN now() + interval '1 hour' END, 'a worker'
     FROM generate_series(1, 300000) AS n,
          LATERAL (SELECT now() - make_interval(secs => 300000 - n) AS at,
                          CASE WHEN n % 5 = 0 THEN 'failed' WHEN n < 299000 THEN 'succeeded'
@@ -249,7 +249,8 @@ async def test_the_relay_scans_no_table_whole(seeded):
         await _assert_indexed(connection, queries)
         await connection.execute(TOMORROW)
         [publish] = [each for each in queries if "kinds" in each[0]]
-        assert await _pages_to_find_due(connection, publish) < 1500
+        # A thousand, and some hundreds more by what vacuum is at.
+        assert await _pages_to_find_due(connection, publish) < 2000
 
 
 async def _pages_to_find_due(connection, query_and_values):
