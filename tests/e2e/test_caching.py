@@ -215,9 +215,9 @@ async def test_what_is_read_most_is_in_memory_before_anybody_asks(service, api, 
                 instance(tmp_path, service.env, API_WORKERS="1", CACHE_WARM_ANSWERS="3") as base,
                 httpx.AsyncClient(base_url=base) as other,
             ):
-                # Not what is there: an image of another test that is ready may drop the list again.
+
                 async def is_warm() -> bool:
-                    return await _metric(other, "cache_requests_total") >= 2
+                    return await _metric(other, "cache_entries") >= 2
 
                 await eventually(is_warm)
         finally:

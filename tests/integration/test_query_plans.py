@@ -185,8 +185,10 @@ async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, ca
     assert sum(node["Actual Rows"] for node in walks) <= COURSES // 10 + LIMIT
     assert sum(node["Heap Fetches"] for node in walks) <= LIMIT
     sorts = [node for node in nodes if node["Node Type"] == "Sort"]
-    # The page's courses, or the three sizes of their pictures.
-    assert all(node["Plans"][0]["Actual Rows"] <= 3 * LIMIT for node in sorts)
+    for node in sorts:
+        # Each course of the page may have a picture in three sizes.
+        most = 3 * LIMIT if "image_variants.course_id" in node["Sort Key"] else LIMIT
+        assert node["Plans"][0]["Actual Rows"] <= most, node
 
 
 @pytest.mark.parametrize("limit", [10, 20, 100])
@@ -249,8 +251,7 @@ async def test_the_relay_scans_no_table_whole(seeded):
         await _assert_indexed(connection, queries)
         await connection.execute(TOMORROW)
         [publish] = [each for each in queries if "kinds" in each[0]]
-        # A thousand, and some hundreds more by what vacuum is at.
-        assert await _pages_to_find_due(connection, publish) < 2000
+        assert await _pages_to_find_due(connection, publish) < 1000
 
 
 async def _pages_to_find_due(connection, query_and_values):
@@ -260,7 +261,13 @@ async def _pages_to_find_due(connection, query_and_values):
             await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", *values)
         )
     [due] = [each for each in _nodes(plan[0]["Plan"]) if each.get("Subplan Name") == "CTE due"]
-    return due["Shared Hit Blocks"] + due["Shared Read Blocks"]
+    [locks] = [each for each in _nodes(due) if each["Node Type"] == "LockRows"]
+    # What it takes to lock what was found depends on what vacuum has done.
+    return _pages(due) - (_pages(locks) - sum(map(_pages, locks["Plans"])))
+
+
+def _pages(node) -> int:
+    return node["Shared Hit Blocks"] + node["Shared Read Blocks"]
 
 
 async def _nothing(_context) -> None:
