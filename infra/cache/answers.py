@@ -192,12 +192,15 @@ class AnswerCache:
         return Counts(*(n - o for n, o in zip(astuple(self.counts), astuple(taken), strict=True)))
 
     async def top(self, number: int) -> list[str]:
-        """Return the names of what is read most, by all instances; none if that can't be known."""
-        try:
-            return await self._store.top(number)
-        except CacheAway as error:
-            self._failed(error)
-            return []
+        """Return the names of what is read most, by all instances, once that can be known."""
+        while self._link:
+            await self._linked.wait()
+            try:
+                return await self._store.top(number)
+            except CacheAway as error:
+                self._failed(error)
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        return []
 
     def remember(self, target: bytes, key: Key) -> None:
         """Let `hot.get(target)` find the answer of this key from now on."""

@@ -718,3 +718,18 @@ async def test_what_is_read_most_is_told_to_all(patience, process, truth, monkey
     await eventually(is_known, within=5)
     assert await other.top(1) == ["courses"]
     assert await other.top(0) == []
+
+
+async def test_what_is_read_most_is_known_once_redis_answers(process, server, redis):
+    await redis.zadd("enroll:reads", {"courses": 1.0})
+    with frozen((await redis.info("server"))["process_id"]):
+        late = await process()
+        names = asyncio.create_task(late.top(1))
+        await asyncio.sleep(SURE_SECONDS)
+        assert not names.done()
+    assert await asyncio.wait_for(names, 10) == ["courses"]
+
+
+async def test_without_a_shared_store_nothing_is_known_of_what_is_read(process):
+    alone = await process(url="memory://")
+    assert await alone.top(1) == []
