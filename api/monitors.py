@@ -22,14 +22,29 @@ class Monitors:
 
 
 class Question(Generic[T]):
-    """A question whose answer all get who come while it is under way."""
+    """A question whose answer all get who come while it is under way.
+
+    Who comes first asks it, without a task of its own: where many enrol at once, each turn of the
+    event loop that a probe has to wait for is some milliseconds.
+    """
 
     def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
         self._ask = ask
-        self._asking: asyncio.Future[T] | None = None
+        self._answer: asyncio.Future[T] | None = None
 
     async def __call__(self) -> T:
-        """Ask, unless it is being asked, and return the answer."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.ensure_future(self._ask())
-        return await asyncio.shield(self._asking)
+        """Ask, unless it is being asked, and return the answer; raises what asking raises."""
+        while (answer := self._answer) is not None:
+            await asyncio.wait({answer})
+            if not answer.cancelled():
+                return answer.result()
+        answer = self._answer = asyncio.get_running_loop().create_future()
+        try:
+            answer.set_result(await self._ask())
+        except Exception as error:  # noqa: BLE001  told to all who wait, and raised below
+            answer.set_exception(error)
+        finally:
+            # Who asks may hang up: one of those who wait asks in its place.
+            answer.cancel()
+            self._answer = None
+        return answer.result()
