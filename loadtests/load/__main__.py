@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtests.bench import pages
-from loadtests.load import measures, slo, stack, watch
+from loadtests.load import measures, slo, stack, watch, yardstick
 from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
 from loadtests.load.report import Report, verdict_table, write_csv
@@ -42,21 +42,25 @@ def main() -> int:
 def _play(options: argparse.Namespace, targets: list[Target]) -> Report:
     shape = SHAPES[options.shape]
     shape = shape.lasting(options.seconds) if options.seconds else shape
+    shape = shape.of_students(options.share)
     shape = shape.uploading(options.uploads) if options.uploads else shape
     machine, started = Machine.here(), datetime.now(UTC)
     with ExitStack() as life:
         if options.host:
             host, account, pid = options.host.rstrip("/"), stack.account(), None
+            bare_sanic = None
         else:
+            _say("looking how fast this machine is")
+            bare_sanic = yardstick.bare_sanic()
             extra = dict(each.partition("=")[::2] for each in options.set)
             service = life.enter_context(stack.running(_say, extra))
             host, account, pid = service.base_url, stack.ADMIN, service.process.pid
         ramp = Ramp(shape, targets) if shape.until_broken else None
-        swarm = Swarm(options.shape, shape, host, account, options.reports, pid)
+        swarm = Swarm(options.shape, shape, options.share, host, account, options.reports, pid)
         _say(f"{options.shape}: {shape.seconds:.0f} s of load, {shape.users:,} users")
         run = swarm.run(ramp, _say)
     verdicts = slo.judge(targets, options.shape, _measures(run))
-    return Report(options.shape, host, started, machine, run, verdicts)
+    return Report(options.shape, options.share, host, started, machine, bare_sanic, run, verdicts)
 
 
 def _measures(run: Run) -> dict[tuple[str, str], float | None]:
@@ -102,6 +106,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("shape", choices=sorted(SHAPES))
     parser.add_argument("--host", help="a service that runs; left out, one is started and filled")
     parser.add_argument("--seconds", type=float, help="the same shape, shorter or longer")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="this part of the students' requests"
+    )
     parser.add_argument("--uploads", type=float, help="courses with a picture a minute")
     parser.add_argument("--slo", type=Path, default=slo.FILE, help="other targets")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")

@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from bisect import bisect
 from collections.abc import Iterable
 from itertools import accumulate
 from random import Random
@@ -31,7 +32,8 @@ class Zipf(Generic[T]):
 
     def draw(self, random: Random) -> T:
         """Return one of them."""
-        return random.choices(self._things, cum_weights=self._weights)[0]
+        drawn = random.random() * self._weights[-1]
+        return self._things[bisect(self._weights, drawn, hi=len(self._things) - 1)]
 
 
 def by_popularity(ids: Iterable[str]) -> list[str]:

@@ -28,7 +28,7 @@ class Answer:
 
     def __init__(self, response: Response) -> None:
         self.status = response.status
-        self.body = bytes(response.body)
+        self.body = response.body
         self.header = response.header
 
     def json(self) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gevent import monkey, socket
-from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+from httptools import HttpParserError, HttpResponseParser
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -23,59 +23,52 @@ _PORTS = {"http": 80, "https": 443}
 # The system's own, for it waits for nothing; gevent's makes watchers for each call.
 _Poll = monkey.get_original("select", "poll")
 
-FAILURES = (OSError, HTTPParseError)
+FAILURES = (OSError, HttpParserError)
 
 
 class ConnectionEndedError(OSError):
     """The server closed the connection in place of an answer"""
 
 
-class Response(HTTPResponseParser):
-    """An answer; fed with what the socket gives, until it is `complete`."""
+class Response:
+    """An answer; `feed` it with what the socket gives, until it is `complete`."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.body = bytearray()
+        self.body = b""
         self.complete = False
-        self._headers: list[list[str]] = []
-        self._in_value = True
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._parser = HttpResponseParser(self)
+        self.feed = self._parser.feed_data
 
     @property
     def status(self) -> int:
         """The status code."""
-        code: int = self.get_code()
+        code: int = self._parser.get_status_code()
         return code
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the connection may be used again."""
+        return bool(self._parser.should_keep_alive())
 
     def header(self, name: str) -> str | None:
         """Return a header; names in lower case."""
-        return next((value for field, value in self._headers if field.lower() == name), None)
+        wanted = name.encode()
+        found = (value for field, value in self._headers if field.lower() == wanted)
+        return next((value.decode("latin-1") for value in found), None)
 
-    # What the parser calls; it may cut a name or a value in two where a packet ends.
+    # What the parser calls.
 
-    def _on_status(self, _text: str) -> None:
-        return
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self._headers.append((name, value))
 
-    def _on_message_begin(self) -> None:
-        return
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body, which is mostly all of it."""
+        self.body = self.body + data if self.body else data
 
-    def _on_header_field(self, text: str) -> None:
-        if self._in_value:
-            self._headers.append([text, ""])
-            self._in_value = False
-        else:
-            self._headers[-1][0] += text
-
-    def _on_header_value(self, text: str) -> None:
-        self._headers[-1][1] += text
-        self._in_value = True
-
-    def _on_headers_complete(self) -> bool:
-        return False
-
-    def _on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def _on_message_complete(self) -> None:
+    def on_message_complete(self) -> None:
+        """Note that nothing more comes."""
         self.complete = True
 
 
@@ -97,7 +90,7 @@ class Connection:
         """Send a request and return the whole answer.
 
         Raises:
-            OSError, HTTPParseError: these are `FAILURES`; the next request connects anew.
+            OSError, HttpParserError: these are `FAILURES`; the next request connects anew.
 
         """
         head = f"{method} {path}{self._head}{_lines(headers) if headers else ''}"
@@ -105,13 +98,12 @@ class Connection:
             head += f"Content-Length: {len(body)}\r\n"
         try:
             connected = self._connect()
-            connected.sendall(head.encode("latin-1") + b"\r\n" + body)
-            response = _read(connected)
+            response = _exchange(connected, head.encode("latin-1") + b"\r\n" + body)
         except FAILURES:
             self.close()
             raise
         self._used_at = time.monotonic()
-        if not response.should_keep_alive():
+        if not response.lasts:
             self.close()
         return response
 
@@ -146,7 +138,11 @@ def _lines(headers: Mapping[str, str]) -> str:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-def _read(connected: Any) -> Response:
+def _exchange(connected: Any, request: bytes) -> Response:
+    # Mostly one call: `sendall` would make a timer for it first.
+    sent = connected.send(request)
+    if sent < len(request):
+        connected.sendall(memoryview(request)[sent:])
     response = Response()
     while not response.complete:
         data = connected.recv(_BLOCK)

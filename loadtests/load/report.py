@@ -9,7 +9,7 @@ from datetime import datetime
 from math import inf
 from pathlib import Path
 
-from loadtests.load import endpoints, exposition, slo
+from loadtests.load import endpoints, exposition, slo, yardstick
 from loadtests.load.exposition import Reading
 from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
@@ -29,12 +29,14 @@ BUSY_LOCUST_CORES = 0.8
 
 @dataclass(frozen=True)
 class Report:
-    """A run and what to say of it."""
+    """A run and what to say of it; `bare_sanic` is the machine's yardstick, if it was measured."""
 
     shape_name: str
+    share: float
     host: str
     started: datetime
     machine: Machine
+    bare_sanic: float | None
     run: Run
     verdicts: list[Verdict]
 
@@ -57,8 +59,9 @@ class Report:
         """Return the whole report in Markdown."""
         passed = "met" if slo.are_met(self.verdicts) else "NOT met"
         parts = [
-            f"# Load test `{self.shape_name}`, {self.started:%Y-%m-%d}: the targets are {passed}",
+            f"# Load test {self._name()}, {self.started:%Y-%m-%d}: the targets are {passed}",
             f"{self.machine}. {self._what()}",
+            *self._yardstick(),
             verdict_table(self.verdicts),
             f"![Requests and percentiles over time]({self.file_stem}.png)",
             "## By endpoint",
@@ -74,7 +77,30 @@ class Report:
     @property
     def file_stem(self) -> str:
         """What the report's files are called."""
-        return f"load-{self.shape_name}-{self.started:%Y-%m-%d}"
+        part = f"-at-{self.share:g}" if self.share != 1 else ""
+        return f"load-{self.shape_name}{part}-{self.started:%Y-%m-%d}"
+
+    def _name(self) -> str:
+        part = f" with {self.share:g} of its students' requests" if self.share != 1 else ""
+        return f"`{self.shape_name}`{part}"
+
+    def _yardstick(self) -> list[str]:
+        if self.bare_sanic is None:
+            return []
+        set_at = yardstick.TARGETS_SET_AT
+        of_old = self.bare_sanic / set_at
+        told = (
+            f"Just before, bare Sanic answered {self.bare_sanic:,.0f} requests in a second of one "
+            f"core (constant bytes, 10 KB): {of_old:.2f} of the {set_at:,} on "
+            "the machine for which the targets were set."
+        )
+        knees = [each for each in self.verdicts if each.target.measure == "knee"]
+        for each in knees:
+            told += (
+                f" Measured by that, the knee is {(each.seen or 0) / self.bare_sanic:.3f} of bare "
+                f"Sanic, and the aim {each.target.bound / set_at:.3f}."
+            )
+        return [told]
 
     def _what(self) -> str:
         shape, counted = self.run.shape, self.run.end - self.judged_from

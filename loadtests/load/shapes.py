@@ -90,6 +90,14 @@ class Shape:
         steps = tuple(replace(step, seconds=step.seconds * factor) for step in self.steps)
         return replace(self, steps=steps, warm_up=self.warm_up * factor)
 
+    def of_students(self, share: float) -> "Shape":
+        """Return the same shape with so much of its students' requests."""
+        steps = (
+            replace(step, browsing=step.browsing * share, enrolling=step.enrolling * share)
+            for step in self.steps
+        )
+        return replace(self, steps=tuple(steps))
+
     def uploading(self, a_minute: float) -> "Shape":
         """Return the same shape with so many courses with a picture a minute."""
         steps = tuple(replace(step, uploads=a_minute / 60) for step in self.steps)

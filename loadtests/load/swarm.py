@@ -43,10 +43,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Swarm:
-    """A shape, played by name; `account` is the admin's, `reports` where Locust's files go."""
+    """A shape, played by name and by `share`, the part of its students' requests that come.
+
+    `account` is the admin's, `reports` where Locust's files go.
+    """
 
     shape_name: str
     shape: Shape
+    share: float
     host: str
     account: dict[str, str]
     reports: Path
@@ -110,6 +114,7 @@ class Swarm:
             **os.environ,
             "LOADTEST_SHAPE": self.shape_name,
             "LOADTEST_SECONDS": str(self.shape.seconds),
+            "LOADTEST_SHARE": str(self.share),
             "LOADTEST_UPLOADS": str(self.shape.steps[-1].uploads * 60),
             "LOADTEST_START": str(start),
             "LOADTEST_RECORDS": str(records),

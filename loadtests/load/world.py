@@ -1,9 +1,9 @@
 """What all users of one Locust process share; told by the environment what to play.
 
-`LOADTEST_SHAPE` (smoke), `LOADTEST_SECONDS` and `LOADTEST_UPLOADS`
-(a minute; both the shape's own), `LOADTEST_START` (by the
-monotonic clock), `LOADTEST_RECORDS` (a folder), `LOADTEST_USER` and `LOADTEST_PASSWORD` (the
-admin's), `LOADTEST_PHOTO` (what admins upload; left out, one is made).
+`LOADTEST_SHAPE` (smoke), `LOADTEST_SECONDS`, `LOADTEST_SHARE` and `LOADTEST_UPLOADS`
+(a minute; all three the shape's own), `LOADTEST_START` (by the monotonic clock),
+`LOADTEST_RECORDS` (a folder), `LOADTEST_USER` and `LOADTEST_PASSWORD` (the admin's),
+`LOADTEST_PHOTO` (what admins upload; left out, one is made).
 """
 
 import os
@@ -67,6 +67,8 @@ def from_environment() -> World:
     shape = SHAPES[get("LOADTEST_SHAPE", "smoke")]
     if seconds := get("LOADTEST_SECONDS"):
         shape = shape.lasting(float(seconds))
+    if share := get("LOADTEST_SHARE"):
+        shape = shape.of_students(float(share))
     if uploads := get("LOADTEST_UPLOADS"):
         shape = shape.uploading(float(uploads))
     folder, photo = get("LOADTEST_RECORDS"), get("LOADTEST_PHOTO")

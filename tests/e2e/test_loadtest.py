@@ -33,7 +33,7 @@ async def test_a_short_smoke_has_no_errors_judges_and_writes_its_reports(service
         subprocess.run,
         [
             *(sys.executable, "-m", "loadtests.load", "smoke", "--host", service.base_url),
-            *("--seconds", "4", "--slo", tmp_path / "slo.toml"),
+            *("--seconds", "4", "--share", "0.8", "--slo", tmp_path / "slo.toml"),
             *("--out", tmp_path / "results", "--reports", tmp_path / "reports"),
         ],
         cwd=ROOT,
@@ -47,7 +47,7 @@ async def test_a_short_smoke_has_no_errors_judges_and_writes_its_reports(service
     assert "| errors | ≤ 0 % | 0 % | met |" in run.stdout, run.stdout
     assert "| faster than light | < 0 ms |" in run.stdout
     assert run.stdout.count("MISSED") == 1
-    (report,) = (tmp_path / "results").glob("load-smoke-*.md")
+    (report,) = (tmp_path / "results").glob("load-smoke-at-0.8-*.md")
     assert report.read_text() in run.stdout
     rows = {
         line.split("|")[1].strip(): line for line in report.read_text().splitlines() if "|" in line

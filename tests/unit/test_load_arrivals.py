@@ -52,6 +52,20 @@ def test_nothing_is_due_after_the_end():
     assert schedule.after(11, 0.1) == inf
 
 
+def test_a_share_is_of_students_and_not_of_those_who_watch():
+    peak = SHAPES["peak"]
+    quarter = peak.of_students(0.25)
+    for role, share in [
+        (Role.BROWSING, 0.25),
+        (Role.ENROLLING, 0.25),
+        (Role.ADMIN, 1),
+        (Role.OPERATOR, 1),
+    ]:
+        due = [shape.arrivals(role).due(60) for shape in (quarter, peak)]
+        assert due[0] == pytest.approx(due[1] * share)
+    assert quarter.users == peak.users
+
+
 @pytest.mark.parametrize("users", [1, 50])
 def test_many_users_share_the_rate_of_each_step(users):
     found = arrivals_of(Arrivals([(100, 20), (100, 200)]), users)
