@@ -1,7 +1,8 @@
 """What readers of the catalogue get, through the cache; the one place that names its keys.
 
-An answer is about a topic: one course, or the listings. Whoever changes a course announces both;
-whoever changes no more than its image announces a touch.
+An answer is about a topic: one course, the listings, or the searches. Whoever changes a course
+announces all three, of the searches those that can find it; whoever changes no more than its image
+announces a touch.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,15 +14,16 @@ from uuid import UUID
 
 from tortoise.exceptions import OperationalError
 
-from infra.cache import Cache, Entry, Key, Outpost, Piece
+from infra.cache import Cache, Entry, Key, Outpost, Piece, masked
 from infra.cache.answers import TOPICS_AT_ONCE
 from models import Difficulty
-from services import shelf, tasks
+from services import searches, shelf, tasks
 from services.errors import CourseNotFound
 from services.shelf import VERSION, Filters, Sort, UrlOf
 from services.tasks import TaskName, rows
 
 LISTINGS = "courses"
+SEARCHES = "searches"
 _COURSE = "course:"
 # Beyond these an answer is one of endlessly many, and read by few.
 COMMON_COURSES = 5000
@@ -118,36 +120,45 @@ async def mark() -> str:
 async def lacking(cache: Outpost, names: Iterable[str]) -> list[str]:
     """Return the names of what the shared cache has not of these answers, listings first.
 
-    A change makes all listings old, and no more than one course. Of a page it is the sheet.
+    A change makes all listings old, some searches, and one course. Of a page it is the sheet.
 
     Raises:
         CacheAway: the cache can't be asked.
 
     """
-    shared = dict.fromkeys(_shared(name) for name in names)
-    keys = [Key(name, name if name.startswith(_COURSE) else LISTINGS) for name in shared]
-    lacking = await cache.lacking(keys)
-    return [key.name for key in sorted(lacking, key=lambda key: key.topic != LISTINGS)]
+    keys = {key.name: key for key in map(_shared, names) if key}
+    lacking = await cache.lacking(list(keys.values()))
+    return [key.name for key in sorted(lacking, key=lambda key: _SOONER.get(key.topic, 0))]
 
 
-def _shared(name: str) -> str:
-    """Return under which name an answer is in the shared cache."""
-    with suppress(ValueError):
+def _shared(name: str) -> Key | None:
+    """Return the key of an answer in the shared cache; None: no key of it has this name."""
+    if name == NEWEST.name:
+        return NEWEST
+    if name.startswith(_COURSE):
+        return Key(name, name)
+    try:
         filters, number, limit = _parsed(name)
-        on_sheet = _sheet_of(filters, number, limit) if limit is not None else None
-        if on_sheet is not None:
-            return _key_of_sheet(filters, on_sheet).name
-    return name
+    except ValueError:
+        return None
+    on_sheet = number if limit is None else _sheet_of(filters, number, limit)
+    if on_sheet is not None:
+        return _key_of_sheet(filters, on_sheet)
+    return key_of_page(filters, number, limit or 0)
 
 
-async def announce(cache: Cache, course_id: UUID, mark: str) -> None:
-    """Announce that a course came, changed or went; after the commit, before the answer."""
-    await cache.changed(LISTINGS, _topic(course_id), mark=mark)
+async def announce(cache: Cache, course_id: UUID, mark: str, *texts: str) -> None:
+    """Announce that a course came, changed or went; after the commit, before the answer.
+
+    `texts` are all titles and descriptions that it has, and those that it had before.
+    """
+    found_by = masked(SEARCHES, searches.bits_of(*texts))
+    await cache.changed(LISTINGS, found_by, _topic(course_id), mark=mark)
 
 
 async def announce_image(cache: Cache, course_id: UUID, mark: str) -> None:
     """Announce that a course has another image, or its image another state, and nothing else."""
-    await cache.touched(_topic(course_id), LISTINGS, mark=mark)
+    await cache.touched(_topic(course_id), LISTINGS, SEARCHES, mark=mark)
 
 
 async def is_announced(cache: Outpost, refresh_id: UUID) -> bool:
@@ -165,7 +176,7 @@ async def is_announced(cache: Outpost, refresh_id: UUID) -> bool:
 
 
 async def owed() -> set[str]:
-    """Return the topics of committed changes that no task has announced yet, and the listings'."""
+    """Return the topics of committed changes that no task has announced yet, and all listings'."""
     pending = await rows(
         # Two halves: an index has the queued ones by name, and few are running.
         "SELECT DISTINCT jsonb_array_elements_text(args->'courses') AS course FROM ("
@@ -174,7 +185,7 @@ async def owed() -> set[str]:
         TaskName.REFRESH_CACHE.value,
     )
     topics = {_topic(UUID(row["course"])) for row in pending}
-    return topics | {LISTINGS}
+    return topics | {LISTINGS, SEARCHES}
 
 
 async def shape(url_of: UrlOf) -> str:
@@ -199,7 +210,7 @@ async def announce_again(cache: Outpost, course_ids: Collection[UUID]) -> None:
         CacheAway: the cache has not taken them; they stay owed.
 
     """
-    topics = [LISTINGS, *(_topic(course_id) for course_id in course_ids)]
+    topics = [LISTINGS, SEARCHES, *(_topic(course_id) for course_id in course_ids)]
     for first in range(0, len(topics), TOPICS_AT_ONCE):
         await cache.announce(topics[first : first + TOPICS_AT_ONCE])
 
@@ -210,6 +221,8 @@ async def ask_to_warm() -> None:
 
 
 NEWEST = Key("courses", LISTINGS, slow=True, lists=True)
+# What is made first of what is lacking: of listings there are few, and all are asked for.
+_SOONER = {LISTINGS: -2, SEARCHES: -1}
 
 
 def key_of_course(course_id: UUID) -> Key:
@@ -230,7 +243,9 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     is_common = not search and (number - 1) * limit < COMMON_COURSES
     # A common page is made in less time than it takes to ask whether another process is at it.
     slow = not is_common
-    return Key(name, LISTINGS, rare=not is_common, slow=slow, lists=True)
+    topic = SEARCHES if search else LISTINGS
+    bit = searches.bit_of(search) if search else None
+    return Key(name, topic, rare=not is_common, slow=slow, lists=True, bit=bit)
 
 
 def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:

@@ -68,7 +68,7 @@ async def create(cache: Cache, course: CourseFields, image: bytes | None = None)
             await images.stage(created.id, image)
         await audit.record(Action.CREATE_COURSE, created.id)
         mark = await answers.mark()
-    await answers.announce(cache, created.id, mark)
+    await answers.announce(cache, created.id, mark, course.title, course.description)
     return await get(created.id)
 
 
@@ -85,7 +85,8 @@ async def update(
 
     """
     async with in_transaction():
-        if await Course.select_for_update().get_or_none(id=course_id) is None:
+        before = await Course.select_for_update().get_or_none(id=course_id)
+        if before is None:
             raise CourseNotFound
         widest = await ImageVariant.filter(course_id=course_id).order_by("-width").first()
         shown = url_of(widest.key) if widest else None
@@ -101,7 +102,8 @@ async def update(
             await images.discard(course_id)
         await audit.record(Action.UPDATE_COURSE, course_id)
         mark = await answers.mark()
-    await answers.announce(cache, course_id, mark)
+    texts = (before.title, before.description, course.title, course.description)
+    await answers.announce(cache, course_id, mark, *texts)
     return await get(course_id)
 
 
@@ -130,9 +132,11 @@ async def delete(cache: Cache, course_id: UUID) -> None:
 
     """
     async with in_transaction():
-        if not await Course.filter(id=course_id).delete():
+        before = await Course.select_for_update().get_or_none(id=course_id)
+        if before is None:
             raise CourseNotFound
+        await before.delete()
         await images.remove_course(course_id)
         await audit.record(Action.DELETE_COURSE, course_id)
         mark = await answers.mark()
-    await answers.announce(cache, course_id, mark)
+    await answers.announce(cache, course_id, mark, before.title, before.description)

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from infra.cache.answers import AnswerCache
-from infra.cache.entry import Entry, Key, Make, Piece
+from infra.cache.entry import Entry, Key, Make, Piece, masked
 from infra.cache.local import MemoryStore
 from infra.cache.outpost import Outpost
 from infra.cache.redis import RedisStore
@@ -25,6 +25,7 @@ __all__ = [
     "Shape",
     "Shared",
     "Store",
+    "masked",
     "no_shape",
     "open_store",
 ]
@@ -47,7 +48,7 @@ class Cache(Protocol):
         `mark` is left for who asks whether it was (`Outpost.is_announced`).
         """
 
-    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+    async def touched(self, topic: str, *listings: str, mark: str = "") -> None:
         """Announce that a thing looks different, and is listed as before."""
 
 
@@ -65,7 +66,7 @@ class NoCache:
     async def changed(self, *topics: str, mark: str = "") -> None:
         """Do nothing: the database enqueues `cache.refresh` for every change."""
 
-    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+    async def touched(self, topic: str, *listings: str, mark: str = "") -> None:
         """Do nothing."""
 
 

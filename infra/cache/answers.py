@@ -180,9 +180,9 @@ class AnswerCache:
         """Announce a committed change, before it is answered; what can't be, is owed."""
         await self._tell(topics, self._announce(topics, mark))
 
-    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+    async def touched(self, topic: str, *listings: str, mark: str = "") -> None:
         """Announce a committed touch, before it is answered; if that can't be, a change is owed."""
-        await self._tell((listing, topic), self._store.touch(topic, listing, mark))
+        await self._tell((*listings, topic), self._store.touch(topic, listings, mark))
 
     def take_counts(self) -> Counts:
         """Return what was counted since this was asked last."""
@@ -387,7 +387,7 @@ class AnswerCache:
         self._spoil(
             flight
             for flight in self._flights.values()
-            if flight.key.topic == topic or (touched and flight.key.lists)
+            if flight.key.is_about(topic) or (touched and flight.key.lists)
         )
 
     def _go_down(self) -> None:

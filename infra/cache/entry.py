@@ -1,23 +1,25 @@
 """What is cached: an answer as ready bytes, the key it is found under, the topic it is about."""
 
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol, Self
 
 _HEAD = struct.Struct(">16sq")
 _NO_TOTAL = -1
+_MASK = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """Where an answer is found.
 
-    A change of the `topic` makes it old; where it `lists` things by their ids, so does a touch of
-    one that it shows. A `rare` one, such as a search, is one of endlessly many: those share a small
-    part of the room, so that they drive nothing else out. A `slow` one is worth waiting for while
-    another process makes it.
+    A change of the `topic` makes it old; where it has a `bit`, one with a mask does so only if the
+    mask has that bit. Where it `lists` things by their ids, so does a touch of one that it shows. A
+    `rare` one, such as a search, is one of endlessly many: those share a small part of the room, so
+    that they drive nothing else out. A `slow` one is worth waiting for while another process makes
+    it.
     """
 
     name: str
@@ -25,6 +27,33 @@ class Key:
     rare: bool = False
     slow: bool = False
     lists: bool = False
+    bit: int | None = None
+
+    def is_about(self, topic: str) -> bool:
+        """Tell whether a change of a topic, or of what a mask picks of one, is one of it."""
+        name, mask = parted(topic)
+        return self.topic == name and is_picked(mask, self.bit)
+
+
+def masked(topic: str, bits: Iterable[int]) -> str:
+    """Return the part of a topic that these bits pick: answers with another bit stay true."""
+    return f"{topic}{_MASK}{sum(1 << bit for bit in set(bits)):x}"
+
+
+def parted(topic: str) -> tuple[str, int | None]:
+    """Return a topic without its mask, and the mask; None: all of it is meant."""
+    name, found, mask = topic.partition(_MASK)
+    return name, int(mask, 16) if found else None
+
+
+def is_masked(topic: str) -> bool:
+    """Tell whether a part of a topic is meant."""
+    return _MASK in topic
+
+
+def is_picked(mask: int | None, bit: int | None) -> bool:
+    """Tell whether an answer with this bit is meant; one without is by every mask."""
+    return mask is None or bit is None or bool(mask >> bit & 1)
 
 
 def id_of(topic: str) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from infra.cache import version
-from infra.cache.entry import Entry, Key, id_of
+from infra.cache.entry import Entry, Key, id_of, is_masked, parted
 from infra.cache.store import MARK_SECONDS, TURN_SECONDS, Found, Fresh, Listener, Turn
 
 MAX_ANSWERS = 1000
@@ -35,7 +35,7 @@ class MemoryStore:
         is_valid = (
             entry is not None
             and time.monotonic() < expires
-            and version.holds(made_under, lines, entry.body)
+            and version.holds(made_under, lines, entry.body, key)
         )
         return Found(version.token(lines), entry if is_valid else None)
 
@@ -80,7 +80,9 @@ class MemoryStore:
         """Give topics new versions, and keep the fresh answers if none had changed."""
         holds = fresh is not None and await self.lines(list(fresh.since)) == fresh.since
         for topic in topics:
-            self._set(topic, version.line())
+            name, _ = parted(topic)
+            before = self._versions.get(name, b"") if is_masked(topic) else b""
+            self._set(name, before + version.line_of(topic))
         for key, entry, seconds in fresh.entries if fresh and holds else ():
             await self.write(key, version.token(self._versions[key.topic]), entry, seconds)
         self._leave(mark)
@@ -92,10 +94,10 @@ class MemoryStore:
         """Tell that it is not: what is left here is left at once."""
         return False
 
-    async def touch(self, topic: str, listing: str, mark: str = "") -> None:
-        """Give a thing a new version, and note beside the listing's that it was touched."""
-        lines = self._versions.get(listing, b"") + version.line(id_of(topic))
-        self._set(listing, lines if len(lines) <= version.MAX_BYTES else version.line())
+    async def touch(self, topic: str, listings: Collection[str], mark: str = "") -> None:
+        """Give a thing a new version, and note beside the listings' that it was touched."""
+        for listing in listings:
+            self._set(listing, self._versions.get(listing, b"") + version.line(id_of(topic)))
         self._set(topic, version.line())
         self._leave(mark)
 
@@ -125,7 +127,7 @@ class MemoryStore:
 
     def _set(self, topic: str, lines: bytes) -> None:
         self._versions.pop(topic, None)
-        self._versions[topic] = lines
+        self._versions[topic] = lines if len(lines) <= version.MAX_BYTES else version.line()
         # As with a server that evicts: losing one costs a miss.
         if len(self._versions) > MAX_VERSIONS:
             del self._versions[next(iter(self._versions))]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from math import inf
 from typing import NamedTuple
 
-from infra.cache.entry import Entry, Key, Make, Piece, Prepared
+from infra.cache.entry import Entry, Key, Make, Piece, Prepared, is_picked, parted
 
 # What a slot and its places in the tables take beside the bytes, about.
 SLOT_BYTES = 1024
@@ -125,18 +125,23 @@ class Memory:
 
     def about(self, topics: Collection[str]) -> list[tuple[Key, Make]]:
         """Return what can be made again of these topics: common answers, then the last read."""
+        masks = dict(map(parted, topics))
         return [
             (slot.key, slot.again)
             for slots in (self._slots, self._rare)
             for slot in reversed(slots.values())
-            if slot.key.topic in topics and slot.again and not isinstance(slot.again, Piece)
+            if slot.key.topic in masks
+            and is_picked(masks[slot.key.topic], slot.key.bit)
+            and slot.again
+            and not isinstance(slot.again, Piece)
         ]
 
     def forget(self, topic: str) -> None:
-        """Drop all answers about a topic."""
-        for name in list(self._topics.get(topic, ())):
+        """Drop all answers about a topic, or what a mask picks of them."""
+        about, mask = parted(topic)
+        for name in list(self._topics.get(about, ())):
             slot = self._slots.get(name) or self._rare.get(name)
-            if slot:
+            if slot and is_picked(mask, slot.key.bit):
                 self._outdate(slot)
 
     def forget_showing(self, name: bytes) -> None:

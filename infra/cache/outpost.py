@@ -85,9 +85,9 @@ class Outpost:
         """Announce at once what the task `cache.refresh` will announce for sure."""
         await self._try(lambda: self.store.renew(topics, mark))
 
-    async def touched(self, topic: str, listing: str, *, mark: str = "") -> None:
+    async def touched(self, topic: str, *listings: str, mark: str = "") -> None:
         """Announce at once that a thing looks different."""
-        await self._try(lambda: self.store.touch(topic, listing, mark))
+        await self._try(lambda: self.store.touch(topic, listings, mark))
 
     async def announce(self, topics: Collection[str]) -> None:
         """Announce changes.

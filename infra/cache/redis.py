@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
 from infra.cache import version
-from infra.cache.entry import Entry, Key, id_of
+from infra.cache.entry import Entry, Key, id_of, is_masked, parted
 from infra.cache.link import RedisLink
 from infra.cache.patience import patience
 from infra.cache.store import (
@@ -101,7 +101,8 @@ class RedisStore:
     async def read(self, key: Key) -> Found:
         """Return version and answer; one round trip."""
         async with self._call():
-            return _found(await self._redis.mget(self._version(key.topic), self._answer(key)))
+            stored = await self._redis.mget(self._version(key.topic), self._answer(key))
+        return _found(key, stored)
 
     async def lacking(self, keys: Sequence[Key]) -> list[Key]:
         """Return those of the keys of which there is no answer; some dozens in a round trip."""
@@ -112,7 +113,8 @@ class RedisStore:
                 pipeline = self._redis.pipeline(transaction=False)
                 for key in some:
                     pipeline.mget(self._version(key.topic), self._answer(key))
-                found = map(_found, await pipeline.execute())
+                stored = await pipeline.execute()
+            found = map(_found, some, stored)
             lacking += [key for key, each in zip(some, found, strict=True) if each.entry is None]
         return lacking
 
@@ -159,26 +161,28 @@ class RedisStore:
             return
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
-            self._renew(pipeline, {topic: version.line() for topic in topics}, mark)
-            await pipeline.execute()
+            noted = self._renew(pipeline, _lines(topics), mark)
+            await self._trim(noted, await pipeline.execute())
 
     async def _hand_over(self, topics: Collection[str], mark: str, fresh: Fresh) -> bool:
         """Renew with answers under the new versions; tell whether the old ones were still there."""
-        lines = {topic: version.line() for topic in topics}
+        lines = _lines(topics)
+        tokens = {parted(topic)[0]: version.token(line) for topic, line in lines.items()}
         names = [self._version(topic) for topic in fresh.since]
         async with self._call(HAND_OVER_SECONDS), self._redis.pipeline() as pipeline:
             await pipeline.watch(*names)
             if await pipeline.mget(names) != list(fresh.since.values()):
                 return False
             pipeline.multi()
+            noted = self._renew(pipeline, lines, mark)
             for key, entry, seconds in fresh.entries:
-                packed = version.token(lines[key.topic]) + entry.packed()
+                packed = tokens[key.topic] + entry.packed()
                 pipeline.set(self._answer(key), packed, px=int(seconds * 1000))
-            self._renew(pipeline, lines, mark)
             try:
-                await pipeline.execute()
+                done = await pipeline.execute()
             except WatchError:
                 return False
+            await self._trim(noted, done)
         return True
 
     async def promise(self, mark: str) -> None:
@@ -191,18 +195,15 @@ class RedisStore:
         async with self._call():
             return bool(await self._redis.exists(self._promise(mark)))
 
-    async def touch(self, topic: str, listing: str, mark: str = "") -> None:
-        """Give a thing a new version, and note beside the listing's that it was touched."""
-        name = self._version(listing)
+    async def touch(self, topic: str, listings: Collection[str], mark: str = "") -> None:
+        """Give a thing a new version, and note beside the listings' that it was touched."""
+        notes = {listing: version.line(id_of(topic)) for listing in listings}
         async with self._call():
             # In this order: whoever hears of the thing finds it noted.
             pipeline = self._redis.pipeline(transaction=False)
-            pipeline.append(name, version.line(id_of(topic)))
-            pipeline.expire(name, VERSION_SECONDS)
+            self._note(pipeline, notes)
             self._renew(pipeline, {topic: version.line()}, mark)
-            size, *_ = await pipeline.execute()
-            if size > version.MAX_BYTES:
-                await self._redis.set(name, version.line(), ex=VERSION_SECONDS)
+            await self._trim(notes, await pipeline.execute())
 
     async def is_marked(self, mark: str) -> bool:
         """Tell whether this mark was left not long ago."""
@@ -267,13 +268,30 @@ class RedisStore:
     def _promise(self, mark: str) -> str:
         return f"{self._namespace}p:{self._shape}:{mark}"
 
-    def _renew(self, pipeline: Any, lines: Mapping[str, bytes], mark: str) -> None:
+    def _renew(self, pipeline: Any, lines: Mapping[str, bytes], mark: str) -> Collection[str]:
+        """Write the lines and ring the bells; return which versions have notes, as they come."""
+        notes = {parted(topic)[0]: line for topic, line in lines.items() if is_masked(topic)}
+        self._note(pipeline, notes)
         for topic, line in lines.items():
-            pipeline.set(self._version(topic), line, ex=VERSION_SECONDS)
+            if not is_masked(topic):
+                pipeline.set(self._version(topic), line, ex=VERSION_SECONDS)
             pipeline.set(self.bell_prefix + topic, b"", ex=VERSION_SECONDS)
         # Last: who finds it can rely on all of the change.
         if mark:
             pipeline.set(self._mark(mark), b"", ex=MARK_SECONDS)
+        return notes
+
+    def _note(self, pipeline: Any, notes: Mapping[str, bytes]) -> None:
+        for name, line in notes.items():
+            pipeline.append(self._version(name), line)
+        for name in notes:
+            pipeline.expire(self._version(name), VERSION_SECONDS)
+
+    async def _trim(self, noted: Collection[str], done: Sequence[Any]) -> None:
+        """Begin those versions anew whose notes, which were written first, became too many."""
+        for name, size in zip(noted, done, strict=False):
+            if size > version.MAX_BYTES:
+                await self._redis.set(self._version(name), version.line(), ex=VERSION_SECONDS)
 
     @asynccontextmanager
     async def _call(self, seconds: float | None = None) -> AsyncIterator[None]:
@@ -287,13 +305,17 @@ class RedisStore:
             raise CacheAway(repr(error)) from error
 
 
-def _found(stored: tuple[bytes | None, bytes | None]) -> Found:
+def _lines(topics: Collection[str]) -> dict[str, bytes]:
+    return {topic: version.line_of(topic) for topic in topics}
+
+
+def _found(key: Key, stored: tuple[bytes | None, bytes | None]) -> Found:
     lines, packed = stored
     if lines is None:
         return Found(None, None)
     entry = None
     if packed is not None:
         entry = Entry.unpacked(packed[version.TOKEN_BYTES :])
-        if not version.holds(packed[: version.TOKEN_BYTES], lines, entry.body):
+        if not version.holds(packed[: version.TOKEN_BYTES], lines, entry.body, key):
             entry = None
     return Found(version.token(lines), entry)

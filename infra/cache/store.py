@@ -3,7 +3,8 @@
 A version is a unique value, never a count: the server may evict it, and one made afresh equals
 none before it. Whoever changes a topic sets a new version after the commit; whoever fills an
 answer takes the version before asking the database. So an old answer is never taken for a new one.
-A touch is the smaller change: one thing looks different, and is listed where it was.
+A touch is the smaller change: one thing looks different, and is listed where it was. A mask makes
+one smaller, too: of answers that each have a bit, only some can be concerned.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -122,6 +123,7 @@ class Store(Protocol):
     ) -> None:
         """Give topics new versions: all answers about them are old from now on.
 
+        Of a topic with a mask (`infra.cache.entry.masked`) those that the mask picks.
         Not so the `fresh` ones, of some of the topics, unless a version has changed since: somebody
         may have announced a change that they do not show.
         """
@@ -133,8 +135,8 @@ class Store(Protocol):
         """Tell whether this mark may still be left."""
         ...
 
-    async def touch(self, topic: str, listing: str, mark: str = "") -> None:
-        """Renew one thing's topic; of the answers about `listing` those that show it are old."""
+    async def touch(self, topic: str, listings: Collection[str], mark: str = "") -> None:
+        """Renew one thing's topic; of the answers about `listings` those that show it are old."""
 
     async def is_marked(self, mark: str) -> bool:
         """Tell whether this mark was left by a renewal or touch, not long ago."""

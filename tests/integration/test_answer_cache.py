@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, open_store
+from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, masked, open_store
 from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
 from infra.cache.link import SURE_SECONDS
 from infra.cache.shared import create
@@ -321,6 +321,44 @@ async def test_a_touch_makes_old_what_shows_the_thing_and_nothing_else(
         await eventually(has_heard, within=SURE_SECONDS)
     assert made[without] == 1
     assert made[showing] < 2 * 50
+
+
+async def test_a_mask_leaves_what_it_does_not_pick_to_all(patience, process, truth, tmp_path):
+    create(memory := tmp_path / "shared")
+    caches = [await process(Shared(memory)), await process(Shared(memory)), await process()]
+    one, _, other = caches
+    concerned = Key("searches?1", "searches", slow=True, lists=True, bit=1)
+    spared = Key("searches?2", "searches", slow=True, lists=True, bit=2)
+    asked = Truth()
+    for number in range(1, 20):
+        for cache in caches:
+            await _kept(cache, truth, concerned)
+            await _kept(cache, asked, spared)
+        truth.number = number
+        await one.changed("courses", masked("searches", [1, 7]), "course:1")
+        for cache in caches[:2]:
+            assert await _read(cache, truth, concerned) == number
+
+        async def has_heard(number=number) -> bool:
+            return await _read(other, truth, concerned) == number
+
+        await eventually(has_heard, within=SURE_SECONDS)
+    assert asked.asked == 1
+
+
+@pytest.mark.parametrize(("bit", "seen"), [(1, 1), (2, 0), (None, 1)])
+async def test_a_fill_that_a_mask_overtakes_is_kept_if_it_is_not_picked(
+    patience, process, truth, bit, seen
+):
+    alone, other = await process(), await process()
+    key = Key(f"searches?{bit}", "searches", slow=True, lists=True, bit=bit)
+    truth.seconds = 0.2
+    filling = asyncio.create_task(_read(other, truth, key))
+    await asyncio.sleep(0.1)
+    truth.number = 1
+    await alone.changed(masked("searches", [1]))
+    assert await filling == 0
+    assert await _read(other, truth, key) == seen
 
 
 async def test_a_fill_that_a_touch_overtakes_is_not_kept(patience, process, truth):

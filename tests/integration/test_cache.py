@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, open_store
+from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, masked, open_store
 from infra.cache.local import MAX_VERSIONS
 from infra.cache.redis import HEALTH_SECONDS, MAX_CONNECTIONS
 from infra.cache.store import Fresh
@@ -86,7 +86,7 @@ async def test_fresh_answers_are_not_kept_past_another_change(store, is_there):
 async def test_nor_past_a_touch_that_they_may_not_show(store):
     await _fill(store)
     since = await store.lines(["courses"])
-    await store.touch("course:1", "courses")
+    await store.touch("course:1", ["courses"])
     await store.renew(["courses"], "", Fresh(since, [(KEY, NEWER, 60.0)]))
     assert (await store.read(KEY)).entry is None
 
@@ -121,12 +121,12 @@ async def test_a_touch_makes_old_what_shows_the_thing(store):
     for key in (SHOWING, OTHER):
         await _fill(store, key, Entry.of(f'[{{"id":"{key.name[-1]}"}}]'.encode()))
     await _fill(store, Key("course:1", "course:1"))
-    await store.touch("course:1", "courses")
+    await store.touch("course:1", ["courses"])
     assert (await store.read(SHOWING)).entry is None
     assert (await store.read(OTHER)).entry is not None
     assert (await store.read(Key("course:1", "course:1"))).entry is None
     await _fill(store, SHOWING, Entry.of(b'[{"id":"1"}]'))
-    await store.touch("course:3", "courses")
+    await store.touch("course:3", ["courses"])
     assert (await store.read(SHOWING)).entry is not None
     await store.renew(["courses"])
     assert (await store.read(OTHER)).entry is None
@@ -135,7 +135,7 @@ async def test_a_touch_makes_old_what_shows_the_thing(store):
 async def test_an_answer_made_before_a_touch_is_never_taken_for_a_new_one(store):
     await _fill(store, SHOWING, Entry.of(b'[{"id":"2"}]'))
     version = (await store.read(SHOWING)).version
-    await store.touch("course:1", "courses")
+    await store.touch("course:1", ["courses"])
     await store.write(SHOWING, version, Entry.of(b'[{"id":"1"}]'), 60)
     await store.write(OTHER, version, Entry.of(b'[{"id":"2"}]'), 60)
     assert (await store.read(SHOWING)).entry is None
@@ -147,7 +147,7 @@ async def test_a_touch_of_what_has_no_version_leaves_none_that_was_before(store,
     if isinstance(store, RedisStore):
         async with Redis.from_url(server.environment["CACHE_URL"]) as redis:
             await redis.delete(*await redis.keys("*:v:courses"))
-        await store.touch("course:1", "courses")
+        await store.touch("course:1", ["courses"])
         assert (await store.read(OTHER)).entry is None
         await store.write(OTHER, version, ENTRY, 60)
         assert (await store.read(OTHER)).entry is None
@@ -157,10 +157,82 @@ async def test_what_is_remembered_of_touches_is_bounded(store):
     await _fill(store, OTHER, Entry.of(b'[{"id":"none"}]'))
     for number in range(MAX_BYTES // TOKEN_BYTES):
         assert (await store.read(OTHER)).entry is not None or number > 50
-        await store.touch(f"course:{number:036}", "courses")
+        await store.touch(f"course:{number:036}", ["courses"])
     assert (await store.read(OTHER)).entry is None
     await _fill(store, OTHER)
     assert (await store.read(OTHER)).entry is not None
+
+
+def found_by(bit: int | None) -> Key:
+    return Key(f"searches?{bit}", "searches", slow=True, lists=True, bit=bit)
+
+
+BITS = (0, 5, 511, None)
+
+
+async def _there(store) -> list[int | None]:
+    return [bit for bit in BITS if (await store.read(found_by(bit))).entry]
+
+
+async def test_a_mask_makes_old_what_it_picks_and_no_others(store):
+    for bit in BITS:
+        await _fill(store, found_by(bit))
+    await store.renew([masked("searches", [5, 6])])
+    assert await _there(store) == [0, 511]
+    await _fill(store, found_by(5))
+    await store.renew([masked("searches", [511]), "courses"])
+    assert await _there(store) == [0, 5]
+    await store.renew([masked("searches", [])])
+    assert await _there(store) == [0, 5]
+    await store.renew(["searches"])
+    assert await _there(store) == []
+
+
+async def test_an_answer_made_before_a_mask_that_picks_it_is_never_taken_for_a_new_one(store):
+    made_under = await _fill(store, found_by(5))
+    await store.renew([masked("searches", [5])])
+    for bit in BITS:
+        await store.write(found_by(bit), made_under, ENTRY, 60)
+    assert await _there(store) == [0, 511]
+    assert await store.lacking([found_by(bit) for bit in BITS]) == [found_by(5), found_by(None)]
+
+
+async def test_fresh_answers_come_with_a_mask(store):
+    for bit in BITS:
+        await _fill(store, found_by(bit))
+    since = await store.lines(["courses", "searches"])
+    fresh = Fresh(since, [(found_by(5), NEWER, 60.0), (KEY, NEWER, 60.0)])
+    await store.renew(["courses", masked("searches", [5])], "", fresh)
+    assert await _there(store) == [0, 5, 511]
+    assert (await store.read(found_by(5))).entry.body == NEWER.body
+    assert (await store.read(KEY)).entry.body == NEWER.body
+    since = await store.lines(["searches"])
+    await store.renew([masked("searches", [0])])
+    await store.renew([masked("searches", [5])], "", Fresh(since, [(found_by(5), ENTRY, 60.0)]))
+    assert await _there(store) == [511]
+
+
+async def test_what_is_remembered_of_masks_is_bounded(store):
+    await _fill(store, found_by(0))
+    fresh = [(found_by(1), NEWER, 60.0)]
+    for number in range(MAX_BYTES // TOKEN_BYTES):
+        assert (await store.read(found_by(0))).entry is not None or number > 20
+        since = await store.lines(["searches"])
+        given = Fresh(since, fresh) if number % 2 else None
+        await store.renew([masked("searches", [1, 511])], "", given)
+        size = len((await store.lines(["searches"]))["searches"])
+        assert size <= MAX_BYTES
+    assert (await store.read(found_by(0))).entry is None
+
+
+async def test_a_touch_is_noted_beside_several_listings(store):
+    searched = found_by(5)
+    for key in (SHOWING, searched):
+        await _fill(store, key, Entry.of(b'[{"id":"1"}]'))
+    await _fill(store, found_by(0), Entry.of(b'[{"id":"2"}]'))
+    await store.touch("course:1", ["courses", "searches"])
+    assert (await store.read(SHOWING)).entry is None
+    assert await _there(store) == [0]
 
 
 async def test_a_mark_tells_that_a_change_was_announced(store, monkeypatch):
@@ -168,7 +240,7 @@ async def test_a_mark_tells_that_a_change_was_announced(store, monkeypatch):
     monkeypatch.setattr("infra.cache.redis.MARK_SECONDS", 1)
     assert not await store.is_marked("7")
     await store.renew(["courses"], "7")
-    await store.touch("course:1", "courses", "8")
+    await store.touch("course:1", ["courses"], "8")
     marks = {mark: await store.is_marked(mark) for mark in ("7", "8", "9", "")}
     assert marks == {"7": True, "8": True, "9": False, "": False}
     await asyncio.sleep(1.1)
@@ -224,7 +296,7 @@ async def test_it_tells_what_it_has_no_answer_of(store):
     assert await store.lacking(keys) == keys
     for key in keys[10:]:
         await _fill(store, key, Entry.of(f'[{{"id":"{key.name[13:]}"}}]'.encode()))
-    await store.touch("course:119", "courses")
+    await store.touch("course:119", ["courses"])
     assert await store.lacking(keys) == [*keys[:10], keys[119]]
     assert await store.lacking([]) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from infra.cache import Entry
 from models import Difficulty
-from services import answers
+from services import answers, searches
 from services.shelf import Filters, Sort
 
 BEGINNER, INTERMEDIATE, ADVANCED = Difficulty
@@ -55,6 +55,13 @@ def test_what_finds_another_has_another_key():
 )
 def test_what_there_is_endlessly_much_of_is_rare(filters, number, is_rare):
     assert answers.key_of_page(filters, number, 10).rare is is_rare
+
+
+def test_a_search_is_of_its_own_topic_and_has_a_bit_where_it_is_long_enough():
+    found = [answers.key_of_page(Filters(search=term), 1, 10) for term in ("React", "Go", "")]
+    assert [key.topic for key in found] == ["searches", "searches", "courses"]
+    assert found[0].bit in searches.bits_of("Learn REACT today")
+    assert [key.bit for key in found[1:]] == [None, None]
 
 
 def test_a_long_search_is_not_kept():
@@ -140,4 +147,5 @@ async def test_a_sheet_is_asked_for_by_its_name():
 )
 async def test_a_name_of_no_key_warms_nothing(name):
     assert await answers.warm(Asked(), [name], str) == 0
-    assert await answers.lacking(Lacking(), [name]) == [name]
+    # Of a course it takes the database to know.
+    assert await answers.lacking(Lacking(), [name]) == [name] * name.startswith("course:")

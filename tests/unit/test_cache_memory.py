@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from infra.cache import Entry, Key, Piece
+from infra.cache import Entry, Key, Piece, masked
 from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Cutting, Memory
 
 SOON = time.monotonic() + 3600
@@ -55,6 +55,19 @@ def test_the_rare_have_a_part_of_the_room_and_drive_out_nothing_else(memory):
     assert all(memory.get(str(number)) for number in range(5))
     assert memory.get("search 99")
     assert len(memory) == 5 + 2
+
+
+def test_of_a_topic_with_a_mask_what_it_picks_is_made_anew_and_forgotten(memory):
+    keys = [Key(f"search {bit}", "searches", bit=bit) for bit in (0, 3, None)]
+    for each in [*keys, Key("3", "courses", bit=3)]:
+        memory.put(each, entry(), SOON, entry)
+    picked = masked("searches", [3, 4])
+    assert {known.name for known, _ in memory.about([picked])} == {"search 3", "search None"}
+    memory.forget(picked)
+    assert [memory.get(name) is not None for name in ("search 0", "search 3", "3")] == [
+        *(True, False, True)
+    ]
+    assert memory.get("search None") is None
 
 
 def test_a_topic_is_forgotten_with_all_its_spellings(memory):
