@@ -31,25 +31,22 @@ class ConnectionEndedError(OSError):
 
 
 class Response:
-    """An answer; `feed` it with what the socket gives, until it is `complete`."""
+    """An answer; `feed` it with what the socket gives, until it is `complete`.
+
+    Then it has its `status`, and `lasts` tells whether the connection may be used again.
+    """
 
     def __init__(self) -> None:
         self.body = b""
-        self.complete = False
+        self.complete = self.lasts = False
+        self.status = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._parser = HttpResponseParser(self)
-        self.feed = self._parser.feed_data
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
 
-    @property
-    def status(self) -> int:
-        """The status code."""
-        code: int = self._parser.get_status_code()
-        return code
-
-    @property
-    def lasts(self) -> bool:
-        """Whether the connection may be used again."""
-        return bool(self._parser.should_keep_alive())
+    def feed(self, data: bytes) -> None:
+        """Take what has come."""
+        if self._parser:
+            self._parser.feed_data(data)
 
     def header(self, name: str) -> str | None:
         """Return a header; names in lower case."""
@@ -69,6 +66,11 @@ class Response:
 
     def on_message_complete(self) -> None:
         """Note that nothing more comes."""
+        # A moment later the parser is at the next message, of which it knows nothing. It holds on
+        # to who it calls, and so is let go.
+        parser, self._parser = self._parser, None
+        if parser:
+            self.status, self.lasts = parser.get_status_code(), parser.should_keep_alive()
         self.complete = True
 
 
