@@ -43,6 +43,8 @@ KEYS_AT_ONCE = 50
 MAX_COUNTED = 2000
 # Each hour's count weighs half of the next one's: what was popular last week is not.
 HALF_LIFE_SECONDS = 3600
+# What is written below versions: which, and the line.
+Notes = Sequence[tuple[str, bytes]]
 _AWAY = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 
 
@@ -161,8 +163,8 @@ class RedisStore:
             return
         async with self._call():
             pipeline = self._redis.pipeline(transaction=False)
-            noted = self._renew(pipeline, _lines(topics), mark)
-            await self._trim(noted, await pipeline.execute())
+            notes = self._renew(pipeline, _lines(topics), mark)
+            await self._trim(notes, await pipeline.execute())
 
     async def _hand_over(self, topics: Collection[str], mark: str, fresh: Fresh) -> bool:
         """Renew with answers under the new versions; tell whether the old ones were still there."""
@@ -174,7 +176,7 @@ class RedisStore:
             if await pipeline.mget(names) != list(fresh.since.values()):
                 return False
             pipeline.multi()
-            noted = self._renew(pipeline, lines, mark)
+            notes = self._renew(pipeline, lines, mark)
             for key, entry, seconds in fresh.entries:
                 packed = tokens[key.topic] + entry.packed()
                 pipeline.set(self._answer(key), packed, px=int(seconds * 1000))
@@ -182,7 +184,7 @@ class RedisStore:
                 done = await pipeline.execute()
             except WatchError:
                 return False
-            await self._trim(noted, done)
+            await self._trim(notes, done)
         return True
 
     async def promise(self, mark: str) -> None:
@@ -197,7 +199,7 @@ class RedisStore:
 
     async def touch(self, topic: str, listings: Collection[str], mark: str = "") -> None:
         """Give a thing a new version, and note beside the listings' that it was touched."""
-        notes = {listing: version.line(id_of(topic)) for listing in listings}
+        notes = [(listing, version.line(id_of(topic))) for listing in listings]
         async with self._call():
             # In this order: whoever hears of the thing finds it noted.
             pipeline = self._redis.pipeline(transaction=False)
@@ -268,9 +270,9 @@ class RedisStore:
     def _promise(self, mark: str) -> str:
         return f"{self._namespace}p:{self._shape}:{mark}"
 
-    def _renew(self, pipeline: Any, lines: Mapping[str, bytes], mark: str) -> Collection[str]:
-        """Write the lines and ring the bells; return which versions have notes, as they come."""
-        notes = {parted(topic)[0]: line for topic, line in lines.items() if is_masked(topic)}
+    def _renew(self, pipeline: Any, lines: Mapping[str, bytes], mark: str) -> Notes:
+        """Write the lines and ring the bells; return what of it are notes, which come first."""
+        notes = [(parted(topic)[0], line) for topic, line in lines.items() if is_masked(topic)]
         self._note(pipeline, notes)
         for topic, line in lines.items():
             if not is_masked(topic):
@@ -281,15 +283,15 @@ class RedisStore:
             pipeline.set(self._mark(mark), b"", ex=MARK_SECONDS)
         return notes
 
-    def _note(self, pipeline: Any, notes: Mapping[str, bytes]) -> None:
-        for name, line in notes.items():
+    def _note(self, pipeline: Any, notes: Notes) -> None:
+        for name, line in notes:
             pipeline.append(self._version(name), line)
-        for name in notes:
+        for name in {name for name, _ in notes}:
             pipeline.expire(self._version(name), VERSION_SECONDS)
 
-    async def _trim(self, noted: Collection[str], done: Sequence[Any]) -> None:
+    async def _trim(self, notes: Notes, done: Sequence[Any]) -> None:
         """Begin those versions anew whose notes, which were written first, became too many."""
-        for name, size in zip(noted, done, strict=False):
+        for (name, _), size in zip(notes, done, strict=False):
             if size > version.MAX_BYTES:
                 await self._redis.set(self._version(name), version.line(), ex=VERSION_SECONDS)
 

@@ -184,6 +184,9 @@ async def test_a_mask_makes_old_what_it_picks_and_no_others(store):
     assert await _there(store) == [0, 5]
     await store.renew([masked("searches", [])])
     assert await _there(store) == [0, 5]
+    await store.renew([masked("searches", [5]), masked("searches", [0])])
+    assert await _there(store) == []
+    await _fill(store, found_by(0))
     await store.renew(["searches"])
     assert await _there(store) == []
 
