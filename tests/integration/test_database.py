@@ -10,7 +10,15 @@ from tortoise import Tortoise
 from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
-from infra.database import MIGRATIONS, another, database, is_connected, migrate, primary
+from infra.database import (
+    MIGRATIONS,
+    another,
+    database,
+    is_connected,
+    migrate,
+    migration_config,
+    primary,
+)
 from models import Course, Difficulty, Outcome, Role, TaskState
 
 COURSE = "INSERT INTO courses (id, title, description, difficulty) VALUES ($1, $2, $3, $4)"
@@ -54,10 +62,13 @@ BY_HAND = {
 
 async def test_migrations_make_what_the_models_say(new_database):
     migrated, modelled = await new_database(), await new_database(migrated=False)
-    async with database(modelled, pool_size=1):
+    await Tortoise.init(migration_config(modelled), _enable_global_fallback=True)
+    try:
         connection = Tortoise.get_connection("default")
         await connection.execute_script("CREATE EXTENSION pg_trgm")
         await Tortoise.generate_schemas()
+    finally:
+        await Tortoise.close_connections()
     made, said = [await _catalogue(url) for url in (migrated, modelled)]
     extra = {name for kind, name, _ in made - said if kind == "constraint"}
     assert extra == BY_HAND
