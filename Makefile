@@ -31,7 +31,7 @@ run: $(VENV)/run.installed  ## Run the whole service on this machine; Ctrl-C sto
 	@exec $(BIN)/python -m deploy.embedded
 
 test: $(VENV)/dev.installed  ## Run all tests, on real servers
-	@$(BIN)/python -m pytest $(BESIDE)
+	@$(BIN)/python -m pytest $(BESIDE) --durations 20
 
 fuzz: $(VENV)/dev.installed  ## Fuzz the whole API as either role: make fuzz EXAMPLES=2000
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) STATES=$(or $(STATES),200) \

@@ -41,8 +41,9 @@ RATES = {
 
 
 @pytest.fixture
-async def redis(service):
-    """The broker's Redis of the service."""
+async def redis(service, monkeypatch):
+    """The broker's Redis of the service, on a machine that runs other tests as well."""
+    monkeypatch.setattr("infra.limits.TIMEOUT_SECONDS", 5.0)
     opened = limits.connect(service.env["BROKER_URL"])
     yield opened
     await opened.aclose()
@@ -92,8 +93,11 @@ async def test_each_client_and_each_kind_has_a_bucket(buckets, client):
 
 
 async def test_those_who_ask_at_once_share_one_bucket(buckets, client):
+    began = time.monotonic()
     answers = await asyncio.gather(*(buckets.take([Ask(Kind.READS, client, 3)]) for _ in range(40)))
-    assert 60 <= sum(taken.granted for [taken] in answers) <= 61
+    # A token a second comes back.
+    most = 61 + time.monotonic() - began
+    assert 60 <= sum(taken.granted for [taken] in answers) <= most
 
 
 @pytest.mark.parametrize(("failed", "seconds"), [(9, 1), (10, 2), (12, 8), (15, 60), (90, 60)])
