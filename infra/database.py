@@ -190,7 +190,7 @@ async def migrate(url: str) -> list[str]:
         The names of the migrations applied now.
 
     """
-    # A fifth of what a process takes to start, and one in twenty migrates.
+    # A quarter of what a command takes to start, and most of them don't migrate.
     from aerich import Command  # noqa: PLC0415
 
     async with direct_connection(url) as lock:

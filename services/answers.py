@@ -141,10 +141,12 @@ def _shared(name: str) -> Key | None:
         filters, number, limit = _parsed(name)
     except ValueError:
         return None
-    on_sheet = number if limit is None else _sheet_of(filters, number, limit)
+    if limit is None:
+        return _key_of_sheet(filters, number)
+    on_sheet = _sheet_of(filters, number, limit)
     if on_sheet is not None:
         return _key_of_sheet(filters, on_sheet)
-    return key_of_page(filters, number, limit or 0)
+    return key_of_page(filters, number, limit)
 
 
 async def announce(cache: Cache, course_id: UUID, mark: str, *texts: str) -> None:
