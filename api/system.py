@@ -13,7 +13,7 @@ from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyO
 from infra import metrics
 from infra.metrics import Gauge
 from services.errors import Unavailable
-from services.task_control import QueueStats
+from services.task_control import UNSEEN, QueueStats
 
 SERVICE = "course-enrollment-service"
 
@@ -85,7 +85,9 @@ async def show_metrics(request: Request) -> HTTPResponse:
     return raw(metrics.exposition(tasks_open), content_type=metrics.CONTENT_TYPE)
 
 
-def _task_gauges(queues: list[QueueStats]) -> list[Gauge]:
+def _task_gauges(found: list[QueueStats]) -> list[Gauge]:
+    # One queue at least: where nothing waits, that is 0, and not unknown.
+    queues = {UNSEEN: QueueStats(UNSEEN), **{each.queue: each for each in found}}.values()
     open_tasks: dict[tuple[str, ...], float] = {
         (each.queue, state): float(getattr(each, state))
         for each in queues

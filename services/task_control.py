@@ -20,6 +20,8 @@ from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryab
 from services.tasks import CHANNEL, TaskName, get, rows
 
 MOST_COUNTED = 10_000
+# No queue can have this name: theirs are words.
+UNSEEN = "-"
 FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 
 
@@ -155,14 +157,14 @@ class QueueStats:
     """How a queue stands; `oldest_due_seconds` is how long its oldest task could have run."""
 
     queue: str
-    queued: int
-    running: int
-    failed: int
-    oldest_due_seconds: float
+    queued: int = 0
+    running: int = 0
+    failed: int = 0
+    oldest_due_seconds: float = 0.0
 
 
 async def stats(source: BaseDBAsyncClient | None = None) -> list[QueueStats]:
-    """Return how the queues stand; tasks that no worker has seen yet are under `-`.
+    """Return how the queues stand; tasks that no worker has seen yet are under `UNSEEN`.
 
     Of each state the oldest `MOST_COUNTED` are counted: each scrape of the metrics asks.
     """
@@ -173,7 +175,7 @@ async def stats(source: BaseDBAsyncClient | None = None) -> list[QueueStats]:
     )
     found = await (source or primary()).execute_query_dict(
         f"""
-        SELECT coalesce(queue, '-') AS queue,
+        SELECT coalesce(queue, '{UNSEEN}') AS queue,
                count(*) FILTER (WHERE state = 'queued') AS queued,
                count(*) FILTER (WHERE state = 'running') AS running,
                count(*) FILTER (WHERE state = 'failed') AS failed,

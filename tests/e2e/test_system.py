@@ -90,6 +90,12 @@ async def test_metrics_show_the_tasks_that_failed(api, client):
     assert await failed() == before + 1
 
 
+async def test_metrics_tell_a_queue_where_nothing_waits_from_one_not_asked(client):
+    shown = await samples(client)
+    assert shown["tasks_oldest_due_seconds", ("queue", "-")] >= 0
+    assert shown["tasks_open", ("queue", "-"), ("state", "failed")] >= 0
+
+
 async def test_swagger_ui_comes_from_here_alone(client):
     page = await client.get("/swagger/index.html")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
