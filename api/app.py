@@ -49,6 +49,10 @@ LIMITS = {
     "FALLBACK_ERROR_FORMAT": "json",
     "ACCESS_LOG": False,
 }
+# A database that is away or busy is not asked for what nobody waits for more often than this.
+WARM_AGAIN_SECONDS = 2.0
+
+log = logs.get_logger(__name__)
 
 
 class Context(SimpleNamespace):
@@ -174,10 +178,24 @@ async def _open_replica(settings: Settings, resources: AsyncExitStack) -> BaseDB
 
 
 async def warm_up(app: Application) -> None:
-    """Take into memory what is read most, while the first requests are answered already."""
+    """Take into memory what is read most, at the start and whenever all of it has been lost.
+
+    Requests are answered meanwhile.
+    """
     context = app.ctx
-    names = await context.cache.top(context.settings.cache_warm_answers)
-    await answers.warm(context.cache, names, context.storage.url)
+    async for names in context.cache.wanted(context.settings.cache_warm_answers):
+        await _warm(context, names)
+
+
+async def _warm(context: Context, names: list[str]) -> None:
+    while True:
+        try:
+            await answers.warm(context.cache, names, context.storage.url)
+        except Exception as error:  # noqa: BLE001  whoever asks for it meets the same, and is told
+            log.warning("cache_not_warmed", error=repr(error))
+        else:
+            return
+        await asyncio.sleep(WARM_AGAIN_SECONDS)
 
 
 async def close_resources(app: Application) -> None:

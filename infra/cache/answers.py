@@ -50,6 +50,8 @@ TELL_SECONDS = 5.0
 TOLD_AT_ONCE = 500
 # Renewed by housekeeping while something is owed; lapses by itself if the process dies.
 DISTRUST_SECONDS = 1.0
+# How often at most is asked what is wanted, where memory is lost again and again.
+LOST_AGAIN_SECONDS = 2.0
 # Changes are announced again to a server that comes back: it may have lost the latest.
 REPEAT_SECONDS = 10.0
 START_SECONDS = 0.3
@@ -110,6 +112,8 @@ class AnswerCache:
         self._owed: dict[str, int] = {}
         self._recent: deque[tuple[float, tuple[str, ...]]] = deque()
         self._linked = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
         self._places = {
             False: asyncio.Semaphore(MAKERS),
             True: asyncio.Semaphore(MAKERS_OF_RARE),
@@ -191,16 +195,25 @@ class AnswerCache:
         taken, self._taken = self._taken, replace(self.counts)
         return Counts(*(n - o for n, o in zip(astuple(self.counts), astuple(taken), strict=True)))
 
-    async def top(self, number: int) -> list[str]:
-        """Return the names of what is read most, by all instances, once that can be known."""
+    async def wanted(self, number: int) -> AsyncIterator[list[str]]:
+        """Yield the names of what all instances read most, whenever all memory has been lost.
+
+        So at the start, too, and each time as soon as it can be known; never without a server.
+        """
         while self._link:
+            await self._emptied.wait()
             await self._linked.wait()
+            self._emptied.clear()
             try:
-                return await self._store.top(number)
+                names = await self._store.top(number)
             except CacheAway as error:
                 self._failed(error)
-            await asyncio.sleep(HOUSEKEEPING_SECONDS)
-        return []
+                self._emptied.set()
+                await asyncio.sleep(HOUSEKEEPING_SECONDS)
+                continue
+            yield names
+            # Where the server comes and goes, the processor is for those who ask.
+            await asyncio.sleep(LOST_AGAIN_SECONDS)
 
     def remember(self, target: bytes, key: Key) -> None:
         """Let `hot.get(target)` find the answer of this key from now on."""
@@ -301,7 +314,7 @@ class AnswerCache:
                 self._spoil(self._flights.values())
                 heard = self._trusts_store and self._link and await self._link.barrier()
                 if not heard:
-                    self.memory.clear()
+                    self._forget()
                 self.hot.seen = token
 
     async def _tell(self, topics: tuple[str, ...], telling: Awaitable[None]) -> None:
@@ -391,12 +404,14 @@ class AnswerCache:
         )
 
     def _go_down(self) -> None:
+        self._linked.clear()
         self._forget()
         # What is kept from now on is kept for so short a time that it needs no proof.
         self.memory.sure_until = inf
 
     def _forget(self) -> None:
         self.memory.clear()
+        self._emptied.set()
         self._spoil(self._flights.values())
 
     def _spoil(self, flights: Iterable[Flight]) -> None:

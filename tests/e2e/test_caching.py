@@ -36,6 +36,11 @@ async def _made(client, *by: str) -> list[str]:
     return re.findall(rf'cache_requests_total\{{answer="(?:{names})"\}} (\S+)', text)
 
 
+async def _fetched(client) -> float:
+    """Return how many answers came from elsewhere than memory."""
+    return sum(map(float, await _made(client, "redis", "database")))
+
+
 @pytest.mark.parametrize("target", [LIST, f"{LIST}?page=1", f"{LIST}?search=React", "course"])
 async def test_whoever_has_it_is_told_so_without_a_body(api, client, target):
     course = await api.new_course()
@@ -235,7 +240,7 @@ async def test_a_full_pool_is_waited_for_a_bounded_time(service, tmp_path):
     await connection.close()
 
 
-async def test_what_is_read_most_is_in_memory_before_anybody_asks(service, api, client, tmp_path):
+async def test_what_is_read_most_is_in_memory_unasked_and_again_when_lost(service, api, tmp_path):
     course = await api.new_course()
     async with Redis.from_url(service.env["CACHE_URL"]) as redis:
         names = {f"course:{course['id']}": 1e300, "courses": 1e299, f"course:{uuid7()}": 1e298}
@@ -250,6 +255,13 @@ async def test_what_is_read_most_is_in_memory_before_anybody_asks(service, api, 
                     return await _metric(other, "cache_entries") >= 2
 
                 await eventually(is_warm)
+                before = await _fetched(other)
+                assert await redis.client_kill_filter(_type="pubsub")
+
+                async def is_warm_again() -> bool:
+                    return await _fetched(other) >= before + 2 and await is_warm()
+
+                await eventually(is_warm_again)
         finally:
             await redis.zrem("enroll:reads", *names)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from deploy.embedded.servers import running
 from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, masked, open_store
 from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
-from infra.cache.link import SURE_SECONDS
+from infra.cache.link import BEAT_SECONDS, SURE_SECONDS
 from infra.cache.shared import create
 from infra.cache.store import PROMISE_SECONDS
 from tests.factories import eventually
@@ -741,7 +741,7 @@ async def test_without_redis_answers_are_kept_for_less_than_a_second(process, tr
     assert await _read(cache, truth) == 1
 
 
-async def test_what_is_read_most_is_told_to_all(patience, process, truth, monkeypatch):
+async def test_what_is_read_most_is_told_to_all(patience, process, truth, redis, monkeypatch):
     monkeypatch.setattr("infra.cache.answers.TELL_SECONDS", 0.05)
     one, other = await process(), await process()
     await _kept(one, truth)
@@ -750,19 +750,38 @@ async def test_what_is_read_most_is_told_to_all(patience, process, truth, monkey
     for _ in range(50):
         one.hot.count(one.hot.get(TARGET))
 
-    async def is_known() -> bool:
-        return await other.top(5) == ["courses", "course:1"]
+    async def is_told() -> bool:
+        return await redis.zrevrange("enroll:reads", 0, -1) == [b"courses", b"course:1"]
 
-    await eventually(is_known, within=5)
-    assert await other.top(1) == ["courses"]
-    assert await other.top(0) == []
+    await eventually(is_told, within=5)
+    assert await _wanted(other, 1) == ["courses"]
+
+
+async def _wanted(cache: AnswerCache, number: int) -> list[str]:
+    async with aclosing(cache.wanted(number)) as wanted:
+        return await anext(wanted)
+
+
+async def test_what_is_read_most_is_wanted_again_when_memory_has_lost_it(
+    patience, process, redis, monkeypatch
+):
+    monkeypatch.setattr("infra.cache.answers.LOST_AGAIN_SECONDS", 0.01)
+    await redis.zadd("enroll:reads", {"courses": 2.0, "course:1": 1.0})
+    cache = await process()
+    async with aclosing(cache.wanted(2)) as wanted:
+        assert await anext(wanted) == ["courses", "course:1"]
+        again = asyncio.ensure_future(anext(wanted))
+        await asyncio.sleep(2 * BEAT_SECONDS)
+        assert not again.done()
+        assert await _kill_links(redis) == 1
+        assert await asyncio.wait_for(again, 10) == ["courses", "course:1"]
 
 
 async def test_what_is_read_most_is_known_once_redis_answers(process, server, redis):
     await redis.zadd("enroll:reads", {"courses": 1.0})
     with frozen((await redis.info("server"))["process_id"]):
         late = await process()
-        names = asyncio.create_task(late.top(1))
+        names = asyncio.create_task(_wanted(late, 1))
         await asyncio.sleep(SURE_SECONDS)
         assert not names.done()
     assert await asyncio.wait_for(names, 10) == ["courses"]
@@ -770,4 +789,4 @@ async def test_what_is_read_most_is_known_once_redis_answers(process, server, re
 
 async def test_without_a_shared_store_nothing_is_known_of_what_is_read(process):
     alone = await process(url="memory://")
-    assert await alone.top(1) == []
+    assert [names async for names in alone.wanted(1)] == []

@@ -35,6 +35,7 @@ async def server(tmp_path_factory):
 async def store(request, server, monkeypatch):
     """Each kind of store, empty; on a machine that runs other tests as well."""
     monkeypatch.setattr("infra.cache.redis.TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr("infra.cache.redis.HEALTH_SECONDS", 10.0)
     url = "memory://" if request.param == "memory" else server.environment["CACHE_URL"]
     if request.param == "redis":
         async with Redis.from_url(url) as redis:
