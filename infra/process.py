@@ -1,4 +1,4 @@
-"""What a process asks of the kernel: to end with its parent, to come after others."""
+"""What a process asks of the kernel: to end with its parent, its share of the processor."""
 
 import ctypes
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 # A third of what others of the same machine get, while they want it.
 NICENESS = 5
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> None:
@@ -37,4 +38,15 @@ def be_nice() -> None:
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     if os.getsid(0) in {os.getpid(), os.getppid()}:
         with suppress(OSError):  # there is no such file, or it may not be written
-            Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
+            AUTOGROUP.write_text(str(NICENESS), encoding="ascii")
+
+
+def be_on_its_own() -> None:
+    """Have a share of the processor alone, where siblings would have one together.
+
+    Linux may share it among sessions first (see `be_nice`), so that two processes of one session
+    have together what any other program has. No-op elsewhere.
+    """
+    if AUTOGROUP.exists():
+        with suppress(PermissionError):  # it leads a group already, and is nobody's sibling
+            os.setsid()

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from api.listen import bind
+from infra.process import AUTOGROUP
 
 CONNECTIONS = 200
 
@@ -50,6 +51,9 @@ async def test_every_process_gets_its_share(service):
     # A fair coin for each: fewer than 60 of 200 comes once in ten billion runs.
     assert len(got) == 2
     assert min(got.values()) >= 60, got
+    if AUTOGROUP.exists():
+        # Of the processor, too: Linux shares it among sessions first.
+        assert set(map(os.getsid, got)) == set(got)
 
 
 async def test_a_process_that_died_gets_its_share_again(service):
