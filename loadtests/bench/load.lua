@@ -14,6 +14,7 @@ end
 
 function init(arguments)
    mode = arguments[1] or "get"
+   -- Without the function wrk makes its request once, and has more of the processor for answers.
    if mode == "get" then request = nil end
    math.randomseed(thread_number + 1)
    if mode == "pages" then count = tonumber(arguments[2]) end
