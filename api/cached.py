@@ -1,10 +1,9 @@
 """Sending what is cached: the validators, and 304 to whoever has it already."""
 
 from sanic import HTTPResponse, Request
-from sanic.response import HTTPResponse as Response
 from sanic.response import empty
 
-from api.replies import JSON
+from api.replies import JSON, Reply
 from infra.cache import Entry, Key
 
 # Whoever keeps an answer asks before each use whether it still holds.
@@ -17,19 +16,28 @@ VALIDATORS = {
 
 def send(request: Request, entry: Entry, key: Key | None) -> HTTPResponse:
     """Answer with an entry, and let the next request for the same target be a hit."""
-    if key:
-        request.app.ctx.cache.remember(request.raw_url, key)
-    return send_unless_known(request, entry, headers_of(entry, request.path), JSON)
+    is_kept = key is not None and request.app.ctx.cache.remember(request.raw_url, key)
+    headers = headers_of(entry, request.path)
+    return send_unless_known(request, entry, headers, JSON, is_at_hand=is_kept)
 
 
 def send_unless_known(
-    request: Request, entry: Entry, headers: dict[str, str], content_type: str
+    request: Request,
+    entry: Entry,
+    headers: dict[str, str],
+    content_type: str,
+    *,
+    is_at_hand: bool = True,
 ) -> HTTPResponse:
-    """Answer with an entry, or that it is unchanged; the short way learns how it was sent."""
-    request.ctx.entry = entry
+    """Answer with an entry, or that it is unchanged.
+
+    The short way learns how it was sent, if it will find it at hand.
+    """
+    if is_at_hand:
+        request.ctx.entry = entry
     if has_match(request.headers.get("if-none-match"), entry):
         return empty(304, headers)
-    return Response(entry.body, 200, headers, content_type)
+    return Reply(entry.body, 200, headers, content_type)
 
 
 def headers_of(entry: Entry, path: str) -> dict[str, str]:

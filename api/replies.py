@@ -17,7 +17,7 @@ def reply(
 
 
 class Reply(HTTPResponse):
-    """JSON that is ready; the same headers as ever are encoded once, not once an answer."""
+    """A body that is ready; the same headers as ever are encoded once, not once an answer."""
 
     @property
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:

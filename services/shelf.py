@@ -3,7 +3,7 @@
 The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from infra.cache import Entry
+from infra.database import primary
 from models import Difficulty, TaskState
 from services.errors import CourseNotFound
 from services.tasks import rows
@@ -27,6 +28,7 @@ SHEET = 100
 # JSON has no line break but as an escape.
 _LINE = b"\n"
 UrlOf = Callable[[str], str]
+_Row = Mapping[str, Any]
 
 _OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
 _CANCELLED = "The processing was cancelled"
@@ -145,7 +147,7 @@ def _pagination(total: int, number: int, limit: int) -> dict[str, int | bool]:
     }
 
 
-async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[_Row], int]:
     """Return the rows of a page, and how many there are on all pages."""
     order, _ = _ORDERS[filters.sort]
     values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
@@ -154,13 +156,14 @@ async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[dict[
         parts = _searched(filters)
     else:
         parts = _far(filters) if offset >= FAR else _near(filters, offset + limit)
-    found = await rows(
+    # Records as they come: a dictionary of each would cost what making the JSON does.
+    _, found = await primary().execute_query(
         f"""
         {parts.tables}, chosen AS MATERIALIZED ({parts.chosen}), {_WITH_IMAGES}
         SELECT counted.total, {_SHOWN} FROM counted LEFT JOIN chosen ON true {_IMAGES}
         ORDER BY {_qualified(order)}
         """,  # noqa: S608  constants of this module only
-        *values,
+        values,
     )
     # A page without courses is one row that has the total only.
     return [row for row in found if row["id"] is not None], found[0]["total"]
@@ -260,7 +263,7 @@ def _qualified(order: str) -> str:
     return ", ".join(f"chosen.{term}" for term in order.split(", "))
 
 
-def _course(row: dict[str, Any], url_of: UrlOf) -> dict[str, Any]:
+def _course(row: _Row, url_of: UrlOf) -> dict[str, Any]:
     """Return a course as clients see it: what is absent has no key."""
     shown = {name: row[name] for name in ("id", "title", "description", "difficulty")}
     variants = _variants(orjson.loads(row["variants"]), url_of) if row["variants"] else []
@@ -281,7 +284,7 @@ def _variants(found: Iterable[list[Any]], url_of: UrlOf) -> list[dict[str, Any]]
     return [dict(zip(names, (*each[:4], url_of(each[4])), strict=True)) for each in found]
 
 
-def _unfinished(row: dict[str, Any]) -> dict[str, Any]:
+def _unfinished(row: _Row) -> dict[str, Any]:
     if row["task_state"] in _OPEN:
         return {"status": "processing", "task_id": row["task_id"]}
     return {"status": "failed", "error": row["task_error"] or _CANCELLED}

@@ -215,9 +215,9 @@ class AnswerCache:
             # Where the server comes and goes, the processor is for those who ask.
             await asyncio.sleep(LOST_AGAIN_SECONDS)
 
-    def remember(self, target: bytes, key: Key) -> None:
-        """Let `hot.get(target)` find the answer of this key from now on."""
-        self.memory.remember(target, key.name)
+    def remember(self, target: bytes, key: Key) -> bool:
+        """Let `hot.get(target)` find the answer of this key from now on; tell whether it does."""
+        return self.memory.remember(target, key.name)
 
     async def _fly(self, flight: Flight, make: Make) -> Entry:
         key = flight.key

@@ -100,11 +100,11 @@ class Memory:
             self.remember(target, key.name)
         self._shrink()
 
-    def remember(self, target: bytes, name: str) -> None:
-        """Find the answer of this name by a request's target, too."""
+    def remember(self, target: bytes, name: str) -> bool:
+        """Find the answer of this name by a request's target, too; tell whether it is found."""
         slot = self._slots.get(name) or self._rare.get(name)
         if slot is None or target in self.targets or len(slot.targets) == TARGETS_A_SLOT:
-            return
+            return target in self.targets
         slot.targets.append(target)
         self.targets[target] = slot
         self.cuttings.pop(target, None)
@@ -112,6 +112,7 @@ class Memory:
         slot.cost += cost
         self._charge(slot, cost)
         self._shrink()
+        return target in self.targets
 
     def weigh(self, target: bytes, entry: Entry, prepared: int) -> None:
         """Count the bytes of what was prepared of an answer to a target as its own."""

@@ -172,9 +172,11 @@ def test_what_was_prepared_of_an_answer_counts_as_its_own(memory, rare):
 
 def test_spellings_are_bounded(memory):
     memory.put(key("a"), entry(), SOON)
-    for number in range(100):
-        memory.remember(str(number).encode(), "a")
+    told = [memory.remember(str(number).encode(), "a") for number in range(100)]
+    assert told == [number < TARGETS_A_SLOT for number in range(100)]
     assert len(memory.targets) == TARGETS_A_SLOT
+    assert memory.remember(b"0", "a")
+    assert not memory.remember(b"elsewhere", "b")
 
 
 def test_nothing_is_believed_past_its_time_or_that_of_the_link(memory):
