@@ -192,8 +192,9 @@ async def _warm(context: Context, names: list[str]) -> None:
     while True:
         try:
             await answers.warm(context.cache, names, context.storage.url)
-        except Exception as error:  # noqa: BLE001  whoever asks for it meets the same, and is told
-            log.warning("cache_not_warmed", error=repr(error))
+        except Exception:
+            # Ended, it would leave memory cold from the next loss on, and nobody would know why.
+            log.exception("cache_not_warmed")
         else:
             return
         await asyncio.sleep(WARM_AGAIN_SECONDS)

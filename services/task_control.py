@@ -20,7 +20,7 @@ from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryab
 from services.tasks import CHANNEL, TaskName, get, rows
 
 MOST_COUNTED = 10_000
-# No queue can have this name: theirs are words.
+# What stands for a queue where a task has none yet.
 UNSEEN = "-"
 FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 
