@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +15,7 @@ import pytest
 
 from api.listen import bind
 from infra.process import AUTOGROUP
+from tests.processes import connections_of
 
 CONNECTIONS = 200
 
@@ -24,10 +25,7 @@ def _servers(service):
     port = urlsplit(service.base_url).port
     family = psutil.Process(service.process.pid).children(recursive=True)
     counts = Counter()
-    for process in family:
-        connections = []
-        with suppress(psutil.NoSuchProcess):
-            connections = process.net_connections("tcp")
+    for process, connections in connections_of(family).items():
         for each in connections:
             if each.laddr and each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED:
                 counts[process.pid] += 1

@@ -15,7 +15,7 @@ from services.errors import ServiceError
 from services.image_headers import BrokenImage, ImageTooCostly, ImageTooLarge, UnsupportedImage
 from tests import photos
 from tests.factories import eventually
-from tests.processes import commands_of, session_niceness
+from tests.processes import commands_of, is_over, session_niceness
 
 LIMIT = 50_000_000
 HARMLESS = photos.jpeg(64, 48)
@@ -201,7 +201,7 @@ async def test_whoever_is_cancelled_leaves_no_decoder(evil):
     assert our_decoders() == []
 
     async def gone():
-        return not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        return is_over(child)
 
     await eventually(gone)
 
@@ -225,7 +225,7 @@ async def test_decoders_end_with_who_started_them():
     await worker.wait()
 
     async def gone():
-        return not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE
+        return is_over(parent)
 
     await eventually(gone, within=5)
 

@@ -30,7 +30,7 @@ from deploy.embedded.keeper import Keeper
 from deploy.embedded.ports import Ports, is_free
 from deploy.embedded.process import Launcher, Part
 from deploy.embedded.servers import Servers
-from tests.processes import commands_of
+from tests.processes import commands_of, connections_of
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +128,10 @@ def test_all_may_read_images_and_only_the_service_may_do_more(environment: dict[
 
 def test_everything_listens_on_loopback_only(environment: dict[str, str]) -> None:
     heard = [
-        address.laddr
-        for process in psutil.Process().children(recursive=True)
-        for address in process.net_connections()
-        if address.status == psutil.CONN_LISTEN
+        each.laddr
+        for connections in connections_of(psutil.Process().children(recursive=True)).values()
+        for each in connections
+        if each.status == psutil.CONN_LISTEN
     ]
     assert {urlsplit(environment["S3_ENDPOINT_URL"]).port} < {address.port for address in heard}
     assert {address.ip for address in heard} == {"127.0.0.1"}

@@ -12,7 +12,7 @@ import pytest
 from tests import photos
 from tests.attacks import CORPUS, SCRIPT
 from tests.factories import COURSE, TITLES, eventually
-from tests.processes import commands_of
+from tests.processes import commands_of, peaks_of
 
 MEGABYTE = 1 << 20
 MOST_MEGABYTES = 300
@@ -95,15 +95,9 @@ async def test_no_worker_has_grown_by_it(service, api):
         if answer.status_code == 201:  # else it was refused, as is asserted above
             await api.settled(answer.json()["id"], within=60)
     assert len(decodings(service)) >= 2
-    peaks = {process.pid: _peak(process) for process in workers(service)}
+    peaks = peaks_of(workers(service))
     assert peaks
     assert max(peaks.values()) < MOST_MEGABYTES * MEGABYTE
-
-
-def _peak(process: psutil.Process) -> int:
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:  # noqa: PTH123
-        (line,) = [line for line in status if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
 
 
 def with_file(name: bytes) -> bytes:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.factories import COURSE, bearer, eventually, token
+from tests.processes import connections_of
 from tests.security.servers import own_api
 
 # Seconds, so that nobody waits here as long as production does.
@@ -169,7 +170,7 @@ async def test_a_slow_but_steady_upload_arrives(hasty):
 
 def open_connections(servers: list[psutil.Process], port: int) -> int:
     """Return how many connections of clients the server has."""
-    each = [connection for one in servers for connection in one.net_connections()]
+    each = [one for connections in connections_of(servers).values() for one in connections]
     return len([one for one in each if one.laddr.port == port and one.raddr])
 
 
