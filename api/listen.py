@@ -3,16 +3,26 @@
 Processes that share one socket race for what it has: one may take all the connections that come
 at once, and the other none. With `SO_REUSEPORT` every process has a queue of its own. The parent
 holds all of them, so the queue of a process that is being started again is kept for it.
+
+Whoever waits in a queue of its own is let in at once. libuv accepts one connection each time round
+the event loop (its pull request 3696), and a process that is busy goes round once in as long as it
+takes to answer all who are in: a crowd that comes at once would be let in one by one.
 """
 
+import asyncio
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sanic import Sanic
 
 # Elsewhere the last one bound gets everything.
 DEALS_OUT = sys.platform == "linux"
+# Those who are in wait while others are let in: 100 µs each.
+MOST_AT_ONCE = 100
 
 
 def bind(host: str, port: int, processes: int, backlog: int) -> list[socket.socket]:
@@ -45,12 +55,36 @@ def _socket(family: int) -> socket.socket:
     return one
 
 
+class Door:
+    """What the event loop takes for the class of its protocols: lets in those who wait, besides."""
+
+    def __init__(self, protocol: Callable[..., asyncio.Protocol], listening: socket.socket) -> None:
+        self._protocol = protocol
+        self._listening = listening
+        self._coming: set[asyncio.Task[Any]] = set()
+
+    def __call__(self, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> asyncio.Protocol:
+        """Return the protocol of the one that libuv has accepted, and accept the others."""
+        make = partial(self._protocol, loop=loop, **kwargs)
+        self._listening.settimeout(0)
+        # Nobody waits any more; or what libuv will meet, too, and knows how to bear.
+        with suppress(OSError):
+            for _ in range(MOST_AT_ONCE):
+                one, _ = self._listening.accept()
+                one.settimeout(0)
+                coming = loop.create_task(loop.connect_accepted_socket(make, one))
+                self._coming.add(coming)
+                coming.add_done_callback(self._coming.discard)
+        return make()
+
+
 def deal_out(app: Sanic[Any, Any], sockets: list[socket.socket]) -> None:
     """Give each server process its socket, when they are made and not yet started."""
 
     async def give(app: Sanic[Any, Any]) -> None:
         for process, one in zip(app.manager.transient_processes, sockets, strict=True):
             process.kwargs["sock"] = one
+            process.kwargs["protocol"] = Door(process.kwargs["protocol"], one)
             process.spawn()
 
     app.main_process_ready(give)
