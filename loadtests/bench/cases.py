@@ -55,6 +55,10 @@ BARE_INSERT, OUR_INSERT = "bare Sanic, insert by asyncpg", "ours, enrolment"
 OUR_HOT = "ours, enrolment, all in one course"
 BARE_TWO, OUR_TWO = "bare Sanic, two processes", "ours, list, two processes"
 OUR_LONG, OUR_LONG_TWO = "ours, list, the long way", "ours, list, the long way, two processes"
+OUR_CORE, OUR_CORES = (
+    "ours, list, a process and its load on one core",
+    "ours, list, two processes and their load on two cores",
+)
 # A header that the short way (api.shortcut) does not know.
 LONG_WAY = ("X-Not-Plain: 1",)
 
@@ -70,6 +74,7 @@ AIMS = (
     Aim("enrolment, of a bare insert", OUR_INSERT, BARE_INSERT, 0.7),
     Aim("two processes, of one, the long way", OUR_LONG_TWO, OUR_LONG, 1.5, every_round=True),
     Aim("two processes, of one, the short way", OUR_TWO, OUR_LIST, 1.5, every_round=True),
+    Aim("two cores, of one, the short way", OUR_CORES, OUR_CORE, 1.5, every_round=True),
 )
 
 
@@ -116,6 +121,13 @@ async def side_by_side(site: Site) -> tuple[list[Case], list[str]]:
         case(OUR_LONG_TWO, PROCESSES, two, LIST, headers=LONG_WAY),
     ]
     missing = []
+    if cores := site.two_cores():
+        for name, of in ((OUR_CORE, cores[:1]), (OUR_CORES, cores)):
+            server = await site.ours(f"ours_on_{len(of)}", mine, API_WORKERS=str(len(of)))
+            site.pin(server, of)
+            cases.append(case(name, PROCESSES, server, LIST, cores=of))
+    else:
+        missing.append(f"{OUR_CORES}: no two cores to choose")
     if etag:
         cases.insert(4, case(OUR_304, CACHED, ours, LIST, headers=(f"If-None-Match: {etag}",)))
     else:

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import os
 import shutil
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,12 +23,16 @@ GENERATOR_NAME = "load"
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked: an address, headers, and the words of `load.lua`."""
+    """What is asked: an address, headers, and the words of `load.lua`.
+
+    With `cores` a load of so many connections comes from each of them.
+    """
 
     url: str
     headers: tuple[str, ...] = ()
     mode: tuple[str, ...] = ("get",)
     connections: int = 64
+    cores: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,27 +49,38 @@ class Figures:
 
 async def measure(target: Target, seconds: float, groups: Mapping[str, int]) -> Figures:
     """Load the target; `groups` names the first process of each group that may be at work."""
-    process = await asyncio.create_subprocess_exec(
-        *_command(target, seconds), stdout=asyncio.subprocess.PIPE
-    )
-    everyone = {**groups, GENERATOR_NAME: process.pid}
-    before = {name: _seconds_used(pid) for name, pid in everyone.items()}
-    reading = asyncio.create_task(process.communicate())
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *_command(target, seconds),
+            stdout=asyncio.subprocess.PIPE,
+            preexec_fn=partial(os.sched_setaffinity, 0, {core}) if core is not None else None,
+        )
+        for core in target.cores or (None,)
+    ]
+    everyone = {name: (pid,) for name, pid in groups.items()}
+    everyone[GENERATOR_NAME] = tuple(process.pid for process in processes)
+    before = {name: sum(map(_seconds_used, pids)) for name, pids in everyone.items()}
+    reading = asyncio.gather(*(process.communicate() for process in processes))
     # The generator's own use is read while it lives: a moment before its end.
     await asyncio.wait({reading}, timeout=max(0.2, seconds - 0.3))
-    used = {name: _seconds_used(pid) - before[name] for name, pid in everyone.items()}
-    output, _ = await reading
-    if process.returncode != 0:
+    used = {name: sum(map(_seconds_used, pids)) - before[name] for name, pids in everyone.items()}
+    outputs = [output.decode() for output, _ in await reading]
+    if any(process.returncode != 0 for process in processes):
         raise SystemExit(f"the load on {target.url} failed")
-    found = json.loads(output.decode().strip().splitlines()[-1])
     window = max(0.2, seconds - 0.3)
+    cores = {name: round(each / window, 3) for name, each in used.items()}
+    return together([json.loads(output.strip().splitlines()[-1]) for output in outputs], cores)
+
+
+def together(found: Sequence[Mapping[str, Any]], cores: dict[str, float]) -> Figures:
+    """Return the figures of several loads: sums, and of latencies the middle and the worst."""
     return Figures(
-        rps=answered_rightly(found) / found["seconds"],
-        p50=found["p50"],
-        p95=found["p95"],
-        p99=found["p99"],
-        errors=found["errors"],
-        cores={name: round(each / window, 3) for name, each in used.items()},
+        rps=sum(answered_rightly(each) / each["seconds"] for each in found),
+        p50=statistics.median(each["p50"] for each in found),
+        p95=max(each["p95"] for each in found),
+        p99=max(each["p99"] for each in found),
+        errors=sum(each["errors"] for each in found),
+        cores=cores,
     )
 
 

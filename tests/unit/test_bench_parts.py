@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from loadtests.bench import instructions, site
+from loadtests.bench.load import Figures, together
 from loadtests.bench_reads import __main__ as reads
 from loadtests.bench_reads.ways import OBJECTS, OURS, WAYS
 from loadtests.warming import __main__ as warming
@@ -41,6 +42,14 @@ def test_answers_are_alike_however_their_times_are_written():
     other = b'{"data":[{"created_at":"2026-11-25T10:00:00.000000+00:00","id":"x"}]}'
     assert reads.content(one) == reads.content(other)
     assert reads.content(one) != reads.content(one.replace(b"10:00", b"10:01"))
+
+
+def test_loads_from_several_cores_count_together():
+    one = {"requests": 90, "errors": 10, "seconds": 2.0, "p50": 1.0, "p95": 2.0, "p99": 3.0}
+    other = {"requests": 60, "errors": 0, "seconds": 1.0, "p50": 3.0, "p95": 1.0, "p99": 9.0}
+    assert together([one, other], {"load": 0.5}) == Figures(
+        rps=100.0, p50=2.0, p95=2.0, p99=9.0, errors=10, cores={"load": 0.5}
+    )
 
 
 def test_without_valgrind_there_is_a_reason(monkeypatch):
