@@ -46,7 +46,7 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
     Without parameters: a plain array, newest first, at most 1,000. With any: one page.
     """
     context = request.app.ctx
-    if not binding.has_query(request, CourseQuery):
+    if not query.model_fields_set and not binding.has_query(request, CourseQuery):
         shown = await answers.newest(context.cache, context.storage.url)
         return send(request, shown, answers.NEWEST)
     asked = (query.filters(), query.page, query.limit)

@@ -7,7 +7,7 @@ announces a touch.
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from urllib.parse import parse_qsl, quote_plus
 from uuid import UUID
@@ -236,6 +236,7 @@ def _topic(course_id: UUID) -> str:
     return f"{_COURSE}{course_id}"
 
 
+@lru_cache(maxsize=1024)
 def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     """Return the key of a page, the same for all ways to ask for it; None: not to be kept."""
     search = (filters.search or "").translate(_ASCII_LOWER)
@@ -258,6 +259,7 @@ def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:
     return sheet if is_whole and first < COMMON_COURSES and not filters.search else None
 
 
+@lru_cache(maxsize=1024)
 def _key_of_sheet(filters: Filters, number: int) -> Key:
     return Key(f"courses?sheet={number}&{_order(filters)}", LISTINGS, slow=True, lists=True)
 

@@ -3,9 +3,10 @@
 The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -147,26 +148,18 @@ def _pagination(total: int, number: int, limit: int) -> dict[str, int | bool]:
     }
 
 
-async def _select(filters: Filters, offset: int, limit: int) -> tuple[list[_Row], int]:
+async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[_Row], int]:
     """Return the rows of a page, and how many there are on all pages."""
-    order, _ = _ORDERS[filters.sort]
     values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
     if filters.search:
         values.append(f"%{_escaped(filters.search)}%")
-        parts = _searched(filters)
+        statement = _statement(filters, _searched(filters))
     else:
-        parts = _far(filters) if offset >= FAR else _near(filters, offset + limit)
+        statement = _listing(filters, is_far=offset >= FAR, is_first=offset + limit <= FIRST)
     # Records as they come: a dictionary of each would cost what making the JSON does.
-    _, found = await primary().execute_query(
-        f"""
-        {parts.tables}, chosen AS MATERIALIZED ({parts.chosen}), {_WITH_IMAGES}
-        SELECT counted.total, {_SHOWN} FROM counted LEFT JOIN chosen ON true {_IMAGES}
-        ORDER BY {_qualified(order)}
-        """,  # noqa: S608  constants of this module only
-        values,
-    )
+    _, found = await primary().execute_query(statement, values)
     # A page without courses is one row that has the total only.
-    return [row for row in found if row["id"] is not None], found[0]["total"]
+    return (found if found[0]["id"] is not None else ()), found[0]["total"]
 
 
 @dataclass(frozen=True)
@@ -180,6 +173,21 @@ class _Parts:
     chosen: str
 
 
+def _statement(filters: Filters, parts: _Parts) -> str:
+    order, _ = _ORDERS[filters.sort]
+    return f"""
+        {parts.tables}, chosen AS MATERIALIZED ({parts.chosen}), {_WITH_IMAGES}
+        SELECT counted.total, {_SHOWN} FROM counted LEFT JOIN chosen ON true {_IMAGES}
+        ORDER BY {_qualified(order)}
+    """  # noqa: S608  constants of this module only
+
+
+@lru_cache(maxsize=64)
+def _listing(filters: Filters, *, is_far: bool, is_first: bool) -> str:
+    """Return the statement of a listing: made once, for asyncpg looks for it by its text."""
+    return _statement(filters, _far(filters) if is_far else _near(filters, is_first=is_first))
+
+
 _COUNTED = """
     WITH counted AS MATERIALIZED (
         SELECT sum(total)::int AS total FROM course_totals WHERE difficulty = ANY($3::text[])
@@ -187,11 +195,11 @@ _COUNTED = """
 """
 
 
-def _near(filters: Filters, end: int) -> _Parts:
+def _near(filters: Filters, *, is_first: bool) -> _Parts:
     """Take the rows as they come."""
     order, _ = _ORDERS[filters.sort]
     courses = f"courses {_where(filters)}"
-    if end <= FIRST and not filters.difficulties:
+    if is_first and not filters.difficulties:
         # PostgreSQL takes a LIMIT it does not know for a tenth. Of so few a tenth is a page, so one
         # plan is kept for all. How rare a difficulty is, a plan has to know, as it is made.
         courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {FIRST}) AS first"  # noqa: S608
@@ -265,7 +273,12 @@ def _qualified(order: str) -> str:
 
 def _course(row: _Row, url_of: UrlOf) -> dict[str, Any]:
     """Return a course as clients see it: what is absent has no key."""
-    shown = {name: row[name] for name in ("id", "title", "description", "difficulty")}
+    shown = {
+        "id": row["id"],
+        "title": row["title"],
+        "description": row["description"],
+        "difficulty": row["difficulty"],
+    }
     variants = _variants(orjson.loads(row["variants"]), url_of) if row["variants"] else []
     image_url = variants[0]["url"] if variants else row["image_url"]
     if image_url is not None:
