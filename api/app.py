@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import orjson
 from sanic import Sanic
 from sanic.config import Config
+from sanic.exceptions import RequestCancelled
 from sanic_ext import Config as ExtensionConfig
 from sanic_ext.extensions.http.extension import HTTPExtension
 from tortoise import BaseDBAsyncClient
@@ -105,6 +106,7 @@ def create_app(settings: Settings, shared: Path | None = None) -> Application:
     app.extend(extensions=[HTTPExtension], built_in_extensions=False, config=_extensions())
     middleware.install(app, settings)
     app.exception(Exception)(errors.render)
+    app.error_handler.add(RequestCancelled, errors.gone)
     app.before_server_start(open_resources)
     app.after_server_stop(close_resources)
     return app

@@ -113,7 +113,7 @@ def show_pool(size: int, in_use: int, waiting: int) -> None:
 def flush() -> None:
     """Bring the histogram up to date: a write to its file a bucket, not one a request."""
     for answers in _answers.values():
-        if answers.seconds:
+        if any(answers.buckets):
             # The histogram's own `observe` takes one value at a time.
             for number, count in enumerate(answers.buckets):
                 if count:

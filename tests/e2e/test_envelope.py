@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import re
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
 
-from tests.factories import ADMIN, NIL_ID, NO_ID, refused, refused_for
+from tests.factories import ADMIN, NIL_ID, NO_ID, eventually, refused, refused_for
 
 JSON_CALLS = [
     ("POST", "/auth/login"),
@@ -212,3 +213,33 @@ async def test_answers_tell_browsers_to_be_careful(client):
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert "default-src 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "labels"),
+    [
+        (b"GET /api/v1/cou", 'method="NONE",route="unknown"'),
+        (
+            b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            'method="POST",route="/api/v1/auth/login"',
+        ),
+    ],
+)
+async def test_a_client_that_hangs_up_is_no_fault_of_ours(service, client, sent, labels):
+    async def counted(status):
+        text = (await client.get("/metrics")).text
+        line = rf"^http_request_duration_seconds_count{{{labels},status=\"{status}\"}} (\S+)$"
+        return sum(map(float, re.findall(line, text, re.MULTILINE)))
+
+    before = await counted(499), await counted(500)
+    address = urlsplit(service.base_url)
+    _, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(sent)
+    await asyncio.sleep(0.1)
+    writer.close()
+
+    async def noticed():
+        return await counted(499) == before[0] + 1
+
+    await eventually(noticed)
+    assert await counted(500) == before[1]
