@@ -22,7 +22,8 @@ from services.tasks import rows
 # otherwise, or announce something else, share no answers.
 VERSION = 2
 PLAIN_LIST_LIMIT = 1000
-# To so many courses all pages have one plan; from so many skipped on, it pays to see how to skip.
+# To so many courses all pages have one plan. From there on it pays to see how to skip; where a plan
+# has to know how rare a difficulty is, only from so many on.
 FIRST, FAR = 100, 1000
 # How many courses are fetched at once, for the pages that begin and end among them.
 SHEET = 100
@@ -155,7 +156,8 @@ async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[_
         values.append(f"%{_escaped(filters.search)}%")
         statement = _statement(filters, _searched(filters))
     else:
-        statement = _listing(filters, is_far=offset >= FAR, is_first=offset + limit <= FIRST)
+        is_far = offset >= (FAR if filters.difficulties else FIRST)
+        statement = _listing(filters, FIRST if offset + limit <= FIRST else 0, is_far=is_far)
     # Records as they come: a dictionary of each would cost what making the JSON does.
     _, found = await primary().execute_query(statement, values)
     # A page without courses is one row that has the total only.
@@ -183,9 +185,12 @@ def _statement(filters: Filters, parts: _Parts) -> str:
 
 
 @lru_cache(maxsize=64)
-def _listing(filters: Filters, *, is_far: bool, is_first: bool) -> str:
-    """Return the statement of a listing: made once, for asyncpg looks for it by its text."""
-    return _statement(filters, _far(filters) if is_far else _near(filters, is_first=is_first))
+def _listing(filters: Filters, first: int, *, is_far: bool) -> str:
+    """Return the statement of a page, which is among so many `first` ones; 0: it is not.
+
+    Made once, for asyncpg looks for it by its text.
+    """
+    return _statement(filters, _far(filters) if is_far else _near(filters, first))
 
 
 _COUNTED = """
@@ -195,24 +200,27 @@ _COUNTED = """
 """
 
 
-def _near(filters: Filters, *, is_first: bool) -> _Parts:
+def _near(filters: Filters, first: int) -> _Parts:
     """Take the rows as they come."""
     order, _ = _ORDERS[filters.sort]
     courses = f"courses {_where(filters)}"
-    if is_first and not filters.difficulties:
+    if first and not filters.difficulties:
         # PostgreSQL takes a LIMIT it does not know for a tenth. Of so few a tenth is a page, so one
         # plan is kept for all. How rare a difficulty is, a plan has to know, as it is made.
-        courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {FIRST}) AS first"  # noqa: S608
+        courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {first}) AS first"  # noqa: S608
     return _Parts(_COUNTED, f"SELECT * FROM {courses} ORDER BY {order} LIMIT $2 OFFSET $1")  # noqa: S608
 
 
 def _far(filters: Filters) -> _Parts:
-    """Skip in an index alone, from the nearer end: `LIMIT 0` reads nothing."""
+    """Skip in an index alone, from the nearer end: `LIMIT 0` reads nothing.
+
+    The planner sees none of the numbers, or it would plan each page anew: that takes longer.
+    """
     where = _where(filters)
     order, reverse = _ORDERS[filters.sort]
     walk = """
         , walk AS MATERIALIZED (
-            SELECT greatest(total - $1::bigint - $2::bigint, 0) AS behind,
+            SELECT $1::bigint AS ahead, greatest(total - $1::bigint - $2::bigint, 0) AS behind,
                    CASE WHEN $1 <= total / 2 THEN $2 ELSE 0 END AS forth,
                    CASE WHEN $1 <= total / 2 THEN 0
                         ELSE greatest(least($2, total - $1), 0) END AS back
@@ -221,7 +229,7 @@ def _far(filters: Filters) -> _Parts:
     """
     picked = f"""
         (SELECT id FROM courses {where} ORDER BY {order}
-         LIMIT (SELECT forth FROM walk) OFFSET $1)
+         LIMIT (SELECT forth FROM walk) OFFSET (SELECT ahead FROM walk))
         UNION ALL
         (SELECT id FROM courses {where} ORDER BY {reverse}
          LIMIT (SELECT back FROM walk) OFFSET (SELECT behind FROM walk))

@@ -48,7 +48,7 @@ async def courses(request, new_database):
         yield made
 
 
-@pytest.mark.parametrize(("first", "far"), [(100, 1000), (5, 1000), (0, 0)])
+@pytest.mark.parametrize(("first", "far"), [(100, 1000), (5, 1000), (5, 8), (0, 0)])
 @pytest.mark.parametrize("sort", Sort)
 async def test_pages_are_slices_of_what_matches_in_order(courses, monkeypatch, sort, first, far):
     monkeypatch.setattr(shelf, "FIRST", first)

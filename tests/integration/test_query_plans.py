@@ -111,6 +111,7 @@ FAR_PAGES = {
     "two difficulties": (Filters(difficulties=TWO), 600),
     "two by title": (Filters(difficulties=TWO, sort=Sort.TITLE), 600),
     "early": (Filters(), 100),
+    "hardly far": (Filters(), 2),
     "beyond the last": (Filters(), 2000),
 }
 READS = {
@@ -191,10 +192,10 @@ async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, ca
         assert node["Plans"][0]["Actual Rows"] <= most, node
 
 
-@pytest.mark.parametrize("limit", [10, 20, 100])
-async def test_the_first_pages_share_a_plan(seeded, caplog, limit):
+@pytest.mark.parametrize(("number", "limit"), [(1, 10), (1, 20), (1, 100), (6, 20), (60, 20)])
+async def test_pages_share_a_plan(seeded, caplog, number, limit):
     [(query, values)] = await _sent(
-        seeded, caplog, lambda _c, _e: shelf.page(Filters(), 1, limit, str)
+        seeded, caplog, lambda _c, _e: shelf.page(Filters(), number, limit, str)
     )
     async with direct_connection(seeded) as connection:
         page = await connection.prepare(query)
