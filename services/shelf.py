@@ -218,6 +218,8 @@ def _far(filters: Filters) -> _Parts:
     """
     where = _where(filters)
     order, reverse = _ORDERS[filters.sort]
+    # With all that an index has by the order nothing has to be picked of what is skipped.
+    columns = f"{_column(filters)}, id"
     walk = """
         , walk AS MATERIALIZED (
             SELECT $1::bigint AS ahead, greatest(total - $1::bigint - $2::bigint, 0) AS behind,
@@ -228,11 +230,13 @@ def _far(filters: Filters) -> _Parts:
         )
     """
     picked = f"""
-        (SELECT id FROM courses {where} ORDER BY {order}
-         LIMIT (SELECT forth FROM walk) OFFSET (SELECT ahead FROM walk))
-        UNION ALL
-        (SELECT id FROM courses {where} ORDER BY {reverse}
-         LIMIT (SELECT back FROM walk) OFFSET (SELECT behind FROM walk))
+        SELECT id FROM (
+            (SELECT {columns} FROM courses {where} ORDER BY {order}
+             LIMIT (SELECT forth FROM walk) OFFSET (SELECT ahead FROM walk))
+            UNION ALL
+            (SELECT {columns} FROM courses {where} ORDER BY {reverse}
+             LIMIT (SELECT back FROM walk) OFFSET (SELECT behind FROM walk))
+        ) AS walked
     """  # noqa: S608
     return _Parts(_COUNTED + walk, _of(picked))
 
@@ -240,11 +244,10 @@ def _far(filters: Filters) -> _Parts:
 def _searched(filters: Filters) -> _Parts:
     """Look for what matches once, for the page and for the count."""
     order, _ = _ORDERS[filters.sort]
-    column = "title" if filters.sort is Sort.TITLE else "created_at"
     # Word for word as in the index ix_courses_search.
     tables = f"""
         WITH found AS MATERIALIZED (
-            SELECT id, {column}
+            SELECT id, {_column(filters)}
             FROM (SELECT * FROM courses {_where(filters)}) AS courses
             WHERE upper(CAST(title AS VARCHAR)) LIKE upper($4)
                 OR upper(CAST(description AS VARCHAR)) LIKE upper($4)
@@ -254,6 +257,10 @@ def _searched(filters: Filters) -> _Parts:
         )
     """  # noqa: S608
     return _Parts(tables, _of(f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"))  # noqa: S608
+
+
+def _column(filters: Filters) -> str:
+    return "title" if filters.sort is Sort.TITLE else "created_at"
 
 
 def _where(filters: Filters) -> str:
