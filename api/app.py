@@ -32,7 +32,7 @@ from infra import limits, logs
 from infra.cache import AnswerCache, Shared, open_store
 from infra.database import another, database
 from infra.keys import KeyRing
-from infra.process import be_on_its_own, die_with_parent
+from infra.process import be_on_its_own, die_with_parent, give_large_pieces_back
 from infra.replica import Reports
 from infra.session_list import SessionList
 from infra.settings import Settings, require_database
@@ -121,6 +121,7 @@ async def open_resources(app: Application) -> None:
     """Connect this server process to what it needs."""
     die_with_parent()
     be_on_its_own()
+    give_large_pieces_back()
     settings = app.ctx.settings
     resources = app.ctx.resources = AsyncExitStack()
     await resources.enter_async_context(middleware.books())

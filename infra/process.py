@@ -1,4 +1,4 @@
-"""What a process asks of the kernel: to end with its parent, its share of the processor."""
+"""What a process asks of its system: to end with its parent, its share of it, no more memory."""
 
 import ctypes
 import os
@@ -11,6 +11,10 @@ PR_SET_PDEATHSIG = 1
 # A third of what others of the same machine get, while they want it.
 NICENESS = 5
 AUTOGROUP = Path("/proc/self/autogroup")
+# Of malloc.h; how large a piece has to be to be given back as soon as it is freed, and how much
+# more may be kept at the end of the heap.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGE, SPARE = 1 << 20, 2 << 20
 
 
 def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> None:
@@ -50,3 +54,15 @@ def be_on_its_own() -> None:
     if AUTOGROUP.exists():
         with suppress(PermissionError):  # it leads a group already, and is nobody's sibling
             os.setsid()
+
+
+def give_large_pieces_back() -> None:
+    """Have what was large given back as soon as it is freed; no-op without glibc.
+
+    glibc learns from each large piece that is freed to keep the next of that size in the heap (the
+    dynamic threshold of mallopt(3)): what came after it then pins it for ever.
+    """
+    with suppress(AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        libc.mallopt(M_TRIM_THRESHOLD, SPARE)
