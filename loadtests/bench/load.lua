@@ -41,8 +41,8 @@ end
 function done(summary, latency, requests)
    local e = summary.errors
    io.write(string.format(
-      '\n{"requests": %d, "seconds": %f, "p50": %f, "p95": %f, "p99": %f, "errors": %d}\n',
+      '\n{"requests": %d, "seconds": %f, "p50": %f, "p95": %f, "p99": %f, "longest": %f, "errors": %d}\n',
       summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3,
-      latency:percentile(95) / 1e3, latency:percentile(99) / 1e3,
+      latency:percentile(95) / 1e3, latency:percentile(99) / 1e3, latency.max / 1e3,
       e.connect + e.read + e.write + e.status + e.timeout))
 end

@@ -16,8 +16,9 @@ from loadtests.bench.rounds import Measured
 
 RESULTS = Path(__file__).parents[1] / "results"
 HEAD = (
-    "| case | requests/s | range | P50 ms | P99 ms | server cores | database | Redis | load |\n"
-    "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    "| case | requests/s | range | P50 ms | P99 ms | longest ms "
+    "| server cores | database | Redis | load |\n"
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 
 
@@ -43,6 +44,7 @@ def table(measured: Measured, names: Iterable[str]) -> str:
             f"{min(rates):,.0f}-{max(rates):,.0f}",
             f"{median(measured, name, 'p50'):.1f}",
             f"{median(measured, name, 'p99'):.1f}",
+            f"{median(measured, name, 'longest'):.0f}",
             *cores,
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -20,7 +20,7 @@ TWO = next(aim for aim in AIMS if aim.case == OUR_TWO and aim.every_round)
 
 
 def figures(*rates: float, errors: int = 0) -> list[Figures]:
-    return [Figures(rate, 1, 2, 3, errors, {}) for rate in rates]
+    return [Figures(rate, 1, 2, 3, 4, errors, {}) for rate in rates]
 
 
 def verdict_on(aim, measured) -> str:
