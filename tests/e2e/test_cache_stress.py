@@ -114,6 +114,34 @@ async def test_nobody_reads_the_past(site, capsys):
     assert all(hits > 0 for hits in verdict.hits), verdict.hits
 
 
+async def test_each_write_is_announced_by_whoever_makes_it(site):
+    """In the storm another's announcement, or mischief, stands in for one that is missing."""
+    _, (home, other) = site
+    login = await home.post("/api/v1/auth/login", json=ADMIN)
+    admin = bearer(login.json()["token"])
+    for _ in range(4):
+        await _json(other, COURSES)
+        await _json(other, COURSES, limit=100)
+    course = await _create((home, other), admin, 0)
+    path = f"{COURSES}/{course.id}"
+    assert await _shown(other, course) == {0}
+    changed = COURSE | {"title": f"{course.word} 1", "description": course.word}
+    assert (await home.put(path, headers=admin, json=changed)).status_code == 200
+    assert await _shown(other, course) == {1}
+    await _give_picture(home, admin, course, 2)
+    assert await _shown(other, course) == {2}
+    assert (await home.delete(path, headers=admin)).status_code == 204
+    course.is_guest = course.is_leaving = True
+    assert await _shown(other, course) == {2}
+    assert await _hits(other) > 0
+
+
+async def _shown(client, course: Course) -> set[int]:
+    """Return what an instance shows when it has to; from then on it has that in memory."""
+    await asyncio.sleep(STALE_SECONDS)
+    return {await read(client, course) for _ in range(4) for read in READS.values()}
+
+
 async def _hits(client) -> float:
     await asyncio.sleep(0.5)  # each process writes its own down by then
     return sum(map(float, HITS.findall((await client.get("/metrics")).text)))
