@@ -18,12 +18,17 @@ class PoolFull(TimeoutError):
 
 
 class BoundedPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
-    """asyncpg's own bound makes a task of every acquiring; this one waits only when it is full."""
+    """Who finds it full waits in the order of coming, and no longer than `patience` seconds.
+
+    asyncpg's queue gives a connection that comes back to whoever asks next, and sends the one who
+    was woken for it to the end. Its own bound makes a task of every acquiring.
+    """
 
     def __init__(self, *args: Any, patience: float, **options: Any) -> None:
         super().__init__(*args, **options)
         self.patience = patience
         self.waiting = 0
+        self._places = asyncio.Semaphore(self._maxsize)
 
     @property
     def in_use(self) -> int:
@@ -31,22 +36,36 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
         return int(self.get_size() - self.get_idle_size())
 
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  asyncpg's signature
-        if not self._queue.empty():
-            return await super()._acquire(timeout)
+        if not (self._places.locked() or self._queue.empty()):
+            return await self._take(timeout)
         self.waiting += 1
         try:
             async with asyncio.timeout(self.patience):
-                return await super()._acquire(timeout)
+                return await self._take(timeout)
         except TimeoutError:
             raise PoolFull from None
         finally:
             self.waiting -= 1
 
+    async def _take(self, timeout: float | None) -> Any:  # noqa: ASYNC109
+        await self._places.acquire()
+        try:
+            return await super()._acquire(timeout)
+        except BaseException:
+            self._places.release()
+            raise
+
     async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Take a connection back: at once, where it is at rest.
+        """Take a connection back, once each: at once, where it is at rest.
 
         asyncpg makes a task of each release, so that a cancellation leaves no transaction open.
         """
+        try:
+            await self._give_back(connection, timeout)
+        finally:
+            self._places.release()
+
+    async def _give_back(self, connection: Any, timeout: float | None) -> None:  # noqa: ASYNC109
         session = connection._con  # noqa: SLF001  nothing that is asked here has a public name
         if session is None or not _is_at_rest(session):
             await super().release(connection, timeout=timeout)

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from infra.database import (
     MIGRATIONS,
+    UNUSABLE,
     another,
     database,
     is_connected,
@@ -19,6 +20,7 @@ from infra.database import (
     migration_config,
     primary,
 )
+from infra.pool import PoolFull
 from models import Course, Difficulty, Outcome, Role, TaskState
 
 COURSE = "INSERT INTO courses (id, title, description, difficulty) VALUES ($1, $2, $3, $4)"
@@ -318,6 +320,39 @@ async def test_a_statement_cut_short_leaves_its_connection_usable(new_database):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await primary().execute_query("SELECT pg_sleep(60)")
+        assert await is_connected(primary())
+
+
+async def test_whoever_waits_for_a_connection_is_not_overtaken(new_database):
+    async with database(await new_database(migrated=False), pool_size=1):
+        pool = Tortoise.get_connection("default")
+        order = []
+
+        async def use(name):
+            async with pool.acquire_connection():
+                order.append(name)
+
+        async with pool.acquire_connection():
+            waiting = [asyncio.create_task(use(name)) for name in ("first", "gone", "second")]
+            await asyncio.sleep(0.05)
+            waiting[1].cancel()
+        await use("late")
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert order == ["first", "second", "late"]
+
+
+async def test_a_pool_has_as_many_places_as_before_whatever_became_of_its_connections(new_database):
+    async with database(await new_database(migrated=False), pool_size=2, patience=0.2):
+        pool = Tortoise.get_connection("default")
+        for _ in range(3):
+            async with pool.acquire_connection() as connection:
+                with pytest.raises(UNUSABLE):
+                    await connection.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with pool.acquire_connection() as one, pool.acquire_connection() as other:
+            assert await one.fetchval("SELECT 1") == await other.fetchval("SELECT 1") == 1
+            for _ in range(3):
+                with pytest.raises(PoolFull):
+                    await primary().execute_query("SELECT 1")
         assert await is_connected(primary())
 
 
