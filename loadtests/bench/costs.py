@@ -25,6 +25,8 @@ from infra import access, metrics
 from infra.cache import AnswerCache, Entry, Key, open_store
 from infra.limits import Kind
 from infra.settings import Settings
+from infra.storage import open_storage
+from infra.storage.recent import Recent
 
 TIMES = 20_000
 BODY_BYTES = 10_000
@@ -40,7 +42,7 @@ Costs = dict[str, float]
 async def costs() -> tuple[Costs, Costs]:
     """Return the microseconds of each part of the short way, and of the long way's middleware."""
     # More than is asked here, but limited: whoever is exempt costs less.
-    settings = Settings(_env_file=None, rate_limit_reads=100_000_000)
+    settings = Settings(_env_file=None, rate_limit_reads=100_000_000, storage_url="memory://")
     app = create_app(settings)
     async with AsyncExitStack() as resources:
         limits = app.ctx.limits = await Limits.open(settings, None, resources)
@@ -62,7 +64,9 @@ async def _short(app: Application) -> Costs:
     if slot := cache.memory.get(key.name):
         slot.expires = inf
     entry.prepared = Heads(ROUTE, ROUTE.encode(), HEAD, HEAD)
-    shortcut, limits, tag = Shortcut(cache.hot, app.ctx.limits), app.ctx.limits, f'"{entry.digest}"'
+    limits, tag = app.ctx.limits, f'"{entry.digest}"'
+    recent = Recent(open_storage(app.ctx.settings), 0, 0.0)
+    shortcut = Shortcut(cache.hot, recent, limits)
     line: access.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
     whole = _time(lambda: shortcut.answer(ASKED, CLIENT))
     if shortcut.answer(ASKED, CLIENT) is None:
@@ -95,7 +99,9 @@ def _long(app: Application) -> Costs:
     asked = request()
     _drive(middleware.begin(asked))
     answered = HTTPResponse(b"x" * BODY_BYTES, 200, {"ETag": '"x"'}, "application/json")
-    after = {each.func.__name__: each.func for each in app.response_middleware}
+    after: dict[str, Callable[..., Any]] = {
+        each.func.__name__: each.func for each in app.response_middleware
+    }
     asked.conn_info = SimpleNamespace(client_ip=CLIENT)
     return {
         "request id, the clock, ids for the log": _time(lambda: _drive(middleware.begin(request())))

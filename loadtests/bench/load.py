@@ -61,7 +61,7 @@ async def measure(target: Target, seconds: float, groups: Mapping[str, int]) -> 
         )
         for core in target.cores or (None,)
     ]
-    everyone = {name: (pid,) for name, pid in groups.items()}
+    everyone: dict[str, tuple[int, ...]] = {name: (pid,) for name, pid in groups.items()}
     everyone[GENERATOR_NAME] = tuple(process.pid for process in processes)
     before = {name: sum(map(_seconds_used, pids)) for name, pids in everyone.items()}
     reading = asyncio.gather(*(process.communicate() for process in processes))

@@ -57,4 +57,5 @@ def table(measured: Rounds) -> str:
 
 def _cost(rounds: list[dict[str, Any]], group: str) -> float:
     """Return the seconds of a core that a request takes."""
-    return statistics.median(each["cores"].get(group, 0.0) / each["rps"] for each in rounds)
+    costs = [float(each["cores"].get(group, 0.0) / each["rps"]) for each in rounds]
+    return statistics.median(costs)

@@ -24,7 +24,7 @@ HEAD = (
 
 def median(measured: Measured, case: str, figure: str = "rps") -> float:
     """Return the median of a figure of a case."""
-    return statistics.median(getattr(each, figure) for each in measured[case])
+    return float(statistics.median(getattr(each, figure) for each in measured[case]))
 
 
 def table(measured: Measured, names: Iterable[str]) -> str:

@@ -110,4 +110,5 @@ async def _blow(base_url: str, username: str, password: str, seconds: float) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(_blow(*sys.argv[1:4], float(sys.argv[4])))
+    given_url, given_name, given_password, given_seconds = sys.argv[1:]
+    asyncio.run(_blow(given_url, given_name, given_password, float(given_seconds)))

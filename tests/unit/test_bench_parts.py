@@ -1,5 +1,7 @@
 """The smaller benchmarks: what they conclude, and what they do where a tool is missing."""
 
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 
 import pytest
@@ -51,6 +53,13 @@ def test_loads_from_several_cores_count_together():
     assert together([one, other], {"load": 0.5}) == Figures(
         rps=100.0, p50=2.0, p95=2.0, p99=9.0, longest=9.5, errors=10, cores={"load": 0.5}
     )
+
+
+@pytest.mark.parametrize("of", ["costs", "instructions"])
+def test_what_is_profiled_is_what_the_service_does(of):
+    command = (sys.executable, "-m", f"loadtests.bench.{of}")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_valgrind_there_is_a_reason(monkeypatch):

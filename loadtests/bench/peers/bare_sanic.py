@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -32,7 +33,7 @@ RETURNING id, student_email, course_id, enrolled_at
 """
 
 
-def create_app() -> Sanic:
+def create_app() -> Sanic[Any, Any]:
     """Build the application."""
     app = Sanic("bare", dumps=orjson.dumps, configure_logging=False)
     bodies = {
@@ -40,7 +41,7 @@ def create_app() -> Sanic:
     }
 
     @app.before_server_start
-    async def connect(app: Sanic) -> None:
+    async def connect(app: Sanic[Any, Any]) -> None:
         app.ctx.pool = await asyncpg.create_pool(
             os.environ["DATABASE_URL"], min_size=POOL_SIZE, max_size=POOL_SIZE
         )
