@@ -15,6 +15,11 @@ from services.errors import InvalidCredentials, ServiceError, UserNotFound
 from services.tasks import rows
 
 MAX_USERNAME = 255
+_STORED = """
+    SELECT (
+        SELECT password_hash FROM users WHERE username = $1 AND disabled_at IS NULL
+    ) AS hash
+"""
 
 
 class UsernameTaken(ServiceError):
@@ -42,17 +47,27 @@ async def authenticate(username: str, password: str) -> User:
 
     """
     while True:
-        user = await User.get_or_none(username=username) if "\0" not in username else None
-        stored = user.password_hash if user and user.disabled_at is None else None
+        stored = await _stored(username)
         matches, better = await passwords.check(password, stored)
-        if not matches or user is None:
+        if not matches:
             raise InvalidCredentials
+        # Not there: changed in between, by another login or by an operator. Look again.
+        user = await User.get_or_none(username=username, password_hash=stored, disabled_at=None)
+        if user is None:
+            continue
         if better is None:
             return user
         if await User.filter(id=user.id, password_hash=stored).update(password_hash=better):
             user.password_hash = better
             return user
-        # Changed in between, by another login or by an operator: look again.
+
+
+async def _stored(username: str) -> str | None:
+    """Return the hash of an account that may log in; one row comes whether there is one or not."""
+    if "\0" in username:
+        return None
+    (found,) = await rows(_STORED, username)
+    return None if found["hash"] is None else str(found["hash"])
 
 
 async def get(user_id: UUID) -> User:
