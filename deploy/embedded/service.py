@@ -46,6 +46,14 @@ class Service:
             raise
 
 
+def _wait_until_up(process: subprocess.Popen[bytes], output: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while UP not in output.read_text(encoding="utf-8", errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise StartError(f"the service did not come up:\n{tail(output)}")
+        time.sleep(POLL_SECONDS)
+
+
 def start_service(  # noqa: PLR0913  # all but three are for tests of the supervisor itself
     data_dir: Path,
     port: int,
@@ -72,13 +80,13 @@ def start_service(  # noqa: PLR0913  # all but three are for tests of the superv
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {}), **own},
         )
-    deadline = time.monotonic() + seconds
-    while UP not in output.read_text(encoding="utf-8", errors="replace"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.terminate()
-            process.wait(STOP_SECONDS)
-            raise StartError(f"the service did not come up:\n{tail(output)}")
-        time.sleep(POLL_SECONDS)
+    try:
+        _wait_until_up(process, output, seconds)
+    except BaseException:
+        # Whoever is interrupted meanwhile leaves nothing running either.
+        process.terminate()
+        process.wait(STOP_SECONDS)
+        raise
     return Service(
         process,
         data_dir,

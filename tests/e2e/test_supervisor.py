@@ -306,6 +306,30 @@ def test_a_part_that_cannot_start_ends_everything_with_its_log(
     assert not processes_of(tmp_path / "data")
 
 
+def test_whoever_is_interrupted_while_it_starts_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep = time.sleep
+
+    def interrupted(seconds: float) -> None:
+        sleep(seconds)
+        if "PostgreSQL answers" in (tmp_path / "data.out").read_text():
+            patch.undo()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            start_service(
+                tmp_path / "data",
+                free_port(),
+                free_port(),
+                environment={"NEVER_READY": "1"},
+                command=dummy_command(),
+            )
+    assert not processes_of(tmp_path / "data")
+
+
 def test_the_service_itself_is_healthy_and_leaves_no_process_when_killed(tmp_path: Path) -> None:
     service = start_service(tmp_path / "data", free_port(), free_port())
     try:
