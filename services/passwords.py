@@ -86,10 +86,11 @@ async def check(password: str, stored: str | None) -> tuple[bool, str | None]:
 def _check(password: str, stored: str | None, kinds: frozenset[str]) -> tuple[bool, str | None]:
     # The same steps for nobody as for somebody: a few more, of code that has left the processor's
     # caches by then, can be measured.
-    own = _kind(stored or _dummy(ARGON2))
-    kind = own or ARGON2
+    known = stored or _dummy(ARGON2)
+    kind = _kind(known)
+    if kind is None:
+        known, kind = _dummy(ARGON2), ARGON2
     candidate, fits = _candidate(password, kind)
-    known = stored if stored and own else _dummy(ARGON2)
     matches, better = _context.verify_and_update(candidate, known)
     if matches and fits and known is stored:
         return True, better
