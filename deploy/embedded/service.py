@@ -36,14 +36,18 @@ class Service:
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Stop it, if it still runs, and return the supervisor's exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signum)
-        try:
-            return self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+        return _stop(self.process, signum)
+
+
+def _stop(process: subprocess.Popen[bytes], signum: signal.Signals = signal.SIGTERM) -> int:
+    if process.poll() is None:
+        process.send_signal(signum)
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], output: Path, seconds: float) -> None:
@@ -84,8 +88,7 @@ def start_service(  # noqa: PLR0913  # all but three are for tests of the superv
         _wait_until_up(process, output, seconds)
     except BaseException:
         # Whoever is interrupted meanwhile leaves nothing running either.
-        process.terminate()
-        process.wait(STOP_SECONDS)
+        _stop(process)
         raise
     return Service(
         process,
