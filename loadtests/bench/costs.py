@@ -64,9 +64,7 @@ async def _short(app: Application) -> Costs:
     if slot := cache.memory.get(key.name):
         slot.expires = inf
     entry.prepared = Heads(ROUTE, ROUTE.encode(), HEAD, HEAD)
-    limits, tag = app.ctx.limits, f'"{entry.digest}"'
-    recent = Recent(open_storage(app.ctx.settings), 0, 0.0)
-    shortcut = Shortcut(cache.hot, recent, limits)
+    shortcut, limits, tag = shortcut_of(app, cache), app.ctx.limits, f'"{entry.digest}"'
     line: access.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
     whole = _time(lambda: shortcut.answer(ASKED, CLIENT))
     if shortcut.answer(ASKED, CLIENT) is None:
@@ -84,6 +82,12 @@ async def _short(app: Application) -> Costs:
         "metrics": _time(lambda: metrics.observe_request("GET", ROUTE, 200, 0.001)),
         "access log, the writing included": _time(lambda: access.record(line)),
     }
+
+
+def shortcut_of(app: Application, cache: AnswerCache) -> Shortcut:
+    """Return the short way to a cache, without images."""
+    recent = Recent(open_storage(app.ctx.settings), 0, 0.0)
+    return Shortcut(cache.hot, recent, app.ctx.limits)
 
 
 async def _nothing() -> list[str]:

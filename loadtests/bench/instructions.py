@@ -21,12 +21,11 @@ from typing import Any
 
 from api.app import Application, create_app
 from api.limits import Limits
-from api.shortcut import Shortcut, ShortcutProtocol
+from api.shortcut import ShortcutProtocol
 from infra.cache import AnswerCache, Entry, open_store
 from infra.settings import Settings
 from infra.storage import open_storage
-from infra.storage.recent import Recent
-from loadtests.bench.costs import ASKED, BODY_BYTES, CLIENT
+from loadtests.bench.costs import ASKED, BODY_BYTES, CLIENT, shortcut_of
 from services import answers
 from services.shelf import Filters
 
@@ -146,9 +145,8 @@ async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
     context = app.ctx
     context.limits = await Limits.open(context.settings, None, resources)
     context.storage = open_storage(context.settings)
-    context.recent = Recent(context.storage, 0, 0.0)
     context.cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
-    context.shortcut = Shortcut(context.cache.hot, context.recent, context.limits)
+    context.shortcut = shortcut_of(app, context.cache)
     context.limits.reads.take(CLIENT)
     await context.limits.reads.borrow()
     key = answers.key_of_page(Filters(), 1, 20)

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from deploy.embedded.servers import running
 from loadtests.load.machine import Machine
 from tests import photos, staleness
-from tests.factories import ADMIN, COURSE, bearer
+from tests.factories import COURSE, Api
 from tests.instances import instance
 from tests.staleness import STALE_SECONDS, Course, Verdict
 
@@ -72,8 +72,7 @@ async def _clients(*addresses):
 async def test_nobody_reads_the_past(site, capsys):
     servers, clients = site
     machine, verdict = Machine.here(), Verdict()
-    login = await clients[0].post("/api/v1/auth/login", json=ADMIN)
-    admin = bearer(login.json()["token"])
+    admin = (await Api.log_in(clients[0])).headers
     courses = [await _create(clients, admin, number) for number in range(WRITERS)]
     reading = [asyncio.create_task(_read(clients, courses, verdict, n)) for n in range(READERS)]
     mischief = asyncio.create_task(_mischief(servers, verdict))
@@ -117,8 +116,7 @@ async def test_nobody_reads_the_past(site, capsys):
 async def test_each_write_is_announced_by_whoever_makes_it(site):
     """In the storm another's announcement, or mischief, stands in for one that is missing."""
     _, (home, other) = site
-    login = await home.post("/api/v1/auth/login", json=ADMIN)
-    admin = bearer(login.json()["token"])
+    admin = (await Api.log_in(home)).headers
     for _ in range(4):
         await _json(other, COURSES)
         await _json(other, COURSES, limit=100)
