@@ -39,6 +39,7 @@ from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
 from infra.storage.recent import Recent
 from services import answers
+from services.group_commit import GroupCommit
 from services.refusals import Refusals
 from services.revocations import Revocations
 from services.turns import Turns
@@ -72,6 +73,7 @@ class Context(SimpleNamespace):
     revocations: Revocations
     shortcut: Shortcut
     turns: Turns
+    together: GroupCommit
     resources: AsyncExitStack
     shared: Path | None
 
@@ -149,6 +151,7 @@ async def open_resources(app: Application) -> None:
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
     # A course that everybody wants may have a third of the connections, two of them one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 3))
+    app.ctx.together = GroupCommit(app.ctx.turns)
     app.ctx.storage = open_storage(settings)
     app.ctx.recent = Recent(
         app.ctx.storage, settings.image_memory_bytes, settings.image_memory_seconds

@@ -34,6 +34,10 @@ class Turns:
         """How many keys somebody holds or waits for."""
         return len(self._inside)
 
+    def is_free(self, key: Hashable) -> bool:
+        """Tell whether nobody holds any of the key's places."""
+        return key not in self._inside
+
     @asynccontextmanager
     async def of(self, key: Hashable) -> AsyncIterator[None]:
         """Hold one of the key's places for the length of the block.
