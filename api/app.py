@@ -149,9 +149,10 @@ async def open_resources(app: Application) -> None:
     resources.callback(asyncio.create_task(app.ctx.refusals.keep_writing()).cancel)
     app.ctx.revocations = Revocations(url)
     resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
-    # A course that everybody wants may have a third of the connections, two of them one more.
+    # Of those who need a transaction of their own a course that everybody wants may have a third of
+    # the connections, two such courses one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 3))
-    app.ctx.together = GroupCommit(app.ctx.turns)
+    app.ctx.together = GroupCommit()
     app.ctx.storage = open_storage(settings)
     app.ctx.recent = Recent(
         app.ctx.storage, settings.image_memory_bytes, settings.image_memory_seconds

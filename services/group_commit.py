@@ -13,19 +13,20 @@ from tortoise.exceptions import IntegrityError, OperationalError
 from services import enrollments
 from services.enrollments import Place
 from services.errors import AlreadyEnrolled, ServiceError
-from services.turns import Turns
+from services.turns import PATIENCE_SECONDS, Turns
 
-# Beyond, the last one waits longer for the others than all of them save.
-MOST_TOGETHER = 100
+# Eight share most of what can be shared. More would be answered at once, too, and meanwhile nobody
+# else is: what others wait beside a crowd grows with it (docs/decisions.md has the figures).
+MOST_TOGETHER = 8
 
 _Waiting = tuple[str, asyncio.Future[Place]]
 
 
 class GroupCommit:
-    """Gathers who comes for a course until it is the course's turn."""
+    """Gathers who comes for a course while others are at it; one group of a course at a time."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._turns = Turns(1, patience_seconds)
         self._gathering: dict[UUID, list[_Waiting]] = {}
         self._at_work: set[asyncio.Task[None]] = set()
 
@@ -86,6 +87,8 @@ async def _enroll_together(course_id: UUID, group: list[_Waiting]) -> None:
             place.set_exception(AlreadyEnrolled())
         else:
             place.set_result(given)
+        # One each time round the event loop: others are answered in between.
+        await asyncio.sleep(0)
 
 
 async def _enroll_one_by_one(course_id: UUID, waiting: list[_Waiting]) -> None:

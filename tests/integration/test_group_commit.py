@@ -14,7 +14,7 @@ from services import enrollments
 from services.enrollments import Place
 from services.errors import AlreadyEnrolled, UnknownCourse
 from services.group_commit import MOST_TOGETHER, GroupCommit
-from services.turns import Crowded, Turns
+from services.turns import Crowded
 from tests.factories import new_email
 
 SOON_SECONDS = 0.3
@@ -43,8 +43,8 @@ async def _all(together, course, emails):
 
 
 async def test_who_waits_goes_with_the_others(course):
-    together = GroupCommit(Turns(1))
-    emails = [new_email() for _ in range(30)]
+    together = GroupCommit()
+    emails = [new_email() for _ in range(1 + MOST_TOGETHER)]
     places = await _all(together, course, emails)
     assert {place.course_id for place in places} == {course.id}
     assert len({place.id for place in places}) == len(emails)
@@ -53,14 +53,14 @@ async def test_who_waits_goes_with_the_others(course):
 
 
 async def test_no_more_go_together_than_are_worth_it(course):
-    together = GroupCommit(Turns(1))
+    together = GroupCommit()
     emails = [new_email() for _ in range(1 + 2 * MOST_TOGETHER + 1)]
     await _all(together, course, emails)
     assert await _enrolled(course) == (set(emails), 4)
 
 
 async def test_each_of_several_groups_of_a_student_gives_one_place(course):
-    together = GroupCommit(Turns(2))
+    together = GroupCommit()
     emails = [new_email() for _ in range(20)]
     found = await _all(together, course, emails * 3)
     assert Counter(map(type, found)) == {Place: 20, AlreadyEnrolled: 40}
@@ -92,21 +92,48 @@ async def test_two_groups_with_the_same_students_do_not_wait_for_each_other_for_
     assert Counter(map(type, first + second)) == {Place: 8, type(None): 10}
 
 
-async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course):
-    together = GroupCommit(Turns(2))
-    waiting = []
-    async with course.connection.transaction():
-        await course.connection.execute("SELECT FROM courses FOR UPDATE")
-        for _ in range(4):
-            waiting.append(asyncio.create_task(together.enroll(new_email(), course.id)))
-            await asyncio.sleep(SOON_SECONDS)
-    assert [type(place) for place in await asyncio.gather(*waiting)] == [Place] * 4
-    # The first and the second had a place each, the others waited for one of them.
-    assert (await _enrolled(course))[1] == 3
+async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course, monkeypatch):
+    is_at_work, may_go_on = asyncio.Event(), asyncio.Event()
+    enroll_all = enrollments.enroll_all
+
+    async def held_up(*wanted):
+        is_at_work.set()
+        await may_go_on.wait()
+        return await enroll_all(*wanted)
+
+    monkeypatch.setattr("services.enrollments.enroll_all", held_up)
+    together = GroupCommit()
+    emails = [new_email() for _ in range(4)]
+    before = [asyncio.create_task(together.enroll(email, course.id)) for email in emails[:3]]
+    await is_at_work.wait()
+    late = asyncio.create_task(together.enroll(emails[3], course.id))
+    await asyncio.sleep(0)
+    may_go_on.set()
+    assert [type(place) for place in await asyncio.gather(*before, late)] == [Place] * 4
+    assert await _enrolled(course) == (set(emails), 3)
+
+
+async def test_others_are_answered_between_two_of_a_group(course):
+    together, rounds, answered_in = GroupCommit(), 0, []
+
+    async def count_rounds():
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    async def enroll():
+        await together.enroll(new_email(), course.id)
+        answered_in.append(rounds)
+
+    counting = asyncio.create_task(count_rounds())
+    await asyncio.gather(*(enroll() for _ in range(1 + MOST_TOGETHER)))
+    counting.cancel()
+    assert len(set(answered_in)) == 1 + MOST_TOGETHER
 
 
 async def test_whom_the_database_refuses_hurts_nobody_else(course):
-    together = GroupCommit(Turns(1))
+    together = GroupCommit()
     refused = "Not-In-Lower-Case@example.org"
     emails = [new_email() for _ in range(5)]
     *others, last = await _all(together, course, [*emails, refused])
@@ -117,7 +144,7 @@ async def test_whom_the_database_refuses_hurts_nobody_else(course):
 
 
 async def test_a_course_that_goes_meanwhile_is_unknown_to_all(course):
-    together = GroupCommit(Turns(1))
+    together = GroupCommit()
     async with course.connection.transaction():
         await course.connection.execute("DELETE FROM courses")
         waiting = [asyncio.create_task(together.enroll(new_email(), course.id)) for _ in range(5)]
@@ -128,7 +155,7 @@ async def test_a_course_that_goes_meanwhile_is_unknown_to_all(course):
 
 
 async def test_who_hangs_up_takes_no_place_and_nobody_along(course):
-    together = GroupCommit(Turns(1))
+    together = GroupCommit()
     async with course.connection.transaction():
         await course.connection.execute("SELECT FROM courses FOR UPDATE")
         first, _, third = emails = [new_email() for _ in range(3)]
@@ -142,7 +169,7 @@ async def test_who_hangs_up_takes_no_place_and_nobody_along(course):
 
 
 async def test_whoever_waits_too_long_is_told_so_and_the_next_are_served(course):
-    together = GroupCommit(Turns(1, patience_seconds=0.05))
+    together = GroupCommit(patience_seconds=0.05)
     async with course.connection.transaction():
         await course.connection.execute("SELECT FROM courses FOR UPDATE")
         first = asyncio.create_task(together.enroll(new_email(), course.id))
@@ -157,7 +184,7 @@ async def test_a_database_that_fails_is_told_to_all(course, monkeypatch):
     async def broken(*_):
         raise ConnectionResetError
 
-    together = GroupCommit(Turns(1))
+    together = GroupCommit()
     monkeypatch.setattr("services.enrollments.enroll_all", broken)
     first, *others = await _all(together, course, [new_email() for _ in range(4)])
     assert isinstance(first, Place)
