@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from signal import Signals
 
@@ -83,8 +82,8 @@ class Keeper:
         """End the part, and don't start it again."""
         if self._loop:
             self._loop.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._loop
+            # To await it and suppress its CancelledError would suppress one that is the caller's.
+            await asyncio.wait({self._loop})
         if self._process:
             await self._process.stop()
 

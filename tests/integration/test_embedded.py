@@ -322,6 +322,17 @@ async def test_a_part_that_is_never_ready_is_given_up(
         await kept.stop()
 
 
+async def test_whoever_is_cancelled_while_stopping_a_part_is_cancelled(tmp_path: Path) -> None:
+    async with Launcher(Home(tmp_path)) as launcher:
+        kept = Keeper(Part("api", ("/bin/sleep", "600")), launcher, {}, lambda _: None)
+        await kept.start()
+        stopping = asyncio.create_task(kept.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+
+
 async def test_restarts_come_ever_more_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
