@@ -64,9 +64,14 @@ class Identity:
     session_id: UUID
     username: str
 
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether it is an admin."""
+        return self.role is Role.ADMIN
+
     def may_act_for(self, student_email: str) -> bool:
         """Tell whether this is the student, whose username is their email, or an admin."""
-        return self.role is Role.ADMIN or self.username.strip().lower() == student_email
+        return self.is_admin or self.username.strip().lower() == student_email
 
 
 def issue_token(opened: Opened, keys: KeyRing, lifetime: int) -> tuple[str, datetime]:
@@ -112,7 +117,7 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
         raise InvalidToken
     # Also of whom is refused, the audit log knows the name.
     request.ctx.caller = identity
-    if admin and identity.role is not Role.ADMIN:
+    if admin and not identity.is_admin:
         raise AdminsOnly
     return identity
 
@@ -130,7 +135,7 @@ async def greet(request: Request) -> Identity | None:
     if request.app.ctx.settings.enrollment_access is not EnrollmentAccess.PUBLIC:
         return await authorize(request, admin=False)
     caller = await identify(request)
-    return caller if caller and caller.role is Role.ADMIN else None
+    return caller if caller and caller.is_admin else None
 
 
 def admit(request: Request, student_email: str) -> Identity | None:

@@ -15,7 +15,7 @@ from api.schemas.fields import TaskId
 from api.schemas.requests import TaskQuery
 from api.schemas.responses import TaskOut, TasksOut
 from api.security import identify
-from models import Role, Task
+from models import Task
 from services import task_control
 from services import tasks as slow_work
 from services.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
@@ -148,4 +148,4 @@ async def cancel_task(request: Request, task_id: UUID) -> HTTPResponse:
 
 async def _shown(request: Request, task: Task) -> TaskOut:
     identity = await identify(request)
-    return TaskOut.of(task, whole=identity is not None and identity.role is Role.ADMIN)
+    return TaskOut.of(task, whole=identity is not None and identity.is_admin)

@@ -5,12 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise import BaseDBAsyncClient
-from tortoise.connection import get_connections
 from tortoise.exceptions import IntegrityError
 from tortoise.functions import Max
 from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
+from infra.database import primary
 from models import Enrollment, EnrollmentTotal, Student
 from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
 from services import audit, courses
@@ -21,6 +21,7 @@ from services.errors import (
     ServiceError,
     UnknownCourse,
 )
+from services.tasks import rows
 
 _REFUSALS: dict[str, type[ServiceError]] = {
     UNIQUE_STUDENT_COURSE: AlreadyEnrolled,
@@ -72,9 +73,8 @@ async def enroll(student_email: str, course_id: UUID) -> Place:
 
     """
     enrollment_id = uuid7()
-    database = get_connections().get("default")
     try:
-        row = await database.execute_insert(_ENROLL, [enrollment_id, student_email, course_id])
+        row = await primary().execute_insert(_ENROLL, [enrollment_id, student_email, course_id])
     except IntegrityError as error:
         refusal = _REFUSALS.get(_constraint(error))
         if refusal is None:
@@ -91,8 +91,7 @@ async def enroll_all(student_emails: list[str], course_id: UUID) -> list[Place |
 
     """
     ids = [uuid7() for _ in student_emails]
-    database = get_connections().get("default")
-    given = await database.execute_query_dict(_ENROLL_ALL, [ids, student_emails, course_id])
+    given = await rows(_ENROLL_ALL, ids, student_emails, course_id)
     enrolled_at = {row["id"]: row["enrolled_at"] for row in given}
     return [
         Place(each, course_id, enrolled_at[each]) if each in enrolled_at else None for each in ids
@@ -152,13 +151,13 @@ async def page(
         chosen = chosen.filter(student_email=student_email)
     everything = course_id is None and student_email is None
     total = await (_total(source, "enrollments") if everything else chosen.count())
-    rows = await (
+    found = await (
         chosen.order_by("-enrolled_at", "-id")
         .offset((number - 1) * limit)
         .limit(limit)
         .prefetch_related(courses.within_enrollment(source))
     )
-    return rows, total
+    return found, total
 
 
 async def students(

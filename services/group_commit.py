@@ -63,7 +63,8 @@ class GroupCommit:
                 await _enroll_together(course_id, group)
         except Exception as error:  # noqa: BLE001  it is theirs who wait
             self._close(course_id, group)
-            _refuse(group, error)
+            for _, place in group:
+                _tell(place, error)
 
     def _close(self, course_id: UUID, group: list[_Waiting]) -> None:
         if self._gathering.get(course_id) is group:
@@ -81,12 +82,7 @@ async def _enroll_together(course_id: UUID, group: list[_Waiting]) -> None:
         await _enroll_one_by_one(course_id, waiting)
         return
     for (_, place), given in zip(waiting, places, strict=True):
-        if place.done():
-            continue
-        if given is None:
-            place.set_exception(AlreadyEnrolled())
-        else:
-            place.set_result(given)
+        _tell(place, given or AlreadyEnrolled())
         # One each time round the event loop: others are answered in between.
         await asyncio.sleep(0)
 
@@ -95,15 +91,16 @@ async def _enroll_one_by_one(course_id: UUID, waiting: list[_Waiting]) -> None:
     """Find out whom the database refuses: the others have done nothing wrong."""
     for email, place in waiting:
         try:
-            given = await enrollments.enroll(email, course_id)
+            _tell(place, await enrollments.enroll(email, course_id))
         except (ServiceError, IntegrityError, OperationalError) as error:
-            _refuse([(email, place)], error)
-        else:
-            if not place.done():
-                place.set_result(given)
+            _tell(place, error)
 
 
-def _refuse(group: list[_Waiting], error: Exception) -> None:
-    for _, place in group:
-        if not place.done():
-            place.set_exception(error)
+def _tell(place: asyncio.Future[Place], outcome: Place | Exception) -> None:
+    """Answer whoever waits for a place, if they still do."""
+    if place.done():
+        return
+    if isinstance(outcome, Place):
+        place.set_result(outcome)
+    else:
+        place.set_exception(outcome)
