@@ -3,6 +3,7 @@
 from sanic import HTTPResponse, Request
 from sanic.response import empty
 
+from api.etags import etag, field, matches_weakly
 from api.replies import JSON, Reply
 from infra.cache import Entry, Key
 
@@ -35,28 +36,15 @@ def send_unless_known(
     """
     if is_at_hand:
         request.ctx.entry = entry
-    if has_match(request.headers.get("if-none-match"), entry):
+    if matches_weakly(field(request, "if-none-match"), entry.digest):
         return empty(304, headers)
     return Reply(entry.body, 200, headers, content_type)
 
 
 def headers_of(entry: Entry, path: str) -> dict[str, str]:
     """Return the headers of an entry: the same for everyone who asks."""
-    headers = {"ETag": f'"{entry.digest}"', "Cache-Control": CACHE_CONTROL}
+    headers = {"ETag": etag(entry.digest), "Cache-Control": CACHE_CONTROL}
     if entry.total is not None:
         headers["X-Total-Count"] = str(entry.total)
         headers["Link"] = f'<{path}?page=1&limit=100>; rel="first"'
     return headers
-
-
-def has_match(if_none_match: str | None, entry: Entry) -> bool:
-    """Tell whether the header names the entry: `*`, or a list of tags, weak ones too."""
-    if not if_none_match:
-        return False
-    if entry.digest in if_none_match:
-        # A digest of 32 hexadecimal digits can't be in there but as itself.
-        return any(
-            tag.strip().removeprefix("W/") == f'"{entry.digest}"'
-            for tag in if_none_match.split(",")
-        )
-    return if_none_match.strip() == "*"

@@ -6,6 +6,7 @@ from sanic import Blueprint, HTTPResponse, Request
 from sanic.exceptions import NotFound
 
 from api.cached import send_unless_known
+from api.etags import etag
 from infra.limits import Kind
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
@@ -42,7 +43,7 @@ async def show_object(request: Request, quoted: str) -> HTTPResponse:
     if shown is None:
         raise NotFound
     headers = {
-        "ETag": f'"{shown.entry.digest}"',
+        "ETag": etag(shown.entry.digest),
         "Cache-Control": CACHE_CONTROL,
         # Pages of any origin show pictures.
         "Cross-Origin-Resource-Policy": "cross-origin",

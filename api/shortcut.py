@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from sanic.http import Stage
 
-from api.cached import has_match
+from api.etags import matches_weakly
 from api.limits import Limits
 from api.middleware import MAX_HEADERS, TEXT, new_request_id, sane_request_id
 from api.patience import PatientProtocol
@@ -127,7 +127,7 @@ class Shortcut:
         path = asked.target.partition(b"?")[0]
         if not isinstance(heads, Heads) or heads.path != path:
             return None
-        is_known = has_match(asked.tags, entry)
+        is_known = matches_weakly(asked.tags, entry.digest)
         head = heads.unchanged if is_known else heads.full
         clients = self._limits.clients
         client = clients.address_of(peer, [asked.forwarded] if asked.forwarded else [])

@@ -49,7 +49,9 @@ async def test_whoever_has_it_is_told_so_without_a_body(api, client, target):
     tag = answer.headers["etag"]
     assert re.fullmatch(r'"[0-9a-f]{32}"', tag)
     assert answer.headers["cache-control"] == "no-cache"
-    for given in (tag, f"W/{tag}", f'"other", {tag}', "*", f'"a",{tag} ,"b"'):
+    gzipped = f'{tag[:-1]}-gzip"'
+    ways = (tag, f"W/{tag}", f'"other", {tag}', "*", f'"a",{tag} ,"b"', gzipped, f"W/{gzipped}")
+    for given in ways:
         same = await client.get(path, headers={"If-None-Match": given})
         assert (same.status_code, same.content) == (304, b""), given
         assert same.headers["etag"] == tag
@@ -57,6 +59,8 @@ async def test_whoever_has_it_is_told_so_without_a_body(api, client, target):
     for given in ('"other"', tag.strip('"'), f'"x{tag[1:]}', ""):
         whole = await client.get(path, headers={"If-None-Match": given})
         assert (whole.status_code, whole.content) == (200, answer.content), given
+    lines = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
+    assert (await client.get(path, headers=lines)).status_code == 304
 
 
 async def test_a_change_changes_the_tag(api, client):

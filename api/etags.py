@@ -1,0 +1,55 @@
+"""Entity tags, and their comparison by RFC 9110 8.8.3 and 13.1."""
+
+import re
+
+from sanic import Request
+
+# One element of a list; a list may have empty ones.
+_ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([^"\x00-\x20\x7f]*)")?[ \t]*(?:,|$)')
+# What Apache, Caddy, Jetty and others append to the tag of what they compress.
+_CODING = re.compile(r"(?:--?|;)(?:gzip|x-gzip|br|deflate|zstd)")
+
+
+def etag(digest: str) -> str:
+    """Return the strong entity tag of a digest."""
+    return f'"{digest}"'
+
+
+def field(request: Request, name: str) -> str | None:
+    """Return a list header, all its lines as one; None if there is none."""
+    lines = request.headers.getall(name, [])
+    return ", ".join(lines) if lines else None
+
+
+def matches_weakly(given: str | None, digest: str) -> bool:
+    """Return whether an `If-None-Match` names the representation with this digest.
+
+    Weak tags match too. `digest` is hexadecimal. A malformed list matches nothing.
+    """
+    return _matches(given, digest, weak=True)
+
+
+def matches_strongly(given: str | None, digest: str) -> bool:
+    """Return whether an `If-Match` names the representation with this digest.
+
+    Weak tags never match. `digest` is hexadecimal. A malformed list matches nothing.
+    """
+    return _matches(given, digest, weak=False)
+
+
+def _matches(given: str | None, digest: str, *, weak: bool) -> bool:
+    if not given:
+        return False
+    if digest not in given:
+        return given.strip(" \t") == "*"
+    found, position = False, 0
+    while position < len(given):
+        element = _ELEMENT.match(given, position)
+        if element is None:
+            return False
+        position = element.end()
+        is_weak, opaque = element.groups()
+        if opaque is not None and (weak or not is_weak) and opaque.startswith(digest):
+            suffix = opaque[len(digest) :]
+            found = found or not suffix or bool(_CODING.fullmatch(suffix))
+    return found

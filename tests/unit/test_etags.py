@@ -1,0 +1,54 @@
+"""Entity tags are compared as RFC 9110 says, and a proxy's suffix is no difference."""
+
+import pytest
+
+from api.etags import etag, matches_strongly, matches_weakly
+
+DIGEST = "0123456789abcdef0123456789abcdef"
+TAG = etag(DIGEST)
+
+# What is given, whether it matches weakly, whether strongly.
+CASES = [
+    (None, False, False),
+    ("", False, False),
+    ("*", True, True),
+    (" *\t", True, True),
+    (TAG, True, True),
+    (f"W/{TAG}", True, False),
+    (f"w/{TAG}", False, False),
+    (f"W/ {TAG}", False, False),
+    (f'"{DIGEST}-gzip"', True, True),
+    (f'"{DIGEST};gzip"', True, True),
+    (f'"{DIGEST}--gzip"', True, True),
+    (f'"{DIGEST}-br"', True, True),
+    (f'"{DIGEST}-zstd"', True, True),
+    (f'W/"{DIGEST}-gzip"', True, False),
+    (f'"{DIGEST}-gzip-gzip"', False, False),
+    (f'"{DIGEST}gzip"', False, False),
+    (f'"{DIGEST}-other"', False, False),
+    (f'"x{DIGEST}"', False, False),
+    (f'"{DIGEST}', False, False),
+    (DIGEST, False, False),
+    (f'"a", {TAG}', True, True),
+    (f'"a,b",{TAG}', True, True),
+    (f'"a, {DIGEST}"', False, False),
+    (f',\t, "a" ,{TAG} ,', True, True),
+    (f'W/{TAG}, "b"', True, False),
+    (f"W/{TAG}, {TAG}", True, True),
+    (f"{TAG}, b", False, False),
+    (f"{TAG} {TAG}", False, False),
+    (f"*, {TAG}", False, False),
+    (f'"\xe9", {TAG}', True, True),
+    ('"another"', False, False),
+]
+
+
+@pytest.mark.parametrize(("given", "weakly", "strongly"), CASES, ids=lambda case: repr(case)[:60])
+def test_a_list_of_tags_is_compared(given, weakly, strongly):
+    assert matches_weakly(given, DIGEST) is weakly
+    assert matches_strongly(given, DIGEST) is strongly
+
+
+def test_a_long_list_takes_no_long_time():
+    assert not matches_weakly(f'{DIGEST}{" ," * 4000}"', DIGEST)
+    assert matches_weakly(f"{',' * 8000}{TAG}", DIGEST)
