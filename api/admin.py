@@ -6,7 +6,7 @@ from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
 from api.operation import API_PREFIX, Access, operation
-from api.replies import reply
+from api.replies import PAGE_HEADERS, page_headers, reply
 from api.schemas.fields import EnrollmentId
 from api.schemas.requests import EnrollmentQuery, PageQuery
 from api.schemas.responses import EnrollmentOut, EnrollmentsOut, StudentOut, StudentsOut
@@ -23,13 +23,16 @@ admin = Blueprint("admin", url_prefix=f"{API_PREFIX}/admin")
     access=Access.ADMIN,
     query=PageQuery,
     responses={200: StudentsOut},
+    headers=PAGE_HEADERS,
 )
 async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
     """List the students, by email"""
     found, total = await request.app.ctx.reports.read(
         lambda source: enrollments.students(source, query.page, query.limit)
     )
-    return reply(StudentsOut(students=[StudentOut.of(one) for one in found], total=total))
+    headers = page_headers(request.path, query.position(), total)
+    content = StudentsOut(students=[StudentOut.of(one) for one in found], total=total)
+    return reply(content, headers=headers)
 
 
 @operation(
@@ -39,6 +42,7 @@ async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
     access=Access.ADMIN,
     query=EnrollmentQuery,
     responses={200: EnrollmentsOut},
+    headers=PAGE_HEADERS,
 )
 async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResponse:
     """List the enrollments, the latest first"""
@@ -52,9 +56,9 @@ async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResp
         )
     )
     url_of = request.app.ctx.storage.url
-    return reply(
-        EnrollmentsOut(enrollments=[EnrollmentOut.of(one, url_of) for one in found], total=total)
-    )
+    headers = page_headers(request.path, query.position(), total)
+    shown = [EnrollmentOut.of(one, url_of) for one in found]
+    return reply(EnrollmentsOut(enrollments=shown, total=total), headers=headers)
 
 
 @operation(

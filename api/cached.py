@@ -4,7 +4,7 @@ from sanic import HTTPResponse, Request
 from sanic.response import empty
 
 from api.etags import etag, field, matches_weakly
-from api.replies import JSON, Reply
+from api.replies import JSON, Reply, page_headers
 from infra.cache import Entry, Key
 
 # Whoever keeps an answer asks before each use whether it still holds.
@@ -44,7 +44,6 @@ def send_unless_known(
 def headers_of(entry: Entry, path: str) -> dict[str, str]:
     """Return the headers of an entry: the same for everyone who asks."""
     headers = {"ETag": etag(entry.digest), "Cache-Control": CACHE_CONTROL}
-    if entry.total is not None:
-        headers["X-Total-Count"] = str(entry.total)
-        headers["Link"] = f'<{path}?page=1&limit=100>; rel="first"'
+    if entry.page is not None and entry.total is not None:
+        headers |= page_headers(path, entry.page, entry.total)
     return headers

@@ -8,7 +8,7 @@ from sanic.response import empty
 from api import binding
 from api.cached import VALIDATORS, send
 from api.operation import API_PREFIX, Access, operation
-from api.replies import reply
+from api.replies import PAGE_HEADERS, reply
 from api.schemas.fields import CourseId, Email
 from api.schemas.requests import CourseIn, CourseQuery, CourseUploadForm, FilePart, ImageForm
 from api.schemas.responses import (
@@ -34,11 +34,7 @@ _IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
     "",
     query=CourseQuery,
     responses={200: CoursePageOut | list[CourseOut]},
-    headers={
-        "X-Total-Count": "How many courses there are; with the plain array.",
-        "Link": "The first page of the paged form; with the plain array.",
-        **VALIDATORS,
-    },
+    headers=PAGE_HEADERS | VALIDATORS,
 )
 async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
     """List the courses

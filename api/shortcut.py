@@ -14,10 +14,12 @@ from typing import Any, NamedTuple, Self
 
 from sanic.http import Stage
 
+from api.cached import headers_of
 from api.etags import matches_weakly
 from api.limits import Limits
 from api.middleware import MAX_HEADERS, TEXT, new_request_id, sane_request_id
 from api.patience import PatientProtocol
+from api.replies import PAGE_HEADERS
 from infra import access, metrics
 from infra.cache import Entry
 from infra.cache.hot import Hot
@@ -68,11 +70,25 @@ class Heads:
         return len(self.path) + len(self.full or b"") + len(self.unchanged or b"") + HEADS_BYTES
 
     def renewed(self, old: str, new: Entry) -> Self:
-        """Return the heads of another entry: all that differs are its tag and its length."""
+        """Return the heads of another entry: what differs is its tag, its length and its links."""
         tags = old.encode(), new.digest.encode()
-        full = self.full and _LENGTH.sub(b"%d" % len(new.body), self.full.replace(*tags))
-        unchanged = self.unchanged and self.unchanged.replace(*tags)
-        return replace(self, full=full, unchanged=unchanged)
+        lines = [
+            (re.compile(rb"(?<=\r\n%s: )[^\r]*" % name.lower().encode(), re.IGNORECASE), value)
+            for name, value in headers_of(new, self.path.decode("latin-1")).items()
+            if name in PAGE_HEADERS
+        ]
+
+        def renew(head: bytes | None) -> bytes | None:
+            if head is None:
+                return None
+            head = head.replace(*tags)
+            for pattern, value in lines:
+                head = pattern.sub(value.encode().replace(b"\\", rb"\\"), head)
+            return head
+
+        full = renew(self.full)
+        full = full and _LENGTH.sub(b"%d" % len(new.body), full)
+        return replace(self, full=full, unchanged=renew(self.unchanged))
 
 
 def parse(data: bytes) -> Asked | None:

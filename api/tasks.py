@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from urllib.parse import urlencode
 from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
@@ -10,7 +11,7 @@ from sanic.response import empty, raw
 from api import streams
 from api.limits import Limits
 from api.operation import API_PREFIX, EVENT_STREAM, Access, operation
-from api.replies import reply
+from api.replies import PAGE_HEADERS, link_headers, reply
 from api.schemas.fields import TaskId
 from api.schemas.requests import TaskQuery
 from api.schemas.responses import TaskOut, TasksOut
@@ -19,7 +20,7 @@ from models import Task
 from services import task_control
 from services import tasks as slow_work
 from services.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
-from services.task_control import FINAL, TaskFilters
+from services.task_control import FINAL, OLDEST, TaskFilters
 
 POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 15.0
@@ -107,13 +108,21 @@ def _event_id(task: Task) -> str:
     access=Access.ADMIN,
     query=TaskQuery,
     responses={200: TasksOut},
+    headers=PAGE_HEADERS,
 )
-async def list_tasks(_request: Request, query: TaskQuery) -> HTTPResponse:
+async def list_tasks(request: Request, query: TaskQuery) -> HTTPResponse:
     """List the tasks, the newest first"""
     states = frozenset({query.status}) if query.status else frozenset()
     filters = TaskFilters(states=states, name=query.name)
-    found = await task_control.page(filters, query.limit, query.cursor)
-    return reply(TasksOut.of(found, query.limit))
+    page = await task_control.turn(filters, query.limit, query.cursor)
+    places = {"first": None, "prev": page.newer, "next": page.older, "last": OLDEST}
+    links = {
+        relation: urlencode(query.link(place))
+        for relation, place in places.items()
+        if place or relation == "first"
+    }
+    headers = link_headers(request.path, links, page.total)
+    return reply(TasksOut.of(page.tasks, query.limit), headers=headers)
 
 
 @operation(

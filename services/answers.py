@@ -59,7 +59,7 @@ async def page(cache: Cache, filters: Filters, number: int, limit: int, url_of: 
     if on_sheet is None:
         return await cache.get(key, make)
     make_sheet = partial(shelf.sheet, filters, on_sheet, url_of)
-    cut = partial(shelf.cut, number=number, limit=limit)
+    cut = partial(shelf.cut, number=number, limit=limit, filters=filters)
     return await cache.cut(Piece(key, _key_of_sheet(filters, on_sheet), make_sheet, cut, make))
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
 
-from infra.cache import Entry
+from infra.cache import Entry, Page
 from infra.database import primary
 from models import Difficulty, TaskState
 from services.errors import CourseNotFound
@@ -20,7 +21,7 @@ from services.tasks import rows
 
 # To be raised with every change of the shape, or of what makes an answer old: releases that render
 # otherwise, or announce something else, share no answers.
-VERSION = 2
+VERSION = 3
 PLAIN_LIST_LIMIT = 1000
 # To so many courses all pages have one plan. From there on it pays to see how to skip; where a plan
 # has to know how rare a difficulty is, only from so many on.
@@ -59,6 +60,16 @@ class Filters:
     search: str | None = None
     difficulties: frozenset[Difficulty] = frozenset()
     sort: Sort = Sort.NEWEST
+
+    @property
+    def query(self) -> str:
+        """Return the query that asks for them; what is left out has no parameter."""
+        given = {
+            "search": self.search,
+            "difficulty": ",".join(sorted(self.difficulties)),
+            "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
+        }
+        return urlencode({name: value for name, value in given.items() if value}, safe=",")
 
 
 # What a course shows, `chosen` being some courses. Its image is its task's and variants': read in
@@ -112,14 +123,16 @@ async def course(course_id: UUID, url_of: UrlOf) -> Entry:
 async def newest(url_of: UrlOf) -> Entry:
     """Return the newest thousand courses as an array, and how many there are."""
     shown, total = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
-    return Entry.of(_json([_course(row, url_of) for row in shown]), total)
+    page = Page(1, PLAIN_LIST_LIMIT)
+    return Entry.of(_json([_course(row, url_of) for row in shown]), total, page)
 
 
 async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
     """Return one page of the courses that match, and where it stands."""
     shown, total = await _select(filters, (number - 1) * limit, limit)
     data = [_course(row, url_of) for row in shown]
-    return Entry.of(_json({"data": data, "pagination": _pagination(total, number, limit)}))
+    body = _json({"data": data, "pagination": _pagination(total, number, limit)})
+    return Entry.of(body, total, Page(number, limit, filters.query))
 
 
 async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
@@ -128,13 +141,14 @@ async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
     return Entry.of(_LINE.join(_json(_course(row, url_of)) for row in shown), total)
 
 
-def cut(sheet: Entry, number: int, limit: int) -> Entry:
-    """Return the page that `page` would, from the sheet that it is on."""
+def cut(sheet: Entry, number: int, limit: int, filters: Filters) -> Entry:
+    """Return the page that `page` would, from the sheet of these filters that it is on."""
     courses = sheet.body.split(_LINE) if sheet.body else []
     first = (number - 1) * limit % SHEET
     data = b",".join(courses[first : first + limit])
-    pagination = _json(_pagination(sheet.total or 0, number, limit))
-    return Entry.of(b'{"data":[%s],"pagination":%s}' % (data, pagination))
+    total = sheet.total or 0
+    body = b'{"data":[%s],"pagination":%s}' % (data, _json(_pagination(total, number, limit)))
+    return Entry.of(body, total, Page(number, limit, filters.query))
 
 
 def _pagination(total: int, number: int, limit: int) -> dict[str, int | bool]:

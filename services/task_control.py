@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from tortoise import BaseDBAsyncClient
@@ -34,15 +34,56 @@ class TaskFilters:
     older_than: timedelta | None = None
 
 
+class Cursor(NamedTuple):
+    """A place in a listing of tasks: the tasks behind it are older, or newer, than this one."""
+
+    at: datetime
+    id: UUID
+    is_newer: bool = False
+
+
+# The last page is what is newer than this.
+OLDEST = Cursor(datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0), is_newer=True)
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """One page of tasks, how many there are on all pages, and the cursors of those beside it."""
+
+    tasks: list[Task]
+    total: int
+    newer: Cursor | None
+    older: Cursor | None
+
+
+async def turn(filters: TaskFilters, limit: int, cursor: Cursor | None = None) -> TaskPage:
+    """Return the page of at most `limit` tasks at a cursor, or the first; newest first."""
+    tasks = await page(filters, limit, cursor)
+    newer = older = None
+    if tasks:
+        newer = Cursor(tasks[0].created_at, tasks[0].id, is_newer=True)
+        older = Cursor(tasks[-1].created_at, tasks[-1].id)
+    return TaskPage(
+        tasks,
+        await _matching(filters).count(),
+        newer if newer and await page(filters, 1, newer) else None,
+        older if older and await page(filters, 1, older) else None,
+    )
+
+
 async def page(
-    filters: TaskFilters, limit: int, before: tuple[datetime, UUID] | None = None
+    filters: TaskFilters, limit: int, cursor: tuple[datetime, UUID] | Cursor | None = None
 ) -> list[Task]:
-    """Return at most `limit` tasks, newest first, after the one whose time and id are `before`."""
+    """Return at most `limit` tasks, newest first, behind the cursor."""
     chosen = _matching(filters)
-    if before is not None:
-        at, task_id = before
-        chosen = chosen.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=task_id))
-    return await chosen.order_by("-created_at", "-id").limit(limit)
+    if cursor is None:
+        return await chosen.order_by("-created_at", "-id").limit(limit)
+    at, task_id, is_newer = Cursor(*cursor)
+    if is_newer:
+        newer = chosen.filter(Q(created_at__gt=at) | Q(created_at=at, id__gt=task_id))
+        return [*reversed(await newer.order_by("created_at", "id").limit(limit))]
+    older = chosen.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=task_id))
+    return await older.order_by("-created_at", "-id").limit(limit)
 
 
 def _matching(filters: TaskFilters) -> QuerySet[Task]:

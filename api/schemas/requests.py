@@ -1,9 +1,7 @@
 """What clients send."""
 
-from base64 import urlsafe_b64decode
-from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
+from urllib.parse import urlencode
 
 from pydantic import (
     BaseModel,
@@ -11,11 +9,13 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from api.replies import MAX_LIMIT
+from api.schemas import cursors
+from api.schemas.cursors import CursorField
 from api.schemas.fields import (
     CourseId,
     Description,
@@ -29,14 +29,13 @@ from api.schemas.fields import (
     StudentEmail,
     Title,
     difficulty,
-    refuse,
 )
+from infra.cache import Page
 from models import Difficulty, TaskState
 from services.courses import CourseFields
-from services.errors import Code
 from services.shelf import Filters, Sort
+from services.task_control import Cursor
 
-MAX_LIMIT = 100
 MAX_PAGE = 1_000_000
 
 
@@ -174,6 +173,11 @@ class PageQuery(BaseModel):
         BeforeValidator(_at_most_limit),
     ] = 10
 
+    def position(self) -> Page:
+        """Return which page is asked for, with the other parameters that were given."""
+        others = self.model_dump(mode="json", exclude={"page", "limit"}, exclude_none=True)
+        return Page(self.page, self.limit, urlencode(others))
+
 
 class CourseQuery(PageQuery):
     """A listing of courses."""
@@ -210,30 +214,6 @@ class EnrollmentQuery(PageQuery):
     ] = None
 
 
-def _cursor(value: Any) -> Any:
-    """Read what `next_cursor` said: the time and the id of the last task of the page before."""
-    if not isinstance(value, str):
-        return value
-    try:
-        at, _, task_id = urlsafe_b64decode(value).decode().partition(" ")
-        return datetime.fromisoformat(at), UUID(task_id)
-    except ValueError:
-        raise refuse(Code.INVALID_FORMAT, "Cursor must be one that a listing gave") from None
-
-
-Cursor = Annotated[
-    tuple[datetime, UUID],
-    BeforeValidator(_cursor),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "cursor",
-            "description": "The `next_cursor` of the page before.",
-        }
-    ),
-]
-
-
 class TaskQuery(BaseModel):
     """A listing of tasks."""
 
@@ -244,4 +224,9 @@ class TaskQuery(BaseModel):
         Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
         BeforeValidator(_at_most_limit),
     ] = 10
-    cursor: Cursor | None = None
+    cursor: CursorField | None = None
+
+    def link(self, cursor: Cursor | None) -> dict[str, str]:
+        """Return the query of the page at another cursor."""
+        given = self.model_dump(mode="json", exclude={"cursor"}, exclude_none=True)
+        return given | ({"cursor": cursors.encode(cursor)} if cursor else {})

@@ -1,6 +1,5 @@
 """What clients get. Optional fields that are absent, rather than null, say so with `_Absent`."""
 
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -10,8 +9,10 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, Field
 
+from api.schemas import cursors
 from models import Course, Difficulty, Enrollment, Role, Task, TaskState, User
 from services.enrollments import StudentSummary
+from services.task_control import Cursor
 
 UrlOf = Callable[[str], str]
 
@@ -320,10 +321,9 @@ class TasksOut(BaseModel):
     def of(cls, tasks: list[Task], limit: int) -> Self:
         """Return the page; a full one may have another behind it."""
         last = tasks[-1] if len(tasks) == limit else None
-        place = f"{last.created_at.isoformat()} {last.id}".encode() if last else None
         return cls(
             tasks=[TaskOut.of(task, whole=True) for task in tasks],
-            next_cursor=urlsafe_b64encode(place).decode() if place else None,
+            next_cursor=cursors.encode(Cursor(last.created_at, last.id)) if last else None,
         )
 
 

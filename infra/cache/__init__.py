@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from infra.cache.answers import AnswerCache
-from infra.cache.entry import Entry, Key, Make, Piece, masked
+from infra.cache.entry import Entry, Key, Make, Page, Piece, masked
 from infra.cache.local import MemoryStore
 from infra.cache.outpost import Outpost
 from infra.cache.redis import RedisStore
@@ -20,6 +20,7 @@ __all__ = [
     "MemoryStore",
     "NoCache",
     "Outpost",
+    "Page",
     "Piece",
     "RedisStore",
     "Shape",

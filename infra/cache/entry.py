@@ -4,10 +4,10 @@ import struct
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
-_HEAD = struct.Struct(">16sq")
-_NO_TOTAL = -1
+_HEAD = struct.Struct(">16sqqqH")
+_NO_NUMBER = -1
 _MASK = "*"
 
 
@@ -72,10 +72,22 @@ class Prepared(Protocol):
         """Return the same of the entry that takes the place of the one with the digest `old`."""
 
 
+class Page(NamedTuple):
+    """Which page of a listing an answer is: what the links to the other pages are made of.
+
+    `query` has the parameters that all pages share, encoded.
+    """
+
+    number: int
+    limit: int
+    query: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """An answer: the bytes of its body, how many rows there are if it says so, a digest of both.
 
+    An answer that is one page of a listing says which in `page`.
     A `fleeting` one will soon be another without anybody telling, and is kept nowhere.
     `prepared` is free for whoever sends it: what is made of the entry once, the head of the
     response say, can be kept there. It is in this process only.
@@ -84,25 +96,43 @@ class Entry:
     body: bytes
     digest: str
     total: int | None = None
+    page: Page | None = None
     fleeting: bool = False
     prepared: Prepared | None = None
 
     @classmethod
-    def of(cls, body: bytes, total: int | None = None, *, fleeting: bool = False) -> Self:
+    def of(
+        cls,
+        body: bytes,
+        total: int | None = None,
+        page: Page | None = None,
+        *,
+        fleeting: bool = False,
+    ) -> Self:
         """Return the entry of a body."""
         digest = blake2b(body, digest_size=16, key=str(total).encode())
-        return cls(body, digest.hexdigest(), total, fleeting)
+        return cls(body, digest.hexdigest(), total, page, fleeting)
 
     def packed(self) -> bytes:
         """Return the entry as bytes."""
-        total = _NO_TOTAL if self.total is None else self.total
-        return _HEAD.pack(bytes.fromhex(self.digest), total) + self.body
+        total = _NO_NUMBER if self.total is None else self.total
+        number, limit, query = self.page or (_NO_NUMBER, _NO_NUMBER, "")
+        shared = query.encode()
+        head = _HEAD.pack(bytes.fromhex(self.digest), total, number, limit, len(shared))
+        return b"".join((head, shared, self.body))
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Self:
         """Return the entry of these bytes."""
-        digest, total = _HEAD.unpack_from(packed)
-        return cls(packed[_HEAD.size :], digest.hex(), None if total == _NO_TOTAL else total)
+        digest, total, number, limit, length = _HEAD.unpack_from(packed)
+        start = _HEAD.size + length
+        query = packed[_HEAD.size : start].decode()
+        return cls(
+            packed[start:],
+            digest.hex(),
+            None if total == _NO_NUMBER else total,
+            None if number == _NO_NUMBER else Page(number, limit, query),
+        )
 
 
 Make = Callable[[], Awaitable[Entry]]

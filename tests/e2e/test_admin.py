@@ -1,5 +1,8 @@
 """What admins see and do across courses."""
 
+from itertools import pairwise
+
+import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -177,3 +180,50 @@ async def test_a_deleted_enrollment_is_gone(api, client, enroll):
 async def test_an_enrollment_that_is_not_there(api):
     answer = await api.call("DELETE", f"/admin/enrollments/{NO_ID}")
     refused(answer, 404, "NOT_FOUND", "The requested enrollment does not exist")
+
+
+async def walk(api, path: str, kind: str) -> list[str]:
+    """Return the rows of a listing by its links, forth and back: both ways show the same."""
+    answer = await api.call("GET", path)
+    pages = [answer]
+    while "next" in answer.links:
+        answer = await api.call("GET", answer.links["next"]["url"].removeprefix("/api/v1"))
+        pages.append(answer)
+    last = await api.call("GET", answer.links["last"]["url"].removeprefix("/api/v1"))
+    assert last.json()[kind][-1] == answer.json()[kind][-1]
+    first = await api.call("GET", answer.links["first"]["url"].removeprefix("/api/v1"))
+    assert first.json()[kind] == pages[0].json()[kind]
+    for before, behind in pairwise(pages):
+        back = await api.call("GET", behind.links["prev"]["url"].removeprefix("/api/v1"))
+        assert back.json()[kind] == before.json()[kind]
+    assert "prev" not in pages[0].links
+    rows = [row for page in pages for row in page.json()[kind]]
+    assert {page.headers["x-total-count"] for page in pages} == {str(len(rows))}
+    return rows
+
+
+async def test_links_lead_through_every_listing(api, client, enroll):
+    course = await api.new_course()
+    emails = [new_email() for _ in range(5)]
+    for email in emails:
+        await enroll(email, course)
+    path = f"/admin/enrollments?limit=2&course_id={course['id']}"
+    rows = await walk(api, path, "enrollments")
+    assert [row["student_email"] for row in rows] == emails[::-1]
+    assert len(await walk(api, "/admin/students?limit=3", "students")) >= 5
+
+
+async def test_links_lead_through_the_tasks(api, service):
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    name = f"test.{uuid7().hex}"
+    ids = [uuid7() for _ in range(7)]
+    for each in ids:
+        await connection.execute(
+            "INSERT INTO tasks (id, name, args, state, finished_at) "
+            "VALUES ($1, $2, '{}', 'succeeded', now())",
+            each,
+            name,
+        )
+    await connection.close()
+    rows = await walk(api, f"/admin/tasks?limit=3&status=succeeded&name={name}", "tasks")
+    assert [row["id"] for row in rows] == [str(each) for each in ids[::-1]]

@@ -62,7 +62,8 @@ async def test_without_parameters_it_is_a_plain_array_newest_first(api, client):
     times = [course["created_at"] for course in listed]
     assert times == sorted(times, reverse=True)
     assert answer.headers["x-total-count"] == str(len(listed))
-    assert answer.headers["link"] == '</api/v1/courses?page=1&limit=100>; rel="first"'
+    assert answer.links["first"]["url"] == "/api/v1/courses?page=1&limit=100"
+    assert answer.links["last"]["url"] == f"{LIST}?page={-(-len(listed) // 100)}&limit=100"
 
 
 async def test_the_total_follows_what_comes_and_goes(api, client):
@@ -96,6 +97,9 @@ async def test_the_plain_array_ends_at_a_thousand(service, api, client):
         listed, total = answer.json(), int(answer.headers["x-total-count"])
         assert len(listed) == 1000
         assert total > 1001
+        assert answer.links["next"]["url"] == f"{LIST}?page=11&limit=100"
+        rest = await client.get(answer.links["next"]["url"])
+        assert rest.json()["data"][0]["id"] not in {course["id"] for course in listed}
         assert listed[0]["id"] == newest["id"]
         assert (await client.get(LIST, params={"limit": 100})).json()["pagination"] == {
             "current_page": 1,
@@ -111,6 +115,49 @@ async def test_the_plain_array_ends_at_a_thousand(service, api, client):
         await connection.close()
         # Through the service, so that no cache keeps what was deleted behind its back.
         await api.call("DELETE", f"/courses/{newest['id']}")
+
+
+@pytest.mark.parametrize("times", [1, 3], ids=["made", "from memory"])
+async def test_links_lead_through_all_pages_and_back(client, shelf, times):
+    word, made = shelf
+    asked = {"search": word, "difficulty": "Beginner,Advanced", "sort": "oldest", "limit": 3}
+    wanted = [one["id"] for one in made if one["difficulty"] != "Intermediate"]
+
+    async def get(url, **params):
+        answers = [await client.get(url, params=params or None) for _ in range(times)]
+        assert len({answer.headers["link"] for answer in answers}) == 1
+        return answers[-1]
+
+    first = answer = await get(LIST, **asked)
+    seen, last = [], None
+    while True:
+        assert answer.headers["x-total-count"] == str(len(wanted))
+        seen += [course["id"] for course in answer.json()["data"]]
+        assert (await get(answer.links["first"]["url"])).json() == first.json()
+        if last:
+            assert (await get(answer.links["prev"]["url"])).json() == last.json()
+        else:
+            assert "prev" not in answer.links
+        if "next" not in answer.links:
+            break
+        last, answer = answer, await get(answer.links["next"]["url"])
+    assert seen == wanted
+    assert (await get(answer.links["last"]["url"])).json() == answer.json()
+
+
+async def test_links_of_a_common_page_follow_a_new_total(api, client):
+    async def last_page():
+        answer = await client.get(LIST, params={"limit": 1})
+        assert answer.headers["x-total-count"] == str(answer.json()["pagination"]["total_count"])
+        number = answer.json()["pagination"]["total_pages"]
+        assert answer.links["last"]["url"] == f"{LIST}?page={number}&limit=1"
+        return number
+
+    for _ in range(5):
+        before = await last_page()
+        course = await api.new_course()
+        assert await last_page() == before + 1
+        await api.call("DELETE", f"/courses/{course['id']}")
 
 
 @pytest.mark.parametrize("query", ["search=", "page=1", "limit=", "difficulty=", "sort=newest"])

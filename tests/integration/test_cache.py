@@ -8,7 +8,16 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import CacheAway, Entry, Key, MemoryStore, RedisStore, masked, open_store
+from infra.cache import (
+    CacheAway,
+    Entry,
+    Key,
+    MemoryStore,
+    Page,
+    RedisStore,
+    masked,
+    open_store,
+)
 from infra.cache.local import MAX_VERSIONS
 from infra.cache.redis import HEALTH_SECONDS, MAX_CONNECTIONS
 from infra.cache.store import Fresh
@@ -54,10 +63,17 @@ async def _fill(store, key=KEY, entry=ENTRY, seconds=60.0):
 
 
 async def test_what_is_stored_comes_back_whole(store):
-    for entry in (ENTRY, Entry.of(b"", 0), Entry.of("ü".encode() * 100_000)):
+    page = Page(3, 10, "search=%C3%BC&sort=title")
+    for entry in (
+        ENTRY,
+        Entry.of(b"", 0),
+        Entry.of(b"{}", 7, page),
+        Entry.of("ü".encode() * 100_000),
+    ):
         await _fill(store, entry=entry)
         found = (await store.read(KEY)).entry
         assert (found.body, found.digest, found.total) == (entry.body, entry.digest, entry.total)
+        assert found.page == entry.page
 
 
 async def test_fresh_answers_come_with_the_new_version(store):

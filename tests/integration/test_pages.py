@@ -64,6 +64,10 @@ async def test_pages_are_slices_of_what_matches_in_order(courses, monkeypatch, s
                 assert total == len(expected)
 
 
+def _sent(entry):
+    return entry.body, entry.digest, entry.total, entry.page
+
+
 @pytest.mark.parametrize("difficulties", SUBSETS[:3])
 @pytest.mark.parametrize("sort", Sort)
 async def test_a_page_that_is_cut_is_the_page_that_is_made(
@@ -75,7 +79,7 @@ async def test_a_page_that_is_cut_is_the_page_that_is_made(
         for number in range(1, COUNT // limit + 3):
             sheet = await shelf.sheet(filters, (number - 1) * limit // 20, str)
             made = await shelf.page(filters, number, limit, str)
-            assert shelf.cut(sheet, number, limit).body == made.body
+            assert _sent(shelf.cut(sheet, number, limit, filters)) == _sent(made)
 
 
 def _expected(courses, filters):

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from sanic.http import Stage
 
+from api.cached import headers_of
 from api.shortcut import Heads, Shortcut, ShortcutProtocol, parse
 from infra import access
-from infra.cache import Entry, Key
+from infra.cache import Entry, Key, Page
 from infra.cache.memory import Memory
 
 PLAIN = b"GET /api/v1/courses?page=2 HTTP/1.1\r\nHost: a\r\n%s\r\n"
@@ -160,6 +161,18 @@ def test_heads_of_another_answer_have_its_tag_and_length():
         (head % (304, new.digest, "")).encode(),
     )
     assert Heads("/x", b"/x").renewed(old.digest, new) == Heads("/x", b"/x")
+
+
+def test_heads_of_a_page_have_the_links_and_the_total_of_the_new_one():
+    old, new = (Entry.of(b"[]", total, Page(2, 10, "sort=title")) for total in (20, 31))
+    head = "HTTP/1.1 304\r\n{}\r\nx-request-id: "
+
+    def of(entry):
+        sent = [f"{name}: {value}" for name, value in headers_of(entry, "/x").items()]
+        return Heads("/x", b"/x", None, head.format("\r\n".join(sent)).encode())
+
+    assert b"page=4" not in of(old).unchanged
+    assert of(old).renewed(old.digest, new) == of(new)
 
 
 def test_another_path_to_the_same_answer_has_heads_of_its_own(monkeypatch):
