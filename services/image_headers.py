@@ -5,8 +5,9 @@ import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageFile, PngImagePlugin
+from PIL import Image, ImageFile
 
+from services import image_chunks
 from services.errors import TooLarge, UnsupportedMedia
 
 # Each scan of a JPEG costs a pass over all its pixels and few bytes: without a bound 5 MB could
@@ -56,8 +57,6 @@ DAMAGE = (
 # Pillow's own limit is a warning, which a thread can't turn into an error for itself alone, and
 # a fixed one at twice that. `opened` holds every image to the caller's limit before it is decoded.
 Image.MAX_IMAGE_PIXELS = None
-# All comments of a PNG together, unpacked; Pillow's limit of a single one, or a profile, is 1 MB.
-PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,7 @@ def inspect(data: bytes, max_pixels: int) -> ImageInfo:
 
     """
     image = opened(data, max_pixels)
-    # The further pictures of an MPO are a phone's preview, depth or gain map.
-    name = "JPEG" if image.format == "MPO" else str(image.format)
+    name = str(image.format)
     return ImageInfo(name, image.width, image.height, _CONTENT_TYPES[name])
 
 
@@ -125,6 +123,7 @@ def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
         UnsupportedImage, ImageTooLarge, TooManyFrames: as `inspect`.
 
     """
+    whole, data = data, image_chunks.relevant(data)
     if canvas := _webp_canvas(data):
         # Pillow takes memory for it at once.
         _check_pixels(*canvas, "WEBP", max_pixels)
@@ -141,7 +140,7 @@ def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise TooManyScans
     _check_pixels(image.width, image.height, kind, max_pixels)
     start = _FRAME_STARTS.get(kind)
-    if start and data.count(start) > _MOST_FRAMES:
+    if start and whole.count(start) > _MOST_FRAMES:
         raise TooManyFrames
     return image
 

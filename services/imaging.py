@@ -1,10 +1,11 @@
 """The variants of an image. All of it blocks, and trusts the image: `services.decoder` does not."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from io import BytesIO
 from math import sqrt
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from services import pixels
 from services.image_headers import DAMAGE, BrokenImage, opened
@@ -26,6 +27,12 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+# In place of a missing end, by format: whatever would be decoded from one is not from the other.
+_FILLINGS = (bytes(255), bytes(range(1, 255)))
+_ENDS = {
+    "JPEG": tuple(filling + b"\xff\xd9" for filling in _FILLINGS),
+    "GIF": _FILLINGS,
 }
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
@@ -55,14 +62,20 @@ def render(data: bytes, max_pixels: int) -> list[Rendition]:
         sideways = orientation in _SIDEWAYS
         sizes = _sizes(*(reversed(image.size) if sideways else image.size))
         stored = (sizes[0][1], sizes[0][0]) if sideways else sizes[0]
-        image.draft(None, stored)  # only a JPEG can; it then decodes no more than is needed
-        image.load()
     except DAMAGE as error:
         raise BrokenImage from error
-    profile = image.info.get("icc_profile")
+    try:
+        _load(image, stored)
+    except DAMAGE as error:
+        ends = _ENDS.get(str(image.format))
+        del image
+        if ends is None:
+            raise BrokenImage from error
+        image = _completed(data, max_pixels, stored, ends)
+    colours = pixels.Colours.of(image)
     picture = pixels.shrunk(image, stored)
     del image  # and with it most of the memory that it takes
-    picture = pixels.to_srgb(picture, profile)
+    picture = pixels.to_srgb(picture, colours)
     if orientation in _TURNS:
         picture = picture.transpose(_TURNS[orientation])
     picture.info.clear()
@@ -73,6 +86,37 @@ def render(data: bytes, max_pixels: int) -> list[Rendition]:
         picture.save(encoded, FORMAT, quality=_QUALITY, method=_METHOD)
         renditions.append(Rendition(*size, encoded.getvalue()))
     return renditions
+
+
+def _load(image: ImageFile.ImageFile, size: tuple[int, int]) -> None:
+    image.draft(None, size)  # only a JPEG can; it then decodes no more than is needed
+    image.load()
+
+
+def _completed(
+    data: bytes, max_pixels: int, size: tuple[int, int], ends: tuple[bytes, ...]
+) -> ImageFile.ImageFile:
+    """Decode an image whose end is missing.
+
+    All pixels are there if they are the same whatever is put in place of the end.
+
+    Raises:
+        BrokenImage: pixels are missing.
+
+    """
+    digests = set()
+    for end in ends:
+        image = opened(data + end, max_pixels)
+        try:
+            _load(image, size)
+        except DAMAGE as error:
+            raise BrokenImage from error
+        digests.add(blake2b(image.tobytes()).digest())
+        if end is not ends[-1]:
+            del image  # two would be too much memory
+    if len(digests) > 1:
+        raise BrokenImage
+    return image
 
 
 def is_variant(data: bytes) -> bool:

@@ -1,12 +1,36 @@
 """Pixels of any kind made smaller, and made sRGB; what kind they are is Pillow's `mode`."""
 
+from dataclasses import dataclass
 from io import BytesIO
+from typing import Self
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageMath
 
 _REDUCING_GAP = 2.0  # how much larger than the wanted size the coarse step may leave an image
 _STRIP_PIXELS = 1_000_000
 _PROFILED_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+_GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B"})
+_LINEAR_PART = 0.0031308
+# What a PNG in sRGB says of its gamma, and what is close enough to be the same.
+_USUAL_GAMMA, _GAMMA_TOLERANCE = 0.45455, 0.01
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What an image file says of its colours: an ICC profile, or a PNG's gamma, or nothing."""
+
+    profile: bytes | None
+    gamma: float | None
+    are_grey: bool
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Self:
+        """Return those of a decoded image; a profile counts more than a gamma (PNG, 4.3)."""
+        info = image.info
+        gamma = None if "srgb" in info else info.get("gamma")
+        is_unusual = gamma and abs(gamma - _USUAL_GAMMA) > _GAMMA_TOLERANCE
+        are_grey = image.mode in _GREY_MODES
+        return cls(info.get("icc_profile"), gamma if is_unusual else None, are_grey)
 
 
 def shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -42,35 +66,44 @@ def _averaging_mode(image: Image.Image) -> str:
 
 def _averageable(strip: Image.Image, mode: str) -> Image.Image:
     if strip.mode.startswith("I"):
+        invisible = strip.info.get("transparency")
         # Pillow's own conversion clips 16 bits to 8 where this scales them.
-        strip = strip.point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        grey = strip.point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        if invisible is not None:
+            alpha = ImageMath.lambda_eval(
+                lambda given: (given["value"] != invisible) * 255, value=strip.convert("I")
+            )
+            grey = Image.merge("RGBA", (grey, grey, grey, alpha.convert("L")))
+        strip = grey
     if mode == "RGBa" and strip.mode != "RGBA":
         strip = strip.convert("RGBA")
     return strip if strip.mode == mode else strip.convert(mode)
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, colours: Colours) -> Image.Image:
     """Return RGB or RGBA."""
     alpha = None
     if image.mode == "RGBa":
         image = image.convert("RGBA")
         alpha = image.getchannel("A")
-    if profile:
-        image = _converted(image, profile)
+    if colours.profile:
+        image = _converted(image, colours)
+    elif colours.gamma and image.mode != "CMYK":
+        exponent = 1 / colours.gamma
+        curve = [_srgb((value / 255) ** exponent) for value in range(256)]
+        image = image.convert("RGB").point(curve * 3)
     image = image.convert("RGB")
     if alpha is not None:
         image.putalpha(alpha)
     return image
 
 
-def _converted(image: Image.Image, profile: bytes) -> Image.Image:
+def _converted(image: Image.Image, colours: Colours) -> Image.Image:
     """Apply a colour profile; one that is damaged or of another kind of image is ignored."""
     try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(BytesIO(colours.profile or b""))
         mode = _PROFILED_MODES[source.profile.xcolor_space.strip()]
-        if "sRGB" in (source.profile.profile_description or ""):
-            return image
-        if (mode == "CMYK") != (image.mode == "CMYK"):
+        if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not colours.are_grey):
             return image
         result = ImageCms.profileToProfile(
             image.convert(mode), source, ImageCms.createProfile("sRGB"), outputMode="RGB"
@@ -78,3 +111,9 @@ def _converted(image: Image.Image, profile: bytes) -> Image.Image:
     except (ImageCms.PyCMSError, OSError, LookupError, TypeError, ValueError):
         return image
     return result or image
+
+
+def _srgb(light: float) -> int:
+    """Return the sample of an amount of light of 0 to 1 (IEC 61966-2-1)."""
+    encoded = 12.92 * light if light <= _LINEAR_PART else 1.055 * light ** (1 / 2.4) - 0.055
+    return round(255 * encoded)

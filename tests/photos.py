@@ -120,6 +120,16 @@ def swapped_profile() -> bytes:
     return _profile(b"RGB ", tags)
 
 
+def gamma_profile(gamma: float, name: bytes) -> bytes:
+    """Return an ICC profile with sRGB's primaries, a curve of this gamma, and a description."""
+    primaries = {"r": (0.4361, 0.2225, 0.0139), "g": (0.3851, 0.7169, 0.0971)}
+    tags = {}
+    for colour, xyz in (primaries | {"b": (0.1431, 0.0606, 0.7141)}).items():
+        tags[f"{colour}XYZ"] = _xyz(*xyz)
+        tags[f"{colour}TRC"] = _curve(gamma)
+    return _profile(b"RGB ", tags, name)
+
+
 def linear_grey_profile() -> bytes:
     """Return an ICC profile of grey whose values are amounts of light."""
     return _profile(b"GRAY", {"kTRC": _curve(1.0)})
@@ -142,10 +152,20 @@ def bomb_png(side: int = 30_000) -> bytes:
 @cache
 def text_bomb_png() -> bytes:
     """Return a small PNG whose comment unpacks to 256 MB."""
+    return with_chunks((b"zTXt", b"Comment\0\0" + zeros(256)))
+
+
+def profile_bomb_png() -> bytes:
+    """Return a small PNG whose colour profile unpacks to 256 MB."""
+    return with_chunks((b"iCCP", b"Profile\0\0" + zeros(256)))
+
+
+@cache
+def zeros(megabytes: int) -> bytes:
+    """Return so many megabytes of zeros, packed."""
     packer = zlib.compressobj(9)
     megabyte = bytes(1 << 20)
-    text = b"".join(packer.compress(megabyte) for _ in range(256)) + packer.flush()
-    return with_chunks((b"zTXt", b"Comment\0\0" + text))
+    return b"".join(packer.compress(megabyte) for _ in range(megabytes)) + packer.flush()
 
 
 @cache
@@ -213,8 +233,8 @@ def _u24(number: int) -> bytes:
     return struct.pack("<I", number)[:3]
 
 
-def _profile(space: bytes, tags: dict[str, bytes]) -> bytes:
-    described = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"Test\0" + bytes(78)
+def _profile(space: bytes, tags: dict[str, bytes], title: bytes = b"Test") -> bytes:
+    described = b"desc\0\0\0\0" + struct.pack(">I", len(title) + 1) + title + bytes(79)
     usual = {"desc": described, "cprt": b"text\0\0\0\0none\0", "wtpt": _xyz(0.9642, 1.0, 0.8249)}
     table, body = b"", b""
     start = 128 + 4 + 12 * len(tags | usual)

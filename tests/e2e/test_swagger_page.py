@@ -1,32 +1,18 @@
 """Swagger UI in a real browser that reaches this service and nothing else."""
 
 import json
-import shutil
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from tests.absent import is_absent
+from tests.browser import chromium
 from tests.factories import ADMIN
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
 async def page(service):
     """A page whose requests to other hosts are cut; at the end, there must have been none."""
-    if CHROMIUM is None:
-        is_absent("chromium", "chromium")
     foreign, complaints = [], []
     ours = urlsplit(service.base_url).netloc
 
@@ -38,8 +24,7 @@ async def page(service):
             await route.abort()
 
     async with (
-        async_playwright() as playwright,
-        await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS) as browser,
+        chromium() as browser,
         await browser.new_context(viewport={"width": 1280, "height": 900}) as context,
     ):
         await context.route(lambda url: not url.startswith("data:"), cut)

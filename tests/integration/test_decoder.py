@@ -72,7 +72,7 @@ async def test_a_child_makes_what_we_would_make():
         (photos.bomb_webp, ImageTooLarge),
         (photos.truncated_jpeg, BrokenImage),
         (photos.scan_bomb_jpeg, image_headers.TooManyScans),
-        (photos.text_bomb_png, image_headers.UnreadableHeader),
+        (photos.profile_bomb_png, image_headers.UnreadableHeader),
         (lambda: photos.SVG, UnsupportedImage),
         (lambda: b"", UnsupportedImage),
     ],

@@ -308,7 +308,7 @@ def test_same_input_same_output_in_many_threads() -> None:
     [
         (photos.bomb_png, ImageTooLarge),
         (photos.bomb_webp, ImageTooLarge),
-        (photos.text_bomb_png, UnsupportedImage),
+        (photos.profile_bomb_png, UnsupportedImage),
         (photos.scan_bomb_jpeg, UnsupportedImage),
         (photos.truncated_jpeg, BrokenImage),
         (lambda: photos.png_alpha()[:50_000], BrokenImage),
