@@ -31,6 +31,7 @@ from api.tasks import admin_tasks, tasks
 from infra import limits, logs
 from infra.cache import AnswerCache, Shared, open_store
 from infra.database import another, database
+from infra.feed import DatabaseFeed
 from infra.keys import KeyRing
 from infra.process import be_on_its_own, die_with_parent, give_large_pieces_back
 from infra.replica import Reports
@@ -41,6 +42,7 @@ from infra.storage.recent import Recent
 from services import answers
 from services.group_commit import GroupCommit
 from services.refusals import Refusals
+from services.removed_images import RemovedImages
 from services.revocations import Revocations
 from services.turns import Turns
 
@@ -147,8 +149,7 @@ async def open_resources(app: Application) -> None:
     app.ctx.refusals = Refusals()
     resources.push_async_callback(app.ctx.refusals.write)
     resources.callback(asyncio.create_task(app.ctx.refusals.keep_writing()).cancel)
-    app.ctx.revocations = Revocations(url)
-    resources.callback(asyncio.create_task(app.ctx.revocations.follow()).cancel)
+    app.ctx.revocations = Revocations()
     # Of those who need a transaction of their own a course that everybody wants may have a third of
     # the connections, two such courses one more.
     app.ctx.turns = Turns(max(1, settings.database_pool_size // 3))
@@ -157,6 +158,8 @@ async def open_resources(app: Application) -> None:
     app.ctx.recent = Recent(
         app.ctx.storage, settings.image_memory_bytes, settings.image_memory_seconds
     )
+    feed = DatabaseFeed(url, app.ctx.revocations, RemovedImages(app.ctx.recent.remove))
+    resources.callback(asyncio.create_task(feed.follow()).cancel)
     shared = Shared(app.ctx.shared)
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
     resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)

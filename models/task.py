@@ -78,6 +78,12 @@ class Task(Model):
                 "(finished_at) WHERE finished_at IS NOT NULL",
                 fields=["finished_at"],
             ),
+            # What every process asks twice a second (services/removed_images.py).
+            SqlIndex(
+                "ix_tasks_images_removed",
+                "(created_at DESC) WHERE name = 'images.remove'",
+                fields=["created_at"],
+            ),
             SqlIndex("ix_tasks_newest", "(created_at DESC, id DESC)", fields=["created_at", "id"]),
             SqlIndex(
                 "ix_tasks_state_newest",

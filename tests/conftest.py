@@ -25,8 +25,6 @@ def service(tmp_path_factory):
         "RATE_LIMIT_WRITES": "30",
         "RATE_LIMIT_UPLOADS": "10",
         "RATE_LIMIT_LOGINS": "40",
-        # Images that are removed are gone while a test waits for it.
-        "IMAGE_MEMORY_SECONDS": "1",
     }
     folder = tmp_path_factory.mktemp("service")
     running = start_service(folder, port, flower_port, environment=environment)

@@ -1,7 +1,8 @@
 """Objects that were shown lately, in this process's memory.
 
 What is under a key never changes, so a copy is right as long as there is an object at all: now and
-then the store is asked once more. While it does not answer, what is here is shown on.
+then the store is asked once more. While it does not answer, what is here is shown on. What is
+known to be removed is not shown, though the store may still have it.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ AWAY_SECONDS = 15
 # Threads that ask the store; all of a process's are a few more.
 AT_ONCE = 4
 MOST_WAITING = 64
+# Prefixes of removed objects that are remembered; older ones are no longer in the store.
+MOST_REMOVED = 10_000
 # What an object takes beside its bytes, its head and the places in the tables included, about.
 OVERHEAD_BYTES = 2048
 
@@ -50,6 +53,7 @@ class Recent:
         self._kept: OrderedDict[str, Shown] = OrderedDict()
         self._flights: dict[str, asyncio.Task[Shown | None]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._removed: dict[str, None] = {}
 
     def at_hand(self, key: str) -> Shown | None:
         """Return the object, if it is here and was there a moment ago."""
@@ -69,6 +73,8 @@ class Recent:
         """
         if shown := self.at_hand(key):
             return shown
+        if self._is_removed(key):
+            return None
         flight = self._flights.get(key)
         if flight is None:
             if len(self._flights) >= MOST_WAITING:
@@ -82,6 +88,19 @@ class Recent:
         except TimeoutError:
             raise StorageUnavailable(f"{key}: no answer within {WAIT_SECONDS} s") from None
 
+    def remove(self, prefix: str) -> None:
+        """Show no object below this prefix any more; it is a key up to one of its slashes."""
+        if prefix in self._removed:
+            return
+        self._removed[prefix] = None
+        if len(self._removed) > MOST_REMOVED:
+            del self._removed[next(iter(self._removed))]
+        for key in [key for key in self._kept if key.startswith(prefix)]:
+            self._drop(key)
+
+    def _is_removed(self, key: str) -> bool:
+        return any(key[: at + 1] in self._removed for at, letter in enumerate(key) if letter == "/")
+
     async def _fetch(self, key: str) -> Shown | None:
         try:
             async with self._turns:
@@ -93,7 +112,7 @@ class Recent:
             old.expires = time.monotonic() + AWAY_SECONDS
             return old
         old = self._drop(key)
-        if found is None:
+        if found is None or self._is_removed(key):
             return None
         # The same bytes: the head that was made of them holds.
         entry = old.entry if old and old.entry.body == found.data else Entry.of(found.data)

@@ -124,3 +124,34 @@ async def test_nobody_waits_for_ever(store, monkeypatch):
     store.open.set()
     await asyncio.sleep(0.01)
     assert shown.at_hand(KEY)
+
+
+async def test_what_was_removed_is_shown_no_more_though_the_store_has_it(store):
+    shown = Recent(store, 10_000, 60)
+    other = KEY.replace("/1/", "/2/")
+    await store.put(other, b"image", WEBP)
+    assert await shown.get(KEY)
+    assert await shown.get(other)
+    shown.remove("courses/1/")
+    assert shown.at_hand(KEY) is None
+    assert await shown.get(KEY) is None
+    assert shown.at_hand(other)
+
+
+async def test_what_is_removed_while_it_is_fetched_is_not_kept(store):
+    shown = Recent(store, 10_000, 60)
+    store.open.clear()
+    fetching = asyncio.create_task(shown.get(KEY))
+    await asyncio.sleep(0)
+    shown.remove("courses/1/")
+    store.open.set()
+    assert await fetching is None
+    assert shown.at_hand(KEY) is None
+
+
+async def test_not_all_that_was_ever_removed_is_remembered(store, monkeypatch):
+    monkeypatch.setattr(recent, "MOST_REMOVED", 2)
+    shown = Recent(store, 10_000, 60)
+    for course in (1, 2, 3):
+        shown.remove(f"courses/{course}/")
+    assert await shown.get(KEY)

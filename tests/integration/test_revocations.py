@@ -8,8 +8,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from infra.database import database
+from infra.feed import POLL_SECONDS, DatabaseFeed
 from services import sessions
-from services.revocations import FRESH_SECONDS, POLL_SECONDS, Revocations
+from services.revocations import FRESH_SECONDS, Revocations
 from tests.factories import eventually
 
 END = "UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1"
@@ -52,9 +53,9 @@ async def new_session(rows):
 @pytest.fixture
 async def revocations(url):
     """What a process knows, kept in step."""
-    known = Revocations(url)
+    known = Revocations()
     async with database(url, pool_size=2):
-        following = asyncio.create_task(known.follow())
+        following = asyncio.create_task(DatabaseFeed(url, known).follow())
         await eventually(lambda: asyncio.sleep(0, known.is_fresh))
         yield known
         following.cancel()
@@ -92,8 +93,8 @@ async def test_what_ended_before_the_start_is_known(url, new_session, rows):
     session_id = await new_session()
     long_ago = "UPDATE sessions SET revoked_at = now() - interval '5 hours' WHERE id = $1"
     await rows(long_ago, session_id)
-    known = Revocations(url)
-    following = asyncio.create_task(known.follow())
+    known = Revocations()
+    following = asyncio.create_task(DatabaseFeed(url, known).follow())
     await eventually(lambda: asyncio.sleep(0, known.is_fresh))
     assert await known.has(session_id)
     following.cancel()
@@ -101,7 +102,7 @@ async def test_what_ended_before_the_start_is_known(url, new_session, rows):
 
 async def test_a_process_that_is_cut_off_asks_about_each_token(url, new_session, rows):
     session_id = await new_session()
-    known = Revocations(url)
+    known = Revocations()
     async with database(url, pool_size=2):
         assert not known.is_fresh
         assert not await known.has(session_id)
@@ -122,8 +123,8 @@ async def test_a_lost_connection_is_made_again(revocations, new_session, rows):
 
 
 async def test_what_it_knows_gets_old_within_a_second(url):
-    known = Revocations(url)
-    following = asyncio.create_task(known.follow())
+    known = Revocations()
+    following = asyncio.create_task(DatabaseFeed(url, known).follow())
     await eventually(lambda: asyncio.sleep(0, known.is_fresh))
     following.cancel()
     started = time.monotonic()
@@ -135,9 +136,9 @@ async def test_those_whose_tokens_have_ended_are_forgotten(url, new_session, row
     monkeypatch.setattr("services.revocations.RELOAD_SECONDS", 0.0)
     over = await new_session("now() - interval '2 hours'")
     await rows(END, over)
-    known = Revocations(url)
+    known = Revocations()
     known.add(over)
-    following = asyncio.create_task(known.follow())
+    following = asyncio.create_task(DatabaseFeed(url, known).follow())
     async with database(url, pool_size=1):
 
         async def is_forgotten():
