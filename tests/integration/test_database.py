@@ -94,7 +94,8 @@ async def test_several_instances_may_migrate_at_once(new_database):
     ]
     printed = [(await start.communicate())[0].decode().strip() for start in starts]
     assert [start.returncode for start in starts] == [0] * 4
-    applied = str(sorted(path.name for path in (MIGRATIONS / "models").glob("[0-9]*.py")))
+    files = [path.name for path in (MIGRATIONS / "models").glob("[0-9]*.py")]
+    applied = str(sorted(files, key=lambda name: int(name.partition("_")[0])))
     assert sorted(printed) == sorted([applied, "[]", "[]", "[]"])
     assert await migrate(url) == []
 
