@@ -6,7 +6,7 @@ from models.enrollment import Enrollment
 from models.idempotency import KeptAnswer
 from models.image import ImageVariant, Upload
 from models.session import RefreshToken, Session
-from models.task import Task, TaskState
+from models.task import Task, TaskSchedule, TaskState
 from models.totals import CourseTotal, EnrollmentTotal, Student
 from models.user import Role, User
 
@@ -25,6 +25,7 @@ __all__ = [
     "Session",
     "Student",
     "Task",
+    "TaskSchedule",
     "TaskState",
     "Upload",
     "User",

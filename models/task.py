@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 from tortoise import Model, fields
-from tortoise.fields.db_defaults import Now
+from tortoise.fields.db_defaults import Now, SqlDefault
 from uuid_utils.compat import uuid7
 
 from models.indexes import SqlIndex
@@ -40,7 +40,9 @@ class Task(Model):
     progress = fields.SmallIntField(db_default=0)
     attempts = fields.IntField(db_default=0)
     max_attempts = fields.IntField(null=True)
-    available_at = fields.DatetimeField(db_default=Now())
+    # Not the transaction's start: each row of a transaction has a time of its own, and becomes
+    # visible soon after it.
+    available_at = fields.DatetimeField(db_default=SqlDefault("clock_timestamp()"))
     published_at = fields.DatetimeField(null=True)
     lease_until = fields.DatetimeField(null=True)
     worker = fields.CharField(max_length=255, null=True)
@@ -91,3 +93,18 @@ class Task(Model):
                 fields=["state", "created_at", "id"],
             ),
         )
+
+
+class TaskSchedule(Model):
+    """A kind of task that is enqueued once a slot, and the start of the last slot that was served.
+
+    The rows of `tasks` can't tell it: they are pruned, and an operator may drop them.
+    """
+
+    name = fields.CharField(max_length=128, primary_key=True)
+    last_slot = fields.DatetimeField()
+
+    class Meta:
+        """A row a kind, found by its name."""
+
+        table = "task_schedules"

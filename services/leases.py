@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from services.tasks import rows
+from services.tasks import rows, unindexed
 
 LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
@@ -22,6 +22,10 @@ BACKOFF = f"""
         {MAX_BACKOFF_SECONDS}, {BASE_BACKOFF_SECONDS} * power(2, least(attempts, 16) - 1)))
 """
 
+_IS_RUNNING = unindexed("state = 'running'")
+_IS_CLAIMABLE = unindexed(
+    "state = 'queued' AND available_at <= now() OR state = 'running' AND lease_until < now()"
+)
 # In a RETURNING clause: the commit of this statement does not wait for the disk.
 _NO_WAIT = "set_config('synchronous_commit', 'off', true)"
 _SUCCEEDED = (
@@ -60,8 +64,7 @@ async def claim(task_id: UUID, worker: str) -> Claim | None:
         WHERE id = $1
           AND NOT cancel_requested
           AND attempts < max_attempts
-          AND ((state = 'queued' AND available_at <= now())
-               OR (state = 'running' AND lease_until < now()))
+          AND {_IS_CLAIMABLE}
         RETURNING id, name, args, attempts, request_id, {_NO_WAIT}
         """,  # noqa: S608  constants of this module only
         task_id,
@@ -130,7 +133,7 @@ async def finish_alone(claim: Claim) -> None:
 async def _fenced(claim: Claim, assignments: str, *values: object, returning: str = "id") -> None:
     found = await rows(
         f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
-        "WHERE id = $1 AND state = 'running' AND attempts = $2 AND NOT cancel_requested "
+        f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND NOT cancel_requested "
         f"RETURNING {returning}",
         claim.id,
         claim.attempt,
@@ -151,7 +154,7 @@ async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) 
         f"""
         UPDATE tasks SET {ended_attempt("$5 OR attempts >= max_attempts")}, error = $3,
             traceback = $4
-        WHERE id = $1 AND state = 'running' AND attempts = $2
+        WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2
         RETURNING state
         """,  # noqa: S608  constants of this module only
         claim.id,
@@ -166,8 +169,8 @@ async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) 
 async def settle_cancelled(claim: Claim) -> bool:
     """Mark the task cancelled if that is why its lease was lost; tell whether it was."""
     found = await rows(
-        "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "
-        "WHERE id = $1 AND state = 'running' AND attempts = $2 AND cancel_requested RETURNING id",
+        "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "  # noqa: S608
+        f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND cancel_requested RETURNING id",
         claim.id,
         claim.attempt,
     )

@@ -17,12 +17,16 @@ from models import Task, TaskState
 from services import answers, audit, batches
 from services.audit import Action
 from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
-from services.tasks import CHANNEL, TaskName, get, rows
+from services.tasks import CHANNEL, TaskName, get, rows, unindexed
 
 MOST_COUNTED = 10_000
 # What stands for a queue where a task has none yet.
 UNSEEN = "-"
 FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
+
+_IS_RETRYABLE = unindexed("state IN ('queued', 'failed', 'cancelled')")
+_IS_OPEN = unindexed("state IN ('queued', 'running')")
+_IS_FINAL = unindexed("state IN ('succeeded', 'failed', 'cancelled')")
 
 
 @dataclass(frozen=True)
@@ -116,15 +120,15 @@ async def retry(cache: Cache, task_id: UUID) -> Task:
     try:
         async with in_transaction():
             found = await rows(
-                """
+                f"""
                 UPDATE tasks
                 SET state = 'queued', available_at = now(), published_at = NULL,
                     lease_until = NULL,
                     max_attempts = CASE WHEN state = 'queued' THEN max_attempts END,
                     finished_at = NULL, cancel_requested = FALSE, progress = 0
-                WHERE id = $1 AND state IN ('queued', 'failed', 'cancelled')
+                WHERE id = $1 AND {_IS_RETRYABLE}
                 RETURNING id, pg_notify($2, '')
-                """,
+                """,  # noqa: S608  a constant of this module
                 task_id,
                 CHANNEL,
             )
@@ -150,14 +154,14 @@ async def cancel(cache: Cache, task_id: UUID) -> Task:
     """
     async with in_transaction():
         found = await rows(
-            """
+            f"""
             UPDATE tasks
             SET cancel_requested = TRUE,
                 state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
                 finished_at = CASE WHEN state = 'queued' THEN now() END
-            WHERE id = $1 AND state IN ('queued', 'running')
+            WHERE id = $1 AND {_IS_OPEN}
             RETURNING id
-            """,
+            """,  # noqa: S608  a constant of this module
             task_id,
         )
         if found:
@@ -180,7 +184,10 @@ async def drop(cache: Cache, task_id: UUID) -> None:
     """
     task = await get(task_id)
     async with in_transaction():
-        if not await Task.filter(id=task_id, state__in=FINAL).delete():
+        if not await rows(
+            f"DELETE FROM tasks WHERE id = $1 AND {_IS_FINAL} RETURNING id",  # noqa: S608
+            task_id,
+        ):
             raise TaskNotDroppable
         await audit.record(Action.DROP_TASK, task_id)
         mark = await answers.mark()

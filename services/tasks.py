@@ -116,6 +116,15 @@ async def are_carried(source: BaseDBAsyncClient | None = None) -> bool:
     return bool(relays)
 
 
+def unindexed(condition: str) -> str:
+    """Return the condition in a form that the planner matches with no index.
+
+    For statements that name their row by id: over an index on the state they would walk the entries
+    of all rows that have left the state, as long as some snapshot in the database keeps these.
+    """
+    return f"(({condition}) IS TRUE)"
+
+
 async def rows(query: str, *values: object) -> list[dict[str, Any]]:
     """Run a statement that the ORM has no words for, in the running transaction."""
     return await primary().execute_query_dict(query, list(values))

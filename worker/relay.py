@@ -5,6 +5,9 @@ costs the lease's time and nothing else; publishing twice is harmless because cl
 """
 
 import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import NAMESPACE_OID, uuid5
 
 import asyncpg
@@ -14,8 +17,9 @@ from kombu.messaging import Producer
 
 from infra import logs
 from services.leases import LOST_WORKER, ended_attempt
-from services.tasks import ALIVE_LOCK
+from services.tasks import ALIVE_LOCK, unindexed
 from tasks.registry import Registration
+from worker.levels import LATE_COMMIT, Levels
 
 BATCH = 100
 # Published and not yet claimed of one queue, all workers together: the backlog waits in the
@@ -34,6 +38,7 @@ PLANNER = {
     "jit": "off",
 }
 PROBE_SECONDS = 5.0
+_IS_QUEUED = unindexed("state = 'queued'")
 
 log = logs.get_logger(__name__)
 
@@ -70,6 +75,13 @@ class Relay:
         self._stuffed: frozenset[str] = frozenset()
         self._ask_at = 0.0
         self._alive = False
+        # What is published and not claimed, by queue, as long as a pass goes on: it is counted at
+        # the first batch, at this time of the database, among the leases from this one on.
+        self._waiting: Counter[str] | None = None
+        self._counted_at = datetime.now(UTC)
+        self._leases_from: datetime | None = None
+        self._levels = Levels()
+        self._scanned_all_at = -TEND_SECONDS
 
     def close(self) -> None:
         """Drop the connection to the broker, whatever state it is in."""
@@ -95,67 +107,80 @@ class Relay:
     async def publish(self) -> int:
         """Publish a batch of due tasks, the highest priority first.
 
+        A pass is batch after batch until one is not full.
+
         Raises:
             BrokerAway: what was not published is due again.
 
         """
-        waiting = dict(
-            await self.connection.fetch(
-                "SELECT queue, count(*) FROM tasks "
-                "WHERE state = 'queued' AND lease_until >= now() GROUP BY queue"
-            )
-        )
+        if self._waiting is None:
+            self._waiting = await self._count_published()
+        waiting = self._waiting
         queues = {kind.queue for kind in self.registry.values()}
-        room = {queue for queue in queues if waiting.get(queue, 0) < WINDOW}
+        room = {queue for queue in queues if waiting[queue] < WINDOW}
         self.has_more = room < queues
         room -= self._still_stuffed(room)
         kinds = [kind for kind in self.registry.values() if kind.queue in room]
+        levels = [level for kind in kinds for level in self._levels.of(kind.name)]
+        gaps = [gap for kind in kinds for gap in self._levels.gaps(kind.name)]
         rows = await self.connection.fetch(
             """
             WITH RECURSIVE kinds AS (
                 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[])
                     AS kinds (name, queue, max_attempts, of_kind)
-            ), levels AS (
-                SELECT *, (SELECT max(priority) FROM tasks
-                           WHERE tasks.name = kinds.name AND state = 'queued') AS priority
-                FROM kinds
+            ), gaps AS (
+                SELECT * FROM unnest($5::text[], $6::int[], $7::int[]) AS gaps (name, above, below)
+            ), new_levels AS (
+                SELECT name, above, (SELECT max(priority) FROM tasks
+                                     WHERE tasks.name = gaps.name AND state = 'queued'
+                                       AND tasks.priority > above
+                                       AND tasks.priority < below) AS priority
+                FROM gaps
                 UNION ALL
-                SELECT name, queue, max_attempts, of_kind,
-                       (SELECT max(priority) FROM tasks
-                        WHERE tasks.name = levels.name AND state = 'queued'
-                          AND tasks.priority < levels.priority)
-                FROM levels WHERE priority IS NOT NULL
+                SELECT name, above, (SELECT max(priority) FROM tasks
+                                     WHERE tasks.name = new_levels.name AND state = 'queued'
+                                       AND tasks.priority > above
+                                       AND tasks.priority < new_levels.priority)
+                FROM new_levels WHERE priority IS NOT NULL
+            ), levels AS (
+                SELECT * FROM unnest($8::text[], $9::int[], $10::timestamptz[])
+                    AS levels (name, priority, due_from)
+                UNION ALL
+                SELECT name, priority, NULL FROM new_levels WHERE priority IS NOT NULL
             ), due AS (
                 -- Name by name and priority by priority: neither the backlog of a full queue is
                 -- looked at, nor what is due tomorrow.
-                SELECT found.id, levels.queue, levels.max_attempts,
-                       levels.of_kind + levels.priority AS priority
-                FROM levels, LATERAL (
+                SELECT found.id, kinds.queue, kinds.max_attempts,
+                       kinds.of_kind + levels.priority AS priority
+                FROM levels JOIN kinds USING (name), LATERAL (
                     SELECT id, available_at FROM tasks
                     WHERE tasks.name = levels.name AND tasks.priority = levels.priority
                       AND state = 'queued' AND available_at <= now()
+                      AND available_at >= coalesce(levels.due_from, '-infinity')
                       AND (published_at IS NULL OR lease_until < now())
                       AND NOT cancel_requested
                     ORDER BY available_at
-                    LIMIT $5
+                    LIMIT $11
                     FOR UPDATE SKIP LOCKED
                 ) AS found
-                ORDER BY levels.of_kind + levels.priority DESC, found.available_at
-                LIMIT $5
+                ORDER BY kinds.of_kind + levels.priority DESC, found.available_at
+                LIMIT $11
             )
             UPDATE tasks
-            SET published_at = now(), lease_until = now() + make_interval(secs => $6),
+            SET published_at = now(), lease_until = now() + make_interval(secs => $12),
                 queue = due.queue,
                 max_attempts = coalesce(tasks.max_attempts, tasks.attempts + due.max_attempts)
             FROM due
             WHERE tasks.id = due.id
             RETURNING tasks.id, tasks.name, tasks.queue, due.priority, tasks.available_at,
-                      tasks.args
+                      tasks.args, tasks.priority AS level
             """,
             [kind.name for kind in kinds],
             [kind.queue for kind in kinds],
             [kind.max_attempts for kind in kinds],
             [kind.priority for kind in kinds],
+            *_columns(gaps),
+            *_columns(levels),
             BATCH,
             PUBLISHED_LEASE_SECONDS,
         )
@@ -166,11 +191,48 @@ class Relay:
                 self._send_all(rows)
         except self._broker_errors as error:
             self.has_more = False
+            self._waiting = None
             self.close()
             # What of it had arrived is published twice, which is harmless.
             await self._unmark([row["id"] for row in rows])
             raise BrokerAway(str(error)) from error
+        for row in rows:
+            waiting[row["queue"]] += 1
+            self._levels.published(row["name"], row["level"], row["available_at"])
+        if len(rows) < BATCH:
+            self._levels.exhausted((kind.name for kind in kinds), self._counted_at)
+            self._waiting = None
         return len(rows)
+
+    async def _count_published(self) -> Counter[str]:
+        """Count what is published and not claimed, by queue.
+
+        What is published later has a later lease: the count starts at the first lease that it found
+        last, and once a second at the first of all.
+        """
+        if time.monotonic() - self._scanned_all_at >= TEND_SECONDS:
+            self._scan_all()
+        counted = await self.connection.fetch(
+            """
+            SELECT now() AS at, queue, unclaimed,
+                   coalesce(first_lease, now() + make_interval(secs => $2)) AS first_lease
+            FROM (SELECT) AS once LEFT JOIN (
+                SELECT queue, count(*) AS unclaimed, min(lease_until) AS first_lease FROM tasks
+                WHERE state = 'queued' AND lease_until >= greatest(now(), $1::timestamptz)
+                GROUP BY queue
+            ) AS counted ON TRUE
+            """,
+            self._leases_from,
+            PUBLISHED_LEASE_SECONDS,
+        )
+        self._counted_at = counted[0]["at"]
+        self._leases_from = min(row["first_lease"] for row in counted) - LATE_COMMIT
+        return Counter({row["queue"]: row["unclaimed"] for row in counted if row["unclaimed"]})
+
+    def _scan_all(self) -> None:
+        self._scanned_all_at = time.monotonic()
+        self._leases_from = None
+        self._levels.scan_all()
 
     def _still_stuffed(self, room: set[str]) -> frozenset[str]:
         """Return the queues whose messages outlived their leases, for nobody serves them.
@@ -212,8 +274,8 @@ class Relay:
 
     async def _unmark(self, ids: list[object]) -> None:
         await self.connection.execute(
-            "UPDATE tasks SET published_at = NULL, lease_until = NULL "
-            "WHERE id = ANY($1) AND state = 'queued'",
+            "UPDATE tasks SET published_at = NULL, lease_until = NULL "  # noqa: S608  a constant
+            f"WHERE id = ANY($1) AND {_IS_QUEUED}",
             ids,
         )
 
@@ -254,6 +316,7 @@ class Relay:
             LOST_AFTER_SECONDS,
         )
         lost = int(status.split()[-1])
+        self._scan_all()
         if lost:
             log.warning("broker_lost_tasks", tasks=lost)
         return lost
@@ -278,18 +341,32 @@ class Relay:
             raise BrokerAway(str(error)) from error
 
     async def schedule(self) -> None:
-        """Enqueue each periodic task once a slot: the id is made of both, so the first one wins."""
+        """Enqueue each periodic task once a slot, whoever is first: its schedule keeps the slot."""
         now = await self.connection.fetchval("SELECT extract(epoch FROM now())::float8")
         for kind in self.registry.values():
-            slot = int(now // kind.every) if kind.every else None
-            if slot is None or self._slots.get(kind.name) == slot:
+            if not kind.every:
+                continue
+            slot = int(now // kind.every)
+            if self._slots.get(kind.name) == slot:
                 continue
             await self.connection.execute(
-                # One that waits or runs stands for the slots that pass meanwhile.
-                "INSERT INTO tasks (id, name, args, dedupe_key) VALUES ($1, $2, '{}', $2) "
-                "ON CONFLICT DO NOTHING",
+                # One that waits or runs stands for the slots that pass meanwhile. The id is what
+                # relays of a release without schedules give it.
+                """
+                WITH served AS (
+                    INSERT INTO task_schedules AS schedule (name, last_slot)
+                    VALUES ($2, to_timestamp($3))
+                    ON CONFLICT (name) DO UPDATE SET last_slot = excluded.last_slot
+                    WHERE schedule.last_slot < excluded.last_slot
+                    RETURNING name
+                )
+                INSERT INTO tasks (id, name, args, dedupe_key)
+                SELECT $1, name, '{}', name FROM served
+                ON CONFLICT DO NOTHING
+                """,
                 uuid5(NAMESPACE_OID, f"{kind.name}@{slot}"),
                 kind.name,
+                slot * kind.every,
             )
             self._slots[kind.name] = slot
 
@@ -309,3 +386,8 @@ class Relay:
             await self.connection.execute("SELECT pg_advisory_unlock_shared($1)", ALIVE_LOCK)
             self._alive = False
         self._probed_at = 0.0
+
+
+def _columns(records: Sequence[tuple[object, object, object]]) -> list[list[object]]:
+    """Return the three columns of records, as `unnest` takes them."""
+    return [[record[place] for record in records] for place in range(3)]

@@ -11,7 +11,7 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 
 from infra.database import database
-from models import Task, TaskState
+from models import Task, TaskSchedule, TaskState
 from services import leases, tasks
 from services.tasks import TaskName, enqueue
 from tasks.registry import Registration, load_tasks
@@ -232,6 +232,54 @@ async def test_a_scheduled_task_that_waits_stands_for_the_slots_that_pass(relay)
     await Task.all().update(state=TaskState.SUCCEEDED, finished_at=datetime.now(UTC))
     await relay.schedule()
     assert await Task.filter(name="test.often").count() == 2
+
+
+async def test_a_slot_is_served_once_though_its_task_is_gone(relay):
+    relay.registry["test.yearly"] = _kind("test.yearly", "test", every=365 * 86400)
+    await relay.schedule()
+    assert await Task.filter(name="test.yearly").delete() == 1
+    await Relay(relay.connection, relay.celery, relay.registry).schedule()
+    assert await Task.filter(name="test.yearly").count() == 0
+
+
+async def test_a_schedule_that_was_changed_goes_on_with_its_next_slot(relay):
+    relay.registry["test.changed"] = _kind("test.changed", "test", every=1)
+    await relay.schedule()
+    await Task.all().update(state=TaskState.SUCCEEDED, finished_at=datetime.now(UTC))
+    relay.registry["test.changed"] = _kind("test.changed", "test", every=2)
+    await asyncio.sleep(2.1)
+    await relay.schedule()
+    assert await Task.filter(name="test.changed").count() == 2
+
+
+async def test_a_slot_of_a_transaction_that_rolls_back_is_not_served(relay):
+    relay.registry["test.hourly"] = _kind("test.hourly", "test", every=3600)
+    async with relay.connection.transaction():
+        await relay.connection.execute("ALTER TABLE tasks ADD CHECK (name <> 'test.hourly')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await relay.schedule()
+    assert await TaskSchedule.all().count() == 0
+
+
+async def test_a_task_that_was_due_before_what_is_published_already_is_found_in_a_second(relay):
+    await enqueue("test.task", {})
+    await relay.publish()
+    late = await enqueue("test.task", {})
+    await Task.filter(id=late).update(available_at=datetime.now(UTC) - timedelta(hours=1))
+    await asyncio.sleep(1.05)
+    assert await relay.publish() == 1
+    assert str(late) in _messages(relay)
+
+
+async def test_a_priority_that_is_new_is_published_at_once_and_in_its_order(relay):
+    low = await enqueue("test.task", {})
+    await relay.publish()
+    made = {
+        priority: str(await enqueue("test.task", {}, priority=priority))
+        for priority in (-32768, 5, 32767, 0, 7)
+    }
+    assert await relay.publish() == 5
+    assert _messages(relay) == [str(low), *(made[each] for each in sorted(made, reverse=True))]
 
 
 async def test_every_name_that_services_use_is_registered():
