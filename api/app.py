@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
+import socket
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
@@ -28,8 +28,8 @@ from api.requests import ForgivingRequest
 from api.shortcut import Shortcut
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
-from infra import limits, logs
-from infra.cache import AnswerCache, Shared, open_store
+from infra import limits, logs, metrics
+from infra.cache import AnswerCache, Shared, SharedWords, open_store
 from infra.database import another, database
 from infra.feed import DatabaseFeed
 from infra.keys import KeyRing
@@ -77,21 +77,27 @@ class Context(SimpleNamespace):
     turns: Turns
     together: GroupCommit
     resources: AsyncExitStack
-    shared: Path | None
+    shared: SharedWords | None
+    metrics_sender: socket.socket | None
 
 
 Application = Sanic[Config, Context]
 
 
-def create_app(settings: Settings, shared: Path | None = None) -> Application:
+def create_app(
+    settings: Settings,
+    shared: SharedWords | None = None,
+    metrics_sender: socket.socket | None = None,
+) -> Application:
     """Build the application; it opens its connections when a server process starts it.
 
-    `shared` is the memory of the instance's processes (infra.cache.shared), if there are several.
+    `shared` is the memory of the instance's processes, if there are several, and
+    `metrics_sender` leads to the process that answers Prometheus (infra.meters), if there is one.
     """
     logs.configure(settings.log_level, settings.log_format, process="api")
     app: Application = Sanic(
         SERVICE.replace("-", "_"),
-        ctx=Context(settings=settings, shared=shared),
+        ctx=Context(settings=settings, shared=shared, metrics_sender=metrics_sender),
         request_class=ForgivingRequest,
         dumps=orjson.dumps,
         loads=orjson.loads,
@@ -108,6 +114,7 @@ def create_app(settings: Settings, shared: Path | None = None) -> Application:
         app.blueprint(media.media)
     # HEAD and OPTIONS alone: the one that injects dependencies listens to every request for it.
     app.extend(extensions=[HTTPExtension], built_in_extensions=False, config=_extensions())
+    metrics.routes.add(*(f"/{route.path}" for route in app.router.routes))
     middleware.install(app, settings)
     app.exception(Exception)(errors.render)
     app.error_handler.add(RequestCancelled, errors.gone)
@@ -128,6 +135,7 @@ async def open_resources(app: Application) -> None:
     give_large_pieces_back()
     settings = app.ctx.settings
     resources = app.ctx.resources = AsyncExitStack()
+    metrics.send_to(app.ctx.metrics_sender)
     await resources.enter_async_context(middleware.books())
     url = require_database(settings)
     await resources.enter_async_context(
@@ -138,7 +146,7 @@ async def open_resources(app: Application) -> None:
             is_kept=True,
         )
     )
-    # Probes and Prometheus: a pool that is full of slow queries is no database that is away.
+    # Probes: a pool that is full of slow queries is no database that is away.
     app.ctx.monitors = Monitors(await resources.enter_async_context(another(url, pool_size=1)))
     app.ctx.keys = KeyRing(settings)
     redis = limits.connect(settings.limits) if settings.limits else None

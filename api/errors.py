@@ -14,13 +14,12 @@ from tortoise.exceptions import DBConnectionError
 from api import auditing
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
 from infra import logs
+from infra.metrics import CLIENT_GONE
 from infra.pool import PoolFull
 from services import errors
 from services.errors import Code, ServiceError
 
 RETRY_AFTER_SECONDS = 2
-# As nginx names it, in the log and the metrics: no fault of ours, and nobody is there to read it.
-CLIENT_GONE = 499
 
 STATUSES: dict[type[ServiceError], int] = {
     errors.Invalid: 400,

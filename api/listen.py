@@ -12,20 +12,59 @@ takes to answer all who are in: a crowd that comes at once would be let in one b
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sanic import Sanic
 
+from infra import faults
+from infra.settings import Settings, SettingsError
+
 # Elsewhere the last one bound gets everything.
 DEALS_OUT = sys.platform == "linux"
+# The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
+BACKLOG = 4096
 # Those who are in wait while others are let in: 100 µs each.
 MOST_AT_ONCE = 100
 
 
-def bind(host: str, port: int, processes: int, backlog: int) -> list[socket.socket]:
+@dataclass(frozen=True)
+class Listening:
+    """The sockets of an instance: one for each server process, and that of the metrics."""
+
+    clients: list[socket.socket]
+    metrics: socket.socket | None
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[Listening]:
+    """Take the instance's addresses for the length of the block.
+
+    Whoever has them may touch what belongs to the instance, and nobody else.
+
+    Raises:
+        SettingsError: an address is taken, or can't be had.
+
+    """
+    with ExitStack() as stack:
+
+        def take(name: str, host: str, port: int, processes: int) -> list[socket.socket]:
+            try:
+                sockets = bind(host, port, processes)
+            except OSError as error:
+                raise SettingsError(faults.of_address(name, host, port, error)) from None
+            return [stack.enter_context(one) for one in sockets]
+
+        clients = take("", settings.host, settings.port, settings.api_workers)
+        port = settings.metrics_at
+        metrics = take("METRICS_", settings.metrics_host, port, 1)[0] if port else None
+        yield Listening(clients, metrics)
+
+
+def bind(host: str, port: int, processes: int, backlog: int = BACKLOG) -> list[socket.socket]:
     """Return a listening socket for each process, or one for all where the kernel deals none out.
 
     Raises:

@@ -94,7 +94,7 @@ async def end(request: Request, response: BaseHTTPResponse) -> None:
     response.headers["X-Request-ID"] = request_id
     started = getattr(request.ctx, "started", None)
     seconds = time.perf_counter() - started if started else 0.0
-    route = f"/{request.route.path}" if request.route else "unknown"
+    route = f"/{request.route.path}" if request.route else metrics.NO_ROUTE
     metrics.observe_request(request.method, route, response.status, seconds)
     client = request.app.ctx.limits.clients.address(request)
     access.record(

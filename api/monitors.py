@@ -1,4 +1,4 @@
-"""What probes and Prometheus ask of the database, over a connection that nobody else takes."""
+"""What probes ask of the database, over a connection that nobody else takes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from tortoise import BaseDBAsyncClient
 
 from infra import database
-from services import task_control, tasks
+from services import tasks
 
 T = TypeVar("T")
 
@@ -18,7 +18,6 @@ class Monitors:
     def __init__(self, source: BaseDBAsyncClient) -> None:
         self.is_connected = Question(lambda: database.is_connected(source))
         self.are_carried = Question(lambda: tasks.are_carried(source))
-        self.queues = Question(lambda: task_control.stats(source))
 
 
 class Question(Generic[T]):

@@ -1,6 +1,8 @@
 """The server processes."""
 
+import socket
 import time
+from contextlib import ExitStack
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -9,17 +11,15 @@ from sanic import Sanic
 from sanic.worker.constants import ProcessState
 from sanic.worker.loader import AppLoader
 
-from api import media
-from api.app import create_app
-from api.listen import DEALS_OUT, bind, deal_out
+from api import media, scrape
+from api.app import Application, create_app
+from api.listen import BACKLOG, DEALS_OUT, Listening, deal_out
 from api.shortcut import ShortcutProtocol
-from infra import logs, metrics
-from infra.cache import shared
+from infra import logs, meters
+from infra.cache import SharedWords
 from infra.keys import KeyRing
-from infra.settings import Environment, Settings
+from infra.settings import Environment, Settings, require_database
 
-# The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
-BACKLOG = 4096
 # Clients can refresh; a token that was stolen is good for its life, unless its user logs out.
 ADVISED_TOKEN_SECONDS = 60 * 60
 # How often the parent looks whether a server process has died.
@@ -29,16 +29,23 @@ LOOK_SECONDS = 0.5
 log = logs.get_logger(__name__)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, listening: Listening) -> None:
     """Serve until told to stop; a process that dies is started again."""
     _advise(settings)
     KeyRing(settings)  # a file of keys that can't be used is a fault now, not in each process
-    run = settings.data_dir.absolute() / "run"
-    metrics.share_between_processes(run / "metrics")
-    shared.create(memory := run / f"api-{settings.port}.shared")
-    loader = AppLoader(factory=partial(create_app, settings, memory))
+    receiver, sender = meters.channel()
+    loader = AppLoader(factory=partial(create_app, settings, SharedWords(), sender))
     app = loader.load()
-    sockets = bind(settings.host, settings.port, settings.api_workers, BACKLOG)
+    with receiver, sender, ExitStack() as stack:
+        if listening.metrics:
+            url = require_database(settings)
+            stack.enter_context(scrape.answering(listening.metrics, receiver, url))
+        _serve(app, loader, settings, listening.clients)
+
+
+def _serve(
+    app: Application, loader: AppLoader, settings: Settings, sockets: list[socket.socket]
+) -> None:
     if DEALS_OUT:
         deal_out(app, sockets)
     app.main_process_ready(revive)

@@ -4,16 +4,11 @@ import asyncio
 from importlib.metadata import version
 
 from sanic import Blueprint, HTTPResponse, Request
-from sanic.response import raw
 
-from api import gauges
 from api.operation import operation
 from api.replies import reply
 from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyOut
-from infra import metrics
-from infra.metrics import Gauge
 from services.errors import Unavailable
-from services.task_control import UNSEEN, QueueStats
 
 SERVICE = "course-enrollment-service"
 
@@ -73,35 +68,3 @@ async def ready(request: Request) -> HTTPResponse:
     if not await request.app.ctx.monitors.is_connected():
         raise Unavailable("The database is away; try again soon")
     return reply(ReadyOut())
-
-
-@operation(system, "GET", "/metrics", responses={200: "text/plain"}, unlimited=True)
-async def show_metrics(request: Request) -> HTTPResponse:
-    """Show the metrics, for Prometheus"""
-    context = request.app.ctx
-    gauges.show(context.cache)
-    connected = await context.monitors.is_connected()
-    tasks_open = _task_gauges(await context.monitors.queues()) if connected else []
-    return raw(metrics.exposition(tasks_open), content_type=metrics.CONTENT_TYPE)
-
-
-def _task_gauges(found: list[QueueStats]) -> list[Gauge]:
-    # One queue at least: where nothing waits, that is 0, and not unknown.
-    queues = {UNSEEN: QueueStats(UNSEEN), **{each.queue: each for each in found}}.values()
-    open_tasks: dict[tuple[str, ...], float] = {
-        (each.queue, state): float(getattr(each, state))
-        for each in queues
-        for state in ("queued", "running", "failed")
-    }
-    oldest: dict[tuple[str, ...], float] = {
-        (each.queue,): each.oldest_due_seconds for each in queues
-    }
-    return [
-        Gauge("tasks_open", "Tasks that are not done.", ("queue", "state"), open_tasks),
-        Gauge(
-            "tasks_oldest_due_seconds",
-            "How long the task that waits longest could have run.",
-            ("queue",),
-            oldest,
-        ),
-    ]

@@ -1,96 +1,91 @@
 """What Prometheus reads: one answer for all processes of an instance."""
 
-import os
-import shutil
-from bisect import bisect_left
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from http import HTTPMethod, HTTPStatus
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
-)
-from prometheus_client import Gauge as Level
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from infra.meters import Counter, Gauge, Histogram, LabelValues, Meter, Totals
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# What Sanic calls the method of a request whose head never came; a path that no route has; and
+# the status, as nginx names it, of an answer that nobody is there to read.
+NO_METHOD, NO_ROUTE, CLIENT_GONE = "NONE", "unknown", 499
+# More queues than an installation has; their names come from the database.
+MOST_QUEUES = 50
 
-_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # Cached reads take less than a tenth of a millisecond.
 _BUCKETS = (
     *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 
+# The application adds its own.
+routes = LabelValues(NO_ROUTE)
+queues = LabelValues(learned=MOST_QUEUES)
+
 _requests = Histogram(
     "http_request_duration_seconds",
     "Time from a request's arrival to its answer.",
-    ["method", "route", "status"],
-    buckets=_BUCKETS,
+    _BUCKETS,
+    method=LabelValues(*HTTPMethod, NO_METHOD),
+    route=routes,
+    status=LabelValues(*(status.value for status in HTTPStatus), CLIENT_GONE),
 )
-_refusals = Counter("rate_limit_refusals_total", "Requests answered with 429.", ["kind"])
+_refusals = Counter(
+    "rate_limit_refusals_total",
+    "Requests answered with 429.",
+    kind=LabelValues("reads", "writes", "uploads", "logins", "failed_logins", "streams"),
+)
 _limits_alone = Counter(
     "rate_limit_alone_total", "Questions to the limits that a process answered without Redis."
 )
 _cache_requests = Counter(
-    "cache_requests_total", "Cached reads, by where the answer came from.", ["answer"]
+    "cache_requests_total",
+    "Cached reads, by where the answer came from.",
+    answer=LabelValues("memory", "redis", "database"),
 )
 _cache_errors = Counter("cache_errors_total", "Calls that the shared cache failed; reads went on.")
 _cache_changes = Counter("cache_invalidations_total", "Changes announced to the cache.")
-_cache_entries = Level("cache_entries", "Answers in memory.", multiprocess_mode="livesum")
-_cache_bytes = Level("cache_bytes", "Memory that answers take.", multiprocess_mode="livesum")
-_pool_size = Level(
-    "database_pool_size", "Connections a process may have.", multiprocess_mode="livesum"
-)
-_pool_in_use = Level(
-    "database_pool_in_use", "Connections that are at work.", multiprocess_mode="livesum"
-)
-_pool_waiting = Level(
-    "database_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum"
-)
+_cache_entries = Gauge("cache_entries", "Answers in memory.")
+_cache_bytes = Gauge("cache_bytes", "Memory that answers take.")
+_pool_size = Gauge("database_pool_size", "Connections a process may have.")
+_pool_in_use = Gauge("database_pool_in_use", "Connections that are at work.")
+_pool_waiting = Gauge("database_pool_waiting", "Requests waiting for a connection.")
+
+_sender: socket.socket | None = None
 
 
-def share_between_processes(folder: Path) -> None:
-    """Let the processes started from now on count in files of a folder, emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ[_FOLDER_VARIABLE] = str(folder)
+def send_to(sender: socket.socket | None) -> None:
+    """Let `flush` send to the process that answers Prometheus (`infra.meters.channel`)."""
+    global _sender  # noqa: PLW0603  one a process, as the figures are
+    _sender = sender
 
 
-class _Answers:
-    """Answers of one method, route and status that are not in the histogram yet."""
-
-    __slots__ = ("buckets", "child", "seconds")
-
-    def __init__(self, labels: tuple[str, str, int]) -> None:
-        self.child = _requests.labels(*labels)
-        self.buckets = [0] * (len(_BUCKETS) + 1)
-        self.seconds = 0.0
-
-
-_answers: dict[tuple[str, str, int], _Answers] = {}
+def flush() -> None:
+    """Send what was counted: a message a metric, not one a request."""
+    if _sender is None:
+        return
+    # Its reader is busy or ends: what was not sent is kept.
+    with suppress(OSError):
+        for meter in Meter.declared.values():
+            meter.send(_sender)
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Count an answered request; it is in the files of `share_between_processes` after `flush`."""
-    labels = (method, route, status)
-    answers = _answers.get(labels)
-    if answers is None:
-        answers = _answers[labels] = _Answers(labels)
-    answers.buckets[bisect_left(_BUCKETS, seconds)] += 1
-    answers.seconds += seconds
+    """Count an answered request."""
+    _requests.observe(seconds, (method, route, str(status)))
 
 
 def count_cache(answers: Mapping[str, int], errors: int, changes: int) -> None:
     """Add what the cache did since this was told last; `answers` by where they came from."""
     for answer, number in answers.items():
         if number:
-            _cache_requests.labels(answer).inc(number)
+            _cache_requests.inc(number, (answer,))
     if errors:
         _cache_errors.inc(errors)
     if changes:
@@ -110,22 +105,9 @@ def show_pool(size: int, in_use: int, waiting: int) -> None:
     _pool_waiting.set(waiting)
 
 
-def flush() -> None:
-    """Bring the histogram up to date: a write to its file a bucket, not one a request."""
-    for answers in _answers.values():
-        if any(answers.buckets):
-            # The histogram's own `observe` takes one value at a time.
-            for number, count in enumerate(answers.buckets):
-                if count:
-                    answers.child._buckets[number].inc(count)  # noqa: SLF001
-                    answers.buckets[number] = 0
-            answers.child._sum.inc(answers.seconds)  # noqa: SLF001
-            answers.seconds = 0.0
-
-
 def count_refusal(kind: str) -> None:
     """Count a request that was over a limit of this kind."""
-    _refusals.labels(kind).inc()
+    _refusals.inc(1, (kind,))
 
 
 def count_limits_alone() -> None:
@@ -134,46 +116,38 @@ def count_limits_alone() -> None:
 
 
 @dataclass(frozen=True)
-class Gauge:
+class Reading:
     """A figure read when it is asked for: `values` maps the labels' values to it."""
 
     name: str
     text: str
-    labels: tuple[str, ...]
+    labels: Mapping[str, LabelValues]
     values: Mapping[tuple[str, ...], float]
 
+    def family(self) -> Metric:
+        """Return what Prometheus is told; what is under `_OTHER` is added up."""
+        bounded: dict[tuple[str, ...], float] = {}
+        for values, figure in self.values.items():
+            pairs = zip(self.labels.values(), values, strict=True)
+            key = tuple(allowed.bound(value) for allowed, value in pairs)
+            bounded[key] = bounded.get(key, 0.0) + figure
+        family = GaugeMetricFamily(self.name, self.text, labels=[*self.labels])
+        for key, figure in bounded.items():
+            family.add_metric(key, figure)
+        return family
 
-def exposition(gauges: list[Gauge]) -> bytes:
-    """Return the metrics of all processes, and the gauges."""
-    flush()
-    _forget_dead()
+
+def exposition(totals: Totals, readings: Iterable[Reading]) -> bytes:
+    """Return the metrics of all processes, and the readings."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
-    registry.register(_Gauges(gauges))
+    registry.register(totals)
+    registry.register(_Readings(readings))
     return generate_latest(registry)
 
 
-def _forget_dead() -> None:
-    """Drop the levels of processes that were killed: they can't do it themselves."""
-    for file in Path(os.environ[_FOLDER_VARIABLE]).glob("gauge_live*_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid)
-        except PermissionError:
-            continue
-
-
-class _Gauges:
-    def __init__(self, gauges: list[Gauge]) -> None:
-        self._gauges = gauges
+class _Readings:
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        self._readings = readings
 
     def collect(self) -> list[Metric]:
-        families: list[Metric] = []
-        for gauge in self._gauges:
-            family = GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels)
-            for labels, value in gauge.values.items():
-                family.add_metric(labels, value)
-            families.append(family)
-        return families
+        return [reading.family() for reading in self._readings]

@@ -20,6 +20,9 @@ _SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
 LISTS = frozenset({"cors_origins", "jwt_keys", "trusted_proxies", "rate_limit_exempt"})
 MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
+# So that instances that differ in PORT alone run beside each other.
+METRICS_PORT_OFFSET = 1000
+HIGHEST_PORT = 65_535
 _WEB_PORTS = {"http": 80, "https": 443}
 VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 
@@ -76,7 +79,7 @@ def _check_groups(value: str) -> str:
     return value
 
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
 DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
 CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory")]
 BrokerUrl = Annotated[str | None, _url("redis", "rediss", "amqp", "amqps", "memory")]
@@ -100,6 +103,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Port = 8080
     flower_port: Port = 5555
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int | None, Field(ge=0, le=HIGHEST_PORT)] = None
     data_dir: Path = Path(".data")
     skip_migration: bool = False
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
@@ -230,6 +235,13 @@ class Settings(BaseSettings):
         return [fault for fault, broken in rules.items() if broken]
 
     @cached_property
+    def metrics_at(self) -> int | None:
+        """The port of the metrics: METRICS_PORT, or one made of PORT; None where it is 0."""
+        if self.metrics_port is None:
+            return metrics_port_beside(self.port)
+        return self.metrics_port or None
+
+    @cached_property
     def database(self) -> str | None:
         """The primary's URL: DATABASE_URL, or one made of the DB_ settings."""
         if self.database_url or not self.db_host:
@@ -260,6 +272,12 @@ class Settings(BaseSettings):
         if self.storage_url or not self.s3_bucket_name:
             return self.storage_url
         return f"s3://{self.s3_bucket_name}"
+
+
+def metrics_port_beside(port: int) -> int:
+    """Return the port of the metrics of an API that only its own port was given."""
+    above = port + METRICS_PORT_OFFSET
+    return above if above <= HIGHEST_PORT else port - METRICS_PORT_OFFSET
 
 
 def _has_everybody(networks: tuple[Network, ...]) -> bool:

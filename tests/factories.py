@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,8 +15,9 @@ import httpx
 import jwt
 from uuid_utils.compat import uuid7
 
+from api.middleware import BOOKS_SECONDS
 from infra.keys import kid_of
-from infra.settings import DEFAULT_JWT_SECRET
+from infra.settings import DEFAULT_JWT_SECRET, metrics_port_beside
 
 ADMIN = {"username": "admin", "password": "admin!dev"}
 COURSE = {
@@ -46,12 +47,27 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on."""
+    """Return ports of the loopback address that nobody listens on, nor on their metrics' ports."""
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
+        found: list[int] = []
+        while len(found) < count:
+            one, above = (held.enter_context(socket.socket()) for _ in range(2))
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+            port = one.getsockname()[1]
+            with suppress(OSError):
+                above.bind(("127.0.0.1", metrics_port_beside(port)))
+                found.append(port)
+        return found
+
+
+async def scrape(client: httpx.AsyncClient) -> str:
+    """Return the metrics of the API that a client is for, with all that was answered by now."""
+    await asyncio.sleep(1.5 * BOOKS_SECONDS)  # each process sends its own by then
+    url = client.base_url.copy_with(port=metrics_port_beside(client.base_url.port), path="/metrics")
+    answer = await client.get(url)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
 
 
 def new_email() -> str:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -46,7 +46,8 @@ async def instance(
             await eventually(is_ready, within=START_SECONDS)
         yield base
     finally:
-        process.send_signal(signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it did not even start
+            process.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(15):
                 await process.wait()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from infra import logs
+from infra import faults, logs
 from infra.settings import Settings, SettingsError, load_settings, require_database
 from services import audit
 from services.errors import ServiceError
@@ -37,11 +37,13 @@ app.command("audit")(audit_cli.show)
 def api() -> None:
     """Serve the HTTP API; migrates the database first, unless SKIP_MIGRATION."""
     settings = _settings("api")
+    from api.listen import listening
     from api.server import serve
     from worker.setup import set_up
 
-    asyncio.run(set_up(settings))
-    serve(settings)
+    with listening(settings) as sockets:
+        asyncio.run(set_up(settings))
+        serve(settings, sockets)
 
 
 @app.command()
@@ -87,7 +89,13 @@ def flower() -> None:
     ]
     if settings.flower_basic_auth:
         arguments.append(f"--basic-auth={settings.flower_basic_auth.get_secret_value()}")
-    celery.start(arguments)
+    try:
+        celery.start(arguments)
+    except OSError as error:
+        if not faults.is_of_address(error):
+            raise
+        sentence = faults.of_address("FLOWER_", settings.host, settings.flower_port, error)
+        raise SettingsError(sentence) from None
 
 
 @app.command()
@@ -155,7 +163,7 @@ def main() -> None:
     except ServiceError as error:
         _fail(error.message, EXIT_FAILED)
     except (OSError, asyncpg.PostgresError) as error:
-        _fail(f"the database can't be used: {error}", EXIT_FAILED)
+        _fail(faults.sentence(error), EXIT_FAILED)
     except Exception as error:
         logging.getLogger(__name__).debug("unforeseen", exc_info=True)
         _fail(f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED)

@@ -26,7 +26,7 @@ def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
             _check_ports(settings)
             home = Home(data_dir)
             home.withdraw()  # what a killed supervisor said of servers that are gone
-            home.ports.reserve(settings.port, settings.flower_port)
+            home.ports.reserve(settings.port, settings.flower_port, settings.metrics_at or 0)
             supervisor = Supervisor(settings, make_plan(settings), home)
             return asyncio.run(supervisor.run())
     except (SettingsError, InUseError) as error:
@@ -46,10 +46,18 @@ def _own_settings() -> Settings:
 
 
 def _check_ports(settings: Settings) -> None:
-    if settings.port == settings.flower_port:
-        raise InUseError(f"PORT and FLOWER_PORT are both {settings.port}; set one to another port")
-    for key, port in (("PORT", settings.port), ("FLOWER_PORT", settings.flower_port)):
-        if not is_free(port, settings.host):
+    wanted = {
+        "PORT": (settings.host, settings.port),
+        "FLOWER_PORT": (settings.host, settings.flower_port),
+    }
+    if settings.metrics_at:
+        wanted["METRICS_PORT"] = (settings.metrics_host, settings.metrics_at)
+    names: dict[int, str] = {}
+    for key, (host, port) in wanted.items():
+        if port in names:
+            raise InUseError(f"{names[port]} and {key} are both {port}; set one to another port")
+        names[port] = key
+        if not is_free(port, host):
             raise InUseError(f"{key} {port} is taken by another program; set {key} to a free port")
 
 

@@ -30,13 +30,22 @@ class Addresses:
 
     api: str
     flower: str
+    metrics: str
 
     @classmethod
     def of(cls, settings: Settings) -> "Addresses":
         """Return the addresses that the settings make."""
-        host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
-        host = f"[{host}]" if ":" in host else host
-        return cls(f"http://{host}:{settings.port}", f"http://{host}:{settings.flower_port}")
+        host = _from_here(settings.host)
+        port = settings.metrics_at
+        metrics = f"http://{_from_here(settings.metrics_host)}:{port}/metrics" if port else "none"
+        return cls(
+            f"http://{host}:{settings.port}", f"http://{host}:{settings.flower_port}", metrics
+        )
+
+
+def _from_here(host: str) -> str:
+    host = "127.0.0.1" if host in EVERYWHERE else host
+    return f"[{host}]" if ":" in host else host
 
 
 def service_plan(settings: Settings) -> Plan:

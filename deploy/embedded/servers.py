@@ -116,9 +116,8 @@ async def running(
     data_dir: Path, only: Collection[str] = NAMES, *, fsync: bool = True
 ) -> AsyncIterator[Servers]:
     """Run chosen servers for the length of the block, with a handle on each."""
-    home = Home(data_dir)
-    with lock.hold(home.root):
-        async with Launcher(home) as launcher:
+    with lock.hold(data_dir):
+        async with Launcher(Home(data_dir)) as launcher:
             chosen = Servers(launcher, only, fsync=fsync)
             try:
                 await chosen.start_all()

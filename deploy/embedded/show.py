@@ -39,7 +39,7 @@ class Show:
             "API": at.api,
             "API documentation": f"{at.api}/swagger/index.html",
             "Health": f"{at.api}/health",
-            "Metrics": f"{at.api}/metrics",
+            "Metrics": at.metrics,
             "Flower": at.flower,
             "PostgreSQL": embedded.get("DATABASE_URL") or _hide_password(settings.database),
             "Cache": embedded.get("CACHE_URL") or _hide_password(settings.cache),

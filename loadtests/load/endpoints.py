@@ -37,7 +37,7 @@ UPLOAD = Endpoint("POST", "/courses/upload", f"{_COURSES}/upload")
 TASK = Endpoint("GET", "/tasks/{id}", f"{_API}/tasks/<task_id>")
 DELETE = Endpoint("DELETE", "/courses/{id}", f"{_COURSES}/<course_id>")
 HEALTH = Endpoint("GET", "/health", "/health")
-METRICS = Endpoint("GET", "/metrics", "/metrics")
+METRICS = Endpoint("GET", "/metrics")
 # Not a request: from the answer to an upload until a client sees that its image is ready.
 IMAGE_READY = Endpoint("task", "image ready after upload")
 

@@ -5,19 +5,39 @@ Every figure is None where the service doesn't measure it: nothing is taken for 
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from infra.settings import metrics_port_beside
 
 DURATIONS = "http_request_duration_seconds"
 _PARAMETER_TYPE = re.compile(r":\w+>")
 HITS = frozenset({"memory", "redis"})
 
 Labels = tuple[tuple[str, str], ...]
+
+
+def origin_of_metrics(base_url: str) -> str:
+    """Return where an API shows its metrics: METRICS_ORIGIN, or what its settings make of its port.
+
+    Raises:
+        ValueError: the address has no port, and METRICS_ORIGIN is not set.
+
+    """
+    if given := os.environ.get("METRICS_ORIGIN"):
+        return given.rstrip("/")
+    parts = urlsplit(base_url)
+    if parts.port is None:
+        message = f"{base_url} has no port: set METRICS_ORIGIN to where its metrics are"
+        raise ValueError(message)
+    return f"{parts.scheme}://{parts.hostname}:{metrics_port_beside(parts.port)}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from locust import task
 
 from loadtests.load import endpoints
 from loadtests.load.client import Answer
+from loadtests.load.exposition import origin_of_metrics
 from loadtests.load.shapes import Role
 from loadtests.load.users import Arriving
 
@@ -147,7 +148,9 @@ class Operator(Arriving):
     @task(1)
     def read_metrics(self) -> None:
         """Read what Prometheus reads."""
-        self.client.send(endpoints.METRICS, "/metrics", due=self.due)
+        client = self.connect(origin_of_metrics(self.host or ""))
+        client.send(endpoints.METRICS, "/metrics", due=self.due)
+        client.close()
 
 
 def _is_healthy(answer: Answer) -> bool:

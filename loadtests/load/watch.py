@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import psutil
 
-from loadtests.load.exposition import Reading
+from loadtests.load.exposition import Reading, origin_of_metrics
 
 READ_EVERY_SECONDS = 5.0
 TIMEOUT_SECONDS = 10.0
@@ -89,7 +89,8 @@ class Watch:
         second = time.monotonic() - self.start
         self.samples.append(self._sample(second))
         try:
-            with urlopen(f"{self.base_url}/metrics", timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            url = f"{origin_of_metrics(self.base_url)}/metrics"
+            with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 self.readings.append((second, Reading.of(answer.read().decode())))
         except (URLError, TimeoutError, ValueError):
             return  # a reading is missing; that requests fail is for Locust to see

@@ -23,6 +23,7 @@ from infra.cache.answers import TELL_SECONDS
 from loadtests.bench import pages
 from loadtests.bench.report import RESULTS, verdict
 from loadtests.bench.site import Database, Instance, Site, site
+from loadtests.load.exposition import origin_of_metrics
 
 COURSES, READ_COURSES = 10_000, 300
 RATE, SECONDS, ROUNDS = 300, 3.0, 5
@@ -73,7 +74,7 @@ class Reader:
 
 
 async def _answers(client: httpx.AsyncClient) -> dict[str, float]:
-    text = (await client.get("/metrics")).text
+    text = (await client.get(f"{origin_of_metrics(str(client.base_url))}/metrics")).text
     found = re.findall(r'^cache_requests_total\{answer="(\w+)"\} (\S+)$', text, re.MULTILINE)
     return defaultdict(float, {answer: float(count) for answer, count in found})
 

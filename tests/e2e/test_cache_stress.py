@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from deploy.embedded.servers import running
 from loadtests.load.machine import Machine
 from tests import photos, staleness
-from tests.factories import COURSE, Api
+from tests.factories import COURSE, Api, scrape
 from tests.instances import instance
 from tests.staleness import STALE_SECONDS, Course, Verdict
 
@@ -142,7 +142,7 @@ async def _shown(client, course: Course) -> set[int]:
 
 async def _hits(client) -> float:
     await asyncio.sleep(0.5)  # each process writes its own down by then
-    return sum(map(float, HITS.findall((await client.get("/metrics")).text)))
+    return sum(map(float, HITS.findall(await scrape(client))))
 
 
 async def _create(clients, admin, number: int) -> Course:

@@ -245,11 +245,7 @@ async def test_every_route_is_in_the_document_and_the_other_way_round(app, docum
         for method in route.methods
         if method.lower() in METHODS
     }
-    ours = {
-        (method, path)
-        for method, path in routed
-        if path.startswith((API_PREFIX, "/health", "/metrics"))
-    }
+    ours = {(method, path) for method, path in routed if path.startswith((API_PREFIX, "/health"))}
     assert ours == {(method, path) for method, path, _ in operations(document)}
     assert len(ours) >= 20
 
@@ -368,7 +364,6 @@ async def test_what_the_service_answers_is_what_the_document_says(api, document)
         ("get", "/health", {}, 200),
         ("get", "/health/live", {}, 200),
         ("get", "/health/ready", {}, 200),
-        ("get", "/metrics", {}, 200),
     ]
     for method, template, given, status in calls:
         request = {"headers": api.headers} | given

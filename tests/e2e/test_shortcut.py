@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from uuid_utils.compat import uuid7
 
+from tests.factories import scrape
+
 LONG = "X-Not-Plain: 1"
 
 
@@ -162,8 +164,7 @@ async def test_it_is_counted_like_any_other(line, client, course):
     labels = '{method="GET",route="/api/v1/courses/<course_id:str>",status="200"}'
 
     async def count():
-        await asyncio.sleep(0.15)  # the other process writes its own down by then
-        text = (await client.get("/metrics")).text
+        text = await scrape(client)
         name = f"http_request_duration_seconds_count{labels} "
         return next((float(each.split()[-1]) for each in text.splitlines() if name in each), 0.0)
 

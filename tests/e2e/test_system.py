@@ -1,28 +1,22 @@
 """What monitors and readers of the documentation ask."""
 
-import asyncio
 import re
 from importlib.metadata import version
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.middleware import BOOKS_SECONDS
 from tests import photos
-from tests.factories import NO_ID, token
+from tests.factories import NO_ID, scrape, token
 
 SERVICE = "course-enrollment-service"
 
 
 async def samples(client) -> dict[tuple, float]:
     """Return the metrics: {(name, labels): value}."""
-    await asyncio.sleep(1.5 * BOOKS_SECONDS)  # the other process writes its own down by then
-    answer = await client.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(await scrape(client))
         for sample in family.samples
     }
 
@@ -72,7 +66,7 @@ async def test_metrics_name_neither_paths_nor_people(client):
     secret = token()[-20:]
     await client.get(f"/{secret}")
     await client.get(f"/api/v1/students/{secret}@example.org/enrollments")
-    assert secret not in (await client.get("/metrics")).text
+    assert secret not in await scrape(client)
 
 
 async def test_metrics_show_the_tasks_that_failed(api, client):

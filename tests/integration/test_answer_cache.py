@@ -14,10 +14,19 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, masked, open_store
+from infra.cache import (
+    AnswerCache,
+    Entry,
+    Key,
+    Outpost,
+    Piece,
+    Shared,
+    SharedWords,
+    masked,
+    open_store,
+)
 from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
 from infra.cache.link import BEAT_SECONDS, SURE_SECONDS
-from infra.cache.shared import create
 from infra.cache.store import PROMISE_SECONDS
 from tests.factories import eventually
 
@@ -271,7 +280,7 @@ async def test_the_writer_reads_its_write_at_once_and_the_others_soon(patience, 
 async def test_processes_of_one_instance_read_each_others_writes_at_once(
     patience, process, truth, tmp_path
 ):
-    create(memory := tmp_path / "shared")
+    memory = SharedWords()
     one, other = await process(Shared(memory)), await process(Shared(memory))
     for number in range(1, 200):
         await _kept(other, truth)
@@ -286,7 +295,7 @@ async def test_processes_of_one_instance_read_each_others_writes_at_once(
 async def test_a_touch_makes_old_what_shows_the_thing_and_nothing_else(
     patience, process, truth, tmp_path
 ):
-    create(memory := tmp_path / "shared")
+    memory = SharedWords()
     one, sibling, other = (
         await process(Shared(memory)),
         await process(Shared(memory)),
@@ -324,7 +333,7 @@ async def test_a_touch_makes_old_what_shows_the_thing_and_nothing_else(
 
 
 async def test_a_mask_leaves_what_it_does_not_pick_to_all(patience, process, truth, tmp_path):
-    create(memory := tmp_path / "shared")
+    memory = SharedWords()
     caches = [await process(Shared(memory)), await process(Shared(memory)), await process()]
     one, _, other = caches
     concerned = Key("searches?1", "searches", slow=True, lists=True, bit=1)
@@ -683,7 +692,7 @@ async def test_what_could_not_be_announced_is_before_redis_is_believed_again(
     process, truth, server, redis, tmp_path
 ):
     """Redis sleeps through a write, and wakes with the past in it."""
-    create(memory := tmp_path / "shared")
+    memory = SharedWords()
     writer, sibling, stranger = (
         await process(Shared(memory)),
         await process(Shared(memory)),

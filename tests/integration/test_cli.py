@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,13 +30,14 @@ def enroll(tmp_path):
     """Run a command in an empty folder with these settings only."""
     ours = {name.upper() for name in Settings.model_fields}
     clean = {key: value for key, value in os.environ.items() if key not in ours}
+    own = {"PORT": str(free_ports(1)[0])}  # another program may have the usual one
 
     async def run(*arguments, **settings):
         process = await asyncio.create_subprocess_exec(
             ENROLL,
             *arguments,
             cwd=tmp_path,
-            env=clean | settings | {"TERM": "dumb", "COLUMNS": "200"},
+            env=clean | own | settings | {"TERM": "dumb", "COLUMNS": "200"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -183,6 +185,23 @@ async def test_database_that_refuses_is_one_sentence(enroll, service):
     ):
         for call in (["migrate"], ["seed"], ["tasks", "stats"]):
             assert_one_sentence(await enroll(*call, DATABASE_URL=wrong), FAILED, "database", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("api", "PORT"), ("api", "METRICS_PORT"), ("flower", "FLOWER_PORT")]
+)
+async def test_a_port_that_is_taken_is_named(enroll, nowhere, name, key):
+    """Before anything else is touched: the database would not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = await enroll(name, DATABASE_URL=nowhere, BROKER_URL="memory://", **{key: port})
+    assert_one_sentence(done, USAGE, f"{key}: {port} of 127.0.0.1 is taken")
+
+
+@pytest.mark.parametrize("key", ["HOST", "METRICS_HOST"])
+async def test_an_address_that_is_not_ours_is_named(enroll, nowhere, key):
+    done = await enroll("api", DATABASE_URL=nowhere, **{key: "203.0.113.1"})
+    assert_one_sentence(done, USAGE, f"{key}: nothing can listen on 203.0.113.1")
 
 
 async def test_host_that_does_not_exist_is_one_sentence(enroll):

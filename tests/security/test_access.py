@@ -39,7 +39,6 @@ FOR_ANYONE = {
     ("GET", "/health"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
-    ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/swagger"),
     ("GET", "/swagger/doc.json"),

@@ -384,3 +384,17 @@ def test_settings_do_not_change(settings_of):
     settings = settings_of()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "port"),
+    [
+        ({}, 9080),
+        ({"PORT": "64535"}, 65535),
+        ({"PORT": "64536"}, 63536),
+        ({"METRICS_PORT": "9464"}, 9464),
+        ({"METRICS_PORT": "0"}, None),
+    ],
+)
+def test_the_metrics_have_a_port_of_their_own(settings_of, settings, port):
+    assert settings_of(**settings).metrics_at == port

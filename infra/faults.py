@@ -1,0 +1,54 @@
+"""What the operating system or the database refuses, named by what it is."""
+
+import errno
+from collections.abc import Iterator
+
+import asyncpg
+
+DISK_FULL = "disk full"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ADDRESS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether an error, or what it was raised from, is of a disk without room."""
+    return any(
+        isinstance(each, asyncpg.DiskFullError)
+        or (isinstance(each, OSError) and each.errno in _NO_ROOM)
+        for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def is_of_address(error: OSError) -> bool:
+    """Tell whether an error is of an address that can't be listened on."""
+    return error.errno in _ADDRESS
+
+
+def sentence(error: OSError | asyncpg.PostgresError) -> str:
+    """Say what failed: the disk, a file, else the database.
+
+    An error of the operating system that names no file is the driver's, for it is the only part of
+    a command whose errors are not translated where they are raised.
+    """
+    if is_disk_full(error):
+        where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        return f"{DISK_FULL}{where}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be used: {error.strerror}"
+    return f"the database can't be used: {error}"
+
+
+def of_address(name: str, host: str, port: int, error: OSError) -> str:
+    """Say why nothing can listen at an address; `name` is what the settings' names begin with."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{name}PORT: {port} of {host} is taken by another program; set another {name}PORT"
+    if error.errno == errno.EACCES:
+        return f"{name}PORT: {port} may not be taken by this user; set one from 1024 on"
+    reason = error.strerror or str(error)
+    return f"{name}HOST: nothing can listen on {host} here, port {port}: {reason}"
