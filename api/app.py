@@ -26,19 +26,21 @@ from api.limits import Limits
 from api.monitors import Monitors
 from api.requests import ForgivingRequest
 from api.shortcut import Shortcut
+from api.streams import Streams
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs, metrics
-from infra.cache import AnswerCache, Shared, SharedWords, open_store
+from infra.cache import AnswerCache, Shared, open_store
 from infra.database import another, database
 from infra.feed import DatabaseFeed
 from infra.keys import KeyRing
-from infra.process import be_on_its_own, die_with_parent, give_large_pieces_back
+from infra.process import give_large_pieces_back
 from infra.replica import Reports
 from infra.session_list import SessionList
 from infra.settings import Settings, require_database
 from infra.storage import Storage, open_storage
 from infra.storage.recent import Recent
+from infra.stream_table import Slots
 from services import answers
 from services.group_commit import GroupCommit
 from services.refusals import Refusals
@@ -49,9 +51,9 @@ from services.turns import Turns
 # Bodies that a handler takes are streamed to it and counted there; this bounds all others.
 LIMITS = {
     "REQUEST_MAX_SIZE": MAX_JSON_BYTES,
-    "GRACEFUL_SHUTDOWN_TIMEOUT": 8,
     "FALLBACK_ERROR_FORMAT": "json",
     "ACCESS_LOG": False,
+    "MOTD": False,
 }
 # A database that is away or busy is not asked for what nobody waits for more often than this.
 WARM_AGAIN_SECONDS = 2.0
@@ -77,7 +79,8 @@ class Context(SimpleNamespace):
     turns: Turns
     together: GroupCommit
     resources: AsyncExitStack
-    shared: SharedWords | None
+    shared: Shared
+    streams: Streams
     metrics_sender: socket.socket | None
 
 
@@ -86,18 +89,25 @@ Application = Sanic[Config, Context]
 
 def create_app(
     settings: Settings,
-    shared: SharedWords | None = None,
+    shared: Shared | None = None,
+    slots: Slots | None = None,
     metrics_sender: socket.socket | None = None,
 ) -> Application:
     """Build the application; it opens its connections when a server process starts it.
 
-    `shared` is the memory of the instance's processes, if there are several, and
+    `shared` and `slots` are memory of the instance's processes, if there are several, and
     `metrics_sender` leads to the process that answers Prometheus (infra.meters), if there is one.
     """
     logs.configure(settings.log_level, settings.log_format, process="api")
+    context = Context(
+        settings=settings,
+        shared=shared or Shared(),
+        streams=Streams(slots),
+        metrics_sender=metrics_sender,
+    )
     app: Application = Sanic(
         SERVICE.replace("-", "_"),
-        ctx=Context(settings=settings, shared=shared, metrics_sender=metrics_sender),
+        ctx=context,
         request_class=ForgivingRequest,
         dumps=orjson.dumps,
         loads=orjson.loads,
@@ -130,8 +140,6 @@ def _extensions() -> ExtensionConfig:
 
 async def open_resources(app: Application) -> None:
     """Connect this server process to what it needs."""
-    die_with_parent()
-    be_on_its_own()
     give_large_pieces_back()
     settings = app.ctx.settings
     resources = app.ctx.resources = AsyncExitStack()
@@ -152,7 +160,7 @@ async def open_resources(app: Application) -> None:
     redis = limits.connect(settings.limits) if settings.limits else None
     if redis:
         resources.push_async_callback(redis.aclose)
-    app.ctx.limits = await Limits.open(settings, redis, resources)
+    app.ctx.limits = await Limits.open(settings, redis, app.ctx.streams, resources)
     app.ctx.sessions = SessionList(redis)
     app.ctx.refusals = Refusals()
     resources.push_async_callback(app.ctx.refusals.write)
@@ -168,7 +176,7 @@ async def open_resources(app: Application) -> None:
     )
     feed = DatabaseFeed(url, app.ctx.revocations, RemovedImages(app.ctx.recent.remove))
     resources.callback(asyncio.create_task(feed.follow()).cancel)
-    shared = Shared(app.ctx.shared)
+    shared = app.ctx.shared
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))
     resources.callback(asyncio.create_task(app.ctx.reports.follow()).cancel)
     app.ctx.cache = AnswerCache(

@@ -30,10 +30,16 @@ from services.errors import InvalidCredentials, RateLimited
 class Limits:
     """The limits of one process."""
 
-    def __init__(self, settings: Settings, buckets: Buckets, logins: LoginThrottle) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        buckets: Buckets,
+        logins: LoginThrottle,
+        streams: Streams | None = None,
+    ) -> None:
         self.clients = Clients(settings.trusted_proxies, settings.rate_limit_exempt)
         self.rates = rates_of(settings)
-        self.streams = Streams()
+        self.streams = streams or Streams()
         self.reads, self.writes = (
             Borrower(buckets, kind, self.rates[kind], self.clients.is_exempt)
             for kind in (Kind.READS, Kind.WRITES)
@@ -43,7 +49,9 @@ class Limits:
         self._logins = logins
 
     @classmethod
-    async def open(cls, settings: Settings, redis: Redis | None, resources: AsyncExitStack) -> Self:
+    async def open(
+        cls, settings: Settings, redis: Redis | None, streams: Streams, resources: AsyncExitStack
+    ) -> Self:
         """Open the limits of the settings; they borrow in the background until closed."""
         own, own_logins = MemoryBuckets(rates_of(settings)), MemoryLogins()
         buckets: Buckets = own
@@ -51,7 +59,7 @@ class Limits:
         if redis:
             buckets = limits.SafeBuckets(limits.RedisBuckets(redis, rates_of(settings)), own)
             logins = limits.SafeLogins(limits.RedisLogins(redis), own_logins)
-        opened = cls(settings, buckets, logins)
+        opened = cls(settings, buckets, logins, streams)
         for borrower in (opened.reads, opened.writes):
             resources.callback(asyncio.create_task(borrower.run()).cancel)
         return opened

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sanic import Sanic
-
 from infra import faults
 from infra.settings import Settings, SettingsError
 
@@ -37,6 +35,12 @@ class Listening:
 
     clients: list[socket.socket]
     metrics: socket.socket | None
+
+    def close(self, *, but: socket.socket | None = None) -> None:
+        """Close all, or all but one, in this process."""
+        for one in (*self.clients, self.metrics):
+            if one and one is not but:
+                one.close()
 
 
 @contextmanager
@@ -115,15 +119,3 @@ class Door:
                 self._coming.add(coming)
                 coming.add_done_callback(self._coming.discard)
         return make()
-
-
-def deal_out(app: Sanic[Any, Any], sockets: list[socket.socket]) -> None:
-    """Give each server process its socket, when they are made and not yet started."""
-
-    async def give(app: Sanic[Any, Any]) -> None:
-        for process, one in zip(app.manager.transient_processes, sockets, strict=True):
-            process.kwargs["sock"] = one
-            process.kwargs["protocol"] = Door(process.kwargs["protocol"], one)
-            process.spawn()
-
-    app.main_process_ready(give)

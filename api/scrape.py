@@ -1,4 +1,4 @@
-"""Answers Prometheus: in the parent of the server processes, on an address of its own.
+"""Answers Prometheus: in a process beside the server processes, on an address of its own.
 
 There a scrape takes no time from the event loops that answer clients.
 """
@@ -6,17 +6,15 @@ There a scrape takes no time from the event loops that answer clients.
 import asyncio
 import os
 import socket
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from http import HTTPStatus
 
 from api.monitors import Question
-from infra import logs, metrics
+from infra import logs, metrics, signals
 from infra.database import UNUSABLE, another
 from infra.meters import LabelValues, Totals
 from infra.metrics import Reading
+from infra.prefork import Ready
 from services import task_control
 from services.task_control import UNSEEN, QueueStats
 
@@ -29,7 +27,6 @@ CLIENT_SECONDS = 10.0
 MAX_CONNECTIONS = 64
 MAX_HEAD_BYTES = 8192
 MAX_MESSAGE_BYTES = 1 << 20
-STOP_SECONDS = 2.0
 # What clients of the API wait for comes first.
 NICENESS = 10
 
@@ -38,27 +35,13 @@ _states = LabelValues("queued", "running", "failed")
 log = logs.get_logger(__name__)
 
 
-@contextmanager
-def answering(
-    listening: socket.socket, receiver: socket.socket, database_url: str
-) -> Iterator[None]:
-    """Answer scrapes for the length of the block, from a thread with an event loop of its own."""
-    loop = asyncio.new_event_loop()
-    serving = loop.create_task(_Scrapes(receiver, database_url).serve(listening))
-    thread = threading.Thread(target=_run, args=(loop, serving), name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(serving.cancel)
-        thread.join(STOP_SECONDS)
-
-
-def _run(loop: asyncio.AbstractEventLoop, serving: asyncio.Task[None]) -> None:
-    if sys.platform == "linux":  # elsewhere it would be the whole process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-    with closing(loop), suppress(asyncio.CancelledError):
-        loop.run_until_complete(serving)
+def answer(
+    listening: socket.socket, receiver: socket.socket, database_url: str, ready: Ready
+) -> None:
+    """Answer scrapes until a signal comes, in a process of its own; call `ready` when it does."""
+    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    with suppress(signals.Stopped):
+        signals.run(_Scrapes(receiver, database_url).serve(listening, ready))
 
 
 class _Scrapes:
@@ -72,13 +55,14 @@ class _Scrapes:
         self._next = 0.0
         self._open = 0
 
-    async def serve(self, listening: socket.socket) -> None:
+    async def serve(self, listening: socket.socket, ready: Ready) -> None:
         """Receive what the server processes count, and answer, until cancelled."""
         asyncio.get_running_loop().add_reader(self._receiver, self._receive)
         async with another(self._database_url, pool_size=1) as source:
             self._source = source
             server = await asyncio.start_server(self._answer, sock=listening, limit=MAX_HEAD_BYTES)
             async with server:
+                ready()
                 await server.serve_forever()
 
     def _receive(self) -> None:

@@ -1,6 +1,5 @@
 """The slow work, as clients watch it and admins steer it."""
 
-import asyncio
 import time
 from urllib.parse import urlencode
 from uuid import UUID
@@ -60,7 +59,9 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
 
     Server-sent events, each the same object as `GET /tasks/{id}`, until it is final, or for five
     minutes. With the header `Last-Event-ID`, what was seen already is not sent again; 204 if that
-    was the last event of all. A client may have 20 streams open.
+    was the last event of all. A server that stops ends its streams with an event named `restart`,
+    whose `retry` says in how many milliseconds to come back; its data say so, too, as
+    `{"retry_milliseconds": 1500}`. A client may have 20 streams open on an instance.
     """
     limits: Limits = request.app.ctx.limits
     task = await slow_work.get(task_id)
@@ -77,6 +78,7 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
 
 
 async def _watch(request: Request, task: Task, seen: str | None) -> None:
+    limits: Limits = request.app.ctx.limits
     response = await request.respond(content_type=EVENT_STREAM, headers=_NOT_KEPT)
     # The head goes with the first bytes: who resumes is told at once that the stream stands.
     await response.send(": watching\n\n")
@@ -91,10 +93,12 @@ async def _watch(request: Request, task: Task, seen: str | None) -> None:
             await response.send(": still there\n\n")
             quiet_since = time.monotonic()
         if task.state in FINAL or time.monotonic() - started > streams.MAX_SECONDS:
-            await response.eof()
-            return
-        await asyncio.sleep(POLL_SECONDS)
+            break
+        if await limits.streams.pause(POLL_SECONDS):
+            await response.send(streams.restart_event())
+            break
         task = await slow_work.get(task.id)
+    await response.eof()
 
 
 def _event_id(task: Task) -> str:

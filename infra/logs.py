@@ -55,7 +55,8 @@ def configure(level: str, log_format: str, **process: str) -> None:
     root.setLevel(level)
     # Of Celery's two lines a task ours says the same, with its id, name and request.
     quiet = ("celery.worker.strategy", "celery.app.trace")
-    for noisy in ("botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp", *quiet):
+    vendors = ("sanic", "botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp")
+    for noisy in (*vendors, *quiet):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -45,17 +45,6 @@ def be_nice() -> None:
             AUTOGROUP.write_text(str(NICENESS), encoding="ascii")
 
 
-def be_on_its_own() -> None:
-    """Have a share of the processor alone, where siblings would have one together.
-
-    Linux may share it among sessions first (see `be_nice`), so that two processes of one session
-    have together what any other program has. No-op elsewhere.
-    """
-    if AUTOGROUP.exists():
-        with suppress(PermissionError):  # it leads a group already, and is nobody's sibling
-            os.setsid()
-
-
 def give_large_pieces_back() -> None:
     """Have what was large given back as soon as it is freed; no-op without glibc.
 

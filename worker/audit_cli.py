@@ -1,6 +1,5 @@
 """`enroll audit`: who did what to what, from where."""
 
-import asyncio
 import getpass
 import os
 import re
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra import signals
 from infra.database import database
 from infra.settings import load_settings, require_database
 from models import AuditEntry
@@ -77,7 +77,7 @@ def show(
         async with database(require_database(load_settings()), pool_size=1):
             return await audit.page(limit, actor=actor, action=action, since=since)
 
-    found = asyncio.run(read())
+    found = signals.run(read())
     if as_json:
         shown = [_whole(entry) for entry in found]
         typer.echo(orjson.dumps(shown, default=str, option=orjson.OPT_INDENT_2).decode())

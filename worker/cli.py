@@ -1,6 +1,5 @@
 """`enroll`: the service's command line. Each command imports what it needs when it is called."""
 
-import asyncio
 import logging
 import sys
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from infra import faults, logs
+from infra import faults, logs, signals
 from infra.settings import Settings, SettingsError, load_settings, require_database
 from services import audit
 from services.errors import ServiceError
@@ -39,11 +38,14 @@ def api() -> None:
     settings = _settings("api")
     from api.listen import listening
     from api.server import serve
-    from worker.setup import set_up
+    from worker.setup import check, set_up
+
+    def prepare() -> None:
+        signals.run(set_up(settings))
 
     with listening(settings) as sockets:
-        asyncio.run(set_up(settings))
-        serve(settings, sockets)
+        check(settings)
+        sys.exit(serve(settings, sockets, prepare, explain))
 
 
 @app.command()
@@ -58,6 +60,9 @@ def worker(
     """Run tasks, and carry them from the database to the broker."""
     settings = _settings("worker")
     from worker.app import app as celery
+    from worker.setup import check
+
+    check(settings)
 
     arguments = [
         "worker",
@@ -104,7 +109,7 @@ def migrate() -> None:
     from worker.setup import set_up
 
     settings = _settings("migrate", skip_migration=False)
-    for name in asyncio.run(set_up(settings)):
+    for name in signals.run(set_up(settings)):
         typer.echo(f"applied {name}")
 
 
@@ -113,7 +118,7 @@ def demo() -> None:
     """Fill an empty catalogue with a dozen courses with pictures."""
     from worker.demo import create_demo_courses
 
-    count = asyncio.run(create_demo_courses(_settings("demo")))
+    count = signals.run(create_demo_courses(_settings("demo")))
     typer.echo(f"{count} demo courses created" if count else "there are courses already")
 
 
@@ -139,7 +144,7 @@ def seed(
     """Fill a database by COPY, for load tests."""
     from worker.seed import seed as fill
 
-    asyncio.run(fill(_settings("seed"), courses, enrollments))
+    signals.run(fill(_settings("seed"), courses, enrollments))
 
 
 def _settings(process: str, **overrides: object) -> Settings:
@@ -151,28 +156,43 @@ def _settings(process: str, **overrides: object) -> Settings:
 
 def main() -> None:
     """Run the command line; a fault is one line a sentence on standard error, no traceback."""
-    audit.act_as(audit_cli.operator())
     try:
-        sys.exit(app(standalone_mode=False))
-    except _UsageError as error:
-        _fail(error.format_message(), EXIT_USAGE)
-    except typer.Abort:
-        _fail("given up", EXIT_FAILED)
-    except SettingsError as error:
-        _fail(str(error), EXIT_USAGE)
-    except ServiceError as error:
-        _fail(error.message, EXIT_FAILED)
-    except (OSError, asyncpg.PostgresError) as error:
-        _fail(faults.sentence(error), EXIT_FAILED)
-    except Exception as error:
-        logging.getLogger(__name__).debug("unforeseen", exc_info=True)
-        _fail(f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED)
+        signals.raise_stopped()
+        audit.act_as(audit_cli.operator())
+        code = app(standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001  a signal's and SystemExit, too
+        code = explain(error)
+    if signum := signals.received():
+        signals.end_by(signum)
+    sys.exit(code)
 
 
-def _fail(message: str, code: int) -> None:
+def explain(error: BaseException) -> int:
+    """Say what went wrong, a line a sentence, and return the exit code."""
+    if signals.received() or isinstance(error, KeyboardInterrupt):
+        return EXIT_FAILED  # what a signal leads to is no fault
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else EXIT_FAILED
+    message, code = _fault(error)
     for line in message.splitlines():
         typer.echo(f"enroll: {line}", err=True)
-    sys.exit(code)
+    return code
+
+
+def _fault(error: BaseException) -> tuple[str, int]:
+    match error:
+        case _UsageError():
+            return error.format_message(), EXIT_USAGE
+        case SettingsError():
+            return str(error), EXIT_USAGE
+        case typer.Abort():
+            return "given up", EXIT_FAILED
+        case ServiceError():
+            return error.message, EXIT_FAILED
+        case OSError() | asyncpg.PostgresError():
+            return faults.sentence(error), EXIT_FAILED
+    logging.getLogger(__name__).debug("unforeseen", exc_info=error)
+    return f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`enroll keys`: what signs the tokens."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from tortoise.exceptions import BaseORMException
 
-from infra import keys, logs
+from infra import keys, logs, signals
 from infra.database import database
 from infra.settings import (
     Environment,
@@ -53,7 +52,7 @@ def rotate(
         )
     keep = 0 if leaked else settings.token_lifetime_seconds + LEEWAY_SECONDS
     kid = keys.rotate(settings, keep_seconds=keep)
-    asyncio.run(_note(settings, kid, leaked=leaked))
+    signals.run(_note(settings, kid, leaked=leaked))
     typer.echo(f"{kid} signs from now on, on this machine")
 
 

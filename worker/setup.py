@@ -1,9 +1,31 @@
 """What must be done once before anything serves: the schema and the admin."""
 
+from collections.abc import Callable
+
 from infra.database import database, migrate
+from infra.keys import KeyRing
 from infra.settings import Settings, SettingsError, require_database
+from infra.storage import StorageError, open_storage
 from services.accounts import ensure_admin
 from services.passwords import PasswordRefused
+
+
+def check(settings: Settings) -> None:
+    """Look whether the settings name what the API and the workers need, and can use.
+
+    Raises:
+        SettingsError: they don't; a line a fault.
+
+    """
+    needs: tuple[Callable[[Settings], object], ...] = (open_storage, KeyRing)
+    faults = []
+    for use in needs:
+        try:
+            use(settings)
+        except (StorageError, SettingsError) as error:
+            faults.append(str(error))
+    if faults:
+        raise SettingsError("\n".join(faults))
 
 
 async def set_up(settings: Settings) -> list[str]:

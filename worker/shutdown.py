@@ -54,7 +54,8 @@ class Shutdown:
     def _end(self, **_: object) -> None:
         """Give back what the killed children had; what ended in time is not theirs any more."""
         try:
-            released = asyncio.run(release(self._url, self._worker))
+            with asyncio.Runner() as runner:
+                released = runner.run(release(self._url, self._worker))
         except Exception:
             log.warning("release_failed", exc_info=True)
         else:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from infra import logs
+from infra import logs, signals
 from infra.cache import NoCache
 from infra.database import database
 from infra.settings import load_settings, require_database
@@ -259,4 +259,4 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async with database(require_database(settings), pool_size=1):
             return await work()
 
-    return asyncio.run(connected())
+    return signals.run(connected())

@@ -1,6 +1,5 @@
 """`enroll users`: who may log in, and who is."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -12,7 +11,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
-from infra import limits, logs
+from infra import limits, logs, signals
 from infra.database import database
 from infra.session_list import SessionList
 from infra.settings import load_settings, require_database
@@ -79,7 +78,7 @@ def list_users(*, as_json: AsJson = False) -> None:
 def sessions(*, as_json: AsJson = False) -> None:
     """List who logged in or refreshed within a day, as Redis has it."""
     try:
-        found = asyncio.run(_with_list(SessionList.all))
+        found = signals.run(_with_list(SessionList.all))
     except (RedisError, OSError, TimeoutError):
         raise Unavailable("Redis is away, and with it the list of sessions") from None
     rows = [{"id": session_id, **about} for session_id, about in found.items()]
@@ -96,7 +95,7 @@ def _password() -> str:
 
 def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None:
     ended = _run(work)
-    asyncio.run(_with_list(lambda listed: listed.drop(ended)))
+    signals.run(_with_list(lambda listed: listed.drop(ended)))
     typer.echo(f"{done}; sessions ended: {len(ended)}")
 
 
@@ -127,4 +126,4 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async with database(require_database(settings), pool_size=1):
             return await work()
 
-    return asyncio.run(connected())
+    return signals.run(connected())

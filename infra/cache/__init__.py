@@ -7,7 +7,7 @@ from infra.cache.entry import Entry, Key, Make, Page, Piece, masked
 from infra.cache.local import MemoryStore
 from infra.cache.outpost import Outpost
 from infra.cache.redis import RedisStore
-from infra.cache.shared import Shared, SharedWords
+from infra.cache.shared import Shared
 from infra.cache.store import CacheAway, Shape, Store
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "RedisStore",
     "Shape",
     "Shared",
-    "SharedWords",
     "Store",
     "masked",
     "no_shape",

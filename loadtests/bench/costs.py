@@ -45,7 +45,7 @@ async def costs() -> tuple[Costs, Costs]:
     settings = Settings(_env_file=None, rate_limit_reads=100_000_000, storage_url="memory://")
     app = create_app(settings)
     async with AsyncExitStack() as resources:
-        limits = app.ctx.limits = await Limits.open(settings, None, resources)
+        limits = app.ctx.limits = await Limits.open(settings, None, app.ctx.streams, resources)
         limits.reads.take(CLIENT)
         await limits.reads.borrow()
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123

@@ -143,7 +143,7 @@ async def read(times: int) -> None:
 async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
     """Give the application what a cached read needs of its resources."""
     context = app.ctx
-    context.limits = await Limits.open(context.settings, None, resources)
+    context.limits = await Limits.open(context.settings, None, context.streams, resources)
     context.storage = open_storage(context.settings)
     context.cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
     context.shortcut = shortcut_of(app, context.cache)

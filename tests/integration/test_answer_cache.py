@@ -21,7 +21,6 @@ from infra.cache import (
     Outpost,
     Piece,
     Shared,
-    SharedWords,
     masked,
     open_store,
 )
@@ -280,8 +279,8 @@ async def test_the_writer_reads_its_write_at_once_and_the_others_soon(patience, 
 async def test_processes_of_one_instance_read_each_others_writes_at_once(
     patience, process, truth, tmp_path
 ):
-    memory = SharedWords()
-    one, other = await process(Shared(memory)), await process(Shared(memory))
+    memory = Shared()
+    one, other = await process(memory), await process(memory)
     for number in range(1, 200):
         await _kept(other, truth)
         other.remember(TARGET, KEY)
@@ -295,10 +294,10 @@ async def test_processes_of_one_instance_read_each_others_writes_at_once(
 async def test_a_touch_makes_old_what_shows_the_thing_and_nothing_else(
     patience, process, truth, tmp_path
 ):
-    memory = SharedWords()
+    memory = Shared()
     one, sibling, other = (
-        await process(Shared(memory)),
-        await process(Shared(memory)),
+        await process(memory),
+        await process(memory),
         await process(),
     )
     showing = Key("courses?page=1", "courses", slow=True, lists=True)
@@ -333,8 +332,8 @@ async def test_a_touch_makes_old_what_shows_the_thing_and_nothing_else(
 
 
 async def test_a_mask_leaves_what_it_does_not_pick_to_all(patience, process, truth, tmp_path):
-    memory = SharedWords()
-    caches = [await process(Shared(memory)), await process(Shared(memory)), await process()]
+    memory = Shared()
+    caches = [await process(memory), await process(memory), await process()]
     one, _, other = caches
     concerned = Key("searches?1", "searches", slow=True, lists=True, bit=1)
     spared = Key("searches?2", "searches", slow=True, lists=True, bit=2)
@@ -692,10 +691,10 @@ async def test_what_could_not_be_announced_is_before_redis_is_believed_again(
     process, truth, server, redis, tmp_path
 ):
     """Redis sleeps through a write, and wakes with the past in it."""
-    memory = SharedWords()
+    memory = Shared()
     writer, sibling, stranger = (
-        await process(Shared(memory)),
-        await process(Shared(memory)),
+        await process(memory),
+        await process(memory),
         await process(),
     )
     for cache in (writer, sibling, stranger):

@@ -172,7 +172,7 @@ async def test_admin_password_that_can_not_be_hashed_is_one_sentence(enroll, new
     [["migrate"], ["api"], ["demo"], ["seed"], ["tasks", "list"], ["tasks", "show", NO_ID]],
 )
 async def test_database_that_is_away_is_one_sentence(enroll, nowhere, call):
-    done = await enroll(*call, DATABASE_URL=nowhere)
+    done = await enroll(*call, DATABASE_URL=nowhere, STORAGE_URL="memory://")
     assert_one_sentence(done, FAILED, "database", nowhere.rpartition(":")[2].partition("/")[0])
 
 
@@ -229,7 +229,7 @@ async def test_database_without_tables_is_one_sentence(enroll, new_database, cal
 
 async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
     url = await new_database(migrated=False)
-    done = await enroll("api", DATABASE_URL=url, SKIP_MIGRATION="true")
+    done = await enroll("api", DATABASE_URL=url, STORAGE_URL="memory://", SKIP_MIGRATION="true")
     assert_one_sentence(done, FAILED, "does not exist")
     assert await tables(url) == 0
 
@@ -237,7 +237,11 @@ async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
 async def test_keys_that_can_not_be_used_are_one_sentence(enroll, new_database, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/keys.json").write_text('{"keys": [')
-    places = {"DATABASE_URL": await new_database(), "DATA_DIR": str(tmp_path / "data")}
+    places = {
+        "DATABASE_URL": await new_database(),
+        "DATA_DIR": str(tmp_path / "data"),
+        "STORAGE_URL": "memory://",
+    }
     for call in (["api"], ["keys", "list"], ["keys", "rotate"]):
         assert_one_sentence(await enroll(*call, **places), USAGE, "keys.json can't be used")
 
