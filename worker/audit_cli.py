@@ -8,10 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from infra import signals
 from infra.database import database
@@ -19,7 +16,11 @@ from infra.settings import load_settings, require_database
 from models import AuditEntry
 from services import audit
 from services.audit import Action, Who
+from worker.console import print_json, print_table
 
+COLUMNS = ("at", "actor", "action", "outcome", "target", "address", "request", "times")
+# The first of these is left out first, where a terminal is too narrow.
+DISPENSABLE = ("request", "times", "address", "outcome", "at")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NOUNS = {action.partition(".")[0] for action in Action}
 
@@ -79,10 +80,9 @@ def show(
 
     found = signals.run(read())
     if as_json:
-        shown = [_whole(entry) for entry in found]
-        typer.echo(orjson.dumps(shown, default=str, option=orjson.OPT_INDENT_2).decode())
+        print_json([_whole(entry) for entry in found])
     else:
-        Console().print(_table(found))
+        print_table(COLUMNS, map(_row, found), dispensable=DISPENSABLE)
 
 
 def _whole(entry: AuditEntry) -> dict[str, Any]:
@@ -90,20 +90,17 @@ def _whole(entry: AuditEntry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in sorted(fields)}
 
 
-def _table(found: Sequence[AuditEntry]) -> Table:
-    table = Table("at", "actor", "action", "outcome", "target", "address", "request", "times")
-    for entry in found:
-        table.add_row(
-            f"{entry.at:%Y-%m-%d %H:%M:%S}",
-            entry.actor or "",
-            entry.action,
-            _outcome(entry),
-            entry.target or "",
-            entry.address or "",
-            entry.request_id or "",
-            str(entry.count),
-        )
-    return table
+def _row(entry: AuditEntry) -> tuple[object, ...]:
+    return (
+        f"{entry.at:%Y-%m-%d %H:%M:%S}",
+        entry.actor or "",
+        entry.action,
+        _outcome(entry),
+        entry.target or "",
+        entry.address or "",
+        entry.request_id or "",
+        entry.count,
+    )
 
 
 def _outcome(entry: AuditEntry) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import asyncpg
@@ -12,6 +13,7 @@ from infra.settings import Settings, SettingsError, load_settings, require_datab
 from services import audit
 from services.errors import ServiceError
 from worker import audit_cli, keys_cli, tasks_cli, users_cli
+from worker.console import say
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -30,6 +32,23 @@ app.add_typer(tasks_cli.app, name="tasks")
 app.add_typer(users_cli.app, name="users")
 app.add_typer(keys_cli.app, name="keys")
 app.command("audit")(audit_cli.show)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer's callback
+    if wanted:
+        typer.echo(f"enroll {version('course-enrollment-service')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _enroll(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Run and steer the course enrollment service."""
 
 
 @app.command()
@@ -175,7 +194,7 @@ def explain(error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else EXIT_FAILED
     message, code = _fault(error)
     for line in message.splitlines():
-        typer.echo(f"enroll: {line}", err=True)
+        say(f"enroll: {line}", to_stderr=True)
     return code
 
 

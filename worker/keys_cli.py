@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from tortoise.exceptions import BaseORMException
 
 from infra import keys, logs, signals
@@ -19,6 +17,7 @@ from infra.settings import (
 )
 from services import audit
 from services.audit import Action
+from worker.console import print_table
 
 LEEWAY_SECONDS = 60
 
@@ -70,14 +69,11 @@ async def _note(settings: Settings, kid: str, *, leaked: bool) -> None:
 def list_keys() -> None:
     """List the keys by name, never their secrets."""
     now = datetime.now(UTC).timestamp()
-    table = Table("key", "signs", "trusted")
+    rows = []
     for number, key in enumerate(keys.KeyRing(load_settings()).keys):
         until = "always"
         if key.until is not None:
             until = f"until {datetime.fromtimestamp(key.until, UTC):%Y-%m-%d %H:%M:%SZ}"
-        table.add_row(
-            key.kid,
-            "yes" if number == 0 else "no",
-            until if key.is_trusted(now) else "no more",
-        )
-    Console().print(table)
+        trusted = until if key.is_trusted(now) else "no more"
+        rows.append((key.kid, "yes" if number == 0 else "no", trusted))
+    print_table(("key", "signs", "trusted"), rows)

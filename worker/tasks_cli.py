@@ -10,9 +10,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-import orjson
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
@@ -24,10 +22,14 @@ from models import Task, TaskState
 from services import task_control, tasks
 from services.errors import ServiceError
 from services.task_control import TaskFilters
+from worker.console import print_json, print_table, say, table, terminal
 
 EXIT_NOT_DRAINED = 3
 WATCH_SECONDS = 1.0
-ID_WIDTH = 36
+STATS_COLUMNS = ("queue", "queued", "running", "failed", "oldest waits")
+TASK_COLUMNS = ("id", "name", "state", "progress", "attempts", "created", "error")
+# The first of these is left out first, where a terminal is too narrow.
+DISPENSABLE = ("error", "progress", "attempts", "created", "state")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 T = TypeVar("T")
@@ -67,9 +69,9 @@ def list_tasks(
     """List tasks, the newest first."""
     found = _run(lambda: task_control.page(_filters(state, name, older_than), limit))
     if as_json:
-        _print_json([_whole(task) for task in found])
+        print_json([_whole(task) for task in found])
         return
-    Console().print(_task_table(found))
+    print_table(TASK_COLUMNS, map(_task_row, found), dispensable=DISPENSABLE)
 
 
 @app.command()
@@ -77,10 +79,10 @@ def show(task_id: UUID, *, as_json: AsJson = False) -> None:
     """Show a task whole, with its arguments and traceback."""
     whole = _whole(_run(lambda: tasks.get(task_id)))
     if as_json:
-        _print_json(whole)
+        print_json(whole)
         return
     for key, value in whole.items():
-        typer.echo(f"{key + ':':<16} {'' if value is None else value}")
+        say(f"{key + ':':<16} {'' if value is None else value}")
 
 
 def _bulk_command(
@@ -132,9 +134,9 @@ def stats(*, as_json: AsJson = False) -> None:
     """Show how the queues stand."""
     found = _run(task_control.stats)
     if as_json:
-        _print_json([asdict(each) for each in found])
+        print_json([asdict(each) for each in found])
     else:
-        Console().print(_stats_table(found))
+        print_table(STATS_COLUMNS, map(_stats_row, found))
 
 
 @app.command()
@@ -162,11 +164,17 @@ def watch() -> None:
     """Show the queues and the latest tasks, anew each second, until Ctrl-C."""
 
     async def show_anew() -> None:
-        with Live(console=Console(), screen=True) as live:
+        console = terminal()
+        with Live(console=console, screen=console.is_terminal) as live:
             while True:
+                stats, latest = (
+                    await task_control.stats(),
+                    await task_control.page(TaskFilters(), 20),
+                )
                 grid = Table.grid(padding=(1, 0))
-                grid.add_row(_stats_table(await task_control.stats()))
-                grid.add_row(_task_table(await task_control.page(TaskFilters(), 20)))
+                grid.add_row(table(console, STATS_COLUMNS, map(_stats_row, stats)))
+                rows = map(_task_row, latest)
+                grid.add_row(table(console, TASK_COLUMNS, rows, dispensable=DISPENSABLE))
                 live.update(grid)
                 await asyncio.sleep(WATCH_SECONDS)
 
@@ -203,7 +211,7 @@ def _bulk(
     faults = _run(act_on_all)
     typer.echo(f"{len(chosen) - len(faults)} {done}")
     for fault in faults:
-        typer.echo(f"enroll: {fault}", err=True)
+        say(f"enroll: {fault}", to_stderr=True)
     if faults:
         raise typer.Exit(1)
 
@@ -214,41 +222,26 @@ def _filters(
     return TaskFilters(states=frozenset(states or ()), name=name, older_than=older_than)
 
 
-def _stats_table(found: list[task_control.QueueStats]) -> Table:
-    table = Table("queue", "queued", "running", "failed", "oldest waits")
-    for each in found:
-        figures = [str(each.queued), str(each.running), str(each.failed)]
-        table.add_row(each.queue, *figures, f"{each.oldest_due_seconds:.1f} s")
-    return table
+def _stats_row(each: task_control.QueueStats) -> tuple[object, ...]:
+    return each.queue, each.queued, each.running, each.failed, f"{each.oldest_due_seconds:.1f} s"
 
 
-def _task_table(found: list[Task]) -> Table:
-    table = Table()
-    # An id cut short can't be copied into the next command.
-    table.add_column("id", no_wrap=True, min_width=ID_WIDTH)
-    for name in ("name", "state", "progress", "attempts", "created", "error"):
-        table.add_column(name)
-    for task in found:
-        table.add_row(
-            str(task.id),
-            task.name,
-            task.state.value,
-            f"{task.progress} %",
-            f"{task.attempts}/{task.max_attempts or '-'}",
-            f"{task.created_at:%Y-%m-%d %H:%M:%S}",
-            task.error or "",
-        )
-    return table
+def _task_row(task: Task) -> tuple[object, ...]:
+    return (
+        task.id,
+        task.name,
+        task.state.value,
+        f"{task.progress} %",
+        f"{task.attempts}/{task.max_attempts or '-'}",
+        f"{task.created_at:%Y-%m-%d %H:%M:%S}",
+        task.error or "",
+    )
 
 
 def _whole(task: Task) -> dict[str, Any]:
     described = Task.describe()
     fields = [described["pk_field"], *described["data_fields"]]
     return {field["name"]: getattr(task, field["name"]) for field in fields}
-
-
-def _print_json(content: object) -> None:
-    typer.echo(orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2).decode())
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

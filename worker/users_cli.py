@@ -5,11 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-import orjson
 import typer
 from redis.exceptions import RedisError
-from rich.console import Console
-from rich.table import Table
 
 from infra import limits, logs, signals
 from infra.database import database
@@ -18,6 +15,7 @@ from infra.settings import load_settings, require_database
 from models import Role
 from services import accounts
 from services.errors import Unavailable
+from worker.console import print_json, print_table, say
 
 T = TypeVar("T")
 
@@ -35,7 +33,7 @@ def add(
     """Create an account; its password is asked for, or read from standard input."""
     password = _password()
     _run(lambda: accounts.add(username, password, role))
-    typer.echo(f"{username} may log in, as {role.value}")
+    say(f"{username} may log in, as {role.value}")
 
 
 @app.command()
@@ -55,7 +53,7 @@ def disable(username: Username) -> None:
 def enable(username: Username) -> None:
     """Let a disabled account log in again."""
     _run(lambda: accounts.enable(username))
-    typer.echo(f"{username} may log in")
+    say(f"{username} may log in")
 
 
 @app.command("list")
@@ -96,7 +94,7 @@ def _password() -> str:
 def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None:
     ended = _run(work)
     signals.run(_with_list(lambda listed: listed.drop(ended)))
-    typer.echo(f"{done}; sessions ended: {len(ended)}")
+    say(f"{done}; sessions ended: {len(ended)}")
 
 
 async def _with_list(work: Callable[[SessionList], Coroutine[Any, Any, T]]) -> T:
@@ -110,12 +108,10 @@ async def _with_list(work: Callable[[SessionList], Coroutine[Any, Any, T]]) -> T
 
 def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        print_json(rows)
         return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(str(row.get(column, "")) for column in columns))
-    Console().print(table)
+    cells = [[row.get(column, "") for column in columns] for row in rows]
+    print_table(columns, cells, dispensable=("address", "sessions", "created_at", "at", "role"))
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -19,6 +19,7 @@ __all__ = [
 
 # Where this service shows objects, or whatever stands in front of it.
 MEDIA_PATH = "/media"
+_ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
 
 
 class Storage(Protocol):
@@ -58,7 +59,7 @@ def open_storage(settings: Settings) -> Storage:
     if settings.storage is None:
         raise StorageError("STORAGE_URL or S3_BUCKET_NAME is missing")
     parts = urlsplit(settings.storage)
-    base = settings.storage_public_url or MEDIA_PATH
+    public = settings.storage_public_url
     # Each is imported when chosen: boto3 alone takes a quarter of a second and 25 MB.
     match parts.scheme:
         case "s3" if parts.netloc:
@@ -68,12 +69,19 @@ def open_storage(settings: Settings) -> Storage:
         case "file" if parts.path.strip("/") and parts.netloc in {"", "localhost"}:
             from infra.storage.file import FileStorage  # noqa: PLC0415
 
+            base = public or f"{_own_address(settings)}{MEDIA_PATH}"
             return FileStorage(Path(unquote(parts.path)), base)
         case "memory":
             from infra.storage.memory import MemoryStorage  # noqa: PLC0415
 
-            return MemoryStorage(base)
+            return MemoryStorage(public or MEDIA_PATH)
     raise StorageError(
         f"STORAGE_URL must be s3://bucket[/prefix], file:///directory or memory://"
         f" (it is {settings.storage!r})"
     )
+
+
+def _own_address(settings: Settings) -> str:
+    """Return where this service is for a browser of this machine."""
+    host = "localhost" if settings.host in _ANY_HOST else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +38,7 @@ def enroll(tmp_path):
             ENROLL,
             *arguments,
             cwd=tmp_path,
-            env=clean | own | settings | {"TERM": "dumb", "COLUMNS": "200"},
+            env=clean | own | {"TERM": "dumb", "COLUMNS": "200"} | settings,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -272,6 +273,24 @@ async def test_seed_fills_and_demo_leaves_a_catalogue_alone(enroll, new_database
     assert (done.code, done.output) == (0, "there are courses already\n")
     assert tuple(await connection.fetchrow(counts)) == (3, 7)
     await connection.close()
+
+
+async def test_a_pipe_gets_every_letter(enroll, new_database):
+    url = await new_database()
+    connection = await asyncpg.connect(url)
+    name = "a.rather.long.name.of.a.task" * 4
+    await connection.execute(
+        "INSERT INTO tasks (id, name, args, error) VALUES ($1, $2, '{}', $3)",
+        *(NO_ID, name, "[/x] \x1b[31mred\u202e"),
+    )
+    await connection.close()
+    done = await enroll("tasks", "list", DATABASE_URL=url, COLUMNS="40")
+    assert all(text in done.output for text in (NO_ID, name, r"[/x] \x1b[31mred\u202e"))
+
+
+async def test_version(enroll):
+    done = await enroll("--version")
+    assert (done.code, done.output) == (0, f"enroll {version('course-enrollment-service')}\n")
 
 
 async def test_unknown_task_is_one_sentence(enroll, new_database):

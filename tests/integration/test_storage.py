@@ -321,6 +321,15 @@ async def test_health_check_waits_no_longer_and_leaves_no_thread(
         ),
         ({"storage_url": "memory://"}, "/media/k%20/1.webp"),
         (
+            {"storage_url": "file:///var/i", "port": 8081},
+            "http://127.0.0.1:8081/media/k%20/1.webp",
+        ),
+        (
+            {"storage_url": "file:///var/i", "host": "0.0.0.0"},  # noqa: S104  not bound
+            "http://localhost:8080/media/k%20/1.webp",
+        ),
+        ({"storage_url": "file:///var/i", "host": "::1"}, "http://[::1]:8080/media/k%20/1.webp"),
+        (
             {"storage_url": "memory://", "storage_public_url": "https://cdn.example/i"},
             "https://cdn.example/i/k%20/1.webp",
         ),
