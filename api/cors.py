@@ -1,41 +1,87 @@
-"""CORS: pages of the listed origins may call. An origin is matched whole, or not at all."""
+"""CORS: pages of allowed origins may call. An origin is matched whole, or not at all."""
+
+import re
 
 from sanic import Request
 from sanic.response import BaseHTTPResponse
 
+from infra.settings import Environment, Settings
+from services.errors import UnsupportedMedia
+
 ANY = "*"
 MAX_AGE_SECONDS = 600
-_EXPOSED = ", ".join(
-    (
-        *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit-Limit"),
-        *("RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-ID", "X-Total-Count"),
-    )
+# What a page reads of an answer, and sends with a request, beyond what browsers always allow.
+EXPOSED = (
+    *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit-Limit"),
+    *("RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-ID", "X-Total-Count"),
 )
-_TAKEN = ", ".join(
-    (
-        *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"),
-        "X-Request-ID",
-    )
+ALLOWED = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+    *("If-Modified-Since", "Last-Event-ID", "X-Request-ID", "X-Requested-With", "Cache-Control"),
+    *("Pragma", "traceparent", "tracestate", "baggage", "sentry-trace"),
 )
+_EXPOSED, _ALLOWED = ", ".join(EXPOSED), ", ".join(ALLOWED)
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK = re.compile(rf"https?://(?:{'|'.join(map(re.escape, LOOPBACK))})(?::[1-9][0-9]{{0,4}})?")
+# Values of Sec-Fetch-Site that tell of a page of another origin.
+_FOREIGN = frozenset({"cross-site", "same-site"})
 
 
-def answer(request: Request, response: BaseHTTPResponse, origins: tuple[str, ...]) -> None:
+class Origins:
+    """The origins whose pages may call: those of CORS_ORIGINS; in development loopback ones too."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._listed = frozenset(settings.cors_origins)
+        self._has_loopback = settings.environment is Environment.DEVELOPMENT
+
+    def __bool__(self) -> bool:
+        """Return whether any origin is allowed."""
+        return bool(self._listed) or self._has_loopback
+
+    def allow(self, origin: str) -> bool:
+        """Return whether a page of this origin may call."""
+        if origin in self._listed or ANY in self._listed:
+            return True
+        return self._has_loopback and _LOOPBACK.fullmatch(origin) is not None
+
+
+def answer(request: Request, response: BaseHTTPResponse, origins: Origins) -> None:
     """Tell the browser whether a page of the request's origin may read the response."""
     if not origins:
         return
     # Also on what goes to no page: a cache would hand that out to a page later.
     _vary(response, "Origin")
     given = request.headers.getall("origin", [])
-    if len(given) != 1 or not (given[0] in origins or ANY in origins):
+    if len(given) != 1 or not origins.allow(given[0]):
         return
     response.headers["Access-Control-Allow-Origin"] = given[0]
     if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
         _vary(response, "Access-Control-Request-Method", "Access-Control-Request-Headers")
         response.headers["Access-Control-Allow-Methods"] = response.headers.get("allow", "")
-        response.headers["Access-Control-Allow-Headers"] = _TAKEN
+        response.headers["Access-Control-Allow-Headers"] = _ALLOWED
         response.headers["Access-Control-Max-Age"] = str(MAX_AGE_SECONDS)
     else:
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+
+def check_media_type(request: Request, taken: tuple[str, ...]) -> None:
+    """Require one of the media types of a body that a page of another origin sends.
+
+    A page sends `text/plain` anywhere without a preflight, so CORS alone does not stop it. What no
+    page sends needs no media type.
+
+    Raises:
+        UnsupportedMedia: it has none, another one, or several.
+
+    """
+    headers = request.headers
+    is_foreign = "origin" in headers or headers.get("sec-fetch-site", "").lower() in _FOREIGN
+    given = headers.getall("content-type", [])
+    if is_foreign and [one.partition(";")[0].strip().lower() for one in given] not in (
+        [one] for one in taken
+    ):
+        expected = " or ".join(taken)
+        raise UnsupportedMedia(f"A page must send this body with Content-Type: {expected}")
 
 
 def _vary(response: BaseHTTPResponse, *names: str) -> None:

@@ -6,7 +6,9 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from api import binding, security
+from sanic.compat import Header
+
+from api import binding, cors, security
 from api.errors import content_of, status_of
 from api.operation import Access, Operation
 from services import errors
@@ -46,6 +48,9 @@ def _bad_input(operation: Operation) -> dict[str, ServiceError]:
         calls["empty"] = partial(binding.json_body, b"{}", fields)
     if operation.body:
         calls["malformed"] = partial(binding.json_body, b"{", operation.body)
+    if operation.media_types:
+        foreign: Any = SimpleNamespace(headers=Header(origin="null"))
+        calls["foreign_page"] = partial(cors.check_media_type, foreign, operation.media_types)
     refusals: dict[str, ServiceError] = {}
     for name, call in calls.items():
         try:

@@ -44,13 +44,14 @@ BOOKS_SECONDS = 0.1
 def install(app: Sanic[Any, Any], settings: Settings) -> None:
     """Put the middleware on the application."""
     is_production = settings.environment is Environment.PRODUCTION
+    origins = cors.Origins(settings)
     safe = _SAFE_HEADERS | (_HTTPS_ONLY if is_production else {})
 
     async def protect(request: Request, response: BaseHTTPResponse) -> None:
         response.headers.merge(safe)  # those that it has stay as they are
         if not any(name in response.headers for name in _CACHEABLE):
             response.headers["Cache-Control"] = "no-store"
-        cors.answer(request, response, settings.cors_origins)
+        cors.answer(request, response, origins)
 
     app.middleware(begin, "request", priority=100)
     app.middleware(end, "response", priority=-100)

@@ -13,14 +13,16 @@ from typing import Any
 from pydantic import BaseModel
 from sanic import Blueprint, HTTPResponse, Request
 
-from api import auditing, binding, bodies, security
+from api import auditing, binding, bodies, cors, security
 from api.limits import Limits
+from api.replies import JSON
 from api.security import Identity
 from infra.limits import Kind
 from services.errors import Forbidden, ServiceError, Unauthenticated
 
 API_PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
+FORM = "multipart/form-data"
 # An image at its limit, with room for the other fields and the form's own lines.
 FORM_OVERHEAD_BYTES = 1024 * 1024
 
@@ -49,6 +51,7 @@ class Operation:
     parameters: dict[str, Any]
     query: type[BaseModel] | None
     body: type[BaseModel] | None
+    media_types: tuple[str, ...]
     form: type[BaseModel] | None
     responses: dict[int, Any]
     errors: tuple[type[ServiceError], ...]
@@ -75,6 +78,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     parameters: dict[str, Any] | None = None,
     query: type[BaseModel] | None = None,
     body: type[BaseModel] | None = None,
+    media_types: tuple[str, ...] = (),
     form: type[BaseModel] | None = None,
     errors: tuple[type[ServiceError], ...] = (),
     headers: dict[str, str] | None = None,
@@ -89,10 +93,13 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     `responses` maps each status of success to the type of its JSON body, a media type, or None.
     `headers` describes those of the answer. `takes` does those of the request: by a text, or by
     a type, and then the handler gets it, or None, by its name: `idempotency_key`.
+    `media_types` are those of the request's body: a `body` is JSON, a `form` multipart/form-data.
     It counts as what `kind` says or its method does, unless it is `unlimited`.
     """
     types = parameters or {}
     taken = {name: type_ for name, type_ in (takes or {}).items() if not isinstance(type_, str)}
+    if body or form:
+        media_types = media_types or ((JSON,) if body else (FORM,))
     counted = None if unlimited else kind or _usual_kind(method, form)
 
     def register(handler: Handler) -> Handler:
@@ -105,6 +112,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             parameters=types,
             query=query,
             body=body,
+            media_types=media_types,
             form=form,
             responses=responses,
             errors=errors,
@@ -120,6 +128,8 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             bound = {name: binding.path_value(name, types[name], values[name]) for name in types}
             for name, type_ in taken.items():
                 bound[name.lower().replace("-", "_")] = binding.header(request, name, type_)
+            if media_types:
+                cors.check_media_type(request, media_types)
             if query:
                 bound["query"] = binding.query(request, query)
             if body:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from deploy.embedded.home import Home
 from deploy.embedded.plan import Addresses
-from infra.settings import DEFAULT_ADMIN_PASSWORD, Settings
+from infra.settings import DEFAULT_ADMIN_PASSWORD, Environment, Settings
 
 UP = "everything is up"
 WIDTH_OF_A_FILE = 160
@@ -38,6 +38,7 @@ class Show:
         rows = {
             "API": at.api,
             "API documentation": f"{at.api}/swagger/index.html",
+            "Front ends": f"from {_origins(settings)}",
             "Health": f"{at.api}/health",
             "Metrics": at.metrics,
             "Flower": at.flower,
@@ -51,6 +52,15 @@ class Show:
         for name, value in rows.items():
             table.add_row(name, escape(value))
         self._console.print(table)
+
+
+def _origins(settings: Settings) -> str:
+    """Return whose pages may call the API."""
+    listed = ", ".join(settings.cors_origins)
+    if settings.environment is Environment.PRODUCTION:
+        return listed or "nowhere: CORS_ORIGINS is empty"
+    local = "any port of http(s)://localhost, 127.0.0.1 and [::1]"
+    return f"{local}, {listed}" if listed else local
 
 
 def _images(settings: Settings, embedded: dict[str, str]) -> str:

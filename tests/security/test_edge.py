@@ -1,11 +1,14 @@
 """The edge: which pages may call, what every answer tells a browser, what answers give away."""
 
 import asyncio
+import json
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.factories import NO_ID
+from api.operation import FORM, OPERATIONS, Access
+from tests import photos
+from tests.factories import ADMIN, COURSE, NO_ID
 from tests.security.conftest import FRONT_END, OTHER_FRONT_END
 
 ALLOWED = "access-control-allow-origin"
@@ -38,6 +41,27 @@ NOT_OURS = [
     "",
     "file://",
 ]
+NOT_LOOPBACK = [
+    "http://localhost.evil.example",
+    "http://localhost:3000.evil.example",
+    "http://evil.example#localhost",
+    "http://127.0.0.1.evil.example",
+    "http://127.0.0.12",
+    "http://127x0x0x1",
+    "http://[::11]",
+    "http://[::1]:",
+    "http://localhost:3000/",
+    "http://user@localhost",
+    "http://LOCALHOST",
+    "ftp://localhost",
+    "localhost",
+    "null",
+]
+TAKEN = (
+    "Authorization Content-Type Idempotency-Key If-Match If-None-Match If-Modified-Since "
+    "Last-Event-ID X-Request-ID X-Requested-With Cache-Control Pragma traceparent tracestate "
+    "baggage sentry-trace"
+)
 
 
 @pytest.mark.parametrize("origin", [FRONT_END, OTHER_FRONT_END])
@@ -95,9 +119,120 @@ async def test_a_preflight_is_answered(production, path, method):
     assert "Access-Control-Request-Method" in answer.headers["vary"]
 
 
-async def test_without_listed_origins_no_page_may_read(client):
-    answer = await client.get("/api/v1/courses", headers={"Origin": FRONT_END})
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("origin", [FRONT_END, *NOT_LOOPBACK])
+async def test_without_listed_origins_no_page_of_elsewhere_may_read(client, origin, method):
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    answer = await client.request(method, "/api/v1/courses", headers=asked)
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("port", ["", ":80", ":3000", ":5173", ":65535"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_in_development_pages_of_this_machine_may_call(client, scheme, host, port):
+    origin = f"{scheme}://{host}{port}"
+    answer = await client.get("/api/v1/courses", headers={"Origin": origin})
+    assert (answer.status_code, answer.headers[ALLOWED]) == (200, origin)
+    assert "Origin" in answer.headers["vary"].split(", ")
+    exposed = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert exposed >= {"ETag", "Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"}
+    assert exposed >= {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    asked = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+    preflight = await client.options(f"/api/v1/courses/{NO_ID}", headers=asked)
+    assert (preflight.status_code, preflight.headers[ALLOWED]) == (204, origin)
+    taken = set(preflight.headers["access-control-allow-headers"].split(", "))
+    assert taken == set(TAKEN.split())
+
+
+@pytest.mark.parametrize("host", ["localhost:3001", "127.0.0.1", "[::1]:5173"])
+async def test_in_production_pages_of_this_machine_may_not(production, host):
+    answer = await production.client.get("/health/live", headers={"Origin": f"http://{host}"})
     assert ALLOWED not in answer.headers
+
+
+BODIES = [
+    ("POST", "/api/v1/auth/login", ADMIN),
+    ("POST", "/api/v1/auth/refresh", {"refresh_token": "x"}),
+    ("POST", "/api/v1/enrollments", {"student_email": "a@example.org", "course_id": NO_ID}),
+    ("POST", "/api/v1/courses", COURSE),
+    ("PUT", f"/api/v1/courses/{NO_ID}", COURSE),
+]
+# What a page sends anywhere without a preflight, or what no operation takes.
+SIMPLE = [
+    "text/plain",
+    "text/plain;charset=UTF-8",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "text/plain; application/json",
+    "application/json, text/plain",
+    "application/jsonp",
+    "",
+    None,
+]
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+def typed(media_type):
+    return {} if media_type is None else {"Content-Type": media_type}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=str)
+@pytest.mark.parametrize("media_type", SIMPLE)
+async def test_a_page_sends_no_json_as_something_else(api, client, foreign, media_type):
+    for method, path, content in BODIES:
+        headers = api.headers | foreign | typed(media_type)
+        body = json.dumps(content).encode()
+        answer = await client.request(method, path, content=body, headers=headers)
+        assert answer.status_code == 415, (method, path, answer.text)
+        assert answer.json()["details"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
+        assert answer.json()["message"].endswith("application/json")
+
+
+@pytest.mark.parametrize("foreign", [*FOREIGN, {"Sec-Fetch-Site": "same-origin"}], ids=str)
+@pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8"])
+async def test_a_page_sends_json_as_json(api, client, foreign, media_type):
+    for method, path, content in BODIES:
+        headers = api.headers | foreign | typed(media_type)
+        body = json.dumps(content).encode()
+        answer = await client.request(method, path, content=body, headers=headers)
+        assert answer.status_code in {200, 201, 400, 401, 404}, (method, path, answer.text)
+
+
+@pytest.mark.parametrize("own", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
+@pytest.mark.parametrize("media_type", SIMPLE)
+async def test_what_no_foreign_page_sends_needs_no_media_type(client, own, media_type):
+    body = json.dumps(ADMIN).encode()
+    headers = own | typed(media_type)
+    answer = await client.post("/api/v1/auth/login", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=str)
+async def test_a_page_sends_a_form_as_a_form(api, client, foreign):
+    path = "/api/v1/courses/upload"
+    files = {"image": ("a.jpg", photos.jpeg(10, 10))}
+    headers = api.headers | foreign
+    answer = await client.post(path, data=COURSE, files=files, headers=headers)
+    assert answer.status_code == 201
+    answer = await client.post(path, content=b"{}", headers=headers | typed("text/plain"))
+    assert answer.status_code == 415
+
+
+async def test_every_operation_with_a_body_is_guarded(app):
+    with_body = [one for one in OPERATIONS if one.body or one.form]
+    assert len(with_body) >= 7
+    assert [one.name for one in with_body if not one.media_types] == []
+    simple = {"text/plain", "application/x-www-form-urlencoded"}
+    assert not any(simple & set(one.media_types) for one in OPERATIONS)
+    # A page can send a form without a preflight, but no token with it.
+    assert {one.access for one in with_body if FORM in one.media_types} == {Access.ADMIN}
 
 
 @pytest.mark.parametrize(("method", "path", "status"), PATHS)
