@@ -3,9 +3,11 @@
 from sanic import HTTPResponse, Request
 from sanic.response import empty
 
-from api.etags import etag, field, matches_weakly
+from api.etags import etag, field, matches_strongly, matches_weakly
 from api.replies import JSON, Reply, page_headers
 from infra.cache import Entry, Key
+from services.courses import Condition
+from services.shelf import Snapshot, UrlOf
 
 # Whoever keeps an answer asks before each use whether it still holds.
 CACHE_CONTROL = "no-cache"
@@ -13,6 +15,10 @@ VALIDATORS = {
     "ETag": "Strong; with `If-None-Match` an unchanged answer is 304 without a body.",
     "Cache-Control": "`no-cache`: may be kept, and is to be validated before each use.",
 }
+
+
+UNCHANGED = {"If-None-Match": "Tags that the caller has: if the answer's is one, it is 304."}
+TAGGED = {"ETag": "Strong; names this version in an `If-Match`."}
 
 
 def send(request: Request, entry: Entry, key: Key | None) -> HTTPResponse:
@@ -47,3 +53,20 @@ def headers_of(entry: Entry, path: str) -> dict[str, str]:
     if entry.page is not None and entry.total is not None:
         headers |= page_headers(path, entry.page, entry.total)
     return headers
+
+
+def send_written(
+    snapshot: Snapshot, url_of: UrlOf, status: int, headers: dict[str, str] | None = None
+) -> HTTPResponse:
+    """Answer with a course that was written, byte for byte as readers get it, and with its tag."""
+    entry = snapshot.entry(url_of)
+    return Reply(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})}, JSON)
+
+
+def condition_of(request: Request) -> Condition | None:
+    """Return the condition of an `If-Match`, or None without one."""
+    given = field(request, "if-match")
+    if given is None:
+        return None
+    url_of = request.app.ctx.storage.url
+    return lambda snapshot: matches_strongly(given, snapshot.entry(url_of).digest)

@@ -6,25 +6,48 @@ from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
 from api import binding
-from api.cached import VALIDATORS, send
+from api.cached import TAGGED, UNCHANGED, VALIDATORS, condition_of, send, send_written
 from api.operation import API_PREFIX, Access, operation
-from api.replies import PAGE_HEADERS, reply
+from api.replies import JSON, PAGE_HEADERS, reply
 from api.schemas.fields import CourseId, Email
-from api.schemas.requests import CourseIn, CourseQuery, CourseUploadForm, FilePart, ImageForm
+from api.schemas.requests import (
+    CourseIn,
+    CoursePatch,
+    CourseQuery,
+    CourseReplacement,
+    CourseUploadForm,
+    FilePart,
+    ImageForm,
+)
 from api.schemas.responses import (
     CourseOut,
     CoursePageOut,
     CourseStudentsOut,
-    UrlOf,
 )
-from models import Course
 from services import answers, enrollments, images
 from services import courses as catalogue
-from services.errors import CourseNotFound, EnrollmentNotFound, TooLarge
+from services.courses import CourseChanges
+from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound, TooLarge
 from services.image_headers import ImageTooLarge, TooManyFrames, UnsupportedImage
+from services.shelf import Snapshot, UrlOf
 
 courses = Blueprint("courses", url_prefix=f"{API_PREFIX}/courses")
 
+MERGE_PATCH = "application/merge-patch+json"
+_CREATED = {"Location": "The course's address.", **TAGGED}
+_CONDITION = {"If-Match": "Only if this tag is the course's; otherwise 412, and nothing changes."}
+_ID = {"course_id": "$response.body#/id"}
+_OF_COURSE = {
+    "get_course": _ID,
+    "update_course": _ID,
+    "patch_course": _ID,
+    "delete_course": _ID,
+    "replace_course_image": _ID,
+    "delete_course_image": _ID,
+    "list_course_students": _ID,
+}
+_TASK_ID = {"task_id": "$response.body#/image/task_id"}
+_OF_IMAGE = {"get_task": _TASK_ID, "watch_task": _TASK_ID}
 _IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
 
 
@@ -33,7 +56,8 @@ _IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
     "GET",
     "",
     query=CourseQuery,
-    responses={200: CoursePageOut | list[CourseOut]},
+    responses={200: CoursePageOut | list[CourseOut], 304: None},
+    takes=UNCHANGED,
     headers=PAGE_HEADERS | VALIDATORS,
 )
 async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
@@ -55,9 +79,11 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
     "GET",
     "/<course_id>",
     parameters={"course_id": CourseId},
-    responses={200: CourseOut},
+    responses={200: CourseOut, 304: None},
     errors=(CourseNotFound,),
+    takes=UNCHANGED,
     headers=VALIDATORS,
+    links=_OF_COURSE,
 )
 async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
     """Show a course"""
@@ -73,7 +99,8 @@ async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
     access=Access.ADMIN,
     body=CourseIn,
     responses={201: CourseOut},
-    headers={"Location": "The course's address."},
+    headers=_CREATED,
+    links=_OF_COURSE,
 )
 async def create_course(request: Request, body: CourseIn) -> HTTPResponse:
     """Create a course"""
@@ -89,7 +116,8 @@ async def create_course(request: Request, body: CourseIn) -> HTTPResponse:
     form=CourseUploadForm,
     responses={201: CourseOut},
     errors=_IMAGE_ERRORS,
-    headers={"Location": "The course's address."},
+    headers=_CREATED,
+    links=_OF_COURSE | _OF_IMAGE,
 )
 async def upload_course(request: Request, form: CourseUploadForm) -> HTTPResponse:
     """Create a course with an image
@@ -109,18 +137,40 @@ async def upload_course(request: Request, form: CourseUploadForm) -> HTTPRespons
     "/<course_id>",
     access=Access.ADMIN,
     parameters={"course_id": CourseId},
-    body=CourseIn,
+    body=CourseReplacement,
     responses={200: CourseOut},
-    errors=(CourseNotFound,),
+    errors=(CourseNotFound, CourseChanged),
+    takes=_CONDITION,
+    headers=TAGGED,
 )
-async def update_course(request: Request, course_id: UUID, body: CourseIn) -> HTTPResponse:
+async def update_course(request: Request, course_id: UUID, body: CourseReplacement) -> HTTPResponse:
     """Replace what is said of a course
 
     An uploaded image stays, unless another `image_url` is given.
     """
-    url_of = request.app.ctx.storage.url
-    course = await catalogue.update(request.app.ctx.cache, course_id, body.fields(), url_of)
-    return reply(CourseOut.of(course, url_of))
+    return await _changed(request, course_id, body.changes())
+
+
+@operation(
+    courses,
+    "PATCH",
+    "/<course_id>",
+    access=Access.ADMIN,
+    parameters={"course_id": CourseId},
+    body=CoursePatch,
+    media_types=(MERGE_PATCH, JSON),
+    responses={200: CourseOut},
+    errors=(CourseNotFound, CourseChanged),
+    takes=_CONDITION,
+    headers=TAGGED,
+)
+async def patch_course(request: Request, course_id: UUID, body: CoursePatch) -> HTTPResponse:
+    """Change some of what is said of a course
+
+    A JSON merge patch (RFC 7396): what is left out stays. `"image_url": null` removes the image
+    that is shown, an uploaded one too.
+    """
+    return await _changed(request, course_id, body.changes())
 
 
 @operation(
@@ -131,7 +181,10 @@ async def update_course(request: Request, course_id: UUID, body: CourseIn) -> HT
     parameters={"course_id": CourseId},
     form=ImageForm,
     responses={202: CourseOut},
-    errors=(CourseNotFound, *_IMAGE_ERRORS),
+    errors=(CourseNotFound, CourseChanged, *_IMAGE_ERRORS),
+    takes=_CONDITION,
+    headers=TAGGED,
+    links=_OF_COURSE | _OF_IMAGE,
 )
 async def replace_course_image(request: Request, course_id: UUID, form: ImageForm) -> HTTPResponse:
     """Give a course another image
@@ -139,8 +192,29 @@ async def replace_course_image(request: Request, course_id: UUID, form: ImageFor
     The one shown so far stays until the new one is ready.
     """
     context, image = request.app.ctx, await _checked(request, form.image)
-    course = await catalogue.replace_image(context.cache, course_id, image)
-    return reply(CourseOut.of(course, context.storage.url), 202)
+    condition = condition_of(request)
+    course = await catalogue.replace_image(context.cache, course_id, image, condition)
+    return send_written(course, context.storage.url, 202)
+
+
+@operation(
+    courses,
+    "DELETE",
+    "/<course_id>/image",
+    access=Access.ADMIN,
+    parameters={"course_id": CourseId},
+    responses={204: None},
+    errors=(CourseNotFound, CourseChanged),
+    takes=_CONDITION,
+)
+async def delete_course_image(request: Request, course_id: UUID) -> HTTPResponse:
+    """Delete a course's image
+
+    The uploaded one, also while it is in processing, or the address given as `image_url`. Without
+    an image nothing changes.
+    """
+    await catalogue.remove_image(request.app.ctx.cache, course_id, condition_of(request))
+    return empty()
 
 
 @operation(
@@ -150,11 +224,12 @@ async def replace_course_image(request: Request, course_id: UUID, form: ImageFor
     access=Access.ADMIN,
     parameters={"course_id": CourseId},
     responses={204: None},
-    errors=(CourseNotFound,),
+    errors=(CourseNotFound, CourseChanged),
+    takes=_CONDITION,
 )
 async def delete_course(request: Request, course_id: UUID) -> HTTPResponse:
     """Delete a course, its enrollments and its images"""
-    await catalogue.delete(request.app.ctx.cache, course_id)
+    await catalogue.delete(request.app.ctx.cache, course_id, condition_of(request))
     return empty()
 
 
@@ -190,9 +265,15 @@ async def drop_course_student(_request: Request, course_id: UUID, email: str) ->
     return empty()
 
 
-def _created(course: Course, url_of: UrlOf) -> HTTPResponse:
-    location = f"{courses.url_prefix}/{course.id}"
-    return reply(CourseOut.of(course, url_of), 201, {"Location": location})
+def _created(course: Snapshot, url_of: UrlOf) -> HTTPResponse:
+    return send_written(course, url_of, 201, {"Location": f"{courses.url_prefix}/{course.id}"})
+
+
+async def _changed(request: Request, course_id: UUID, changes: CourseChanges) -> HTTPResponse:
+    context = request.app.ctx
+    url_of, condition = context.storage.url, condition_of(request)
+    course = await catalogue.update(context.cache, course_id, changes, url_of, condition)
+    return send_written(course, url_of, 200)
 
 
 async def _checked(request: Request, image: FilePart) -> bytes:

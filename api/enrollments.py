@@ -1,6 +1,7 @@
 """Enrolling."""
 
 from contextlib import suppress
+from urllib.parse import quote
 
 import orjson
 from sanic import Blueprint, HTTPResponse, Request
@@ -33,7 +34,15 @@ enrollments = Blueprint("enrollments", url_prefix=API_PREFIX)
     takes={"Idempotency-Key": IdempotencyKey},
     responses={201: StudentEnrollmentOut},
     errors=(AlreadyEnrolled, UnknownCourse, KeyReused, Crowded),
-    headers={"Idempotency-Replayed": "`true` on the answer of an earlier request with this key."},
+    headers={
+        "Location": "The student's enrollments, of which this is one.",
+        "Idempotency-Replayed": "`true` on the answer of an earlier request with this key.",
+    },
+    links={
+        "get_course": {"course_id": "$response.body#/course_id"},
+        "list_student_enrollments": {"email": "$response.body#/student_email"},
+        "delete_enrollment": {"enrollment_id": "$response.body#/id"},
+    },
 )
 async def create_enrollment(
     request: Request, body: EnrollmentIn, idempotency_key: str | None
@@ -58,10 +67,10 @@ async def create_enrollment(
         raise UnknownCourse from None
     if keyed is None and not _is_by_admin(request):
         place = await context.together.enroll(body.student_email, body.course_id)
-        return Reply(_shown(body.student_email, place, course), 201, content_type=JSON)
+        return _created(body, _shown(body.student_email, place, course))
     async with context.turns.of(body.course_id):
         if keyed is None:
-            return Reply(await _enroll(request, body, course), 201, content_type=JSON)
+            return _created(body, await _enroll(request, body, course))
         return await _enroll_once(request, body, course, keyed)
 
 
@@ -80,10 +89,19 @@ async def _enroll_once(
 ) -> HTTPResponse:
 
     async def act() -> Answer:
-        return Answer(201, {"Content-Type": JSON}, await _enroll(request, body, course))
+        headers = {"Content-Type": JSON, "Location": _location(body)}
+        return Answer(201, headers, await _enroll(request, body, course))
 
     answer, is_replayed = await idempotency.once(keyed, act)
     return _replayed(answer) if is_replayed else raw(answer.body, answer.status, answer.headers)
+
+
+def _created(body: EnrollmentIn, content: bytes) -> HTTPResponse:
+    return Reply(content, 201, {"Location": _location(body)}, JSON)
+
+
+def _location(body: EnrollmentIn) -> str:
+    return f"{API_PREFIX}/students/{quote(body.student_email, safe='@')}/enrollments"
 
 
 def _replayed(answer: Answer) -> HTTPResponse:

@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from pydantic_core import core_schema
 
 from api.errors import TITLES
 from api.examples import error_examples
-from api.operation import OPERATIONS, Access, Operation
+from api.operation import EVENT_STREAM, FORM, OPERATIONS, Access, Events, Operation
 from api.schemas.responses import ErrorOut
 
 JsonObject = dict[str, Any]
@@ -38,6 +39,7 @@ _SUCCESSES = {
     201: "Created",
     202: "Taken; a task does the rest",
     204: "Done, and there is nothing to say",
+    304: "Unchanged since the version that If-None-Match names",
 }
 _REQUEST_ID = {"X-Request-ID": "The request's id, in all log lines: the caller's, or a new one."}
 _ERROR_HEADERS = {
@@ -50,6 +52,8 @@ _ERROR_HEADERS = {
     },
     503: {"Retry-After": "How many seconds to wait before trying again."},
 }
+# A parameter of the query that is blank counts as missing.
+_BLANK = {"type": "string", "maxLength": 0}
 _NUMBERS = {"X-Total-Count", *_ERROR_HEADERS[429]}
 
 
@@ -58,6 +62,10 @@ class _Schema(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  Pydantic's hook
         return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonObject:
+        """Leave the default out: what generates types takes a field that has one for required."""
+        return self.generate_inner(schema["schema"])
 
 
 def build_document() -> JsonObject:
@@ -107,25 +115,26 @@ def _operation(operation: Operation, schemas: JsonObject) -> JsonObject:
     }
     if description:
         content["description"] = " ".join(description.split())
-    if operation.access is not Access.ANYONE:
-        content["security"] = [{"bearer": []}]
+    content["security"] = [] if operation.access is Access.ANYONE else [{"bearer": []}]
     if operation.access is Access.STUDENT:
         content["security"].insert(0, {})
-    if operation.body:
-        content["requestBody"] = _body(_JSON, operation.body, schemas)
+    if model := operation.body or operation.form:
+        content["requestBody"] = _body(operation.media_types, model, schemas)
     if operation.form:
-        content["requestBody"] = _body("multipart/form-data", operation.form, schemas)
         for field in schemas[operation.form.__name__]["properties"].values():
             _drop_null(field)
     return content
 
 
-def _body(media_type: str, model: type[BaseModel], schemas: JsonObject) -> JsonObject:
+def _body(media_types: tuple[str, ...], model: type[BaseModel], schemas: JsonObject) -> JsonObject:
     content = {"schema": _schema(model, "validation", schemas)}
-    if media_type == _JSON:
-        fields = schemas[model.__name__]["properties"]
-        content["example"] = {name: about["examples"][0] for name, about in fields.items()}
-    return {"description": getdoc(model), "required": True, "content": {media_type: content}}
+    fields = schemas[model.__name__]["properties"]
+    if FORM not in media_types:
+        content["example"] = {
+            name: about["examples"][0] for name, about in fields.items() if "examples" in about
+        }
+    bodies = dict.fromkeys(media_types, content)
+    return {"description": getdoc(model), "required": True, "content": bodies}
 
 
 def _path(operation: Operation) -> list[JsonObject]:
@@ -145,23 +154,18 @@ def _query(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
     parameters = []
     for name, schema in whole["properties"].items():
         _drop_null(schema)
-        # Tools send defaults and examples; `GET /courses` answers otherwise when nothing is sent.
-        schema.pop("default", None)
+        # Tools send examples; `GET /courses` answers otherwise when nothing is sent.
         schema.pop("examples", None)
         # Who names one twice means it once.
         schema.pop("uniqueItems", None)
-        about = {"description": schema.pop("description"), "schema": _or_blank(schema)}
+        about = {"description": schema.pop("description")}
         if schema.get("type") == "array":
-            about |= {"style": "form", "explode": False}
+            # An array without items is sent as a blank.
+            about |= {"schema": schema, "style": "form", "explode": False}
+        else:
+            about["schema"] = {"anyOf": [schema, _BLANK]}
         parameters.append({"name": name, "in": "query", **about})
     return parameters
-
-
-def _or_blank(schema: JsonObject) -> JsonObject:
-    """Say that a parameter of a query may be blank, which counts as missing."""
-    if "format" not in schema:
-        return schema
-    return {"anyOf": [schema, {"type": "string", "maxLength": 0}]}
 
 
 def _taken_headers(operation: Operation) -> list[JsonObject]:
@@ -181,7 +185,6 @@ def _drop_null(schema: JsonObject) -> None:
     """Say of a field of a query or a form that it can be left out, not that it can be null."""
     kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
     if kinds:
-        schema.pop("default", None)
         # What is said of the field goes before what its type says.
         schema.update(kinds[0] | schema)
 
@@ -192,12 +195,37 @@ def _successes(operation: Operation, schemas: JsonObject) -> JsonObject:
         response: JsonObject = {"description": _SUCCESSES.get(status) or TITLES[status]}
         if isinstance(kind, str):
             response["content"] = {kind: {"schema": {"type": "string"}}}
+        elif isinstance(kind, Events):
+            response["content"] = {EVENT_STREAM: {"schema": _stream(kind.data, schemas)}}
         elif kind is not None:
             schema = _schema(kind, "serialization", schemas)
             response["content"] = {_JSON: {"schema": schema}}
         response["headers"] = _headers(_REQUEST_ID | operation.headers)
+        if operation.links and kind is not None:
+            response["links"] = {
+                name: {"operationId": name, "parameters": parameters}
+                for name, parameters in operation.links.items()
+            }
         responses[str(status)] = response
     return responses
+
+
+def _stream(data: type[BaseModel], schemas: JsonObject) -> JsonObject:
+    """Return the schema of a stream: tools take it for that of the text, or of each event."""
+    event = {
+        "type": "object",
+        "description": "Each event, by its fields.",
+        "properties": {
+            "id": {"type": "string", "description": "To send as `Last-Event-ID`."},
+            "data": {
+                "type": "string",
+                "description": "JSON.",
+                "contentMediaType": _JSON,
+                "contentSchema": _schema(data, "serialization", schemas),
+            },
+        },
+    }
+    return {"anyOf": [{"type": "string", "description": "The stream, as text."}, event]}
 
 
 def _failures(operation: Operation, schemas: JsonObject) -> JsonObject:

@@ -30,6 +30,13 @@ FORM_OVERHEAD_BYTES = 1024 * 1024
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
 
+@dataclass(frozen=True)
+class Events:
+    """A response of server-sent events, whose data are each the JSON of a model."""
+
+    data: type[BaseModel]
+
+
 class Access(StrEnum):
     """Who may call an operation; ENROLLMENT_ACCESS decides who is a student's to act for."""
 
@@ -57,6 +64,7 @@ class Operation:
     errors: tuple[type[ServiceError], ...]
     headers: dict[str, str] = field(default_factory=dict)
     takes: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
     kind: Kind | None = None
 
     @property
@@ -83,6 +91,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     errors: tuple[type[ServiceError], ...] = (),
     headers: dict[str, str] | None = None,
     takes: dict[str, Any] | None = None,
+    links: dict[str, dict[str, str]] | None = None,
     kind: Kind | None = None,
     unlimited: bool = False,
 ) -> Callable[[Handler], Handler]:
@@ -90,7 +99,9 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
 
     `parameters` gives the type of each `<name>` of the path. The handler is called with the
     request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
-    `responses` maps each status of success to the type of its JSON body, a media type, or None.
+    `responses` maps each status of success to the type of its JSON body, a media type, `Events` or
+    None. `links` maps the names of operations that can follow to where, in the answer, their
+    parameters are.
     `headers` describes those of the answer. `takes` does those of the request: by a text, or by
     a type, and then the handler gets it, or None, by its name: `idempotency_key`.
     `media_types` are those of the request's body: a `body` is JSON, a `form` multipart/form-data.
@@ -118,6 +129,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             errors=errors,
             headers=headers or {},
             takes=takes or {},
+            links=links or {},
             kind=counted,
         )
         OPERATIONS.append(declared)

@@ -9,7 +9,7 @@ from sanic.response import empty, raw
 
 from api import streams
 from api.limits import Limits
-from api.operation import API_PREFIX, EVENT_STREAM, Access, operation
+from api.operation import API_PREFIX, EVENT_STREAM, Access, Events, operation
 from api.replies import PAGE_HEADERS, link_headers, reply
 from api.schemas.fields import TaskId
 from api.schemas.requests import TaskQuery
@@ -50,7 +50,7 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
     "GET",
     "/<task_id>/events",
     parameters={"task_id": TaskId},
-    responses={200: EVENT_STREAM, 204: None},
+    responses={200: Events(TaskOut), 204: None},
     errors=(TaskNotFound,),
     takes={"Last-Event-ID": "The last event that was seen: it is not sent again."},
 )

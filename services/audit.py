@@ -35,6 +35,7 @@ class Action(StrEnum):
     CREATE_COURSE = "courses.create"
     UPDATE_COURSE = "courses.update"
     REPLACE_IMAGE = "courses.replace_image"
+    REMOVE_IMAGE = "courses.remove_image"
     DELETE_COURSE = "courses.delete"
     CREATE_ENROLLMENT = "enrollments.create"
     DROP_STUDENT = "enrollments.drop"

@@ -1,20 +1,21 @@
 """The catalogue: what is taught."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from tortoise import BaseDBAsyncClient
 from tortoise.expressions import RawSQL
 from tortoise.query_utils import Prefetch
-from tortoise.queryset import QuerySet
 from tortoise.transactions import in_transaction
 
 from infra.cache import Cache
 from models import Course, Difficulty, ImageVariant
-from services import answers, audit, images
+from services import answers, audit, images, shelf
 from services.audit import Action
-from services.errors import CourseNotFound
+from services.errors import CourseChanged, CourseNotFound
+from services.shelf import Snapshot, UrlOf
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,21 @@ class CourseFields:
     image_url: str | None = None
 
 
-def _with_image(chosen: QuerySet[Course]) -> QuerySet[Course]:
-    return chosen.annotate(shown_image=images.SHOWN)
+@dataclass(frozen=True)
+class CourseChanges:
+    """The fields of a course that change, by name; `removes_image`: an uploaded image goes too."""
+
+    fields: Mapping[str, Any]
+    removes_image: bool = False
+
+
+# What must be true of the course, as it is locked, for a change to take place.
+Condition = Callable[[Snapshot], bool]
 
 
 def within_enrollment(source: BaseDBAsyncClient) -> Prefetch:
     """Return what a query of enrollments prefetches, from the same place, to show their courses."""
-    return Prefetch("course", _with_image(Course.all()).using_db(source))
-
-
-async def get(course_id: UUID) -> Course:
-    """Return a course with its image.
-
-    Raises:
-        CourseNotFound: there is none of this id.
-
-    """
-    course = await _with_image(Course.filter(id=course_id)).first()
-    if course is None:
-        raise CourseNotFound
-    return course
+    return Prefetch("course", Course.annotate(shown_image=images.SHOWN).using_db(source))
 
 
 async def require(course_id: UUID, source: BaseDBAsyncClient | None = None) -> None:
@@ -55,7 +51,7 @@ async def require(course_id: UUID, source: BaseDBAsyncClient | None = None) -> N
         raise CourseNotFound
 
 
-async def create(cache: Cache, course: CourseFields, image: bytes | None = None) -> Course:
+async def create(cache: Cache, course: CourseFields, image: bytes | None = None) -> Snapshot:
     """Create a course; an image's bytes and the task that makes its variants commit with it."""
     async with in_transaction():
         created = await Course.create(
@@ -67,74 +63,111 @@ async def create(cache: Cache, course: CourseFields, image: bytes | None = None)
         if image is not None:
             await images.stage(created.id, image)
         await audit.record(Action.CREATE_COURSE, created.id)
+        shown = await shelf.snapshot(created.id)
         mark = await answers.mark()
     await answers.announce(cache, created.id, mark, course.title, course.description)
-    return await get(created.id)
+    return shown
 
 
-async def update(
-    cache: Cache, course_id: UUID, course: CourseFields, url_of: Callable[[str], str]
-) -> Course:
-    """Replace what is said of a course.
-
-    An uploaded image stays, unless another address is given than the one it is shown at, which
-    `url_of` tells by its key.
+async def _lock(course_id: UUID, condition: Condition | None) -> Course:
+    """Lock a course until the end of the transaction, so that the condition stays true.
 
     Raises:
         CourseNotFound: there is none of this id.
+        CourseChanged: the condition does not hold.
+
+    """
+    course = await Course.select_for_update().get_or_none(id=course_id)
+    if course is None:
+        raise CourseNotFound
+    if condition is not None and not condition(await shelf.snapshot(course_id)):
+        raise CourseChanged
+    return course
+
+
+async def update(
+    cache: Cache,
+    course_id: UUID,
+    changes: CourseChanges,
+    url_of: UrlOf,
+    condition: Condition | None = None,
+) -> Snapshot:
+    """Change the fields that `changes` has.
+
+    An uploaded image stays, unless another address is given than the one it is shown at, which
+    `url_of` tells by its key. With `removes_image` it goes.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+        CourseChanged: the condition does not hold.
 
     """
     async with in_transaction():
-        before = await Course.select_for_update().get_or_none(id=course_id)
-        if before is None:
-            raise CourseNotFound
+        before = await _lock(course_id, condition)
         widest = await ImageVariant.filter(course_id=course_id).order_by("-width").first()
-        shown = url_of(widest.key) if widest else None
-        given = course.image_url if course.image_url != shown else None
-        await Course.filter(id=course_id).update(
-            title=course.title,
-            description=course.description,
-            difficulty=course.difficulty,
-            image_url=given,
-            updated_at=RawSQL("now()"),
-        )
-        if given is not None:
+        shown_at = url_of(widest.key) if widest else None
+        fields = dict(changes.fields)
+        if "image_url" in fields and fields["image_url"] == shown_at:
+            # The variants have it.
+            fields["image_url"] = None
+        await Course.filter(id=course_id).update(**fields, updated_at=RawSQL("now()"))
+        if fields.get("image_url") or (changes.removes_image and widest):
             await images.discard(course_id)
         await audit.record(Action.UPDATE_COURSE, course_id)
+        shown = await shelf.snapshot(course_id)
         mark = await answers.mark()
-    texts = (before.title, before.description, course.title, course.description)
+    texts = (before.title, before.description, shown.row["title"], shown.row["description"])
     await answers.announce(cache, course_id, mark, *texts)
-    return await get(course_id)
+    return shown
 
 
-async def replace_image(cache: Cache, course_id: UUID, image: bytes) -> Course:
+async def replace_image(
+    cache: Cache, course_id: UUID, image: bytes, condition: Condition | None = None
+) -> Snapshot:
     """Stage a new image; the one shown so far stays until the new one is ready.
 
     Raises:
         CourseNotFound: there is none of this id.
+        CourseChanged: the condition does not hold.
 
     """
     async with in_transaction():
-        if await Course.select_for_update().get_or_none(id=course_id) is None:
-            raise CourseNotFound
+        await _lock(course_id, condition)
         await images.stage(course_id, image)
         await audit.record(Action.REPLACE_IMAGE, course_id)
+        shown = await shelf.snapshot(course_id)
         mark = await answers.mark()
     await answers.announce_image(cache, course_id, mark)
-    return await get(course_id)
+    return shown
 
 
-async def delete(cache: Cache, course_id: UUID) -> None:
+async def remove_image(cache: Cache, course_id: UUID, condition: Condition | None = None) -> None:
+    """Leave a course without an image: uploaded, in processing, failed or at an address given.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+        CourseChanged: the condition does not hold.
+
+    """
+    async with in_transaction():
+        await _lock(course_id, condition)
+        await images.discard(course_id)
+        await Course.filter(id=course_id).update(image_url=None, updated_at=RawSQL("now()"))
+        await audit.record(Action.REMOVE_IMAGE, course_id)
+        mark = await answers.mark()
+    await answers.announce_image(cache, course_id, mark)
+
+
+async def delete(cache: Cache, course_id: UUID, condition: Condition | None = None) -> None:
     """Delete a course and its enrollments; a task removes its images from the bucket.
 
     Raises:
         CourseNotFound: there is none of this id.
+        CourseChanged: the condition does not hold.
 
     """
     async with in_transaction():
-        before = await Course.select_for_update().get_or_none(id=course_id)
-        if before is None:
-            raise CourseNotFound
+        before = await _lock(course_id, condition)
         await before.delete()
         await images.remove_course(course_id)
         await audit.record(Action.DELETE_COURSE, course_id)

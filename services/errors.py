@@ -27,6 +27,7 @@ class Code(StrEnum):
     IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     RATE_LIMITED = "RATE_LIMITED"
     UNAVAILABLE = "UNAVAILABLE"
     MALFORMED_JSON = "MALFORMED_JSON"
@@ -76,6 +77,12 @@ class Forbidden(ServiceError):
     code = Code.FORBIDDEN
 
 
+class Changed(ServiceError):
+    """The requested thing has changed since it was read"""
+
+    code = Code.PRECONDITION_FAILED
+
+
 class TooLarge(ServiceError):
     """The content is too large"""
 
@@ -117,6 +124,10 @@ class Invalid(ServiceError):
 
 class CourseNotFound(NotFound):
     """The requested course does not exist"""
+
+
+class CourseChanged(Changed):
+    """The course is not the version that If-Match names; read it again"""
 
 
 class EnrollmentNotFound(NotFound):

@@ -100,8 +100,21 @@ _IMAGES = """
 """
 
 
-async def course(course_id: UUID, url_of: UrlOf) -> Entry:
-    """Return a course; fleeting while its image is in processing.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A course as it stands at one moment, with what its image shows."""
+
+    id: UUID
+    row: _Row
+
+    def entry(self, url_of: UrlOf) -> Entry:
+        """Return the answer that readers get; fleeting while the image is in processing."""
+        is_fleeting = self.row["task_state"] in _OPEN
+        return Entry.of(_json(_course(self.row, url_of)), fleeting=is_fleeting)
+
+
+async def snapshot(course_id: UUID) -> Snapshot:
+    """Read a course, in the running transaction if there is one.
 
     Raises:
         CourseNotFound: there is none of this id.
@@ -116,8 +129,17 @@ async def course(course_id: UUID, url_of: UrlOf) -> Entry:
     )
     if not found:
         raise CourseNotFound
-    is_fleeting = found[0]["task_state"] in _OPEN
-    return Entry.of(_json(_course(found[0], url_of)), fleeting=is_fleeting)
+    return Snapshot(course_id, found[0])
+
+
+async def course(course_id: UUID, url_of: UrlOf) -> Entry:
+    """Return a course.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    return (await snapshot(course_id)).entry(url_of)
 
 
 async def newest(url_of: UrlOf) -> Entry:

@@ -32,7 +32,7 @@ from api.schemas.fields import (
 )
 from infra.cache import Page
 from models import Difficulty, TaskState
-from services.courses import CourseFields
+from services.courses import CourseChanges, CourseFields
 from services.shelf import Filters, Sort
 from services.task_control import Cursor
 
@@ -92,10 +92,46 @@ class CourseForm(Body):
         return CourseFields(**self.model_dump(exclude={"image"}))
 
 
+_CHANGEABLE = {"title", "description", "difficulty", "image_url"}
+ReadOnly = Annotated[Any, Field(description="Ignored.", json_schema_extra={"readOnly": True})]
+
+
 class CourseIn(CourseForm):
     """A course as an admin describes it, perhaps with an image that is elsewhere."""
 
     image_url: ImageUrl = None
+
+
+class _Read(CourseIn):
+    """What a client has read of a course and sends back: what it can't change is ignored."""
+
+    id: ReadOnly = None
+    image: ReadOnly = None
+    created_at: ReadOnly = None
+    updated_at: ReadOnly = None
+
+
+class CourseReplacement(_Read):
+    """A course as an admin describes it; the read-only fields of one that was read are ignored."""
+
+    def changes(self) -> CourseChanges:
+        """Return what the service takes."""
+        return CourseChanges(self.model_dump(include=_CHANGEABLE))
+
+
+class CoursePatch(_Read):
+    """A JSON merge patch of a course: what is left out stays, null removes."""
+
+    # A field that is unset is never read, so its default says nothing.
+    title: Title = ""
+    description: Description = ""
+    difficulty: DifficultyField = Difficulty.BEGINNER
+
+    def changes(self) -> CourseChanges:
+        """Return what the service takes."""
+        fields = self.model_dump(include=_CHANGEABLE, exclude_unset=True)
+        removes_image = "image_url" in fields and fields["image_url"] is None
+        return CourseChanges(fields, removes_image=removes_image)
 
 
 class FilePart(BaseModel):

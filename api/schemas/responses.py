@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from api.schemas import cursors
 from models import Course, Difficulty, Enrollment, Role, Task, TaskState, User
 from services.enrollments import StudentSummary
+from services.errors import Code
 from services.task_control import Cursor
 
 UrlOf = Callable[[str], str]
@@ -28,7 +29,6 @@ def _absent(**about: Any) -> Any:
 
 
 def _never_null(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
     kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
     if len(kinds) == 1:
         schema.update(kinds[0])
@@ -379,7 +379,7 @@ class FaultOut(BaseModel):
     """One thing wrong with one field."""
 
     field: Annotated[str, Field(description="Which field.", examples=["title"])]
-    code: Annotated[str, Field(description="The reason, for programs.", examples=["REQUIRED"])]
+    code: Annotated[Code, Field(description="The reason, for programs.", examples=["REQUIRED"])]
     message: Annotated[
         str, Field(description="The reason, for people.", examples=["Title is required"])
     ]
@@ -388,7 +388,7 @@ class FaultOut(BaseModel):
 class ErrorDetailsOut(BaseModel):
     """What a program can act on."""
 
-    code: Annotated[str, Field(description="The reason, for programs.", examples=["REQUIRED"])]
+    code: Annotated[Code, Field(description="The reason, for programs.", examples=["REQUIRED"])]
     field: str | None = _absent(
         description="The first field at fault, if one is.", examples=["title"]
     )

@@ -53,7 +53,7 @@ FAULTS = [
     ({"image_url": f"https://example.org/{'x' * 2048}"}, BAD_URL),
     ({"image_url": 5}, BAD_URL),
     ({"price": 5}, ("price", "UNKNOWN_FIELD", "There is no field called 'price'")),
-    ({"id": NO_ID}, ("id", "UNKNOWN_FIELD", "There is no field called 'id'")),
+    ({"task_id": NO_ID}, ("task_id", "UNKNOWN_FIELD", "There is no field called 'task_id'")),
 ]
 
 
@@ -181,7 +181,7 @@ async def test_put_gives_another_image_url(api):
     assert changed["image_url"] == other["image_url"]
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 async def test_a_course_that_is_not_there(api, method):
     answer = await api.call(method, f"/courses/{NO_ID}", json=COURSE)
     refused(answer, 404, "NOT_FOUND", "The requested course does not exist")

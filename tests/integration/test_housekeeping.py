@@ -12,7 +12,7 @@ from infra.cache import NoCache, Outpost, open_store
 from infra.database import analyze, database, direct_connection
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
-from models import Difficulty, Task, TaskState, Upload
+from models import Course, Difficulty, Task, TaskState, Upload
 from services import batches, courses, housekeeping, images, task_control, tasks
 from services.courses import CourseFields
 from services.errors import UploadGone
@@ -32,8 +32,14 @@ async def url(new_database):
         yield url
 
 
+async def _course(image: bytes) -> Course:
+    return await Course.get(id=(await courses.create(NoCache(), FIELDS, image)).id)
+
+
 async def _uploaded(storage: MemoryStorage, *, publish: bool):
-    course = await courses.create(NoCache(), FIELDS, photos.jpeg(400, 300))
+    course = await Course.get(
+        id=(await courses.create(NoCache(), FIELDS, photos.jpeg(400, 300))).id
+    )
     upload = await Upload.get(course_id=course.id)
     reported = []
 
@@ -60,7 +66,7 @@ async def test_orphans_go_and_what_is_shown_or_in_the_making_stays():
 
 
 async def test_staged_bytes_stay_as_long_as_a_task_may_ask_for_them():
-    course = await courses.create(NoCache(), FIELDS, photos.jpeg(40, 30))
+    course = await _course(photos.jpeg(40, 30))
     task = Task.filter(id=course.image_task_id)
     before, after = (course.created_at + timedelta(days=days) for days in (-1, 1))
     assert await housekeeping.prune_uploads(after) == 0
@@ -73,7 +79,7 @@ async def test_staged_bytes_stay_as_long_as_a_task_may_ask_for_them():
 
 
 async def test_a_retry_after_the_retention_fails_for_good_and_says_why(url):
-    course = await courses.create(NoCache(), FIELDS, photos.jpeg(40, 30))
+    course = await _course(photos.jpeg(40, 30))
     task = Task.filter(id=course.image_task_id)
     await task.update(state=TaskState.FAILED, finished_at=course.created_at)
     assert await housekeeping.prune_uploads(course.created_at + timedelta(days=1)) == 1

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import zlib
-from base64 import urlsafe_b64encode
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -18,17 +17,11 @@ from tests.factories import token
 EMAILS = st.from_regex(
     r"[A-Za-z0-9]{1,20}([.+'_-][a-z0-9]{1,20})?@[a-z]{2,20}\.(com|org|edu\.au)", fullmatch=True
 )
-CURSORS = st.builds(
-    lambda at, number: urlsafe_b64encode(f"{at.isoformat()}+00:00 {number}".encode()).decode(),
-    st.datetimes(),
-    st.uuids(),
-)
 URLS = st.from_regex(
     r"https?://[a-z]{1,20}\.(com|org)(:8[0-9]{1,3})?(/[a-zA-Z0-9_.-]{1,20})?", fullmatch=True
 )
 
 schemathesis.openapi.format("email", EMAILS)
-schemathesis.openapi.format("cursor", CURSORS)
 schemathesis.openapi.format("uri", URLS)
 
 

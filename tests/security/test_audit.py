@@ -97,6 +97,12 @@ async def writes(api, client, database):
         "replace_course_image": (
             *(Action.REPLACE_IMAGE, "PUT", f"/courses/{course_id}/image", image, course_id),
         ),
+        "patch_course": (
+            *(Action.UPDATE_COURSE, "PATCH", f"/courses/{course_id}", {"json": {}}, course_id),
+        ),
+        "delete_course_image": (
+            *(Action.REMOVE_IMAGE, "DELETE", f"/courses/{course_id}/image", {}, course_id),
+        ),
         "drop_course_student": (
             *(Action.DROP_STUDENT, "DELETE", f"/courses/{course_id}/students/{email}", {}),
             course_id,
