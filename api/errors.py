@@ -13,7 +13,7 @@ from tortoise.exceptions import DBConnectionError
 
 from api import auditing
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
-from infra import logs
+from infra import faults, logs
 from infra.metrics import CLIENT_GONE
 from infra.pool import PoolFull
 from services import errors
@@ -74,15 +74,28 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
     if isinstance(error, ServiceError):
         auditing.note_refusal(request, status_of(type(error)), error.code)
         return _service_error(error)
-    if isinstance(error, PoolFull):
-        return _service_error(errors.Unavailable(str(error)))
-    if isinstance(error, _DATABASE_AWAY):
-        log.warning("database_away", error=str(error))
-        return _service_error(errors.Unavailable("The database is away; try again soon"))
+    if (reason := _why_unavailable(error)) is not None:
+        return _service_error(errors.Unavailable(reason))
     if isinstance(error, SanicException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _framework_error(request, error)
     log.error("unforeseen_error", exc_info=error)
     return envelope(500, Code.INTERNAL, "Something went wrong on our side")
+
+
+def _why_unavailable(error: Exception) -> str | None:
+    """Return what a client is told of a part that this call can't do without now."""
+    if isinstance(error, PoolFull):
+        return str(error)
+    if faults.is_disk_full(error):
+        log.error("disk_full", error=str(error))
+        return "The disk is full; try again later"
+    if faults.is_read_only(error):
+        log.error("database_read_only", error=str(error))
+        return "Nothing can be changed now; try again later"
+    if isinstance(error, _DATABASE_AWAY):
+        log.warning("database_away", error=str(error))
+        return "The database is away; try again soon"
+    return None
 
 
 async def gone(_request: Request, _error: BaseException) -> HTTPResponse:

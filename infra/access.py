@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
 
 import orjson
@@ -36,8 +35,7 @@ def flush() -> None:
     if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
         return
     if logs.is_json():
-        sys.stderr.write(b"".join(_json(line) for line in lines).decode())
-        sys.stderr.flush()
+        logs.write(b"".join(_json(line) for line in lines).decode())
         return
     log = logs.get_logger(LOGGER)
     for line in lines:

@@ -19,6 +19,11 @@ def is_disk_full(error: BaseException) -> bool:
     )
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Tell whether the database takes no changes: its disk is full, or it is a standby."""
+    return any(isinstance(each, asyncpg.ReadOnlySQLTransactionError) for each in _chain(error))
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error

@@ -2,13 +2,48 @@
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from infra import faults
+
 _process: dict[str, str] = {}
 _format = "json"
+
+
+class _Output:
+    """Standard error; lines that it does not take, on a full disk, are counted and forgotten."""
+
+    def __init__(self) -> None:
+        self._lost = 0
+        self._reason = ""
+
+    def write(self, text: str) -> None:
+        """Write lines."""
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError as error:
+            self._lost += text.count("\n")
+            self._reason = faults.DISK_FULL if faults.is_disk_full(error) else str(error)
+            return
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            get_logger(__name__).warning("log_lines_lost", lines=lost, reason=self._reason)
+
+    def flush(self) -> None:
+        """Do nothing: `write` has."""
+
+
+_output = _Output()
+
+
+def write(lines: str) -> None:
+    """Write lines that are rendered already."""
+    _output.write(lines)
 
 
 def configure(level: str, log_format: str, **process: str) -> None:
@@ -39,7 +74,7 @@ def configure(level: str, log_format: str, **process: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast("TextIO", _output))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -12,6 +12,7 @@ from deploy.embedded.home import Home
 from deploy.embedded.plan import Plan, service_plan
 from deploy.embedded.ports import is_free
 from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
+from infra.faults import DISK_FULL, is_disk_full
 from infra.settings import Settings, SettingsError, load_settings
 
 EXIT_USAGE = 2
@@ -34,7 +35,8 @@ def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
     except EmbeddedError as error:
         return _fail(str(error), EXIT_FAILED)
     except OSError as error:
-        return _fail(f"DATA_DIR can't be used: {error}", EXIT_USAGE)
+        fault = DISK_FULL if is_disk_full(error) else "DATA_DIR can't be used"
+        return _fail(f"{fault}: {error}", EXIT_USAGE)
 
 
 def _own_settings() -> Settings:

@@ -76,7 +76,10 @@ class Keeper:
                 )
             await asyncio.sleep(delay)
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
-            self._process = await self._launcher.start(self.part, self._environment)
+            try:
+                self._process = await self._launcher.start(self.part, self._environment)
+            except OSError as error:  # no room for its log, no process to be had
+                self._say(f"{self.part.name} can't be started, is tried again: {error}")
 
     async def stop(self) -> None:
         """End the part, and don't start it again."""

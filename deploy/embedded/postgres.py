@@ -117,6 +117,8 @@ class Postgres:
                 database="postgres",
                 ssl=False,
                 timeout=CONNECT_SECONDS,
+                # The database takes reads only while the disk is full (deploy/embedded/disk.py).
+                server_settings={"default_transaction_read_only": "off"},
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False

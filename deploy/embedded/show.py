@@ -1,6 +1,7 @@
 """What the supervisor says: a line a step, then one table of addresses."""
 
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from rich.console import Console
@@ -27,7 +28,8 @@ class Show:
     def line(self, text: str) -> None:
         """Say what happened, and when."""
         elapsed = time.monotonic() - self._started
-        self._console.print(f"[dim]{elapsed:6.1f} s[/]  {escape(text)}", soft_wrap=True)
+        with suppress(OSError):  # a file on a full disk, or a terminal that has gone
+            self._console.print(f"[dim]{elapsed:6.1f} s[/]  {escape(text)}", soft_wrap=True)
 
     def table(self, settings: Settings, embedded: dict[str, str], home: Home) -> None:
         """Show where everything is."""
@@ -51,7 +53,8 @@ class Show:
         }
         for name, value in rows.items():
             table.add_row(name, escape(value))
-        self._console.print(table)
+        with suppress(OSError):
+            self._console.print(table)
 
 
 def _origins(settings: Settings) -> str:

@@ -3,7 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
+from deploy.embedded.disk import Disk
 from deploy.embedded.errors import EmbeddedError, StartError
 from deploy.embedded.home import Home
 from deploy.embedded.keeper import Keeper, how_it_ended, tail
@@ -29,6 +31,7 @@ class Supervisor:
         self._home = home
         self._show = Show()
         self._launcher = Launcher(home)
+        self._disk = Disk(home, self._show.line)
         self._keepers: list[Keeper] = []
         wanted, say = wanted_servers(settings), self._show.line
         self._servers = Servers(self._launcher, wanted, region=settings.aws_region, say=say)
@@ -75,6 +78,12 @@ class Supervisor:
             return EXIT_KILLED
 
     async def _live(self) -> None:
+        self._disk.reserve()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._disk.watch(self._servers.environment.get("DATABASE_URL")))
+            tasks.create_task(self._serve())
+
+    async def _serve(self) -> None:
         await self._bring_up()
         self._home.publish(self._environment)
         self._show.table(self._settings, self._servers.environment, self._home)
@@ -84,7 +93,8 @@ class Supervisor:
             self._show.line(f"{part.name}: {outcome}; its log: {self._home.log(part.name)}")
         while True:
             await asyncio.sleep(TRIM_SECONDS)
-            self._home.trim_logs()
+            with suppress(OSError):  # on a full disk
+                self._home.trim_logs()
 
     async def _bring_up(self) -> None:
         """Start all at the same time that doesn't need another one."""

@@ -1,10 +1,15 @@
 """The access log is written late, in one go, and looks as if it had not been."""
 
+import asyncio
 import json
 import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from api import middleware
 from infra import access, logs
 
 LINE = (1_763_946_000.25, "id-1", "GET", "/api/v1/courses", 200, 0.0123456, "127.0.0.1")
@@ -67,3 +72,26 @@ def test_the_level_counts(written):
     access.record(LINE)
     access.flush()
     assert written() == ""
+
+
+@pytest.fixture
+def full_disk():
+    """A file that takes nothing."""
+    with suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as file:
+        yield file
+
+
+async def test_a_full_disk_costs_lines_and_nothing_else(written, full_disk, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", full_disk)
+        for _ in range(access.MOST_LINES + 1):
+            access.record(LINE)
+        async with middleware.books():
+            await asyncio.sleep(2 * middleware.BOOKS_SECONDS)
+            logs.get_logger("test").warning("not_written")
+    access.record(LINE)
+    access.flush()
+    first, second = map(json.loads, written().splitlines())
+    assert first["event"] == "request"
+    assert (second["event"], second["reason"]) == ("log_lines_lost", "disk full")
+    assert second["lines"] == access.MOST_LINES + 2
