@@ -121,13 +121,10 @@ class Gauge(Meter):
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(name, text, 1, {})
-        self._level: float | None = None
 
     def set(self, value: float) -> None:
-        """Set this process's level."""
-        if value != self._level:
-            self._level = value
-            self._unsent[()] = [value]
+        """Set this process's level; it is sent again, for a reader that was started again."""
+        self._unsent[()] = [value]
 
     def _changed(self) -> list[tuple[Labels, list[float]]]:
         return [*self._unsent.items()]

@@ -37,7 +37,7 @@ def small(tmp_path_factory):
 def servers_of(service):
     """Return the processes of the API."""
     everything = commands_of(psutil.Process(service.process.pid), recursive=True)
-    return {each.pid for each, command in everything.items() if "spawn_main" in " ".join(command)}
+    return {each.pid for each, command in everything.items() if command[-1:] == ["api"]}
 
 
 async def calls(client, admin, course):
