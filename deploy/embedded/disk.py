@@ -60,9 +60,21 @@ class Disk:
             if database_url and self._is_read_only is not self._is_full:
                 # Where it starts just now, or has no connection left, it is told at the next look.
                 with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await _set_read_only(database_url, read_only=self._is_full)
-                    self._is_read_only = self._is_full
+                    await self._tell_database(database_url)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _tell_database(self, url: str) -> None:
+        self._is_read_only = None  # until it is done
+        async with direct_connection(url, DATABASE_SECONDS, _WRITES) as connection:
+            if self._is_full:
+                await connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            else:
+                await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            await connection.execute("SELECT pg_reload_conf()")
+            self._is_read_only = self._is_full
+            if self._is_full:
+                # While there is room for it, and once: without changes no other one is due.
+                await connection.execute("CHECKPOINT")
 
     def _look(self) -> None:
         if self._is_full:
@@ -103,15 +115,3 @@ class Disk:
         self._say(sentence)
         with suppress(OSError), self._home.log("disk").open("a", encoding="utf-8") as log:
             log.write(f"{sentence}\n")
-
-
-async def _set_read_only(database_url: str, *, read_only: bool) -> None:
-    async with direct_connection(database_url, DATABASE_SECONDS, _WRITES) as connection:
-        if read_only:
-            await connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-        else:
-            await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
-        await connection.execute("SELECT pg_reload_conf()")
-        if read_only:
-            # While there is room for it; without changes no other one is due.
-            await connection.execute("CHECKPOINT")
