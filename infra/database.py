@@ -1,26 +1,33 @@
 """PostgreSQL through Tortoise ORM: the pool, and migrations that any number may start at once."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 from tortoise import BaseDBAsyncClient, Tortoise
 from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException
 
-from infra.pool import PATIENCE_SECONDS, BoundedPool, PooledClient
+from infra import dsn
+from infra.dsn import CONNECT_TIMEOUT_SECONDS
+from infra.pool import LEASE_SECONDS, PATIENCE_SECONDS, BoundedPool, PooledClient
+from infra.shield import drain
+from infra.transactions import PRIMARY, after_commit, transaction
 
-PRIMARY = "default"
-CONNECT_TIMEOUT_SECONDS = 5
+__all__ = ["after_commit", "transaction"]
+
 COMMAND_TIMEOUT_SECONDS = 30
 # What a query fails with: Tortoise translates some of what asyncpg says, not an ended connection.
 UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException)
+# asyncpg's own default for how long a connection stays open that nobody uses.
+MAX_IDLE_SECONDS = 300.0
+# A pool that gave a connection out within this time works, however busy it is.
+RECENT_SECONDS = 5.0
+LEASE_PROBE_SECONDS = 2.0
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
 
@@ -38,13 +45,41 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         await self._reset()
 
 
-def tortoise_config(
-    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, *, is_kept: bool = False
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PoolOptions:
+    """How a pool is used: times are in seconds.
+
+    A request that finds it full waits `patience` for a connection, then meets `PoolFull`; a
+    connection is closed that one has for longer than `lease`. A pool that `is_kept` opens all its
+    connections with the first: the moment when many are needed at once is the worst to open them.
+    """
+
+    size: int
+    patience: float = PATIENCE_SECONDS
+    lease: float | None = LEASE_SECONDS
+    is_kept: bool = False
+
+
+def tortoise_config(url: str, pool: PoolOptions) -> dict[str, Any]:
     """Return Tortoise's configuration for a `postgresql://` URL."""
-    credentials = _credentials(url, pool_size, patience)
-    if is_kept:
-        credentials |= {"minsize": pool_size, "max_inactive_connection_lifetime": 0.0}
+    return _config(_credentials(url, pool))
+
+
+def migration_config(url: str) -> dict[str, Any]:
+    """Return the same for aerich, which has a table of its own; a statement has no time limit."""
+    unbounded = {
+        **dsn.parse(url).parameters(dsn.UNBOUNDED),
+        "connection_class": Session,
+        "minsize": 1,
+        "maxsize": 1,
+        "lease_seconds": None,
+    }
+    config = _config(unbounded)
+    config["apps"]["models"]["models"].append("aerich.models")
+    return config
+
+
+def _config(credentials: dict[str, Any]) -> dict[str, Any]:
     return {
         "connections": {PRIMARY: {"engine": "infra.pool", "credentials": credentials}},
         "apps": {"models": {"models": ["models"], "default_connection": PRIMARY}},
@@ -52,57 +87,43 @@ def tortoise_config(
     }
 
 
-def migration_config(url: str) -> dict[str, Any]:
-    """Return the same for aerich, which has a table of its own."""
-    config = tortoise_config(url, pool_size=1)
-    config["apps"]["models"]["models"].append("aerich.models")
-    return config
-
-
-def _credentials(url: str, pool_size: int, patience: float) -> dict[str, Any]:
-    """Take a URL apart; `sslmode` and `sslrootcert` of its query mean what they mean to libpq."""
-    parts = urlsplit(url)
-    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+def _credentials(url: str, pool: PoolOptions) -> dict[str, Any]:
+    """Return what Tortoise's client is made with."""
+    address = dsn.parse(url)
     return {
-        "host": parts.hostname or query.get("host", "localhost"),
-        "port": parts.port or 5432,
-        "user": unquote(parts.username or "postgres"),
-        "password": unquote(parts.password or ""),
-        "database": unquote(parts.path.removeprefix("/")) or "postgres",
-        "minsize": 1,
-        "maxsize": pool_size,
-        "patience": patience,
-        "timeout": CONNECT_TIMEOUT_SECONDS,
+        **address.parameters(dsn.BOUNDED),
+        # A pooler's sessions have no bounds of ours, so each transaction does.
+        "limits": _LOCAL_LIMITS if address.is_pooled else "",
         "command_timeout": COMMAND_TIMEOUT_SECONDS,
         "connection_class": Session,
-        "ssl": _ssl(query.get("sslmode", "prefer"), query.get("sslrootcert")),
+        "minsize": pool.size if pool.is_kept else 1,
+        "maxsize": pool.size,
+        "max_inactive_connection_lifetime": 0.0 if pool.is_kept else MAX_IDLE_SECONDS,
+        "patience": pool.patience,
+        "lease_seconds": pool.lease,
     }
 
 
-def _ssl(mode: str, root_certificate: str | None) -> ssl.SSLContext | str:
-    if not mode.startswith("verify-"):
-        return mode
-    context = ssl.create_default_context(cafile=root_certificate)
-    context.check_hostname = mode == "verify-full"
-    return context
+_LOCAL_LIMITS = "".join(f"SET LOCAL {key} = '{value}';" for key, value in dsn.BOUNDED.items())
 
 
 @asynccontextmanager
 async def database(
-    url: str, pool_size: int, patience: float = PATIENCE_SECONDS, *, is_kept: bool = False
+    url: str,
+    pool_size: int,
+    patience: float = PATIENCE_SECONDS,
+    lease: float = LEASE_SECONDS,
+    *,
+    is_kept: bool = False,
 ) -> AsyncIterator[None]:
-    """Open the pool for this process; every task of its event loop may query.
-
-    Whoever finds it full waits `patience` seconds for a connection, then meets `PoolFull`. Where it
-    `is_kept`, all connections are opened with the first and stay: the moment when many are needed
-    at once is the worst to open them.
-    """
-    config = tortoise_config(url, pool_size, patience, is_kept=is_kept)
+    """Open the pool for this process, as PoolOptions says; every task of its loop may query."""
+    config = tortoise_config(url, PoolOptions(pool_size, patience, lease, is_kept))
     # Handlers and tasks run in contexts that descend from no context of ours (tortoise#2090).
     await Tortoise.init(config, _enable_global_fallback=True)
     try:
         yield
     finally:
+        await drain(COMMAND_TIMEOUT_SECONDS)
         await Tortoise.close_connections()
 
 
@@ -117,13 +138,17 @@ async def is_connected(source: BaseDBAsyncClient) -> bool:
 
 @asynccontextmanager
 async def another(
-    url: str, pool_size: int, patience: float = PATIENCE_SECONDS
+    url: str,
+    pool_size: int,
+    patience: float = PATIENCE_SECONDS,
+    lease: float = LEASE_SECONDS,
 ) -> AsyncIterator[BaseDBAsyncClient]:
     """Open another pool, for `using_db`: to a replica, or for who may not wait for the first one.
 
     Tortoise is not told: with two connections it would ask each transaction for one's name.
     """
-    client = PooledClient(connection_name="another", **_credentials(url, pool_size, patience))
+    options = PoolOptions(pool_size, patience, lease)
+    client = PooledClient(connection_name="another", **_credentials(url, options))
     try:
         yield client
     finally:
@@ -137,20 +162,41 @@ def primary() -> BaseDBAsyncClient:
 
 @dataclass(frozen=True)
 class PoolUse:
-    """How many connections a process may have, how many it holds, and who waits for one."""
+    """How many connections a process may have, how many it leases, and how many calls wait.
+
+    `leases_expired` is how many leases were ended since the start, as they lasted too long.
+    """
 
     size: int
     in_use: int
     waiting: int
+    leases_expired: int
 
 
 def pool_use() -> PoolUse:
     """Return how this process's pool stands."""
     client: Any = get_connections().get(PRIMARY)
-    pool: BoundedPool | None = client._pool  # noqa: SLF001  Tortoise gives it no public name
+    pool = _pool()
     if pool is None:
-        return PoolUse(client.pool_maxsize, 0, 0)
-    return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting)
+        return PoolUse(client.pool_maxsize, 0, 0, 0)
+    return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting, pool.leases_expired)
+
+
+async def gives_connections() -> bool:
+    """Tell whether the pool gives a connection out: it did lately, or does within two seconds."""
+    pool = _pool()
+    if pool is not None and pool.seconds_since_lease < RECENT_SECONDS:
+        return True
+    try:
+        async with asyncio.timeout(LEASE_PROBE_SECONDS), primary().acquire_connection():
+            return True
+    except UNUSABLE:
+        return False
+
+
+def _pool() -> BoundedPool | None:
+    client: Any = get_connections().get(PRIMARY)
+    return client._pool  # type: ignore[no-any-return]  # noqa: SLF001  it has no public name
 
 
 @asynccontextmanager
@@ -161,13 +207,16 @@ async def direct_connection(
 
     A statement may take for ever, or `command_timeout` seconds, after which it is a `TimeoutError`.
     `settings` are the server's, for this session.
+
+    Raises:
+        ValueError: the URL is a pooler's.
+
     """
-    connection = await asyncpg.connect(
-        url,
-        timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=command_timeout,
-        server_settings=settings,
-    )
+    address = dsn.parse(url)
+    if address.is_pooled:
+        raise ValueError("a pooler has no sessions: a direct connection needs DATABASE_DIRECT_URL")
+    parameters = address.parameters(dsn.UNBOUNDED | (settings or {}))
+    connection = await asyncpg.connect(**parameters, command_timeout=command_timeout)
     try:
         yield connection
     finally:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.transactions import in_transaction
 
+from infra.database import transaction
 from models import Role, User
 from services import audit, passwords, sessions
 from services.audit import Action
@@ -95,7 +95,7 @@ async def add(username: str, password: str, role: Role) -> User:
         raise UsernameRefused
     password_hash = await passwords.hashed(password)
     try:
-        async with in_transaction():
+        async with transaction():
             user = await User.create(username=username, password_hash=password_hash, role=role)
             await audit.record(Action.ADD_USER, username, {"role": role.value})
     except IntegrityError:
@@ -132,7 +132,7 @@ async def enable(username: str) -> None:
         UserNotFound: there is none of this name.
 
     """
-    async with in_transaction():
+    async with transaction():
         if not await User.filter(username=username).update(disabled_at=None):
             raise UserNotFound
         await audit.record(Action.ENABLE_USER, username)
@@ -165,7 +165,7 @@ async def ensure_admin(username: str, password: str) -> bool:
 
 
 async def _change(action: Action, username: str, **fields: object) -> list[UUID]:
-    async with in_transaction():
+    async with transaction():
         user = await User.get_or_none(username=username)
         if user is None:
             raise UserNotFound

@@ -8,9 +8,9 @@ from uuid import UUID
 from tortoise import BaseDBAsyncClient
 from tortoise.expressions import RawSQL
 from tortoise.query_utils import Prefetch
-from tortoise.transactions import in_transaction
 
 from infra.cache import Cache
+from infra.database import transaction
 from models import Course, Difficulty, ImageVariant
 from services import answers, audit, images, shelf
 from services.audit import Action
@@ -53,7 +53,7 @@ async def require(course_id: UUID, source: BaseDBAsyncClient | None = None) -> N
 
 async def create(cache: Cache, course: CourseFields, image: bytes | None = None) -> Snapshot:
     """Create a course; an image's bytes and the task that makes its variants commit with it."""
-    async with in_transaction():
+    async with transaction():
         created = await Course.create(
             title=course.title,
             description=course.description,
@@ -102,7 +102,7 @@ async def update(
         CourseChanged: the condition does not hold.
 
     """
-    async with in_transaction():
+    async with transaction():
         before = await _lock(course_id, condition)
         widest = await ImageVariant.filter(course_id=course_id).order_by("-width").first()
         shown_at = url_of(widest.key) if widest else None
@@ -131,7 +131,7 @@ async def replace_image(
         CourseChanged: the condition does not hold.
 
     """
-    async with in_transaction():
+    async with transaction():
         await _lock(course_id, condition)
         await images.stage(course_id, image)
         await audit.record(Action.REPLACE_IMAGE, course_id)
@@ -149,7 +149,7 @@ async def remove_image(cache: Cache, course_id: UUID, condition: Condition | Non
         CourseChanged: the condition does not hold.
 
     """
-    async with in_transaction():
+    async with transaction():
         await _lock(course_id, condition)
         await images.discard(course_id)
         await Course.filter(id=course_id).update(image_url=None, updated_at=RawSQL("now()"))
@@ -166,7 +166,7 @@ async def delete(cache: Cache, course_id: UUID, condition: Condition | None = No
         CourseChanged: the condition does not hold.
 
     """
-    async with in_transaction():
+    async with transaction():
         before = await _lock(course_id, condition)
         await before.delete()
         await images.remove_course(course_id)

@@ -7,10 +7,9 @@ from uuid import UUID
 from tortoise import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
 from tortoise.functions import Max
-from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
-from infra.database import primary
+from infra.database import primary, transaction
 from models import Enrollment, EnrollmentTotal, Student
 from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
 from services import audit, courses
@@ -105,7 +104,7 @@ async def enroll_for(student_email: str, course_id: UUID) -> Place:
         AlreadyEnrolled, UnknownCourse: as `enroll` does.
 
     """
-    async with in_transaction():
+    async with transaction():
         place = await enroll(student_email, course_id)
         details = {"student": student_email, "course": str(course_id)}
         await audit.record(Action.CREATE_ENROLLMENT, place.id, details)
@@ -197,7 +196,7 @@ async def drop(course_id: UUID, student_email: str) -> None:
         EnrollmentNotFound: the student is not in it.
 
     """
-    async with in_transaction():
+    async with transaction():
         if not await Enrollment.filter(course_id=course_id, student_email=student_email).delete():
             await courses.require(course_id)
             raise EnrollmentNotFound
@@ -211,7 +210,7 @@ async def delete(enrollment_id: UUID) -> None:
         EnrollmentNotFound: there is none of this id.
 
     """
-    async with in_transaction():
+    async with transaction():
         if not await Enrollment.filter(id=enrollment_id).delete():
             raise EnrollmentNotFound
         await audit.record(Action.DELETE_ENROLLMENT, enrollment_id)

@@ -11,8 +11,8 @@ from datetime import timedelta
 from functools import cached_property
 
 import orjson
-from tortoise.transactions import in_transaction
 
+from infra.database import transaction
 from models import KeptAnswer
 from services import batches
 from services.errors import Code, Conflict
@@ -68,7 +68,7 @@ async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[An
         KeyReused: the key stands for a request of other content.
 
     """
-    async with in_transaction():
+    async with transaction():
         if await rows(
             "INSERT INTO kept_answers (digest, fingerprint) VALUES ($1, $2) "
             "ON CONFLICT DO NOTHING RETURNING digest",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
 from infra import logs
+from infra.database import transaction
 from models import User
 from services import audit
 from services.audit import Action
@@ -53,7 +53,7 @@ async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
 
     """
     token, session_id = _new_token(), uuid7()
-    async with in_transaction():
+    async with transaction():
         if (expires_at := await _open(user, lifetimes, session_id, _digest(token))) is None:
             raise InvalidCredentials
         await audit.record(Action.LOGIN, session_id, by=user)
@@ -98,7 +98,7 @@ async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
 
     """
     digest = _digest(token)
-    async with in_transaction():
+    async with transaction():
         known = await rows(
             """
             SELECT session_id, user_id,
@@ -158,7 +158,7 @@ async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:
         "UPDATE sessions SET revoked_at = clock_timestamp() "
         "WHERE id = $1 AND revoked_at IS NULL RETURNING id"
     )
-    async with in_transaction():
+    async with transaction():
         if await rows(query, session_id):
             await audit.record(action, session_id)
 

@@ -9,10 +9,9 @@ from tortoise import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
-from tortoise.transactions import in_transaction
 
 from infra.cache import Cache
-from infra.database import primary
+from infra.database import primary, transaction
 from models import Task, TaskState
 from services import answers, audit, batches
 from services.audit import Action
@@ -118,7 +117,7 @@ async def retry(cache: Cache, task_id: UUID) -> Task:
 
     """
     try:
-        async with in_transaction():
+        async with transaction():
             found = await rows(
                 f"""
                 UPDATE tasks
@@ -152,7 +151,7 @@ async def cancel(cache: Cache, task_id: UUID) -> Task:
         TaskNotCancellable: it has ended.
 
     """
-    async with in_transaction():
+    async with transaction():
         found = await rows(
             f"""
             UPDATE tasks
@@ -183,7 +182,7 @@ async def drop(cache: Cache, task_id: UUID) -> None:
 
     """
     task = await get(task_id)
-    async with in_transaction():
+    async with transaction():
         if not await rows(
             f"DELETE FROM tasks WHERE id = $1 AND {_IS_FINAL} RETURNING id",  # noqa: S608
             task_id,

@@ -10,10 +10,10 @@ from typing import Concatenate
 from uuid import UUID
 
 from structlog.stdlib import BoundLogger
-from tortoise.transactions import in_transaction
 
 from infra import logs
 from infra.cache import Outpost
+from infra.database import transaction
 from infra.settings import Settings
 from infra.storage import Storage
 from services import leases
@@ -71,7 +71,7 @@ class TaskContext:
         """
         self.is_finishing = True
         try:
-            async with in_transaction():
+            async with transaction():
                 await leases.finish(self._claim)
                 yield
         except BaseException:

@@ -3,10 +3,9 @@
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
-from tortoise.transactions import in_transaction
 
 from infra.cache import NoCache
-from infra.database import database
+from infra.database import database, transaction
 from infra.settings import Settings, require_database
 from models import Course, Difficulty
 from services import courses
@@ -34,7 +33,7 @@ _COURSES = (
 async def create_demo_courses(settings: Settings) -> int:
     """Create the courses unless there are any; return how many were created."""
     async with database(require_database(settings), pool_size=2):
-        async with in_transaction() as connection:
+        async with transaction() as connection:
             # Two instances that start together must not both find the catalogue empty.
             await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [DEMO_LOCK])
             if await Course.exists():

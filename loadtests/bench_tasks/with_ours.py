@@ -4,9 +4,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from tortoise.transactions import in_transaction
-
-from infra.database import database
+from infra.database import database, transaction
 from loadtests.bench_tasks import stamps
 from services.tasks import enqueue
 from tasks.registry import TaskContext, task
@@ -28,7 +26,7 @@ async def sender(callers: int) -> AsyncIterator[Callable[[str, int], Awaitable[o
     """Enqueue each task in a transaction of its own."""
 
     async def send(kind: str, number: int) -> None:
-        async with in_transaction():
+        async with transaction():
             await enqueue(f"bench.{kind}", {"number": number})
 
     async with database(os.environ["DATABASE_URL"], pool_size=callers):

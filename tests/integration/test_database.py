@@ -7,7 +7,6 @@ from random import Random
 import asyncpg
 import pytest
 from tortoise import Tortoise
-from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
 from infra.database import (
@@ -19,6 +18,7 @@ from infra.database import (
     migrate,
     migration_config,
     primary,
+    transaction,
 )
 from infra.pool import PoolFull
 from models import Course, Difficulty, Outcome, Role, TaskState
@@ -280,7 +280,7 @@ async def test_a_transaction_cut_short_leaves_no_trace_on_its_connection(new_dat
         inside = asyncio.Event()
 
         async def work():
-            async with in_transaction() as connection:
+            async with transaction() as connection:
                 await connection.execute_query(COURSE, [ID, "T", "D", "Beginner"])
                 inside.set()
                 await asyncio.sleep(60)

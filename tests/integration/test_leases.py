@@ -3,10 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tortoise.transactions import in_transaction
 
 from infra.cache import NoCache
-from infra.database import database
+from infra.database import database, transaction
 from models import Course, Difficulty, Task, TaskState
 from services import leases, task_control, tasks
 from services.errors import TaskNotRetryable
@@ -43,7 +42,7 @@ def _course() -> Course:
 
 async def test_a_task_of_a_transaction_that_rolls_back_is_none():
     with pytest.raises(RuntimeError):
-        async with in_transaction():
+        async with transaction():
             await enqueue("test.task", {})
             raise RuntimeError
     assert await Task.all().count() == 0
@@ -73,12 +72,12 @@ async def test_nothing_is_claimed_that_is_not_there_not_due_or_cancelled():
 async def test_the_effect_and_succeeded_commit_together():
     claim = await leases.claim((await _published()).id, "one")
     with pytest.raises(RuntimeError):
-        async with in_transaction():
+        async with transaction():
             await leases.finish(claim)
             await _course().save()
             raise RuntimeError
     assert (await tasks.get(claim.id)).state is TaskState.RUNNING
-    async with in_transaction():
+    async with transaction():
         await leases.finish(claim)
         await _course().save()
     finished = await tasks.get(claim.id)
@@ -89,11 +88,11 @@ async def test_the_effect_and_succeeded_commit_together():
 
 async def test_only_a_finish_with_effects_waits_for_the_disk():
     claim = await leases.claim((await _published()).id, "one")
-    async with in_transaction():
+    async with transaction():
         await leases.finish(claim)
         assert await _waits_for_the_disk()
     claim = await leases.claim((await _published()).id, "one")
-    async with in_transaction():
+    async with transaction():
         await leases.finish_alone(claim)
         assert not await _waits_for_the_disk()
     assert (await tasks.get(claim.id)).state is TaskState.SUCCEEDED
@@ -113,7 +112,7 @@ async def test_a_run_given_up_for_dead_commits_nothing():
     second = await leases.claim(task.id, "another")
     assert second.attempt == 2
     with pytest.raises(LeaseLost):
-        async with in_transaction():
+        async with transaction():
             await _course().save()
             await leases.finish(zombie)
     assert await Course.all().count() == 0

@@ -1,0 +1,344 @@
+"""No cancellation, error or restart of the server takes a connection away from the pool.
+
+POOL_RESTARTS=20 restarts PostgreSQL that often; `make test` does so less.
+"""
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, suppress
+from random import Random
+
+import asyncpg
+import pytest
+from tortoise import Tortoise
+from uuid_utils.compat import uuid7
+
+from infra.database import (
+    UNUSABLE,
+    after_commit,
+    database,
+    direct_connection,
+    gives_connections,
+    migrate,
+    pool_use,
+    primary,
+    transaction,
+)
+from infra.pool import PoolFull
+from infra.transactions import NoTransaction, RolledBack
+from models import Course
+from tests.cancelling import each_cancellation
+from tests.factories import eventually
+from tests.servers import own_postgres
+
+RESTARTS = int(os.environ.get("POOL_RESTARTS", "8"))
+SIZE = 3
+CLIENTS = 30
+SESSIONS = """
+    SELECT count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS open, count(*) AS all
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type = 'client backend'
+"""
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory):
+    async with own_postgres(tmp_path_factory.mktemp("pool")) as server:
+        await migrate(server.url)
+        yield server
+
+
+async def _is_whole(watch: asyncpg.Connection, size: int = SIZE) -> None:
+    """Assert that all connections can be had at once, and that none has a transaction open."""
+    await eventually(_at_rest, within=10)
+    async with AsyncExitStack() as leases:
+        for _ in range(size):
+            one = await leases.enter_async_context(primary().acquire_connection())
+            assert await one.fetchval("SELECT 1") == 1
+            assert not one.is_in_transaction()
+        assert pool_use().in_use == size
+    assert pool_use().in_use == 0
+
+    async def sessions_are_ours() -> bool:
+        found = await watch.fetchrow(SESSIONS)
+        return found["open"] == 0 and found["all"] <= size
+
+    await eventually(sessions_are_ours, within=10)
+
+
+async def _at_rest() -> bool:
+    return pool_use().in_use == 0
+
+
+def _course() -> Course:
+    return Course(id=uuid7(), title="T", description="D", difficulty="Beginner")
+
+
+async def _plain() -> None:
+    await primary().execute_query("SELECT 1 AS one")
+    await Course.filter(title="T").count()
+
+
+async def _commit() -> None:
+    async with transaction():
+        await _course().save(force_create=True)
+        await Course.filter(title="none").update(title="some")
+
+
+async def _roll_back() -> None:
+    with suppress(RuntimeError):
+        async with transaction():
+            await _course().save(force_create=True)
+            raise RuntimeError
+
+
+async def _nested() -> None:
+    async with transaction():
+        await _course().save(force_create=True)
+        with suppress(RuntimeError):
+            async with transaction():
+                await _course().save(force_create=True)
+                raise RuntimeError
+        async with transaction():
+            await _course().save(force_create=True)
+
+
+async def _tortoise_begins() -> None:
+    await Course.bulk_create([_course() for _ in range(3)], batch_size=2)
+
+
+async def _refused_at_commit() -> None:
+    with suppress(*UNUSABLE):
+        async with transaction() as one:
+            with suppress(*UNUSABLE):
+                await one.execute_query("SELECT 1 / 0")
+
+
+async def _first_use() -> None:
+    await Tortoise.get_connection("default").close()
+    await _commit()
+
+
+async def _waits() -> None:
+    async with AsyncExitStack() as leases:
+        for _ in range(SIZE):
+            await leases.enter_async_context(primary().acquire_connection())
+        waiting = asyncio.create_task(_commit())
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            waiting.cancel()
+            await asyncio.wait({waiting})
+
+
+@pytest.mark.parametrize("insists", [False, True])
+@pytest.mark.parametrize(
+    "work",
+    [
+        _plain,
+        _commit,
+        _roll_back,
+        _nested,
+        _tortoise_begins,
+        _refused_at_commit,
+        _first_use,
+        _waits,
+    ],
+)
+async def test_a_cancellation_at_any_await_loses_no_connection(server, work, insists):
+    async with (
+        direct_connection(server.url) as watch,
+        database(server.url, pool_size=SIZE, patience=5),
+    ):
+        await _is_whole(watch)
+        async for _ in each_cancellation(work, insists=insists):
+            await _is_whole(watch)
+
+
+@pytest.mark.parametrize("insists", [False, True])
+async def test_what_follows_a_commit_follows_whatever_is_cancelled(server, insists):
+    async with direct_connection(server.url) as watch, database(server.url, pool_size=SIZE):
+        begun, ended, committed = [], [], 0
+
+        async def write(course: Course):
+            async def announce() -> None:
+                begun.append(course.id)
+                await asyncio.sleep(0.001)
+                # It has a connection of its own: the pool's may be waiting for this one.
+                await primary().execute_query("SELECT 1")
+                ended.append(course.id)
+
+            async with transaction():
+                await course.save(force_create=True)
+                after_commit(announce)
+
+        course = _course()
+
+        def next_write():
+            nonlocal course
+            course = _course()
+            return write(course)
+
+        for _ in range(SIZE):
+            await next_write()  # prepares its statements: a connection does so once
+        async for number in each_cancellation(next_write, insists=insists):
+            stands = await Course.exists(id=course.id)
+            committed += stands
+            assert (course.id in ended) == (course.id in begun) == stands, number
+        # Cancelled while it committed and announced that, and once not at all.
+        assert committed == 2
+        await _is_whole(watch)
+
+
+async def test_nothing_follows_what_was_rolled_back(server):
+    async with database(server.url, pool_size=1):
+        followed = []
+
+        async def note(what) -> None:
+            followed.append(what)
+
+        with pytest.raises(RuntimeError):
+            async with transaction():
+                after_commit(lambda: note("all"))
+                raise RuntimeError
+        async with transaction():
+            after_commit(lambda: note("first"))
+            with suppress(RuntimeError):
+                async with transaction():
+                    after_commit(lambda: note("part"))
+                    raise RuntimeError
+            after_commit(lambda: note("last"))
+            assert not followed
+        assert followed == ["first", "last"]
+        with pytest.raises(NoTransaction):
+            after_commit(lambda: note("never"))
+
+
+async def test_a_commit_that_postgresql_turns_into_a_rollback_fails(server):
+    async with database(server.url, pool_size=1):
+        followed = []
+
+        async def note() -> None:
+            followed.append(1)
+
+        with pytest.raises(RolledBack):
+            async with transaction() as one:
+                after_commit(note)
+                with suppress(*UNUSABLE):
+                    await one.execute_query("SELECT 1 / 0")
+        assert not followed
+
+
+async def test_what_follows_runs_where_nobody_can_tell_whether_it_was_committed(server):
+    async with direct_connection(server.url) as other, database(server.url, pool_size=1):
+        followed = []
+
+        async def note() -> None:
+            followed.append(1)
+
+        with pytest.raises(UNUSABLE):
+            async with transaction() as one:
+                after_commit(note)
+                [own] = await one.execute_query_dict("SELECT pg_backend_pid() AS pid")
+                await other.execute("SELECT pg_terminate_backend($1)", own["pid"])
+        assert followed == [1]
+
+
+async def test_what_fails_after_a_commit_fails_neither_it_nor_the_next(server, caplog):
+    async with database(server.url, pool_size=1):
+        followed = []
+
+        async def fail() -> None:
+            raise RuntimeError("after the commit")
+
+        async def note() -> None:
+            followed.append(1)
+
+        async with transaction():
+            after_commit(fail)
+            after_commit(note)
+        assert followed == [1]
+
+
+async def test_a_server_that_is_killed_again_and_again_takes_no_connection_along(server):
+    async with database(server.url, pool_size=SIZE, patience=0.5, is_kept=True):
+        random, over = Random(7), asyncio.Event()
+
+        async def client() -> None:
+            while not over.is_set():
+                work = asyncio.create_task(random.choice([_plain, _commit, _nested])())
+                done, _ = await asyncio.wait({work}, timeout=random.choice([0.001, 0.01, 5]))
+                if not done:
+                    work.cancel()
+                with suppress(asyncio.CancelledError, *UNUSABLE):
+                    await work
+                await asyncio.sleep(0.01)
+
+        for _ in range(RESTARTS):
+            over.clear()
+            clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
+            await asyncio.sleep(0.2)
+            await server.kill()
+            await asyncio.sleep(0.2)
+            await server.start()
+            over.set()
+            await asyncio.gather(*clients)
+            async with direct_connection(server.url) as watch:
+                await _is_whole(watch)
+
+
+async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
+    async with (
+        direct_connection(server.url) as watch,
+        database(server.url, pool_size=SIZE, patience=0.2, lease=0.4),
+    ):
+        # Left by whoever took them, as by a bug of ours.
+        left = [primary().acquire_connection() for _ in range(SIZE - 1)]
+        stuck = [await each.__aenter__() for each in left]
+
+        async def go_on() -> None:
+            async with transaction():
+                await asyncio.sleep(2)
+
+        going_on = asyncio.create_task(go_on())
+        await asyncio.sleep(0.05)
+        with pytest.raises(PoolFull):
+            await _plain()
+        await eventually(_at_rest, within=5)
+        assert pool_use().leases_expired == SIZE
+        with pytest.raises(UNUSABLE):
+            await stuck[0].fetchval("SELECT 1")
+        with pytest.raises(UNUSABLE):
+            await going_on
+        await _is_whole(watch)
+
+
+async def test_a_pool_that_gives_nothing_out_is_seen_and_one_that_is_busy_is_not(
+    server, monkeypatch
+):
+    monkeypatch.setattr("infra.database.RECENT_SECONDS", 0.3)
+    async with database(server.url, pool_size=SIZE, patience=0.2):
+        assert await gives_connections()
+        async with AsyncExitStack() as leases:
+            for _ in range(SIZE):
+                await leases.enter_async_context(primary().acquire_connection())
+            # Full, and lately it was not.
+            assert await gives_connections()
+            await asyncio.sleep(0.4)
+            assert not await gives_connections()
+        assert await gives_connections()
+
+
+async def test_postgresql_itself_ends_what_a_session_leaves(server):
+    async with database(server.url, pool_size=1):
+        [found] = await primary().execute_query_dict(
+            "SELECT current_setting('statement_timeout') AS statement, "
+            "current_setting('idle_in_transaction_session_timeout') AS idle"
+        )
+        assert found == {"statement": "35s", "idle": "30s"}
+    async with direct_connection(server.url) as connection:
+        # COPY, VACUUM and migrations take as long as they need.
+        assert await connection.fetchval("SHOW statement_timeout") == "0"
+        assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"

@@ -1,0 +1,38 @@
+"""A PostgreSQL of a test's own, that may be killed and comes back."""
+
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from deploy.embedded import probe
+from deploy.embedded.home import Home
+from deploy.embedded.postgres import Postgres
+from deploy.embedded.process import Launcher
+
+
+class OwnPostgres:
+    """The embedded server; `url` is its address however often it is started."""
+
+    def __init__(self, server: Postgres, launcher: Launcher) -> None:
+        self._server = server
+        self._launcher = launcher
+        self.url = server.environment["DATABASE_URL"]
+
+    async def start(self) -> None:
+        # Immediate: it drops its sessions, as in a crash.
+        part = replace(await self._server.prepare(), stop_signal=signal.SIGQUIT)
+        self._process = await self._launcher.start(part)
+        await probe.until(part.is_ready)
+
+    async def kill(self) -> None:
+        await self._process.stop()
+
+
+@asynccontextmanager
+async def own_postgres(folder):
+    """Run one for the length of the block."""
+    async with Launcher(home := Home(folder)) as launcher:
+        server = OwnPostgres(Postgres(home, launcher, fsync=False), launcher)
+        await server.start()
+        yield server
+        await server.kill()
