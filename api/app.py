@@ -31,13 +31,14 @@ from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
 from infra import limits, logs, metrics
 from infra.cache import AnswerCache, Shared, open_store
-from infra.database import another, database
+from infra.database import COMMAND_TIMEOUT_SECONDS, another, database
 from infra.feed import DatabaseFeed
 from infra.keys import KeyRing
 from infra.process import give_large_pieces_back
 from infra.replica import Reports
 from infra.session_list import SessionList
 from infra.settings import Settings, require_database
+from infra.shield import drain
 from infra.storage import Storage, open_storage
 from infra.storage.recent import Recent
 from infra.stream_table import Slots
@@ -57,6 +58,8 @@ LIMITS = {
 }
 # A database that is away or busy is not asked for what nobody waits for more often than this.
 WARM_AGAIN_SECONDS = 2.0
+# How long a process that stops waits for what follows commits whose clients have gone.
+DRAIN_SECONDS = 3.0
 
 log = logs.get_logger(__name__)
 
@@ -151,6 +154,7 @@ async def open_resources(app: Application) -> None:
             url,
             settings.database_pool_size,
             settings.database_pool_wait_seconds,
+            settings.response_seconds + COMMAND_TIMEOUT_SECONDS,
             is_kept=True,
         )
     )
@@ -190,6 +194,8 @@ async def open_resources(app: Application) -> None:
     resources.push_async_callback(app.ctx.cache.close)
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
     resources.callback(asyncio.create_task(warm_up(app)).cancel)
+    # First of all at the end: what must follow a commit needs what is opened above.
+    resources.push_async_callback(drain, DRAIN_SECONDS)
     # What is there by now stays. To look at it again and again took the collector 0.1 to 0.2 s
     # each time, in which nobody was answered.
     gc.collect()

@@ -34,3 +34,4 @@ def show(cache: AnswerCache) -> None:
     metrics.show_cache(len(cache.memory), cache.memory.size)
     use = database.pool_use()
     metrics.show_pool(use.size, use.in_use, use.waiting)
+    metrics.count_expired_leases(database.take_expired_leases())

@@ -1,4 +1,8 @@
-"""What probes ask of the database, over a connection that nobody else takes."""
+"""What probes ask of the database.
+
+Statements go over a connection that nobody else takes; whether the pool of the requests gives
+connections out, only that pool can tell.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,8 +20,12 @@ class Monitors:
     """The questions, each asked once for all who want to know at the same time."""
 
     def __init__(self, source: BaseDBAsyncClient) -> None:
-        self.is_connected = Question(lambda: database.is_connected(source))
+        self.is_connected = Question(lambda: _serves(source))
         self.are_carried = Question(lambda: tasks.are_carried(source))
+
+
+async def _serves(source: BaseDBAsyncClient) -> bool:
+    return await database.is_connected(source) and await database.gives_connections()
 
 
 class Question(Generic[T]):

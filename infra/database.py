@@ -16,13 +16,13 @@ from infra import dsn
 from infra.dsn import CONNECT_TIMEOUT_SECONDS
 from infra.pool import LEASE_SECONDS, PATIENCE_SECONDS, BoundedPool, PooledClient
 from infra.shield import drain
-from infra.transactions import PRIMARY, after_commit, transaction
+from infra.transactions import BROKEN, PRIMARY, after_commit, transaction
 
-__all__ = ["after_commit", "transaction"]
+__all__ = ["BROKEN", "after_commit", "transaction"]
 
 COMMAND_TIMEOUT_SECONDS = 30
 # What a query fails with: Tortoise translates some of what asyncpg says, not an ended connection.
-UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, BaseORMException)
+UNUSABLE = (*BROKEN, BaseORMException)
 # asyncpg's own default for how long a connection stays open that nobody uses.
 MAX_IDLE_SECONDS = 300.0
 # A pool that gave a connection out within this time works, however busy it is.
@@ -131,7 +131,7 @@ async def is_connected(source: BaseDBAsyncClient) -> bool:
     """Tell whether the database answers a query."""
     try:
         await source.execute_query("SELECT 1")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except BROKEN:
         return False
     return True
 
@@ -162,15 +162,11 @@ def primary() -> BaseDBAsyncClient:
 
 @dataclass(frozen=True)
 class PoolUse:
-    """How many connections a process may have, how many it leases, and how many calls wait.
-
-    `leases_expired` is how many leases were ended since the start, as they lasted too long.
-    """
+    """How many connections a process may have, how many it leases, and how many calls wait."""
 
     size: int
     in_use: int
     waiting: int
-    leases_expired: int
 
 
 def pool_use() -> PoolUse:
@@ -178,8 +174,14 @@ def pool_use() -> PoolUse:
     client: Any = get_connections().get(PRIMARY)
     pool = _pool()
     if pool is None:
-        return PoolUse(client.pool_maxsize, 0, 0, 0)
-    return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting, pool.leases_expired)
+        return PoolUse(client.pool_maxsize, 0, 0)
+    return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting)
+
+
+def take_expired_leases() -> int:
+    """Return how many leases were ended since this was asked last, as they lasted too long."""
+    pool = _pool()
+    return pool.take_expired() if pool else 0
 
 
 async def gives_connections() -> bool:
@@ -216,7 +218,9 @@ async def direct_connection(
     if address.is_pooled:
         raise ValueError("a pooler has no sessions: a direct connection needs DATABASE_DIRECT_URL")
     parameters = address.parameters(dsn.UNBOUNDED | (settings or {}))
-    connection = await asyncpg.connect(**parameters, command_timeout=command_timeout)
+    connection = await asyncpg.connect(  # noqa: TID251  the one place
+        **parameters, command_timeout=command_timeout
+    )
     try:
         yield connection
     finally:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from infra import logs
-from infra.database import direct_connection
+from infra.database import BROKEN, direct_connection
 
 POLL_SECONDS = 0.5
 
@@ -44,7 +44,7 @@ class DatabaseFeed:
             try:
                 async with direct_connection(self._url) as connection:
                     await self._follow(connection)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except BROKEN as error:
                 log.warning("feed_lost_database", error=str(error))
             except Exception:
                 # Without the feed, what a process remembers is never corrected.

@@ -56,6 +56,9 @@ _cache_bytes = Gauge("cache_bytes", "Memory that answers take.")
 _pool_size = Gauge("database_pool_size", "Connections a process may have.")
 _pool_in_use = Gauge("database_pool_in_use", "Connections that are at work.")
 _pool_waiting = Gauge("database_pool_waiting", "Requests waiting for a connection.")
+_leases_expired = Counter(
+    "database_leases_expired_total", "Connections closed since a request kept one for too long."
+)
 
 _sender: socket.socket | None = None
 

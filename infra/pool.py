@@ -91,7 +91,7 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
         super().__init__(*args, **options)
         self.patience = patience
         self.waiting = 0
-        self.leases_expired = 0
+        self._expired = 0
         self._lease_seconds = lease_seconds
 
     @property
@@ -103,6 +103,11 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
     def seconds_since_lease(self) -> float:
         """How long ago a connection was given to anybody."""
         return float(self._loop.time() - self._queue.last_lease_at)
+
+    def take_expired(self) -> int:
+        """Return how many leases were ended since this was asked last."""
+        expired, self._expired = self._expired, 0
+        return expired
 
     async def _initialize(self) -> None:
         await super()._initialize()
@@ -146,7 +151,7 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
         for holder in long:
             # One that is connecting has a time limit of its own.
             if holder.is_connected():
-                self.leases_expired += 1
+                self._expired += 1
                 log.error("database_lease_expired", lease_seconds=lease_seconds)
                 holder.terminate()
         interval = min(CHECK_SECONDS, lease_seconds / 4)
@@ -191,7 +196,7 @@ class PooledClient(AsyncpgDBClient):
 _IN_DSN = frozenset({"host", "port", "user", "password", "database"})
 _DEFAULTS = {
     each.name: each.default
-    for each in signature(asyncpg.create_pool).parameters.values()
+    for each in signature(asyncpg.create_pool).parameters.values()  # noqa: TID251  not called
     if each.kind is Parameter.KEYWORD_ONLY
 } | {"patience": PATIENCE_SECONDS, "lease_seconds": LEASE_SECONDS}
 

@@ -18,8 +18,9 @@ from infra.shield import finish
 
 PRIMARY = "default"
 
-# What asyncpg raises on a connection that is of no more use.
-BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# What asyncpg raises on a connection that is of no more use; the last, where the server ended it
+# between two statements.
+BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 FollowUp = Callable[[], Awaitable[object]]
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from infra import logs
 from infra.cache import Outpost, open_store
-from infra.database import database
+from infra.database import COMMAND_TIMEOUT_SECONDS, database
 from infra.process import be_nice, die_with_parent
 from infra.settings import load_settings, require_database
 from infra.storage import open_storage
@@ -34,14 +34,16 @@ class WorkerProcess:
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._runner.get_loop().set_exception_handler(_end_without_memory)
         self._resources = AsyncExitStack()
-        self._runner.run(
-            self._resources.enter_async_context(database(require_database(settings), POOL_SIZE))
-        )
+        registry = load_tasks()
+        # No transaction lasts longer than its task, or than what follows its last statement.
+        lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
+        pool = database(require_database(settings), POOL_SIZE, lease=lease)
+        self._runner.run(self._resources.enter_async_context(pool))
         storage = open_storage(settings)
         shape = partial(answers.shape, storage.url)
         cache = Outpost(open_store(settings.cache or "memory://", shape))
         self._resources.push_async_callback(cache.close)
-        self._backends = Backends(settings, storage, cache, load_tasks(), worker)
+        self._backends = Backends(settings, storage, cache, registry, worker)
         self._context = self._runner.run(_current_context())
 
     def run(self, task_id: UUID) -> str | None:

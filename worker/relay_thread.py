@@ -8,7 +8,7 @@ import asyncpg
 from celery import Celery
 
 from infra import logs
-from infra.database import direct_connection
+from infra.database import BROKEN, direct_connection
 from services.tasks import CHANNEL
 from tasks.registry import load_tasks
 from worker.relay import BATCH, PLANNER, BrokerAway, Relay
@@ -52,7 +52,7 @@ async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> No
         try:
             async with direct_connection(url, STATEMENT_SECONDS, PLANNER) as connection:
                 await _relay_on(connection, celery, stopping)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             log.warning("relay_lost_database", error=str(error))
         except Exception:
             # A worker whose relay has ended looks well, and nothing is carried any more.

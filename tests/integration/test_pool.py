@@ -13,15 +13,18 @@ import pytest
 from tortoise import Tortoise
 from uuid_utils.compat import uuid7
 
+from api.monitors import Monitors
 from infra.database import (
     UNUSABLE,
     after_commit,
+    another,
     database,
     direct_connection,
     gives_connections,
     migrate,
     pool_use,
     primary,
+    take_expired_leases,
     transaction,
 )
 from infra.pool import PoolFull
@@ -307,7 +310,8 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
         with pytest.raises(PoolFull):
             await _plain()
         await eventually(_at_rest, within=5)
-        assert pool_use().leases_expired == SIZE
+        assert take_expired_leases() == SIZE
+        assert take_expired_leases() == 0
         with pytest.raises(UNUSABLE):
             await stuck[0].fetchval("SELECT 1")
         with pytest.raises(UNUSABLE):
@@ -342,3 +346,16 @@ async def test_postgresql_itself_ends_what_a_session_leaves(server):
         # COPY, VACUUM and migrations take as long as they need.
         assert await connection.fetchval("SHOW statement_timeout") == "0"
         assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"
+
+
+async def test_readiness_asks_the_pool_that_requests_use(server, monkeypatch):
+    monkeypatch.setattr("infra.database.RECENT_SECONDS", 0.0)
+    async with (
+        database(server.url, pool_size=1, patience=0.1),
+        another(server.url, pool_size=1) as beside,
+    ):
+        monitors = Monitors(beside)
+        assert await monitors.is_connected()
+        async with primary().acquire_connection():
+            assert not await monitors.is_connected()
+        assert await monitors.is_connected()
