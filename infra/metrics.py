@@ -108,6 +108,12 @@ def show_pool(size: int, in_use: int, waiting: int) -> None:
     _pool_waiting.set(waiting)
 
 
+def count_expired_leases(number: int) -> None:
+    """Add leases of connections that were ended since this was told last."""
+    if number:
+        _leases_expired.inc(number)
+
+
 def count_refusal(kind: str) -> None:
     """Count a request that was over a limit of this kind."""
     _refusals.inc(1, (kind,))
