@@ -1,6 +1,9 @@
 """Logging in, staying in, logging out."""
 
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
@@ -14,6 +17,7 @@ from api.schemas.responses import LoginOut, UserOut
 from api.security import InvalidToken, issue_token
 from infra.limits import Kind
 from infra.settings import Settings
+from infra.shield import finish
 from services import accounts, sessions
 from services.errors import (
     InvalidCredentials,
@@ -47,8 +51,8 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     auditing.name_caller(request, None)
     async with limits.login(request, body.username):
         user = await accounts.authenticate(body.username, body.password)
-    opened = await sessions.open_session(user, _lifetimes(request.app.ctx.settings))
-    return await _logged_in(request, opened)
+    opening = sessions.open_session(user, _lifetimes(request.app.ctx.settings))
+    return await _logged_in(request, opening)
 
 
 @operation(
@@ -68,7 +72,7 @@ async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     """
     auditing.name_caller(request, None)
     lifetimes = _lifetimes(request.app.ctx.settings)
-    return await _logged_in(request, await sessions.refresh(body.refresh_token, lifetimes))
+    return await _logged_in(request, sessions.refresh(body.refresh_token, lifetimes))
 
 
 @operation(auth, "POST", "/logout", access=Access.USER, responses={204: None})
@@ -77,11 +81,14 @@ async def logout(request: Request) -> HTTPResponse:
 
     All tokens that came of this login are dead, on every instance within a second.
     """
-    session_id = request.ctx.identity.session_id
+    await finish(_end(request, request.ctx.identity.session_id))
+    return empty()
+
+
+async def _end(request: Request, session_id: UUID) -> None:
     await sessions.end(session_id)
     request.app.ctx.revocations.add(session_id)
     await request.app.ctx.sessions.drop([session_id])
-    return empty()
 
 
 @operation(auth, "GET", "/profile", access=Access.USER, responses={200: UserOut})
@@ -102,19 +109,27 @@ def _lifetimes(settings: Settings) -> Lifetimes:
     )
 
 
-async def _logged_in(request: Request, opened: Opened) -> HTTPResponse:
+async def _logged_in(request: Request, opening: Coroutine[Any, Any, Opened]) -> HTTPResponse:
+    # A client that hangs up leaves neither a session that no list has, nor one open whose token
+    # was stolen.
+    opened = await finish(_listed(request, opening))
     lifetime = request.app.ctx.settings.token_lifetime_seconds
     token, expires_at = issue_token(opened, request.app.ctx.keys, lifetime)
     user = UserOut.of(opened.user)
-    about = {
-        "username": user.username,
-        "role": user.role.value,
-        "address": request.app.ctx.limits.clients.address(request),
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-    }
-    await request.app.ctx.sessions.put(opened.session_id, about)
     content = LoginOut(
         token=token, expires_at=expires_at, refresh_token=opened.refresh_token, user=user
     )
     # Nobody between us and the client may keep it.
     return reply(content, headers={"Cache-Control": "no-store"})
+
+
+async def _listed(request: Request, opening: Coroutine[Any, Any, Opened]) -> Opened:
+    opened = await opening
+    about = {
+        "username": opened.user.username,
+        "role": opened.user.role.value,
+        "address": request.app.ctx.limits.clients.address(request),
+        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    await request.app.ctx.sessions.put(opened.session_id, about)
+    return opened

@@ -16,6 +16,7 @@ from tortoise.exceptions import OperationalError
 
 from infra.cache import Cache, Entry, Key, Outpost, Piece, masked
 from infra.cache.answers import TOPICS_AT_ONCE
+from infra.database import after_commit
 from models import Difficulty
 from services import searches, shelf, tasks
 from services.errors import CourseNotFound
@@ -111,7 +112,7 @@ async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
     return warmed
 
 
-async def mark() -> str:
+async def _mark() -> str:
     """Return the mark of the running transaction, by which its `cache.refresh` is known."""
     (row,) = await rows("SELECT pg_current_xact_id()::text AS id")
     return str(row["id"])
@@ -149,18 +150,23 @@ def _shared(name: str) -> Key | None:
     return key_of_page(filters, number, limit)
 
 
-async def announce(cache: Cache, course_id: UUID, mark: str, *texts: str) -> None:
-    """Announce that a course came, changed or went; after the commit, before the answer.
+async def announce(cache: Cache, course_id: UUID, *texts: str) -> None:
+    """Announce, as soon as the running transaction commits, that a course came, changed or went.
 
     `texts` are all titles and descriptions that it has, and those that it had before.
     """
     found_by = masked(SEARCHES, searches.bits_of(*texts))
-    await cache.changed(LISTINGS, found_by, _topic(course_id), mark=mark)
+    topics, mark = (LISTINGS, found_by, _topic(course_id)), await _mark()
+    after_commit(lambda: cache.changed(*topics, mark=mark))
 
 
-async def announce_image(cache: Cache, course_id: UUID, mark: str) -> None:
-    """Announce that a course has another image, or its image another state, and nothing else."""
-    await cache.touched(_topic(course_id), LISTINGS, SEARCHES, mark=mark)
+async def announce_image(cache: Cache, course_id: UUID) -> None:
+    """Announce, as soon as the running transaction commits, that a course's image changed.
+
+    It has another one, or the one that it has another state; nothing else changed.
+    """
+    topics, mark = (_topic(course_id), LISTINGS, SEARCHES), await _mark()
+    after_commit(lambda: cache.touched(*topics, mark=mark))
 
 
 async def is_announced(cache: Outpost, refresh_id: UUID) -> bool:

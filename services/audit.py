@@ -10,10 +10,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from infra import logs
+from infra.database import after_commit
 from models import AuditEntry, Outcome, User
 from services import batches
 
@@ -93,6 +95,10 @@ async def record(
         details=details,
     )
     await entry.save(force_create=True)
+    after_commit(partial(_say_after_commit, entry))
+
+
+async def _say_after_commit(entry: AuditEntry) -> None:
     say(entry)
 
 

@@ -64,8 +64,7 @@ async def create(cache: Cache, course: CourseFields, image: bytes | None = None)
             await images.stage(created.id, image)
         await audit.record(Action.CREATE_COURSE, created.id)
         shown = await shelf.snapshot(created.id)
-        mark = await answers.mark()
-    await answers.announce(cache, created.id, mark, course.title, course.description)
+        await answers.announce(cache, created.id, course.title, course.description)
     return shown
 
 
@@ -115,9 +114,8 @@ async def update(
             await images.discard(course_id)
         await audit.record(Action.UPDATE_COURSE, course_id)
         shown = await shelf.snapshot(course_id)
-        mark = await answers.mark()
-    texts = (before.title, before.description, shown.row["title"], shown.row["description"])
-    await answers.announce(cache, course_id, mark, *texts)
+        texts = (before.title, before.description, shown.row["title"], shown.row["description"])
+        await answers.announce(cache, course_id, *texts)
     return shown
 
 
@@ -136,8 +134,7 @@ async def replace_image(
         await images.stage(course_id, image)
         await audit.record(Action.REPLACE_IMAGE, course_id)
         shown = await shelf.snapshot(course_id)
-        mark = await answers.mark()
-    await answers.announce_image(cache, course_id, mark)
+        await answers.announce_image(cache, course_id)
     return shown
 
 
@@ -154,8 +151,7 @@ async def remove_image(cache: Cache, course_id: UUID, condition: Condition | Non
         await images.discard(course_id)
         await Course.filter(id=course_id).update(image_url=None, updated_at=RawSQL("now()"))
         await audit.record(Action.REMOVE_IMAGE, course_id)
-        mark = await answers.mark()
-    await answers.announce_image(cache, course_id, mark)
+        await answers.announce_image(cache, course_id)
 
 
 async def delete(cache: Cache, course_id: UUID, condition: Condition | None = None) -> None:
@@ -171,5 +167,4 @@ async def delete(cache: Cache, course_id: UUID, condition: Condition | None = No
         await before.delete()
         await images.remove_course(course_id)
         await audit.record(Action.DELETE_COURSE, course_id)
-        mark = await answers.mark()
-    await answers.announce(cache, course_id, mark, before.title, before.description)
+        await answers.announce(cache, course_id, before.title, before.description)

@@ -131,15 +131,13 @@ async def retry(cache: Cache, task_id: UUID) -> Task:
                 task_id,
                 CHANNEL,
             )
-            if found:
-                await audit.record(Action.RETRY_TASK, task_id)
-            mark = await answers.mark()
+            task = await get(task_id)
+            if not found:
+                raise TaskNotRetryable
+            await audit.record(Action.RETRY_TASK, task_id)
+            await _announce(cache, task)
     except IntegrityError:
         raise TaskNotRetryable("Another task does the same work already") from None
-    task = await get(task_id)
-    if not found:
-        raise TaskNotRetryable
-    await _announce(cache, task, mark)
     return task
 
 
@@ -163,13 +161,11 @@ async def cancel(cache: Cache, task_id: UUID) -> Task:
             """,  # noqa: S608  a constant of this module
             task_id,
         )
-        if found:
-            await audit.record(Action.CANCEL_TASK, task_id)
-        mark = await answers.mark()
-    task = await get(task_id)
-    if not found:
-        raise TaskNotCancellable
-    await _announce(cache, task, mark)
+        task = await get(task_id)
+        if not found:
+            raise TaskNotCancellable
+        await audit.record(Action.CANCEL_TASK, task_id)
+        await _announce(cache, task)
     return task
 
 
@@ -189,14 +185,13 @@ async def drop(cache: Cache, task_id: UUID) -> None:
         ):
             raise TaskNotDroppable
         await audit.record(Action.DROP_TASK, task_id)
-        mark = await answers.mark()
-    await _announce(cache, task, mark)
+        await _announce(cache, task)
 
 
-async def _announce(cache: Cache, task: Task, mark: str) -> None:
+async def _announce(cache: Cache, task: Task) -> None:
     """Announce the course whose image the task makes: it shows how that stands."""
     if task.name == TaskName.PROCESS_IMAGE:
-        await answers.announce_image(cache, UUID(task.args["course_id"]), mark)
+        await answers.announce_image(cache, UUID(task.args["course_id"]))
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ async def process_image(context: TaskContext, course_id: str, upload_id: str) ->
     )
     async with context.finishing():
         await images.publish(context.id, course, upload, variants)
-        mark = await answers.mark()
-    await answers.announce_image(context.cache, course, mark)
+        await answers.announce_image(context.cache, course)
     context.log.info("image_processed", course_id=course_id, variants=len(variants))
 
 

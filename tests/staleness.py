@@ -27,7 +27,11 @@ oldest that the other instance showed had been replaced {worst} ms before it was
 
 @dataclass
 class Course:
-    """A course, the instance that takes its writes, and when each write was answered."""
+    """A course, the instance that takes its writes, and when each write was answered.
+
+    One whose writers hang up has no home: a write is known by the database, and may be shown late
+    through any instance.
+    """
 
     id: str
     home: int
@@ -57,6 +61,7 @@ class Verdict:
     hits: list[float] = field(default_factory=list)
     writes: int = 0
     guests: int = 0
+    hang_ups: Counter = field(default_factory=Counter)
 
     def see(self, course: Course, instance: int, began: float, seen: int, what: str) -> None:
         """Judge a read that began then, and saw this number, through this instance."""
@@ -86,6 +91,7 @@ class Verdict:
         rows: dict[str, float] = {
             "writes": self.writes,
             "courses created and deleted": self.guests,
+            **{f"clients that hung up: {what}": n for what, n in sorted(self.hang_ups.items())},
             "reads": self.reads.total(),
             **{f"reads: {what}": number for what, number in sorted(self.reads.items())},
             **{f"stale reads: {kind}": self.stale[kind] for kind in (OWN, LATE, STAYS)},

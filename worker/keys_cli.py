@@ -7,7 +7,7 @@ import typer
 from tortoise.exceptions import BaseORMException
 
 from infra import keys, logs, signals
-from infra.database import database
+from infra.database import database, transaction
 from infra.settings import (
     Environment,
     Settings,
@@ -59,7 +59,7 @@ async def _note(settings: Settings, kid: str, *, leaked: bool) -> None:
     """Record it; a leaked key is replaced even while the database is away."""
     logs.configure_command(settings.log_level, settings.log_format, process="keys")
     try:
-        async with database(require_database(settings), pool_size=1):
+        async with database(require_database(settings), pool_size=1), transaction():
             await audit.record(Action.ROTATE_KEYS, kid, {"leaked": leaked})
     except (SettingsError, BaseORMException, OSError, TimeoutError) as error:
         typer.echo(f"enroll: the audit log has no entry of this: {error}", err=True)

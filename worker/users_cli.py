@@ -12,6 +12,7 @@ from infra import limits, logs, signals
 from infra.database import database
 from infra.session_list import SessionList
 from infra.settings import load_settings, require_database
+from infra.shield import finish
 from models import Role
 from services import accounts
 from services.errors import Unavailable
@@ -92,8 +93,12 @@ def _password() -> str:
 
 
 def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None:
-    ended = _run(work)
-    signals.run(_with_list(lambda listed: listed.drop(ended)))
+    async def end_and_unlist() -> list[UUID]:
+        ended = await work()
+        await _with_list(lambda listed: listed.drop(ended))
+        return ended
+
+    ended = _run(lambda: finish(end_and_unlist()))
     say(f"{done}; sessions ended: {len(ended)}")
 
 

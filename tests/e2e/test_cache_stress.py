@@ -3,7 +3,8 @@
 CACHE_WRITES=10000 (`make test-cache`) is the whole of it and writes a report; `make test` writes
 400 times. Each writer owns a course and writes its numbers into the title, one after the other;
 half of them give it a picture in place of every third. Meanwhile guests come and go: to be created
-is their first write, to be deleted their second. Every reader notes when it began and what it saw.
+is their first write, to be deleted their second. Other writers hang up at a random moment; what
+became of it, the database tells. Every reader notes when it began and what it saw.
 Read through the instance that took the write, a number is never less than the one answered last;
 through the other, never less than the one answered a second before. It counts only if memory was
 read on each instance, and Redis was mistreated.
@@ -16,15 +17,18 @@ import signal
 import sys
 import time
 from contextlib import asynccontextmanager
+from random import Random
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
+from infra.database import direct_connection
 from loadtests.load.machine import Machine
 from tests import photos, staleness
 from tests.factories import COURSE, Api, scrape
+from tests.hanging_up import hang_up
 from tests.instances import instance
 from tests.staleness import STALE_SECONDS, Course, Verdict
 
@@ -32,6 +36,13 @@ WRITES = int(os.environ.get("CACHE_WRITES", "400"))
 WRITERS = 4
 READERS = 6
 GUESTS = 2  # at a time
+WHO_HANG_UP = 2
+HANG_UPS = int(os.environ.get("CACHE_HANG_UPS", "48"))
+# Some writes have been announced by then, some have not begun.
+HANG_UP_SECONDS = 0.02
+# How long a write may go on whose client has hung up.
+SETTLED_SECONDS = 0.7
+NO_HOME = -1
 ROUND = "rounds of all"
 HITS = re.compile(r'^cache_requests_total{answer="memory"} ([0-9.e+]+)$', re.MULTILINE)
 COURSES = "/api/v1/courses"
@@ -52,11 +63,12 @@ async def site(service, new_database, tmp_path):
             "RATE_LIMIT_EXEMPT": "127.0.0.1",
         }
         async with (
+            direct_connection(environment["DATABASE_URL"]) as database,
             instance(tmp_path, environment) as one,
             instance(tmp_path, environment) as other,
             _clients(one, other) as clients,
         ):
-            yield servers, clients
+            yield servers, clients, database
 
 
 @asynccontextmanager
@@ -70,22 +82,29 @@ async def _clients(*addresses):
 
 
 async def test_nobody_reads_the_past(site, capsys):
-    servers, clients = site
+    servers, clients, database = site
     machine, verdict = Machine.here(), Verdict()
     admin = (await Api.log_in(clients[0])).headers
     courses = [await _create(clients, admin, number) for number in range(WRITERS)]
+    hung_up = [await _create(clients, admin, number) for number in range(WHO_HANG_UP)]
+    courses += hung_up
     reading = [asyncio.create_task(_read(clients, courses, verdict, n)) for n in range(READERS)]
     mischief = asyncio.create_task(_mischief(servers, verdict))
     over = asyncio.Event()
+    hang_ups = [
+        asyncio.create_task(_hang_up(clients[n % 2], admin, course, database, verdict, over))
+        for n, course in enumerate(hung_up)
+    ]
     visits = [asyncio.create_task(_visit(clients, admin, n, verdict, over)) for n in range(GUESTS)]
     try:
         async with asyncio.TaskGroup() as writers:
-            for course in courses:
+            for course in courses[:WRITERS]:
                 home = clients[course.home]
                 writers.create_task(_write(home, admin, course, verdict, mischief))
     finally:
         over.set()
         guests = [guest for guests in await asyncio.gather(*visits) for guest in guests]
+        await asyncio.gather(*hang_ups)
         mischief.cancel()
         for reader in reading:
             reader.cancel()
@@ -103,6 +122,7 @@ async def test_nobody_reads_the_past(site, capsys):
     assert guests
     verdict.guests = len(guests)
     verdict.writes = sum(len(course.answered) for course in courses) + 2 * len(guests)
+    assert verdict.hang_ups["committed"] > 0
     verdict.hits = [await _hits(client) for client in clients]
     report = verdict.report(machine)
     staleness.write(report)
@@ -115,7 +135,7 @@ async def test_nobody_reads_the_past(site, capsys):
 
 async def test_each_write_is_announced_by_whoever_makes_it(site):
     """In the storm another's announcement, or mischief, stands in for one that is missing."""
-    _, (home, other) = site
+    _, (home, other), _ = site
     admin = (await Api.log_in(home)).headers
     for _ in range(4):
         await _json(other, COURSES)
@@ -205,6 +225,64 @@ async def _look(clients, guest: Course, verdict: Verdict) -> None:
             began = time.monotonic()
             verdict.see(guest, other, began, await read(clients[other], guest), what)
         await asyncio.sleep(0.05)
+
+
+async def _hang_up(client, admin, course: Course, database, verdict: Verdict, over) -> None:
+    """Write numbers into a title, each by clients that hang up, until the database has it."""
+    course.home, random = NO_HOME, Random(course.word)
+    while not over.is_set():
+        title = f"{course.word} {len(course.answered)}"
+        body = COURSE | {"title": title, "description": course.word}
+        request = client.build_request("PUT", f"{COURSES}/{course.id}", headers=admin, json=body)
+        await hang_up(request, random.uniform(0, HANG_UP_SECONDS))
+        verdict.hang_ups["all"] += 1
+        await asyncio.sleep(SETTLED_SECONDS)
+        stored = await database.fetchval("SELECT title FROM courses WHERE id = $1", course.id)
+        if stored == title:
+            course.answered.append(time.monotonic())
+            verdict.hang_ups["committed"] += 1
+
+
+async def test_what_a_client_commits_that_hangs_up_is_shown_a_second_later(site):
+    """Writes that are cut off at many moments, where nobody else announces anything."""
+    _, clients, database = site
+    admin, random = (await Api.log_in(clients[0])).headers, Random(3)
+    made = [await _create(clients, admin, number) for number in range(HANG_UPS)]
+    await _shown_everywhere(clients, made)
+    for number, course in enumerate(made):
+        path = f"{COURSES}/{course.id}"
+        body = COURSE | {"title": f"{course.word} 1", "description": course.word}
+        picture = {"image": ("picture.jpg", PICTURE, "image/jpeg")}
+        method, path, content = (
+            ("PUT", path, {"json": body}),
+            ("DELETE", path, {}),
+            ("PUT", f"{path}/image", {"files": picture}),
+        )[number % 3]
+        request = clients[number % 2].build_request(method, path, headers=admin, **content)
+        await hang_up(request, random.uniform(0, HANG_UP_SECONDS))
+    await asyncio.sleep(SETTLED_SECONDS + STALE_SECONDS)
+    stored = await database.fetch("SELECT id::text, title, image_task_id::text FROM courses")
+    truth = {row["id"]: (row["title"], row["image_task_id"]) for row in stored}
+    committed = sum(truth.get(each.id) != (f"{each.word} 0", None) for each in made)
+    assert 0 < committed < HANG_UPS
+    for shown in await _shown_everywhere(clients, made):
+        assert shown == truth
+
+
+async def _shown_everywhere(clients, made: list[Course]) -> list[dict]:
+    """Return what each instance shows of all courses, in each way, through all its processes."""
+    found = []
+    for client in clients * 4:
+        details = [await client.get(f"{COURSES}/{each.id}") for each in made]
+        found += [
+            [each.json() for each in details if each.status_code == 200],
+            await _json(client, COURSES),
+            (await _json(client, COURSES, limit=100))["data"],
+        ]
+    return [
+        {each["id"]: (each["title"], each.get("image", {}).get("task_id")) for each in listed}
+        for listed in found
+    ]
 
 
 async def _give_picture(client, admin, course: Course, number: int) -> None:
