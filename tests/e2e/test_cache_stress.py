@@ -92,7 +92,7 @@ async def test_nobody_reads_the_past(site, capsys):
     mischief = asyncio.create_task(_mischief(servers, verdict))
     over = asyncio.Event()
     hang_ups = [
-        asyncio.create_task(_hang_up(clients[n % 2], admin, course, database, verdict, over))
+        asyncio.create_task(_hang_up(clients[n % 2], admin, course, (database, over), verdict))
         for n, course in enumerate(hung_up)
     ]
     visits = [asyncio.create_task(_visit(clients, admin, n, verdict, over)) for n in range(GUESTS)]
@@ -227,8 +227,9 @@ async def _look(clients, guest: Course, verdict: Verdict) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _hang_up(client, admin, course: Course, database, verdict: Verdict, over) -> None:
+async def _hang_up(client, admin, course: Course, told: tuple, verdict: Verdict) -> None:
     """Write numbers into a title, each by clients that hang up, until the database has it."""
+    database, over = told
     course.home, random = NO_HOME, Random(course.word)
     while not over.is_set():
         title = f"{course.word} {len(course.answered)}"
