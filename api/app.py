@@ -37,7 +37,7 @@ from infra.keys import KeyRing
 from infra.process import give_large_pieces_back
 from infra.replica import Reports
 from infra.session_list import SessionList
-from infra.settings import Settings, require_database
+from infra.settings import Settings, require_database, require_direct_database
 from infra.shield import drain
 from infra.storage import Storage, open_storage
 from infra.storage.recent import Recent
@@ -178,7 +178,8 @@ async def open_resources(app: Application) -> None:
     app.ctx.recent = Recent(
         app.ctx.storage, settings.image_memory_bytes, settings.image_memory_seconds
     )
-    feed = DatabaseFeed(url, app.ctx.revocations, RemovedImages(app.ctx.recent.remove))
+    direct_url = require_direct_database(settings)
+    feed = DatabaseFeed(direct_url, app.ctx.revocations, RemovedImages(app.ctx.recent.remove))
     resources.callback(asyncio.create_task(feed.follow()).cancel)
     shared = app.ctx.shared
     app.ctx.reports = Reports(shared, await _open_replica(settings, resources))

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -44,6 +45,7 @@ class Dsn:
         return {**shared, "server_settings": session}
 
 
+@lru_cache(maxsize=16)
 def parse(url: str) -> Dsn:
     """Take a URL apart.
 

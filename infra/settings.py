@@ -5,13 +5,13 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from infra import worker_groups
+from infra import dsn, worker_groups
 
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
@@ -24,7 +24,6 @@ MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
 METRICS_PORT_OFFSET = 1000
 HIGHEST_PORT = 65_535
 _WEB_PORTS = {"http": 80, "https": 443}
-VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 
 
 class SettingsError(Exception):
@@ -113,6 +112,7 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = Field(default=None, repr=False)
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     database_pool_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 2
+    database_direct_url: DatabaseUrl = Field(default=None, repr=False)
     database_replica_url: DatabaseUrl = Field(default=None, repr=False)
     db_host: str | None = None
     db_port: Port = 5432
@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     db_password: SecretStr = SecretStr("")
     db_name: str = "course_enrollment"
     db_sslmode: SslMode = SslMode.PREFER
+    db_sslrootcert: str | None = None
 
     cache_url: CacheUrl = Field(default=None, repr=False)
     redis_host: str | None = None
@@ -182,6 +183,7 @@ class Settings(BaseSettings):
         """Name every default that production may not run with, all at once, and vague origins."""
         in_production = self.environment is Environment.PRODUCTION
         faults = self._unsafe() if in_production else []
+        faults += self._malformed_databases()
         vague = [origin for origin in self.cors_origins if not _is_origin(origin)]
         if vague and not ("*" in "".join(vague) and in_production):
             shown = ", ".join(map(repr, vague))
@@ -224,15 +226,36 @@ class Settings(BaseSettings):
             "CACHE_URL or REDIS_HOST is missing": self.cache is None,
             "BROKER_URL is missing": self.broker_url is None,
             "STORAGE_URL or S3_BUCKET_NAME is missing": self.storage is None,
-            "DATABASE_URL must have sslmode=verify-full or verify-ca": (
-                self.database is not None and not _verifies_tls(self.database)
-            ),
-            "DATABASE_REPLICA_URL must have sslmode=verify-full or verify-ca": (
-                self.database_replica_url is not None
-                and not _verifies_tls(self.database_replica_url)
-            ),
+            **{
+                f"{name} must have sslmode=verify-full or verify-ca": not _verifies_tls(url)
+                for name, url in self._databases().items()
+            },
         }
         return [fault for fault, broken in rules.items() if broken]
+
+    def _databases(self) -> dict[str, str]:
+        """Return the addresses of databases, by the setting that has each."""
+        urls = {
+            "DATABASE_URL": self.database,
+            "DATABASE_DIRECT_URL": self.database_direct_url,
+            "DATABASE_REPLICA_URL": self.database_replica_url,
+        }
+        return {name: url for name, url in urls.items() if url is not None}
+
+    def _malformed_databases(self) -> list[str]:
+        faults = []
+        for name, url in self._databases().items():
+            is_of_parts = name == "DATABASE_URL" and self.database_url is None
+            shown = "DB_HOST, DB_SSLMODE, DB_SSLROOTCERT" if is_of_parts else name
+            try:
+                is_pooled = dsn.parse(url).is_pooled
+            except ValueError as error:
+                faults.append(f"{shown}: {error}")
+                continue
+            if is_pooled and url == (self.database_direct_url or self.database):
+                needed = "LISTEN, locks, COPY and migrations need sessions of their own"
+                faults.append(f"DATABASE_DIRECT_URL must name PostgreSQL, not a pooler: {needed}")
+        return faults
 
     @cached_property
     def metrics_at(self) -> int | None:
@@ -241,15 +264,26 @@ class Settings(BaseSettings):
             return metrics_port_beside(self.port)
         return self.metrics_port or None
 
-    @cached_property
+    @property
     def database(self) -> str | None:
-        """The primary's URL: DATABASE_URL, or one made of the DB_ settings."""
-        if self.database_url or not self.db_host:
-            return self.database_url
+        """The primary's URL: DATABASE_URL, or one made of the DB_ settings.
+
+        With DATABASE_DIRECT_URL beside it, it is a pooler's, and says so.
+        """
+        url = self._database_of_parts() if self.database_url is None else self.database_url
+        if url is None or self.database_direct_url is None:
+            return url
+        return f"{url}{'&' if urlsplit(url).query else '?'}{dsn.POOLER}=true"
+
+    def _database_of_parts(self) -> str | None:
+        if not self.db_host:
+            return None
         password = quote(self.db_password.get_secret_value(), safe="")
         account = f"{quote(self.db_user, safe='')}:{password}"
-        place = f"{self.db_host}:{self.db_port}/{quote(self.db_name, safe='')}"
-        return f"postgresql://{account}@{place}?sslmode={self.db_sslmode}"
+        host = f"[{self.db_host}]" if ":" in self.db_host else self.db_host
+        place = f"{host}:{self.db_port}/{quote(self.db_name, safe='')}"
+        root = f"&sslrootcert={quote(self.db_sslrootcert)}" if self.db_sslrootcert else ""
+        return f"postgresql://{account}@{place}?sslmode={self.db_sslmode}{root}"
 
     @cached_property
     def cache(self) -> str | None:
@@ -348,6 +382,16 @@ def require_database(settings: Settings) -> str:
     return settings.database
 
 
+def require_direct_database(settings: Settings) -> str:
+    """Return the URL for LISTEN, session locks, COPY and migrations: never a pooler's.
+
+    Raises:
+        SettingsError: no database is set, and no `make run` is running.
+
+    """
+    return settings.database_direct_url or require_database(settings)
+
+
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False):
@@ -386,5 +430,7 @@ def _is_origin(text: str) -> bool:
 
 
 def _verifies_tls(url: str) -> bool:
-    modes = parse_qs(urlsplit(url).query).get("sslmode", [])
-    return bool(modes) and modes[-1] in VERIFYING_SSL_MODES
+    try:
+        return dsn.parse(url).verifies
+    except ValueError:
+        return False

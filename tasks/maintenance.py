@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from infra import database
-from infra.settings import require_database
+from infra.settings import require_direct_database
 from services import audit, housekeeping, idempotency, sessions, task_control
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
@@ -56,7 +56,7 @@ async def remove_orphans(context: TaskContext) -> None:
 @task(TaskName.ANALYZE, queue="maintenance", timeout=600, every=DAY_SECONDS)
 async def analyze(context: TaskContext) -> None:
     """Refresh the planner's statistics after a day of enrolments."""
-    await database.analyze(require_database(context.settings))
+    await database.analyze(require_direct_database(context.settings))
     context.log.info("database_analyzed")
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import Retry
 
-from infra.settings import load_settings, require_database
+from infra.settings import load_settings, require_direct_database
 from models import TaskState
 from tasks.registry import Registration, load_tasks
 from worker.process import WorkerProcess
@@ -85,7 +85,7 @@ class RelayStep(bootsteps.StartStopStep):
     def __init__(self, worker: object, **options: object) -> None:
         super().__init__(worker, **options)
         settings = load_settings()
-        url = require_database(settings)
+        url = require_direct_database(settings)
         self._thread = RelayThread(url, app)
         self._shutdown = Shutdown(url, WORKER, settings.worker_shutdown_seconds)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from infra.database import direct_connection
-from infra.settings import Settings, require_database
+from infra.settings import Settings, require_direct_database
 from models import Difficulty
 from services.errors import ServiceError
 
@@ -44,7 +44,7 @@ async def seed(settings: Settings, courses: int, enrollments: int) -> None:
     random = Random(courses)  # noqa: S311  repeatable, not secret
     run = f"{uuid7().int & 0xFFFFFFFF:08x}"
     now = datetime.now(UTC)
-    async with direct_connection(require_database(settings)) as connection:
+    async with direct_connection(require_direct_database(settings)) as connection:
         ids = [uuid7() for _ in range(courses)]
         # In no transaction, which would lock everybody out of the index until its end.
         await connection.execute(_WORDS_AT_ONCE)

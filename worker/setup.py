@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from infra.database import database, migrate
 from infra.keys import KeyRing
-from infra.settings import Settings, SettingsError, require_database
+from infra.settings import Settings, SettingsError, require_database, require_direct_database
 from infra.storage import StorageError, open_storage
 from services.accounts import ensure_admin
 from services.passwords import PasswordRefused
@@ -36,7 +36,8 @@ async def set_up(settings: Settings) -> list[str]:
 
     """
     url = require_database(settings)
-    applied = [] if settings.skip_migration else await migrate(url)
+    direct_url = require_direct_database(settings)
+    applied = [] if settings.skip_migration else await migrate(direct_url)
     async with database(url, pool_size=1):
         try:
             await ensure_admin(settings.admin_username, settings.admin_password.get_secret_value())
