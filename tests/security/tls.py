@@ -13,11 +13,11 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 CHUNK = 65536
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Return the certificate and the key of 127.0.0.1, its own authority."""
+def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> tuple[Path, Path]:
+    """Return the certificate and the key of a name, its own authority."""
     certificate, key = folder / "tls.crt", folder / "tls.key"
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    made += ["-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made += ["-nodes", "-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
     files = ["-out", str(certificate), "-keyout", str(key)]
     subprocess.run([*made, *files], check=True, capture_output=True)
     return certificate, key

@@ -1,0 +1,103 @@
+"""Debian's PostgreSQL with TLS, and its PgBouncer: what the wheels have not."""
+
+import asyncio
+import os
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy.embedded import probe
+from deploy.embedded.home import Home
+from deploy.embedded.keeper import tail
+from deploy.embedded.process import NOBODY, Launcher, Part
+from tests.absent import is_absent
+from tests.factories import free_ports
+
+START_SECONDS = 30
+# Ours, and of whoever else may read it: the programs refuse root.
+_OWNED = 0o600
+
+
+def postgres_programs() -> Path:
+    """Return the folder of the newest server; without one the test is skipped, or fails."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        is_absent("PostgreSQL of Debian", "postgresql")
+    return found[-1].parent
+
+
+@asynccontextmanager
+async def tls_postgres(folder, certificate, key):
+    """Run a server that takes no connection without TLS; yield its port."""
+    programs = postgres_programs()
+    (port,) = free_ports(1)
+    async with Launcher(home := Home(folder)) as launcher:
+        data, secret = home.root / "tls", home.root / "key.pem"
+        shutil.copy(key, secret)
+        secret.chmod(_OWNED)
+        _give_away(secret)
+        data.mkdir(mode=0o700)
+        _give_away(data)
+        made = (str(programs / "initdb"), "-D", str(data), "-U", "app", "--no-sync", "-A", "trust")
+        assert await launcher.run(Part("initdb", made, folder=data, unprivileged=True)) == 0
+        (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 trust\n")
+        settings = {
+            "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+            "ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": secret, "fsync": "off",
+        }  # fmt: skip
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        command = (str(programs / "postgres"), "-D", str(data), *options)
+        await _run(launcher, Part("tls", command, lambda: _takes(port), {}, data, True))  # noqa: FBT003
+        yield port
+
+
+@asynccontextmanager
+async def pgbouncer(folder, url):
+    """Run PgBouncer in transaction mode before a database; yield the database's address there."""
+    program = shutil.which("pgbouncer", path=f"/usr/sbin:{os.environ['PATH']}")
+    if program is None:
+        is_absent("PgBouncer", "pgbouncer")
+    (port,) = free_ports(1)
+    server = urlsplit(url)
+    async with Launcher(home := Home(folder)) as launcher:
+        users, config = home.root / "users.txt", home.root / "pgbouncer.ini"
+        users.write_text(f'"{server.username}" "{server.password}"\n')
+        config.write_text(
+            f"[databases]\n* = host={server.hostname} port={server.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
+            # Fewer than the clients: each transaction gets whichever is free.
+            "default_pool_size = 4\nmax_client_conn = 200\n"
+        )
+        for each in (users, config):
+            _give_away(each)
+        own = f"{server.username}:{server.password}@127.0.0.1:{port}"
+        pooled = server._replace(netloc=own).geturl()
+        part = Part("pgbouncer", (program, str(config)), lambda: _takes(port), unprivileged=True)
+        await _run(launcher, part)
+        yield pooled
+
+
+def _give_away(path: Path) -> None:
+    """Let the user that servers run as own it."""
+    if os.geteuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+
+
+async def _run(launcher: Launcher, part: Part) -> None:
+    await launcher.start(part)
+    try:
+        await asyncio.wait_for(probe.until(part.is_ready), START_SECONDS)
+    except TimeoutError:
+        raise AssertionError(tail(launcher.home.log(part.name))) from None
+
+
+async def _takes(port: int) -> bool:
+    """Tell whether someone listens there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
