@@ -121,5 +121,5 @@ async def test_a_transaction_has_the_limits_that_a_pooled_session_has_not(site, 
                 pass
         async with another(url, pool_size=1) as source:
             assert await source.execute_query_dict(limits) == [{"statement": "0", "idle": "0"}]
-            async with source._in_transaction() as one:
+            async with source._in_transaction() as one:  # noqa: SLF001  of another client
                 assert await one.execute_query_dict(limits) == [{"statement": "35s", "idle": "30s"}]
