@@ -258,7 +258,8 @@ async def test_what_a_client_commits_that_hangs_up_is_shown_a_second_later(site)
             ("PUT", path, {"json": body}),
             ("DELETE", path, {}),
             ("PUT", f"{path}/image", {"files": picture}),
-        )[number % 3]
+            ("PATCH", path, {"json": {"title": body["title"]}}),
+        )[number % 4]
         request = clients[number % 2].build_request(method, path, headers=admin, **content)
         await hang_up(request, random.uniform(0, random.choice(HANG_UP_SECONDS)))
     await asyncio.sleep(SETTLED_SECONDS + STALE_SECONDS)
