@@ -29,6 +29,7 @@ from api.shortcut import Shortcut
 from api.streams import Streams
 from api.system import SERVICE, system
 from api.tasks import admin_tasks, tasks
+from api.write_buffers import WriteBuffers
 from infra import limits, logs, metrics
 from infra.cache import AnswerCache, Shared, open_store
 from infra.database import COMMAND_TIMEOUT_SECONDS, another, database
@@ -79,6 +80,8 @@ class Context(SimpleNamespace):
     sessions: SessionList
     revocations: Revocations
     shortcut: Shortcut
+    complete: middleware.Complete
+    write_buffers: WriteBuffers
     turns: Turns
     together: GroupCommit
     resources: AsyncExitStack
@@ -107,6 +110,7 @@ def create_app(
         shared=shared or Shared(),
         streams=Streams(slots),
         metrics_sender=metrics_sender,
+        write_buffers=WriteBuffers(),
     )
     app: Application = Sanic(
         SERVICE.replace("-", "_"),

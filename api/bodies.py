@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -17,7 +16,6 @@ from api.patience import Deadline, hang_up
 from services.errors import Code, Fault, Invalid, TooLarge
 
 MAX_JSON_BYTES = 1024 * 1024
-DISCARD_SECONDS = 5.0
 MAX_FIELDS = 50
 # Of all its objects and lists together.
 MAX_MEMBERS = 1000
@@ -34,10 +32,7 @@ class MalformedJson(Invalid):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, streamed by the server.
-
-    What is over the limit is read and thrown away for a while: a client that is still sending
-    would see a reset connection instead of the answer.
+    """Return the body, streamed by the server; api.http1 discards what is over the limit.
 
     Raises:
         TooLarge: it has more than `limit` bytes.
@@ -52,10 +47,6 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise RequestTimeout from None
         if len(body) <= limit:
             return body
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_SECONDS):
-            async for _ in _chunks(request):
-                pass
     raise TooLarge(f"The request body may have at most {limit} bytes")
 
 

@@ -1,10 +1,12 @@
 """Sending what is cached: the validators, and 304 to whoever has it already."""
 
+from functools import partial
+
 from sanic import HTTPResponse, Request
-from sanic.response import empty
 
 from api.etags import etag, field, matches_strongly, matches_weakly
-from api.replies import JSON, Reply, page_headers
+from api.heads import Declaration, Heads
+from api.replies import JSON, page_headers
 from infra.cache import Entry, Key
 from services.courses import Condition
 from services.shelf import Snapshot, UrlOf
@@ -21,30 +23,44 @@ UNCHANGED = {"If-None-Match": "Tags that the caller has: if the answer's is one,
 TAGGED = {"ETag": "Strong; names this version in an `If-Match`."}
 
 
-def send(request: Request, entry: Entry, key: Key | None) -> HTTPResponse:
-    """Answer with an entry, and let the next request for the same target be a hit."""
-    is_kept = key is not None and request.app.ctx.cache.remember(request.raw_url, key)
-    headers = headers_of(entry, request.path)
-    return send_unless_known(request, entry, headers, JSON, is_at_hand=is_kept)
+def send(request: Request, entry: Entry, key: Key | None, path: str) -> HTTPResponse:
+    """Answer with an entry, and let the next request for the same target be a hit.
+
+    `path` is the canonical path of the resource; the same entry under another path is sent by the
+    normal path only.
+    """
+    route = f"/{request.route.path}" if request.route else path
+    declared = Declaration(route, path, JSON, partial(headers_of, path=path))
+    is_kept = (
+        key is not None
+        and _is_canonical(request, path)
+        and request.app.ctx.cache.remember(request.raw_url, key)
+    )
+    return send_unless_known(request, entry, declared, is_at_hand=is_kept)
 
 
 def send_unless_known(
-    request: Request,
-    entry: Entry,
-    headers: dict[str, str],
-    content_type: str,
-    *,
-    is_at_hand: bool = True,
+    request: Request, entry: Entry, declared: Declaration, *, is_at_hand: bool = True
 ) -> HTTPResponse:
     """Answer with an entry, or that it is unchanged.
 
-    The short way learns how it was sent, if it will find it at hand.
+    The fast path sends it from now on, if it is `is_at_hand` there.
     """
-    if is_at_hand:
-        request.ctx.entry = entry
-    if matches_weakly(field(request, "if-none-match"), entry.digest):
-        return empty(304, headers)
-    return Reply(entry.body, 200, headers, content_type)
+    if is_at_hand and _is_canonical(request, declared.path):
+        _prepare(request, entry, declared)
+    known = matches_weakly(field(request, "if-none-match"), entry.digest)
+    return declared.response(entry, is_known=known)
+
+
+def _is_canonical(request: Request, path: str) -> bool:
+    return request.raw_url.partition(b"?")[0] == path.encode()
+
+
+def _prepare(request: Request, entry: Entry, declared: Declaration) -> None:
+    if isinstance(entry.prepared, Heads):
+        return
+    entry.prepared = Heads.of(request.app, declared, entry)
+    request.app.ctx.cache.memory.weigh(request.raw_url, entry, entry.prepared.size)
 
 
 def headers_of(entry: Entry, path: str) -> dict[str, str]:

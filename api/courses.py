@@ -31,7 +31,9 @@ from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound, T
 from services.image_headers import ImageTooLarge, TooManyFrames, UnsupportedImage
 from services.shelf import Snapshot, UrlOf
 
-courses = Blueprint("courses", url_prefix=f"{API_PREFIX}/courses")
+PATH = f"{API_PREFIX}/courses"
+
+courses = Blueprint("courses", url_prefix=PATH)
 
 MERGE_PATCH = "application/merge-patch+json"
 _CREATED = {"Location": "The course's address.", **TAGGED}
@@ -68,10 +70,10 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
     context = request.app.ctx
     if not query.model_fields_set and not binding.has_query(request, CourseQuery):
         shown = await answers.newest(context.cache, context.storage.url)
-        return send(request, shown, answers.NEWEST)
+        return send(request, shown, answers.NEWEST, PATH)
     asked = (query.filters(), query.page, query.limit)
     shown = await answers.page(context.cache, *asked, context.storage.url)
-    return send(request, shown, answers.key_of_page(*asked))
+    return send(request, shown, answers.key_of_page(*asked), PATH)
 
 
 @operation(
@@ -89,7 +91,7 @@ async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
     """Show a course"""
     context = request.app.ctx
     shown = await answers.course(context.cache, course_id, context.storage.url)
-    return send(request, shown, answers.key_of_course(course_id))
+    return send(request, shown, answers.key_of_course(course_id), f"{PATH}/{course_id}")
 
 
 @operation(

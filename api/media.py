@@ -7,6 +7,8 @@ from sanic.exceptions import NotFound
 
 from api.cached import send_unless_known
 from api.etags import etag
+from api.heads import Declaration
+from infra.cache import Entry
 from infra.limits import Kind
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
@@ -33,19 +35,25 @@ def is_wanted(settings: Settings) -> bool:
 async def show_object(request: Request, quoted: str) -> HTTPResponse:
     """Return an object; whoever has it may keep it, for what is under a key never changes."""
     await request.app.ctx.limits.spend(request, Kind.READS)
+    key = unquote(quoted)
     try:
         # Sanic's own `unquote` leaves out parameters that are paths.
-        shown = await request.app.ctx.recent.get(unquote(quoted))
+        shown = await request.app.ctx.recent.get(key)
     except StorageUnavailable as error:
         raise Unavailable("The image store is away; try again soon") from error
     except StorageRefused:
         shown = None
     if shown is None:
         raise NotFound
-    headers = {
-        "ETag": etag(shown.entry.digest),
+    route = f"/{request.route.path}" if request.route else MEDIA_PATH
+    declared = Declaration(route, f"{MEDIA_PATH}/{key}", shown.content_type, _headers_of)
+    return send_unless_known(request, shown.entry, declared)
+
+
+def _headers_of(entry: Entry) -> dict[str, str]:
+    return {
+        "ETag": etag(entry.digest),
         "Cache-Control": CACHE_CONTROL,
         # Pages of any origin show pictures.
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    return send_unless_known(request, shown.entry, headers, shown.content_type)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ MAX_HEADERS = 100
 # All but control characters; of a head only the lines' ends are left without these.
 TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 # What is no part of a header's name before its colon.
-_NO_NAME = re.compile(rb"\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]")
+_NO_NAME = re.compile(rb"\n:|\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]")
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,6 +35,8 @@ _SAFE_HEADERS = {
 }
 # What has one of these says itself how long it may be kept.
 _CACHEABLE = ("cache-control", "etag", "last-modified")
+# Adds the headers that every response has; the last argument is the request's id.
+Complete = Callable[[Request, BaseHTTPResponse, str], None]
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 # How late a line of the access log, or the metrics of a process that is not asked, may be.
@@ -47,15 +49,20 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
     origins = cors.Origins(settings)
     safe = _SAFE_HEADERS | (_HTTPS_ONLY if is_production else {})
 
-    async def protect(request: Request, response: BaseHTTPResponse) -> None:
+    def complete(request: Request, response: BaseHTTPResponse, request_id: str) -> None:
+        response.headers["X-Request-ID"] = request_id
         response.headers.merge(safe)  # those that it has stay as they are
         if not any(name in response.headers for name in _CACHEABLE):
             response.headers["Cache-Control"] = "no-store"
         cors.answer(request, response, origins)
 
+    async def end(request: Request, response: BaseHTTPResponse) -> None:
+        complete(request, response, _request_id(request))
+        _record(request, response)
+
+    app.ctx.complete = complete
     app.middleware(begin, "request", priority=100)
     app.middleware(end, "response", priority=-100)
-    app.middleware(protect, "response", priority=-90)
 
 
 async def begin(request: Request) -> None:
@@ -89,10 +96,9 @@ def _is_clean(head: bytes) -> bool:
     return head.translate(None, TEXT) == ends and not _NO_NAME.search(head)
 
 
-async def end(request: Request, response: BaseHTTPResponse) -> None:
-    """Name the request, measure it, and log it."""
+def _record(request: Request, response: BaseHTTPResponse) -> None:
+    """Measure the request, and log it."""
     request_id = _request_id(request)
-    response.headers["X-Request-ID"] = request_id
     started = getattr(request.ctx, "started", None)
     seconds = time.perf_counter() - started if started else 0.0
     route = f"/{request.route.path}" if request.route else metrics.NO_ROUTE

@@ -57,6 +57,5 @@ class Deadline:
 
 
 def hang_up(request: Any) -> None:
-    """Close the connection with the answer, without waiting for what is still to come."""
+    """Close the connection with the response; what is still to come is not parsed."""
     request.stream.keep_alive = False
-    request.stream.request_body = None

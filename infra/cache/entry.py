@@ -68,8 +68,8 @@ class Prepared(Protocol):
     def size(self) -> int:
         """How many bytes it takes, about."""
 
-    def renewed(self, old: str, new: "Entry") -> Self:
-        """Return the same of the entry that takes the place of the one with the digest `old`."""
+    def renewed(self, entry: "Entry") -> Self:
+        """Return the same of the entry that takes the place of the one it was made of."""
 
 
 class Page(NamedTuple):

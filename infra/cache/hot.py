@@ -50,13 +50,13 @@ class Hot:
         cutting = self._memory.cuttings.get(target)
         if cutting is None or self._words[0] != self.seen:
             return None
-        piece, digest, prepared = cutting
+        piece, prepared = cutting
         whole = self._memory.get(piece.whole.name)
         if whole is None:
             return None
         if self._memory.get(piece.key.name) is None:
             entry = piece.cut(whole.entry)
-            entry.prepared = prepared.renewed(digest, entry)
+            entry.prepared = prepared.renewed(entry)
             self._memory.put(piece.key, entry, whole.expires, piece)
         self._memory.remember(target, piece.key.name)
         slot = self._memory.targets.get(target)

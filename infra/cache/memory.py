@@ -20,10 +20,9 @@ CUTTINGS = 1000
 
 
 class Cutting(NamedTuple):
-    """How a target was answered, until its piece became old: the piece, its tag and heads."""
+    """How a target was answered, until its piece became old: the piece and its heads."""
 
     piece: Piece
-    digest: str
     prepared: Prepared
 
 
@@ -186,7 +185,7 @@ class Memory:
     def _outdate(self, slot: Slot) -> None:
         """Drop an answer that is old; how a piece of it was sent is still true of the next one."""
         if isinstance(slot.again, Piece) and slot.entry.prepared:
-            cutting = Cutting(slot.again, slot.entry.digest, slot.entry.prepared)
+            cutting = Cutting(slot.again, slot.entry.prepared)
             for target in slot.targets:
                 self.cuttings[target] = cutting
             while len(self.cuttings) > CUTTINGS:

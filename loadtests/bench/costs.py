@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, redirect_stderr
+from functools import partial
 from math import inf
 from types import SimpleNamespace
 from typing import Any
@@ -18,9 +19,12 @@ from sanic.response import HTTPResponse
 
 from api import middleware
 from api.app import Application, create_app
+from api.cached import headers_of
 from api.etags import matches_weakly
+from api.heads import Declaration, Heads
 from api.limits import Limits
-from api.shortcut import Heads, Shortcut, parse
+from api.replies import JSON
+from api.shortcut import Shortcut, parse
 from infra import access, metrics
 from infra.cache import AnswerCache, Entry, Key, open_store
 from infra.limits import Kind
@@ -34,7 +38,6 @@ CLIENT = "127.0.0.1"
 ROUTE = "/api/v1/courses"
 TARGET = b"/api/v1/courses?limit=20"
 ASKED = b"GET " + TARGET + b" HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\n\r\n"
-HEAD = b"x" * 600
 
 Costs = dict[str, float]
 
@@ -63,7 +66,8 @@ async def _short(app: Application) -> Costs:
     cache.remember(TARGET, key)
     if slot := cache.memory.get(key.name):
         slot.expires = inf
-    entry.prepared = Heads(ROUTE, ROUTE.encode(), HEAD, HEAD)
+    declared = Declaration(ROUTE, ROUTE, JSON, partial(headers_of, path=ROUTE))
+    heads = entry.prepared = Heads.of(app, declared, entry)
     shortcut, limits, tag = shortcut_of(app, cache), app.ctx.limits, f'"{entry.digest}"'
     line: access.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
     whole = _time(lambda: shortcut.answer(ASKED, CLIENT))
@@ -77,7 +81,7 @@ async def _short(app: Application) -> Costs:
         "comparing the ETag, where one is given": _time(lambda: matches_weakly(tag, entry.digest)),
         "rate limit": _time(lambda: limits.reads.take(CLIENT)),
         "security headers: they are in the head, which is joined with the body": _time(
-            lambda: b"".join((HEAD, b"an-id", entry.body))
+            lambda: b"".join((heads.full.before, b"an-id", heads.full.after, entry.body))
         ),
         "metrics": _time(lambda: metrics.observe_request("GET", ROUTE, 200, 0.001)),
         "access log, the writing included": _time(lambda: access.record(line)),
@@ -103,17 +107,14 @@ def _long(app: Application) -> Costs:
     asked = request()
     _drive(middleware.begin(asked))
     answered = HTTPResponse(b"x" * BODY_BYTES, 200, {"ETag": '"x"'}, "application/json")
-    after: dict[str, Callable[..., Any]] = {
-        each.func.__name__: each.func for each in app.response_middleware
-    }
+    end: Any = app.response_middleware[0].func
     asked.conn_info = SimpleNamespace(client_ip=CLIENT)
     return {
         "request id, the clock, ids for the log": _time(lambda: _drive(middleware.begin(request())))
         - _time(request),
         "rate limit": _time(lambda: _drive(app.ctx.limits.spend(asked, Kind.READS))),
-        "security headers, CORS": _time(lambda: _drive(after["protect"](asked, answered))),
-        "metrics and access log, the writing included": _time(
-            lambda: _drive(after["end"](asked, answered))
+        "security headers, CORS, metrics and access log, the writing included": _time(
+            lambda: _drive(end(asked, answered))
         ),
     }
 

@@ -23,13 +23,15 @@ class Server:
 
 
 @asynccontextmanager
-async def own_api(service, folder: Path, **settings: str) -> AsyncIterator[Server]:
-    """Run an API with these settings, and one server process."""
+async def own_api(
+    service, folder: Path, *, module: str = "worker.cli", **settings: str
+) -> AsyncIterator[Server]:
+    """Run an API with these settings, and one server process; `module` starts it."""
     (port,) = free_ports(1)
     places = {"PORT": str(port), "DATA_DIR": str(folder), "API_WORKERS": "1"}
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker.cli", "api"),
+            *(sys.executable, "-m", module, "api"),
             env=os.environ | service.env | places | settings,
             stderr=log,
         )

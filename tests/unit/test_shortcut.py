@@ -1,17 +1,18 @@
 """What is plain enough for the short way, and when it steps aside."""
 
 import asyncio
-import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from sanic.http import Stage
 
 from api.cached import headers_of
-from api.shortcut import Heads, Shortcut, ShortcutProtocol, parse
+from api.etags import etag
+from api.heads import Declaration, Head, Heads
+from api.shortcut import MAX_BODY_BYTES, MAX_COPIED_BYTES, Shortcut, ShortcutProtocol, parse
 from infra import access
-from infra.cache import Entry, Key, Page
-from infra.cache.memory import Memory
+from infra.cache import Entry, Page
 
 PLAIN = b"GET /api/v1/courses?page=2 HTTP/1.1\r\nHost: a\r\n%s\r\n"
 OTHERS = [
@@ -24,6 +25,18 @@ OTHERS = [
     PLAIN % b"Origin: https://app.example.org\r\n",
     PLAIN % b"Connection: close\r\n",
     PLAIN % b"Connection: keep-alive, Upgrade\r\n",
+    PLAIN % b"Connection: keep-alive \r\n",
+    PLAIN % b"Connection: keep-alive\t\r\n",
+    PLAIN % b"Connection:\tkeep-alive\r\n",
+    PLAIN % b"Connection:  keep-alive\r\n",
+    PLAIN % b"Host: b\r\n",
+    PLAIN.replace(b"Host: a\r\n", b"") % b"",
+    PLAIN % b": empty name\r\n",
+    PLAIN % b"Accept : */*\r\n",
+    PLAIN % b"X-Request-ID: mine \r\n",
+    PLAIN % b"X-Request-ID: \xff\r\n",
+    PLAIN % b"If-None-Match: \xc2\xa0*\r\n",
+    PLAIN % b"If-None-Match: *\t\r\n",
     PLAIN % b"Content-Length: 0\r\n",
     PLAIN % b"Transfer-Encoding: chunked\r\n",
     PLAIN % b"Expect: 100-continue\r\n",
@@ -53,7 +66,7 @@ def test_a_plain_request_is_understood():
     assert head[:3] == ("HEAD", b"/", None)
 
 
-@pytest.mark.parametrize("given", [b"", b"X-Request-ID: a b\r\n", b"X-Request-ID: \xff\r\n"])
+@pytest.mark.parametrize("given", [b"", b"X-Request-ID: a b\r\n"])
 def test_who_brings_no_sane_id_gets_one(given):
     assert len(parse(PLAIN % given).request_id) == 36
 
@@ -63,6 +76,13 @@ def test_anything_else_goes_the_long_way(data):
     assert parse(data) is None
 
 
+def heads(path):
+    """Return short heads of a path."""
+    full, unchanged = (Head(b"%d\r\nid: " % status, b"\r\n\r\n") for status in (200, 304))
+    declared = Declaration(path, path, "application/json", lambda _: {})
+    return Heads(declared, None, path.encode(), full, unchanged)
+
+
 class Wire:
     """A protocol on a transport that only remembers, in front of a memory of one answer."""
 
@@ -70,7 +90,7 @@ class Wire:
         self.written = []
         self.long = []
         self.entry = Entry.of(b"[]")
-        self.entry.prepared = Heads("/x", b"/x", b"200\r\nx-request-id: ", b"304\r\nx-request-id: ")
+        self.entry.prepared = heads("/x")
         limits = SimpleNamespace(
             reads=SimpleNamespace(take=lambda _: granted),
             clients=SimpleNamespace(address_of=lambda peer, _: peer, key_of=lambda peer: peer),
@@ -84,7 +104,7 @@ class Wire:
         )
         self.protocol = object.__new__(ShortcutProtocol)
         self.shown = Entry.of(b"image")
-        self.shown.prepared = Heads("/media", b"/media/a/1.webp", b"200\r\nx-request-id: ")
+        self.shown.prepared = heads("/media/a/1.webp")
         recent = SimpleNamespace(
             at_hand={
                 "a/1.webp": SimpleNamespace(entry=self.shown),
@@ -102,7 +122,7 @@ class Wire:
     def send(self, head, monkeypatch):
         super_class = ShortcutProtocol.__mro__[1]
         monkeypatch.setattr(super_class, "data_received", lambda _, data: self.long.append(data))
-        self.protocol.data_received(head + b" HTTP/1.1\r\nX-Request-ID: me\r\n\r\n")
+        self.protocol.data_received(head + b" HTTP/1.1\r\nHost: a\r\nX-Request-ID: me\r\n\r\n")
         access._lines.clear()
         return self.written, len(self.long)
 
@@ -110,9 +130,9 @@ class Wire:
 @pytest.mark.parametrize(
     ("head", "answer"),
     [
-        (b"GET /x", b"200\r\nx-request-id: me\r\n\r\n[]"),
-        (b"HEAD /x", b"200\r\nx-request-id: me\r\n\r\n"),
-        (b"GET /x?cut", b"200\r\nx-request-id: me\r\n\r\n[]"),
+        (b"GET /x", b"200\r\nid: me\r\n\r\n[]"),
+        (b"HEAD /x", b"200\r\nid: me\r\n\r\n"),
+        (b"GET /x?cut", b"200\r\nid: me\r\n\r\n[]"),
     ],
 )
 def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
@@ -123,7 +143,7 @@ def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
 
 def test_an_image_at_hand_is_answered_at_once(monkeypatch):
     wire = Wire()
-    answer = b"200\r\nx-request-id: me\r\n\r\nimage"
+    answer = b"200\r\nid: me\r\n\r\nimage"
     assert wire.send(b"GET /media/a/1.webp", monkeypatch) == ([answer], 0)
     # It is no answer of the cache, and no hit of it.
     assert wire.counted == []
@@ -136,43 +156,52 @@ def test_another_image_goes_the_long_way(monkeypatch, target):
     assert Wire().send(b"GET " + target, monkeypatch) == ([], 1)
 
 
-def test_an_answer_that_was_never_sent_the_long_way_is_not_sent_the_short_way(monkeypatch):
+def test_an_entry_without_heads_goes_the_normal_path(monkeypatch):
     wire = Wire()
     wire.entry.prepared = None
     assert wire.send(b"GET /x", monkeypatch) == ([], 1)
-    wire.entry.prepared = Heads("/x", b"/x", None, b"304")
-    assert wire.send(b"GET /x", monkeypatch) == ([], 2)
     assert wire.counted == []
 
 
-def test_heads_of_another_answer_have_its_tag_and_length():
-    old, new = Entry.of(b"[]"), Entry.of(b"[1, 2, 3]")
-    head = 'HTTP/1.1 %d\r\netag: "%s"\r\n%sx-request-id: '
-    heads = Heads(
-        "/x",
-        b"/x?a=2&content-length: 2",
-        (head % (200, old.digest, "content-length: 2\r\n")).encode(),
-        (head % (304, old.digest, "")).encode(),
-    )
-    assert heads.renewed(old.digest, new) == Heads(
-        "/x",
-        b"/x?a=2&content-length: 2",
-        (head % (200, new.digest, "content-length: 9\r\n")).encode(),
-        (head % (304, new.digest, "")).encode(),
-    )
-    assert Heads("/x", b"/x").renewed(old.digest, new) == Heads("/x", b"/x")
+def test_a_large_body_is_not_copied_and_a_very_large_one_goes_the_normal_path(monkeypatch):
+    wire = Wire()
+    wire.entry.body = body = b"x" * (MAX_COPIED_BYTES + 1)
+    written, _ = wire.send(b"GET /x", monkeypatch)
+    assert written == [b"200\r\nid: me\r\n\r\n", body]
+    assert written[1] is wire.protocol.sending is body
+    wire.entry.body = b"x" * (MAX_BODY_BYTES + 1)
+    assert wire.send(b"GET /x", monkeypatch) == (written, 1)
 
 
-def test_heads_of_a_page_have_the_links_and_the_total_of_the_new_one():
+def test_heads_are_rendered_from_the_declaration(app):
+    def headers(entry):
+        return {"ETag": etag(entry.digest), "Link": f"<{entry.total}>"}
+
+    declared = Declaration("/x", "/x", "text/plain", headers)
+    old, new = Entry.of(b"[]", 1), Entry.of(b"[1, 2, 3]", 2)
+    rendered = Heads.of(app, declared, old)
+    assert rendered.full.before.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rendered.full.before.endswith(b"\r\nX-Request-ID: ")
+    assert b"\r\ncontent-length: 2\r\n" in rendered.full.after
+    assert b"\r\ncontent-type: text/plain\r\n" in rendered.full.after
+    assert rendered.unchanged.before.startswith(b"HTTP/1.1 304 Not Modified\r\n")
+    assert b"content-" not in rendered.unchanged.after.replace(b"content-security", b"")
+    for head in (rendered.full, rendered.unchanged):
+        assert f"etag: {etag(old.digest)}\r\nlink: <1>\r\n".encode() in head.before.lower()
+        assert b"\r\nconnection: keep-alive\r\n" in head.after
+        assert head.after.endswith(b"\r\n\r\n")
+    assert rendered.renewed(new) == Heads.of(app, declared, new) != rendered
+
+
+def test_heads_of_a_page_have_the_links_and_the_total_of_the_new_one(app):
     old, new = (Entry.of(b"[]", total, Page(2, 10, "sort=title")) for total in (20, 31))
-    head = "HTTP/1.1 304\r\n{}\r\nx-request-id: "
-
-    def of(entry):
-        sent = [f"{name}: {value}" for name, value in headers_of(entry, "/x").items()]
-        return Heads("/x", b"/x", None, head.format("\r\n".join(sent)).encode())
-
-    assert b"page=4" not in of(old).unchanged
-    assert of(old).renewed(old.digest, new) == of(new)
+    declared = Declaration("/x", "/x", "application/json", partial(headers_of, path="/x"))
+    before = Heads.of(app, declared, old)
+    after = before.renewed(new)
+    assert b"page=4" not in before.unchanged.before
+    for head in (after.full, after.unchanged):
+        assert b"X-Total-Count: 31\r\n" in head.before
+        assert b'</x?page=4&limit=10&sort=title>; rel="last"' in head.before
 
 
 def test_another_path_to_the_same_answer_has_heads_of_its_own(monkeypatch):
@@ -185,33 +214,6 @@ def test_whoever_reads_too_much_is_told_so_by_the_long_way(monkeypatch):
     wire = Wire(granted=False)
     assert wire.send(b"GET /x", monkeypatch) == ([], 1)
     assert wire.counted == []
-
-
-async def test_heads_that_are_learnt_are_charged_to_the_answers_room(monkeypatch):
-    memory = Memory(100_000)
-    memory.put(Key("x", "x"), entry := Entry.of(b"[]"), time.monotonic() + 60)
-    memory.remember(b"/x", "x")
-    wire, sent = Wire(), []
-
-    async def send(_, data):
-        sent.append(data)
-
-    monkeypatch.setattr(ShortcutProtocol.__mro__[1], "send", send)
-    wire.protocol._http = SimpleNamespace(
-        request=SimpleNamespace(
-            head=b"GET /x HTTP/1.1\r\nHost: a",
-            route=SimpleNamespace(path="x"),
-            ctx=SimpleNamespace(entry=entry),
-            app=SimpleNamespace(ctx=SimpleNamespace(cache=SimpleNamespace(memory=memory))),
-        )
-    )
-    before = memory.size
-    for status in (b"200", b"304", b"304"):
-        head = b"HTTP/1.1 %s \r\nx-pad: %s\r\nx-request-id: 1\r\n\r\n" % (status, b"x" * 600)
-        await wire.protocol.send(head)
-    assert memory.size - before > 2 * 600
-    assert memory.size - before == entry.prepared.size
-    assert len(sent) == 3
 
 
 def test_a_slow_reader_is_not_written_to(monkeypatch):

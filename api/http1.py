@@ -1,0 +1,132 @@
+"""Sanic's HTTP/1.1, with bounds on the bodies that nobody asked for and on those being sent.
+
+A client that sends a body reads the response when it has sent all of it, or as much as it can. To
+be readable, a response must not be followed by a reset: what is left of the body is read and
+discarded, within bounds of bytes and time. A body beyond what keeps the connection is announced
+with `Connection: close`, and the connection is closed as RFC 9112 9.6 says: first for writing, and
+for reading when the client has closed it or a bound is reached.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from sanic.http import Http, Stage
+
+from api.patience import Deadline
+
+MIB = 1024 * 1024
+# Beside the largest body that any operation takes.
+EXTRA_BYTES = MIB
+MAX_LINGER_BYTES = 128 * MIB
+MAX_LINGER_SECONDS = 30.0
+# A client that sends nothing for so long reads no response either.
+MAX_IDLE_SECONDS = 5.0
+# So much of a body is written at once; it exceeds the transport's high-water mark, so that the
+# transport writes it immediately, and tells at once if it could not.
+SLICE_BYTES = 128 * 1024
+
+
+class BoundedHttp(Http):
+    """The HTTP/1.1 connection of a `BoundedProtocol`."""
+
+    __slots__ = ("has_unread",)
+
+    # Sanic declares these as less than they are.
+    protocol: Any
+    request_body: Any
+    request_max_size: Any
+
+    def __init__(self, protocol: Any) -> None:
+        super().__init__(protocol)  # type: ignore[no-untyped-call]
+        # Whether the connection ends with a body that was not read to its end.
+        self.has_unread = False
+
+    async def http1(self) -> None:
+        """Handle requests while the connection is kept, then close it."""
+        await super().http1()  # type: ignore[no-untyped-call]
+        await self._linger()
+
+    async def http1_request_header(self) -> None:
+        """Read a head, when the client has read the responses before."""
+        await self.protocol.writable()
+        await super().http1_request_header()  # type: ignore[no-untyped-call]
+
+    async def http1_response_header(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001  Sanic's
+        """Send a head, and the body that comes with it."""
+        if self.request_body and not self._is_discardable():
+            self.keep_alive = False
+        # Sanic would send 100 before a final status; nobody is to send what nobody reads.
+        self.expecting_continue = False
+        response: Any = self.response
+        body = b"" if data or self.head_only else getattr(response, "body", None) or b""
+        if len(body) <= SLICE_BYTES or "content-length" in response.headers:
+            await super().http1_response_header(data, end_stream)
+            return
+        # Sanic would copy the body behind the head, and write all of it at once.
+        response.body = b""
+        response.headers["content-length"] = len(body)
+        await super().http1_response_header(b"", end_stream=False)
+        self.protocol.sending = body
+        rest: Any = memoryview(body)
+        while rest:
+            piece, rest = rest[:SLICE_BYTES], rest[SLICE_BYTES:]
+            await self.http1_response_normal(piece, end_stream=False)
+        self.protocol.sending = b""
+
+    async def error_response(self, exception: Exception) -> None:
+        """Answer with an error, and leave no body that Sanic would wait for."""
+        await super().error_response(exception)
+        await self.discard_body()
+
+    def _is_discardable(self) -> bool:
+        """Return whether the rest of the request's body is worth reading to keep the connection.
+
+        A client that waits for 100 may or may not send it, and a chunked one may be endless.
+        """
+        if self.request_body is not True or self.expecting_continue:
+            return False
+        return bool(self.request_bytes_left <= self.protocol.max_body_bytes + EXTRA_BYTES)
+
+    async def discard_body(self) -> None:
+        """Read what is left of the request's body; close the connection if that is too much."""
+        if not self.request_body or self.stage is not Stage.IDLE:
+            return
+        if self.keep_alive:
+            # Its length is known here, and bounded when the head of the response was sent.
+            self.request_max_size = self.request_bytes
+            try:
+                await self._discard_rest()
+            except TimeoutError:
+                # The client has had the time to read the response.
+                self.protocol.transport.close()
+        if self.request_body:
+            self.keep_alive = False
+            self.has_unread = True
+            self.request_body = None
+
+    async def _discard_rest(self) -> None:
+        async with asyncio.timeout(None) as timeout:
+            deadline = Deadline(timeout, self._idle_seconds())
+            while self.request_body:
+                deadline.extend(len(await self.read() or b""))
+
+    async def _linger(self) -> None:
+        """Discard what the client still sends, so that it can read the last response."""
+        transport = self.protocol.transport
+        is_gone = transport is None or transport.is_closing()
+        if is_gone or not (self.has_unread or self.request_body or self.recv_buffer):
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        left = MAX_LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MAX_LINGER_SECONDS), asyncio.timeout(None) as timeout:
+                deadline = Deadline(timeout, self._idle_seconds())
+                while (left := left - len(self.recv_buffer)) > 0:
+                    deadline.extend(len(self.recv_buffer))
+                    self.recv_buffer.clear()
+                    await self._receive_more()
+
+    def _idle_seconds(self) -> float:
+        return min(MAX_IDLE_SECONDS, float(self.protocol.request_timeout))
