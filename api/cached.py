@@ -6,7 +6,7 @@ from sanic import HTTPResponse, Request
 
 from api.etags import etag, field, matches_strongly, matches_weakly
 from api.heads import Declaration, Heads
-from api.replies import JSON, page_headers
+from api.replies import JSON, Reply, page_headers
 from infra.cache import Entry, Key
 from services.courses import Condition
 from services.shelf import Snapshot, UrlOf
