@@ -59,8 +59,6 @@ LIMITS = {
 }
 # A database that is away or busy is not asked for what nobody waits for more often than this.
 WARM_AGAIN_SECONDS = 2.0
-# How long a process that stops waits for what follows commits whose clients have gone.
-DRAIN_SECONDS = 3.0
 
 log = logs.get_logger(__name__)
 
@@ -200,7 +198,7 @@ async def open_resources(app: Application) -> None:
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
     resources.callback(asyncio.create_task(warm_up(app)).cancel)
     # First of all at the end: what must follow a commit needs what is opened above.
-    resources.push_async_callback(drain, DRAIN_SECONDS)
+    resources.push_async_callback(drain)
     # What is there by now stays. To look at it again and again took the collector 0.1 to 0.2 s
     # each time, in which nobody was answered.
     gc.collect()

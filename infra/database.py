@@ -123,7 +123,7 @@ async def database(
     try:
         yield
     finally:
-        await drain(COMMAND_TIMEOUT_SECONDS)
+        await drain()
         await Tortoise.close_connections()
 
 

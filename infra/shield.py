@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# How long a process that stops waits for it.
+DRAIN_SECONDS = 3.0
+
 _running: set[asyncio.Task[Any]] = set()
 
 
@@ -30,7 +33,7 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
     raise cancelled from None if task.cancelled() else task.exception()
 
 
-async def drain(seconds: float) -> None:
-    """Wait for the work that still runs in this process, and no longer than `seconds`."""
+async def drain() -> None:
+    """Wait for the work that still runs in this process, and no longer than `DRAIN_SECONDS`."""
     if _running:
-        await asyncio.wait(_running, timeout=seconds)
+        await asyncio.wait(_running, timeout=DRAIN_SECONDS)

@@ -359,3 +359,24 @@ async def test_readiness_asks_the_pool_that_requests_use(server, monkeypatch):
         async with primary().acquire_connection():
             assert not await monitors.is_connected()
         assert await monitors.is_connected()
+
+
+async def test_a_process_that_stops_waits_for_what_follows_its_commits(server):
+    ended = []
+
+    async def announce() -> None:
+        await asyncio.sleep(0.2)
+        ended.append(1)
+
+    async def write() -> None:
+        async with transaction():
+            after_commit(announce)
+
+    async with database(server.url, pool_size=1):
+        await primary().execute_query("SELECT 1")
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(0.05)
+        writing.cancel()
+    assert ended == [1]
+    with pytest.raises(asyncio.CancelledError):
+        await writing
