@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from infra import dsn, worker_groups
+from infra import dsn, tls, worker_groups
 
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
@@ -24,6 +24,8 @@ MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
 METRICS_PORT_OFFSET = 1000
 HIGHEST_PORT = 65_535
 _WEB_PORTS = {"http": 80, "https": 443}
+# Without TLS, and what has it.
+PLAIN_SCHEMES = {"redis": "rediss", "amqp": "amqps", "http": "https"}
 
 
 class SettingsError(Exception):
@@ -67,6 +69,12 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _check_tls(value: str | None) -> str | None:
+    if value is not None:
+        tls.check_options(value)
+    return value
+
+
 def _comma_list(value: str | tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -80,8 +88,9 @@ def _check_groups(value: str) -> str:
 
 Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
 DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
-CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory")]
-BrokerUrl = Annotated[str | None, _url("redis", "rediss", "amqp", "amqps", "memory")]
+VerifiedTls = AfterValidator(_check_tls)
+CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory"), VerifiedTls]
+BrokerUrl = Annotated[str | None, _url("redis", "rediss", "amqp", "amqps", "memory"), VerifiedTls]
 StorageUrl = Annotated[str | None, _url("s3", "file", "memory")]
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
@@ -105,6 +114,9 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int | None, Field(ge=0, le=HIGHEST_PORT)] = None
     data_dir: Path = Path(".data")
+    embedded_postgres_bin: Path | None = None
+    embedded_redis_bin: Path | None = None
+    embedded_weed_bin: Path | None = None
     skip_migration: bool = False
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
@@ -130,6 +142,10 @@ class Settings(BaseSettings):
     cache_memory_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
     cache_warm_answers: Annotated[int, Field(ge=0, le=10_000)] = 300
     broker_url: BrokerUrl = Field(default=None, repr=False)
+    cache_plaintext: bool = False
+    cache_in_process: bool = False
+    broker_plaintext: bool = False
+    broker_in_process: bool = False
 
     storage_url: StorageUrl = None
     storage_public_url: HttpUrl = None
@@ -137,6 +153,8 @@ class Settings(BaseSettings):
     image_memory_seconds: Annotated[int, Field(ge=0)] = 300
     s3_bucket_name: str | None = None
     s3_endpoint_url: HttpUrl = None
+    storage_plaintext: bool = False
+    storage_in_process: bool = False
     aws_region: str = "ap-southeast-2"
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
@@ -231,7 +249,32 @@ class Settings(BaseSettings):
                 for name, url in self._databases().items()
             },
         }
-        return [fault for fault, broken in rules.items() if broken]
+        return [fault for fault, broken in rules.items() if broken] + self._unprotected()
+
+    def _unprotected(self) -> list[str]:
+        """Name each part that is reached without TLS, or is this process's own, and may not be."""
+        storage = self.storage
+        if storage and storage.startswith("s3:") and self.s3_endpoint_url:
+            storage = self.s3_endpoint_url
+        parts = {
+            "CACHE": ("CACHE_URL" if self.cache_url else "REDIS_HOST", self.cache),
+            "BROKER": ("BROKER_URL", self.broker_url),
+            "STORAGE": ("S3_ENDPOINT_URL" if storage != self.storage else "STORAGE_URL", storage),
+        }
+        faults = []
+        for part, (key, url) in parts.items():
+            scheme = urlsplit(url or "").scheme
+            if scheme in PLAIN_SCHEMES and not getattr(self, f"{part.lower()}_plaintext"):
+                faults.append(
+                    f"{key} is plain {scheme}://; use {PLAIN_SCHEMES[scheme]}://, or accept it "
+                    f"with {part}_PLAINTEXT=true"
+                )
+            if scheme == "memory" and not getattr(self, f"{part.lower()}_in_process"):
+                faults.append(
+                    f"{key} is memory://, each process's own; name a server, or accept it with "
+                    f"{part}_IN_PROCESS=true"
+                )
+        return faults
 
     def _databases(self) -> dict[str, str]:
         """Return the addresses of databases, by the setting that has each."""

@@ -125,6 +125,7 @@ class S3Storage:
 
 def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S3Client":
     config = Config(
+        ignore_configured_endpoint_urls=True,  # AWS_ENDPOINT_URL is no setting of ours
         connect_timeout=connect,
         read_timeout=read,
         retries={"mode": "standard", "total_max_attempts": attempts},

@@ -210,6 +210,80 @@ def test_production_reads_sslmode_as_the_driver_does(fault_of, query):
     assert message.startswith("DATABASE_URL must have sslmode=verify-full")
 
 
+UNPROTECTED = {
+    "CACHE_URL is plain redis://": ("CACHE_PLAINTEXT", {"CACHE_URL": f"redis://:{SECRET}@c/0"}),
+    "REDIS_HOST is plain redis://": (
+        "CACHE_PLAINTEXT",
+        {"CACHE_URL": "", "REDIS_HOST": "c", "REDIS_PASSWORD": SECRET},
+    ),
+    "CACHE_URL is memory://": ("CACHE_IN_PROCESS", {"CACHE_URL": "memory://"}),
+    "BROKER_URL is plain redis://": ("BROKER_PLAINTEXT", {"BROKER_URL": f"redis://:{SECRET}@b/0"}),
+    "BROKER_URL is plain amqp://": ("BROKER_PLAINTEXT", {"BROKER_URL": f"amqp://u:{SECRET}@b//"}),
+    "BROKER_URL is memory://": ("BROKER_IN_PROCESS", {"BROKER_URL": "memory://"}),
+    "S3_ENDPOINT_URL is plain http://": (
+        "STORAGE_PLAINTEXT",
+        {"S3_ENDPOINT_URL": "http://s3:9000"},
+    ),
+    "STORAGE_URL is memory://": ("STORAGE_IN_PROCESS", {"STORAGE_URL": "memory://"}),
+}
+
+
+@pytest.mark.parametrize("fault", UNPROTECTED)
+def test_production_takes_what_is_plain_or_in_process_only_when_told(settings_of, fault_of, fault):
+    setting, changes = UNPROTECTED[fault]
+    every = {key: "true" for key, _ in UNPROTECTED.values()}
+    for others in ({}, every | {setting: "false"}):  # each part has a setting of its own
+        message = fault_of(**PRODUCTION | changes | others)
+        assert message.startswith(f"{fault}")
+        assert message.endswith(f"with {setting}=true")
+        assert "\n" not in message
+        assert SECRET not in message
+    settings_of(**PRODUCTION | changes | dict.fromkeys(every, "false") | {setting: "true"})
+
+
+def test_all_that_is_plain_is_named_at_once(fault_of):
+    changes = {
+        "CACHE_URL": "redis://c/0",
+        "BROKER_URL": "amqp://b//",
+        "S3_ENDPOINT_URL": "http://s3:9000",
+        "DATABASE_URL": "postgresql://a:b@db/app",
+    }
+    faults = fault_of(**PRODUCTION | changes).splitlines()
+    assert {fault.partition(" ")[0] for fault in faults} == changes.keys()
+
+
+def test_development_takes_what_is_plain(settings_of):
+    settings_of(CACHE_URL="redis://c/0", BROKER_URL="amqp://b//", STORAGE_URL="memory://")
+
+
+@pytest.mark.parametrize("key", ["CACHE_URL", "BROKER_URL"])
+@pytest.mark.parametrize("environment", Environment)
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("ssl_cert_reqs=none", "ssl_cert_reqs"),
+        ("ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs"),
+        ("ssl_cert_reqs=optional", "ssl_cert_reqs"),
+        ("ssl_ca_certs=/a&ssl_check_hostname=false", "ssl_check_hostname"),
+        ("ssl_exclude_verify_flags=VERIFY_X509_STRICT", "ssl_exclude_verify_flags"),
+    ],
+)
+def test_tls_is_verified_wherever_it_is_named(fault_of, key, environment, query, named):
+    url = f"rediss://:{SECRET}@host.example.org/0?{query}"
+    message = fault_of(**PRODUCTION | {"ENVIRONMENT": environment, key: url})
+    assert message == f"{key}: may not have {named}: TLS is always verified"
+
+
+def test_tls_options_without_tls_are_refused(fault_of):
+    message = fault_of(CACHE_URL="redis://c/0?ssl_ca_certs=/ca.pem")
+    assert message == "CACHE_URL: has TLS options, but redis:// is plain: use rediss://"
+
+
+def test_the_files_of_tls_may_be_named(settings_of):
+    url = "rediss://c/0?ssl_cert_reqs=required&ssl_ca_certs=/ca&ssl_certfile=/c&ssl_keyfile=/k"
+    assert settings_of(CACHE_URL=url, BROKER_URL=url).cache == url
+
+
 def test_production_refuses_all_defaults_at_once(fault_of):
     faults = fault_of(ENVIRONMENT="production", DEBUG="1", CORS_ORIGINS="*").splitlines()
     named = {fault.partition(" ")[0] for fault in faults}
