@@ -30,6 +30,14 @@ class UsernameRefused(ServiceError):
     """A user's name must have 1 to 255 characters, none of them a control character"""
 
 
+class LastAdmin(ServiceError):
+    """This is the last admin who may log in"""
+
+
+class KnownPassword(ServiceError):
+    """The password is the default one, which everybody knows"""
+
+
 @dataclass(frozen=True)
 class Account:
     """A user, and how many sessions are open."""
@@ -115,24 +123,33 @@ async def set_password(username: str, password: str) -> list[UUID]:
     return await _change(Action.CHANGE_PASSWORD, username, password_hash=password_hash)
 
 
-async def disable(username: str) -> list[UUID]:
+async def disable(username: str, *, even_last_admin: bool = False) -> list[UUID]:
     """Let a user log in no more, and end the sessions; return which were open.
 
     Raises:
         UserNotFound: there is none of this name.
+        LastAdmin: no other admin may log in, and `even_last_admin` is not set.
 
     """
-    return await _change(Action.DISABLE_USER, username, disabled_at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    return await _change(
+        Action.DISABLE_USER, username, keep_an_admin=not even_last_admin, disabled_at=now
+    )
 
 
-async def enable(username: str) -> None:
+async def enable(username: str, *, refused_password: str | None = None) -> None:
     """Let a disabled user log in again.
 
     Raises:
         UserNotFound: there is none of this name.
+        KnownPassword: it is an admin whose password is `refused_password`.
 
     """
     async with transaction():
+        if refused_password is not None:
+            admin = await User.get_or_none(username=username, role=Role.ADMIN)
+            if admin and await passwords.is_hash_of(refused_password, admin.password_hash):
+                raise KnownPassword
         if not await User.filter(username=username).update(disabled_at=None):
             raise UserNotFound
         await audit.record(Action.ENABLE_USER, username)
@@ -164,14 +181,37 @@ async def ensure_admin(username: str, password: str) -> bool:
     return True
 
 
-async def _change(action: Action, username: str, **fields: object) -> list[UUID]:
+async def admins_with_password(password: str) -> list[str]:
+    """Return the names of the enabled admins whose stored hash is of this password."""
+    admins = await User.filter(role=Role.ADMIN, disabled_at=None).order_by("username")
+    return [
+        admin.username
+        for admin in admins
+        if await passwords.is_hash_of(password, admin.password_hash)
+    ]
+
+
+async def _change(
+    action: Action, username: str, *, keep_an_admin: bool = False, **fields: object
+) -> list[UUID]:
     async with transaction():
         user = await User.get_or_none(username=username)
         if user is None:
             raise UserNotFound
+        if keep_an_admin and await _enabled_admins() == [username]:
+            raise LastAdmin
         # First the sessions: what the trigger has ended would be nobody's to name.
         await User.filter(id=user.id).select_for_update().first()
         ended = await sessions.end_all(user.id)
         await User.filter(id=user.id).update(**fields)
         await audit.record(action, username)
         return ended
+
+
+async def _enabled_admins() -> list[str]:
+    """Lock the admins who may log in, in one order, and return their names.
+
+    Of two admins who are disabled at the same time, the second waits for the first to commit.
+    """
+    admins = User.filter(role=Role.ADMIN, disabled_at=None).order_by("id").select_for_update()
+    return [admin.username for admin in await admins]

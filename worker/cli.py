@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ import asyncpg
 import typer
 
 from infra import faults, logs, signals
-from infra.settings import Settings, SettingsError, load_settings, require_database
+from infra.settings import Environment, Settings, SettingsError, load_settings, require_database
+from infra.tls import management_api
 from services import audit
 from services.errors import ServiceError
 from worker import audit_cli, keys_cli, tasks_cli, users_cli
@@ -57,10 +59,14 @@ def api() -> None:
     settings = _settings("api")
     from api.listen import listening
     from api.server import serve
-    from worker.setup import check, set_up
+    from worker.setup import check, refuse_default_password, set_up
+
+    async def make_ready() -> None:
+        await set_up(settings)
+        await refuse_default_password(settings)
 
     def prepare() -> None:
-        signals.run(set_up(settings))
+        signals.run(make_ready())
 
     with listening(settings) as sockets:
         check(settings)
@@ -78,11 +84,14 @@ def worker(
 ) -> None:
     """Run tasks, and carry them from the database to the broker."""
     settings = _settings("worker")
+    from infra.database import UNUSABLE
     from worker.app import app as celery
-    from worker.setup import check
+    from worker.setup import check, refuse_default_password
 
     check(settings)
-
+    # A worker starts while the database is away or not yet migrated; then no account can log in.
+    with suppress(*UNUSABLE):
+        signals.run(refuse_default_password(settings))
     arguments = [
         "worker",
         "--pool=prefork",
@@ -103,14 +112,23 @@ def worker(
 def flower() -> None:
     """Serve Flower on FLOWER_PORT, the operators' view of the workers."""
     settings = _settings("flower")
+    if settings.environment is Environment.PRODUCTION and not settings.flower_basic_auth:
+        raise SettingsError("FLOWER_BASIC_AUTH is missing; Flower can stop workers")
+    from flower.views.monitor import Metrics
+    from tornado.web import authenticated
+
     from worker.app import app as celery
 
+    # Flower asks for its password everywhere but here.
+    Metrics.get = authenticated(Metrics.get)
     arguments = [
         "flower",
         f"--address={settings.host}",
         f"--port={settings.flower_port}",
         "--tasks-columns=name,uuid,state,kwargs,received,runtime,worker",
     ]
+    if api := management_api(settings.broker_url or ""):
+        arguments.append(f"--broker-api={api}")
     if settings.flower_basic_auth:
         arguments.append(f"--basic-auth={settings.flower_basic_auth.get_secret_value()}")
     try:

@@ -4,9 +4,16 @@ from collections.abc import Callable
 
 from infra.database import database, migrate
 from infra.keys import KeyRing
-from infra.settings import Settings, SettingsError, require_database, require_direct_database
+from infra.settings import (
+    DEFAULT_ADMIN_PASSWORD,
+    Environment,
+    Settings,
+    SettingsError,
+    require_database,
+    require_direct_database,
+)
 from infra.storage import StorageError, open_storage
-from services.accounts import ensure_admin
+from services.accounts import admins_with_password, ensure_admin
 from services.passwords import PasswordRefused
 
 
@@ -44,3 +51,21 @@ async def set_up(settings: Settings) -> list[str]:
         except PasswordRefused as error:
             raise SettingsError(f"ADMIN_PASSWORD: {error}") from None
     return applied
+
+
+async def refuse_default_password(settings: Settings) -> None:
+    """Check in production that no stored admin has the default password, as ADMIN_PASSWORD cannot.
+
+    Raises:
+        SettingsError: an admin who may log in has it.
+
+    """
+    if settings.environment is not Environment.PRODUCTION:
+        return
+    async with database(require_database(settings), pool_size=1):
+        names = await admins_with_password(DEFAULT_ADMIN_PASSWORD.get_secret_value())
+    if names:
+        raise SettingsError(
+            f"the stored password of {', '.join(map(repr, names))} is the default one, which "
+            "everybody knows; change it with `enroll users passwd NAME`"
+        )

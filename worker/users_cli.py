@@ -11,7 +11,12 @@ from redis.exceptions import RedisError
 from infra import limits, logs, signals
 from infra.database import database
 from infra.session_list import SessionList
-from infra.settings import load_settings, require_database
+from infra.settings import (
+    DEFAULT_ADMIN_PASSWORD,
+    Environment,
+    load_settings,
+    require_database,
+)
 from infra.shield import finish
 from models import Role
 from services import accounts
@@ -19,6 +24,9 @@ from services.errors import Unavailable
 from worker.console import print_json, print_table, say
 
 T = TypeVar("T")
+
+# Typer keeps its copy of click private; the parent of this public error is click's.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(help="Who may log in, and who is.", no_args_is_help=True)
 
@@ -45,15 +53,29 @@ def passwd(username: Username) -> None:
 
 
 @app.command()
-def disable(username: Username) -> None:
+def disable(
+    username: Username,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Disable the last admin, too, without a question.")
+    ] = False,
+) -> None:
     """Let an account log in no more, and end its sessions within a second."""
-    _end(lambda: accounts.disable(username), f"{username} may not log in any more")
+    done = f"{username} may not log in any more"
+    try:
+        _end(lambda: accounts.disable(username, even_last_admin=yes), done)
+    except accounts.LastAdmin as error:
+        if not sys.stdin.isatty():
+            raise _UsageError(f"{error.message}; --yes disables it anyway") from None
+        typer.confirm(f"{error.message}. Disable {username} anyway?", abort=True)
+        _end(lambda: accounts.disable(username, even_last_admin=True), done)
 
 
 @app.command()
 def enable(username: Username) -> None:
     """Let a disabled account log in again."""
-    _run(lambda: accounts.enable(username))
+    refused = DEFAULT_ADMIN_PASSWORD.get_secret_value() if _is_production() else None
+    _run(lambda: accounts.enable(username, refused_password=refused))
     say(f"{username} may log in")
 
 
@@ -86,10 +108,23 @@ def sessions(*, as_json: AsJson = False) -> None:
 
 
 def _password() -> str:
-    """Ask for a password twice, or read one line of standard input; never an argument."""
+    """Ask for a password twice, or read one line of standard input; never an argument.
+
+    Raises:
+        KnownPassword: it is the default one, and this is production.
+
+    """
     if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\n")
+        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if password == DEFAULT_ADMIN_PASSWORD.get_secret_value() and _is_production():
+        raise accounts.KnownPassword
+    return password
+
+
+def _is_production() -> bool:
+    return load_settings().environment is Environment.PRODUCTION
 
 
 def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None:

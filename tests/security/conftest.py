@@ -4,13 +4,17 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.absent import is_absent
+from tests.factories import ADMIN as ADMIN_OF_THE_SERVICE
 from tests.factories import eventually, free_ports
 from tests.security.tls import tls_database
 
@@ -25,6 +29,10 @@ ADMIN = {"username": "admin-of-production", "password": CANARIES["ADMIN_PASSWORD
 SETTINGS = {
     **CANARIES,
     "ENVIRONMENT": "production",
+    # The embedded servers have no TLS.
+    "CACHE_PLAINTEXT": "true",
+    "BROKER_PLAINTEXT": "true",
+    "STORAGE_PLAINTEXT": "true",
     "ADMIN_USERNAME": ADMIN["username"],
     "CORS_ORIGINS": f"{FRONT_END},{OTHER_FRONT_END}",
     "ENROLLMENT_ACCESS": "authenticated",
@@ -40,6 +48,28 @@ class Production:
 
     client: httpx.AsyncClient
     output: Path
+
+
+@asynccontextmanager
+async def without_default_password(url: str) -> AsyncIterator[None]:
+    """Hide for a moment that the admin of the shared database has the default password.
+
+    Production refuses to start on it.
+    """
+    name = ADMIN_OF_THE_SERVICE["username"]
+    change = "UPDATE users SET password_hash = $2 WHERE username = $1"
+    connection = await asyncpg.connect(url)
+    try:
+        kept = await connection.fetchval(
+            "SELECT password_hash FROM users WHERE username = $1", name
+        )
+        await connection.execute(change, name, "hidden")
+        try:
+            yield
+        finally:
+            await connection.execute(change, name, kept)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +100,8 @@ async def production(service, tmp_path_factory):
                 except httpx.TransportError:
                     return False
 
-            await eventually(answers, within=60)
+            async with without_default_password(service.env["DATABASE_URL"]):
+                await eventually(answers, within=60)
             yield Production(client, output)
         process.terminate()
         await process.wait()

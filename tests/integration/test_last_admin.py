@@ -1,0 +1,106 @@
+"""The last admin who may log in is not disabled by mistake, nor by two commands at once."""
+
+import asyncio
+import os
+import pty
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+from uuid_utils.compat import uuid7
+
+from infra.database import database
+from services import accounts
+from services.accounts import LastAdmin
+
+ENROLL = Path(sys.executable).with_name("enroll")
+FAILED, USAGE = 1, 2
+
+
+@pytest.fixture
+async def url(new_database):
+    """A database with two admins, one of them disabled, and a student."""
+    url = await new_database()
+    connection = await asyncpg.connect(url)
+    for name, role, is_disabled in (
+        ("ada", "admin", False),
+        ("bob", "admin", True),
+        ("eve", "student", False),
+    ):
+        await connection.execute(
+            "INSERT INTO users (id, username, password_hash, role, disabled_at) "
+            "VALUES ($1, $2, 'none', $3, CASE WHEN $4 THEN now() END)",
+            *(uuid7(), name, role, is_disabled),
+        )
+    await connection.close()
+    return url
+
+
+async def admins(url):
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT username FROM users WHERE role = 'admin' AND disabled_at IS NULL"
+        )
+    finally:
+        await connection.close()
+    return {row["username"] for row in rows}
+
+
+async def disable(url, *arguments, terminal=None):
+    """Run `enroll users disable`; return its exit code and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(ENROLL, "users", "disable", *arguments),
+        env=os.environ | {"DATABASE_URL": url, "CACHE_URL": "memory://", "TERM": "dumb"},
+        stdin=asyncio.subprocess.DEVNULL if terminal is None else terminal,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, output.decode()
+
+
+async def test_a_script_needs_a_word_more(url):
+    code, said = await disable(url, "ada")
+    assert code == USAGE
+    assert said == "enroll: This is the last admin who may log in; --yes disables it anyway\n"
+    assert await admins(url) == {"ada"}
+
+    code, said = await disable(url, "ada", "--yes")
+    assert code == 0, said
+    assert await admins(url) == set()
+
+
+async def test_others_are_disabled_unasked(url):
+    for name in ("eve", "bob"):
+        code, said = await disable(url, name)
+        assert code == 0, said
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("y", 0), ("n", FAILED), ("", FAILED)])
+async def test_a_person_is_asked(url, answer, expected):
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        code, said = await disable(url, "ada", terminal=theirs)
+    finally:
+        os.close(theirs)
+        with suppress(OSError):
+            os.close(ours)
+    assert code == expected, said
+    assert "Disable ada anyway?" in said
+    assert await admins(url) == (set() if answer == "y" else {"ada"})
+
+
+async def test_of_two_at_once_one_stays(url):
+    async with database(url, pool_size=2):
+        for _ in range(10):
+            await accounts.enable("ada")
+            await accounts.enable("bob")
+            outcomes = await asyncio.gather(
+                accounts.disable("ada"), accounts.disable("bob"), return_exceptions=True
+            )
+            assert [isinstance(each, LastAdmin) for each in outcomes].count(True) == 1, outcomes
+            assert len(await admins(url)) == 1
