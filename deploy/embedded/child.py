@@ -26,11 +26,12 @@ EXIT_CANNOT_START = 127
 
 
 def give_up_root(user: int, program: Path) -> None:
-    """Become `user`, keeping only the right to read what root's folders hold.
+    """Become `user`; where the way to the program or the working folder is closed, keep a right.
 
-    The environment or DATA_DIR may be below a 0700 folder such as /root.
+    The environment or DATA_DIR may be below a 0700 folder such as /root: then the process keeps
+    the right to read what root's folders hold.
     """
-    keep = _capabilities_to_keep(program)
+    keep = [] if _reaches(user, program) else _capabilities_to_keep(program)
     libc = ctypes.CDLL(None, use_errno=True)
     if keep:
         libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
@@ -48,6 +49,21 @@ def give_up_root(user: int, program: Path) -> None:
     if libc.capset(header, data) == 0:
         for capability in keep:
             libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+
+
+def _reaches(user: int, program: Path) -> bool:
+    """Tell whether `user` can run the program and enter the working folder without any right."""
+    os.setgroups([])
+    os.setegid(user)
+    os.seteuid(user)
+    try:
+        runs = os.access(program, os.X_OK, effective_ids=True)
+        return runs and os.access(Path.cwd(), os.R_OK | os.X_OK, effective_ids=True)
+    except OSError:
+        return False
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def _capabilities_to_keep(program: Path) -> list[int]:

@@ -10,7 +10,11 @@ class InUseError(EmbeddedError):
 
 
 class NoBinaryError(EmbeddedError):
-    """A server has neither a URL in the settings, nor a program on PATH, nor its wheel."""
+    """A server has neither a URL in the settings, nor its wheel, nor the program of a setting."""
+
+
+class VersionMismatchError(EmbeddedError):
+    """Another version of a server wrote the data folder."""
 
 
 class NoFreePortError(EmbeddedError):

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.embedded.ports import Ports
+from infra.private import PRIVATE_FOLDER, close, private_folder
 from infra.settings import embedded_env_file
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 LOG_KEPT_BYTES = 4 * 1024 * 1024
 
+SERVER_FOLDERS = ("seaweedfs", "valkey-cache", "valkey-broker")
+
 SECRETS: dict[str, Callable[[], str]] = {
     "postgres_password": lambda: secrets.token_urlsafe(24),
     "cache_password": lambda: secrets.token_urlsafe(24),
     "broker_password": lambda: secrets.token_urlsafe(24),
+    "flower_password": lambda: secrets.token_urlsafe(24),
     "s3_access_key": lambda: secrets.token_hex(10).upper(),
     "s3_secret_key": lambda: secrets.token_urlsafe(30),
     "s3_encryption_key": lambda: secrets.token_hex(32),
@@ -30,7 +34,10 @@ class Home:
         self.logs = self.root / "logs"
         self.run = self.root / "run"
         for folder in (self.logs, self.run):
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
+        # A folder that an earlier version left open stays there when its server is not started.
+        for folder in filter(Path.is_dir, map(self.root.joinpath, SERVER_FOLDERS)):
+            close(folder, PRIVATE_FOLDER)
         self.trim_logs()
         self.env_file = embedded_env_file(self.root)
         self.ports = Ports(self.run / "ports.json")

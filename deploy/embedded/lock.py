@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.embedded.errors import InUseError
+from infra.private import private_folder
 
 
 @contextmanager
@@ -19,8 +20,7 @@ def hold(data_dir: Path, port: int | None = None) -> Iterator[None]:
         InUseError: another process holds it; the message says which.
 
     """
-    path = data_dir / "run" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = private_folder(data_dir / "run") / "lock"
     # Never removed: a lock on a file that another start replaces would lock nobody out.
     with path.open("a+", encoding="utf-8") as file:
         try:

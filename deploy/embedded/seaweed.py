@@ -1,17 +1,32 @@
-"""SeaweedFS: an S3 with one bucket that all may read from and only the service writes to."""
+"""SeaweedFS: an S3 with one bucket that all may read from and only the service writes to.
+
+Only the S3 port takes strangers: it checks signatures. All others are for SeaweedFS's own parts and
+ask for a client certificate, which no local user and no page of a browser has.
+"""
 
 import json
 import signal
+from pathlib import Path
+
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from deploy.embedded import probe
-from deploy.embedded.binaries import find_weed
+from deploy.embedded.binaries import WHEELS, Binaries, check_written_by, find_weed
+from deploy.embedded.certificates import make_certificates
 from deploy.embedded.home import Home, write_private
 from deploy.embedded.process import Part
+from infra.private import private_folder
 from infra.settings import Settings
 
 BUCKET = "media"
 KNOWN_OBJECT = ".embedded-ready"
-HTTP_OK, HTTP_CREATED, HTTP_NOT_FOUND = 200, 201, 404
+HTTP_OK, HTTP_NOT_FOUND = 200, 404
+SIGNED_SECONDS = 60
+# What listens within it, over gRPC and over HTTP.
+GRPC_PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "mq", "msg_broker", "client")
+HTTPS_PARTS = ("master", "volume", "filer", "admin")
 
 
 class SeaweedFS:
@@ -20,14 +35,14 @@ class SeaweedFS:
     name = "storage"
     title = "SeaweedFS (S3)"
 
-    def __init__(self, home: Home, region: str) -> None:
+    def __init__(self, home: Home, region: str, binaries: Binaries = WHEELS) -> None:
         self._home = home
         self._region = region
         self._folder = home.root / "seaweedfs"
-        self._program = find_weed()
+        self._program = find_weed(binaries.weed)
         self._ports = {
             name: home.ports.take(f"weed_{name}", with_grpc=True)
-            for name in ("s3", "master", "volume", "filer", "admin", "metrics")
+            for name in ("s3", "master", "volume", "filer", "admin")
         }
         self.port = self._ports["s3"]
 
@@ -49,7 +64,12 @@ class SeaweedFS:
 
     async def prepare(self) -> Part:
         """Write who may do what."""
-        self._folder.mkdir(exist_ok=True)
+        private_folder(self._folder)
+        check_written_by(self._folder, self._program)
+        # SeaweedFS keeps its options there, and would open ports that an earlier start asked for.
+        (self._folder / "mini.options").unlink(missing_ok=True)
+        # In its working folder, where it looks first.
+        write_private(self._folder / "security.toml", self._security())
         configuration = self._home.run / "s3.json"
         write_private(configuration, json.dumps(self._identities()))
         options = {
@@ -61,7 +81,6 @@ class SeaweedFS:
             **{f"{name}.port": str(self._ports[name]) for name in ("master", "volume", "filer")},
             "s3.port": str(self.port),
             "admin.port": str(self._ports["admin"]),
-            "metricsPort": str(self._ports["metrics"]),
             # A second instance dies on these two's default ports.
             "s3.port.iceberg": "0",
             "s3.port.lance": "0",
@@ -75,12 +94,23 @@ class SeaweedFS:
         arguments = [f"-{key}={value}" for key, value in options.items()]
         return Part(
             self.name,
-            (str(self._program), "mini", *arguments),
+            (str(self._program.path), "mini", *arguments),
             is_ready=self._is_ready,
             environment={"WEED_S3_SSE_KEK": self._home.secrets["s3_encryption_key"]},
             folder=self._folder,
             stop_signal=signal.SIGTERM,
         )
+
+    def _security(self) -> str:
+        """Return the configuration by which its parts take nobody but each other."""
+        files = make_certificates(self._home.run, self.name)
+        identity = _toml(cert=files.certificate, key=files.key)
+        authority = _toml(ca=files.authority)
+        sections = [f"[grpc]\n{authority}"]
+        sections += [f"[grpc.{part}]\n{identity}" for part in GRPC_PARTS]
+        sections += [f"[https.{part}]\n{identity}{authority}" for part in HTTPS_PARTS]
+        sections += [f"[https.client]\nenabled = true\n{identity}{authority}"]
+        return "".join(sections)
 
     def _identities(self) -> dict[str, object]:
         keys = {
@@ -100,7 +130,17 @@ class SeaweedFS:
         object_url = f"http://127.0.0.1:{self.port}/{BUCKET}/{KNOWN_OBJECT}"
         status, _ = await probe.http(object_url)
         if status == HTTP_NOT_FOUND:
-            filer = f"http://127.0.0.1:{self._ports['filer']}/buckets/{BUCKET}/{KNOWN_OBJECT}"
-            created, _ = await probe.http(filer, b"ready\n", "PUT")
-            status = (await probe.http(object_url))[0] if created == HTTP_CREATED else 0
+            created, _ = await probe.http(self._signed("PUT", object_url), b"ready\n", "PUT")
+            status = (await probe.http(object_url))[0] if created == HTTP_OK else 0
         return status == HTTP_OK
+
+    def _signed(self, method: str, url: str) -> str:
+        secrets = self._home.secrets
+        keys = Credentials(secrets["s3_access_key"], secrets["s3_secret_key"])
+        request = AWSRequest(method, url)
+        S3SigV4QueryAuth(keys, "s3", self._region, expires=SIGNED_SECONDS).add_auth(request)
+        return str(request.url)
+
+
+def _toml(**files: Path) -> str:
+    return "".join(f"{key} = {json.dumps(str(file))}\n" for key, file in files.items())

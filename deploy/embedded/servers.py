@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.embedded import lock
+from deploy.embedded.binaries import WHEELS, Binaries
 from deploy.embedded.home import Home
 from deploy.embedded.keeper import Keeper
 from deploy.embedded.postgres import Postgres
@@ -51,21 +52,24 @@ def wanted_servers(settings: Settings) -> set[str]:
 class Servers:
     """Chosen servers of one data folder."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but the first two are options
         self,
         launcher: Launcher,
         only: Collection[str] = NAMES,
         *,
         region: str = DEFAULT_REGION,
         fsync: bool = True,
+        binaries: Binaries = WHEELS,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         home = launcher.home
         makers: dict[str, Callable[[], Server]] = {
-            Postgres.name: lambda: Postgres(home, launcher, fsync=fsync),
-            Cache.name: lambda: Cache(home),
-            Broker.name: lambda: Broker(home),
-            SeaweedFS.name: lambda: SeaweedFS(home, region),
+            Postgres.name: lambda: Postgres(
+                home, launcher, fsync=fsync, chosen=binaries.postgres, say=say
+            ),
+            Cache.name: lambda: Cache(home, binaries),
+            Broker.name: lambda: Broker(home, binaries),
+            SeaweedFS.name: lambda: SeaweedFS(home, region, binaries),
         }
         self._launcher = launcher
         self._say = say
@@ -113,12 +117,16 @@ class Servers:
 
 @asynccontextmanager
 async def running(
-    data_dir: Path, only: Collection[str] = NAMES, *, fsync: bool = True
+    data_dir: Path,
+    only: Collection[str] = NAMES,
+    *,
+    fsync: bool = True,
+    binaries: Binaries = WHEELS,
 ) -> AsyncIterator[Servers]:
     """Run chosen servers for the length of the block, with a handle on each."""
     with lock.hold(data_dir):
         async with Launcher(Home(data_dir)) as launcher:
-            chosen = Servers(launcher, only, fsync=fsync)
+            chosen = Servers(launcher, only, fsync=fsync, binaries=binaries)
             try:
                 await chosen.start_all()
                 yield chosen

@@ -43,7 +43,7 @@ class Show:
             "Front ends": f"from {_origins(settings)}",
             "Health": f"{at.api}/health",
             "Metrics": at.metrics,
-            "Flower": at.flower,
+            "Flower": f"{at.flower} (login: {_flower_login(settings, home)})",
             "PostgreSQL": embedded.get("DATABASE_URL") or _hide_password(settings.database),
             "Cache": embedded.get("CACHE_URL") or _hide_password(settings.cache),
             "Broker": embedded.get("BROKER_URL") or _hide_password(settings.broker_url),
@@ -70,6 +70,11 @@ def _images(settings: Settings, embedded: dict[str, str]) -> str:
     storage = embedded.get("STORAGE_URL") or _hide_password(settings.storage)
     endpoint = embedded.get("S3_ENDPOINT_URL") or settings.s3_endpoint_url
     return f"{storage} at {endpoint}" if endpoint else storage
+
+
+def _flower_login(settings: Settings, home: Home) -> str:
+    where = "as set" if settings.flower_basic_auth else f"in {home.env_file}"
+    return f"FLOWER_BASIC_AUTH {where}"
 
 
 def _admin_password(settings: Settings) -> str:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
+from deploy.embedded.binaries import Binaries
 from deploy.embedded.disk import Disk
 from deploy.embedded.errors import EmbeddedError, StartError
 from deploy.embedded.home import Home
@@ -19,6 +20,7 @@ from infra.storage import MEDIA_PATH
 EXIT_STOPPED, EXIT_FAILED, EXIT_KILLED = 0, 1, 130
 TRIM_SECONDS = 60.0
 SAME_CTRL_C_SECONDS = 0.5  # a program that wraps this one may pass on what it also got
+FLOWER_USER = "operator"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,13 +36,23 @@ class Supervisor:
         self._disk = Disk(home, self._show.line)
         self._keepers: list[Keeper] = []
         wanted, say = wanted_servers(settings), self._show.line
-        self._servers = Servers(self._launcher, wanted, region=settings.aws_region, say=say)
+        self._servers = Servers(
+            self._launcher,
+            wanted,
+            region=settings.aws_region,
+            binaries=Binaries.of(settings),
+            say=say,
+        )
         self._environment = {
             **self._servers.environment,
             "PORT": str(settings.port),
             "FLOWER_PORT": str(settings.flower_port),
             "DATA_DIR": str(home.root),
         }
+        if settings.flower_basic_auth is None:
+            # Flower can stop workers, and any local user or page reaches its port.
+            password = home.secrets["flower_password"]
+            self._environment["FLOWER_BASIC_AUTH"] = f"{FLOWER_USER}:{password}"
         if "STORAGE_URL" in self._environment and settings.storage_public_url is None:
             # The bucket can't say `nosniff`.
             self._environment["STORAGE_PUBLIC_URL"] = f"{Addresses.of(settings).api}{MEDIA_PATH}"

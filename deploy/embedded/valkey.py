@@ -4,10 +4,14 @@ import signal
 from typing import ClassVar
 
 from deploy.embedded import probe
-from deploy.embedded.binaries import find_valkey
+from deploy.embedded.binaries import WHEELS, Binaries, Version, check_written_by, find_valkey
 from deploy.embedded.home import Home, write_private
 from deploy.embedded.process import Part
+from infra.private import private_folder
 from infra.settings import Settings
+
+# What data of Valkey 9 start with, which Redis can't read.
+VALKEY_MAGIC = b"VALKEY"
 
 
 class Valkey:
@@ -18,11 +22,11 @@ class Valkey:
     variable: ClassVar[str]
     options: ClassVar[dict[str, str]]
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, binaries: Binaries = WHEELS) -> None:
         self._home = home
         self._password = home.secrets[f"{self.name}_password"]
         self._folder = home.root / f"valkey-{self.name}"
-        self._program = find_valkey()
+        self._program = find_valkey(binaries.redis)
         self.port = home.ports.take(self.name)
 
     @property
@@ -32,7 +36,8 @@ class Valkey:
 
     async def prepare(self) -> Part:
         """Write the configuration: in a file, for a command line shows its password."""
-        self._folder.mkdir(exist_ok=True)
+        private_folder(self._folder)
+        check_written_by(self._folder, self._program, self._writer())
         configuration = self._home.run / f"{self.name}.conf"
         options = {
             "bind": "127.0.0.1",
@@ -46,11 +51,19 @@ class Valkey:
         write_private(configuration, "".join(lines))
         return Part(
             self.name,
-            (str(self._program), str(configuration)),
+            (str(self._program.path), str(configuration)),
             is_ready=self._is_ready,
             folder=self._folder,
             stop_signal=signal.SIGTERM,
         )
+
+    def _writer(self) -> Version | None:
+        """Return who wrote the folder, by the first letters of its data; None: any Redis 7."""
+        for base in self._folder.glob("appendonlydir/*.base.rdb"):
+            with base.open("rb") as file:
+                if file.read(len(VALKEY_MAGIC)) == VALKEY_MAGIC:
+                    return Version("Valkey", (9,))
+        return None
 
     async def _is_ready(self) -> bool:
         return await probe.redis_answers(self.port, self._password)

