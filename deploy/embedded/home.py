@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.embedded.ports import Ports
-from infra.private import PRIVATE_FOLDER, close, private_folder
+from infra.private import PRIVATE_FILE, PRIVATE_FOLDER, close, private_folder
 from infra.settings import embedded_env_file
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 LOG_KEPT_BYTES = 4 * 1024 * 1024
 
+FILES = ("secrets.json", "keys.json", "keys.lock")
 SERVER_FOLDERS = ("seaweedfs", "valkey-cache", "valkey-broker")
 
 SECRETS: dict[str, Callable[[], str]] = {
@@ -35,9 +36,11 @@ class Home:
         self.run = self.root / "run"
         for folder in (self.logs, self.run):
             private_folder(folder)
-        # A folder that an earlier version left open stays there when its server is not started.
+        # An earlier version may have left them open, of servers that are not started now as well.
         for folder in filter(Path.is_dir, map(self.root.joinpath, SERVER_FOLDERS)):
             close(folder, PRIVATE_FOLDER)
+        for file in filter(Path.is_file, map(self.root.joinpath, FILES)):
+            close(file, PRIVATE_FILE)
         self.trim_logs()
         self.env_file = embedded_env_file(self.root)
         self.ports = Ports(self.run / "ports.json")

@@ -124,7 +124,7 @@ class S3Storage:
 
 
 def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S3Client":
-    config = Config(
+    config = Config(  # type: ignore[call-arg]  # an option that its stubs do not know
         ignore_configured_endpoint_urls=True,  # AWS_ENDPOINT_URL is no setting of ours
         connect_timeout=connect,
         read_timeout=read,

@@ -170,7 +170,8 @@ async def test_flower_shows_tasks_by_name_though_workers_send_no_events_unasked(
     async def shown() -> bool:
         task_id = (await api.upload(photos.jpeg(64, 48))).json()["image"]["task_id"]
         await ended(api.client, task_id)
-        page = await api.client.get(f"{service.flower_url}/task/{task_id}")
+        login = tuple(service.env["FLOWER_BASIC_AUTH"].split(":"))
+        page = await api.client.get(f"{service.flower_url}/task/{task_id}", auth=login)
         return page.is_success and "images.process" in page.text and "upload_id" in page.text
 
     await eventually(shown)

@@ -1,0 +1,169 @@
+"""Every port of `make run` asks for a credential, but for what is public by its nature.
+
+The ports are those that the kernel knows of, so that one that a part opens anew is tried as well.
+"""
+
+import asyncio
+import json
+import socket
+import ssl
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.processes import connections_of
+
+ANSWER_SECONDS = 5.0
+CROSS_SITE = {"Origin": "https://evil.example.org", "Sec-Fetch-Site": "cross-site"}
+FORM = (
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    b"written by a stranger\r\n--x--\r\n"
+)
+PATHS = ("/", "/media/x", "/buckets/media/x", "/dir/assign", "/api/worker/shutdown/worker@host")
+POSTGRES_STARTUP = b"\0\0\0\x21\0\3\0\0user\0enroll\0database\0postgres\0\0"[4:]
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+
+
+REFUSALS = (
+    *(b"-NOAUTH", b"-ERR", b"-DENIED"),  # of Redis
+    b"\x15",  # of TLS: an alert
+    *(b"E", b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256"),  # of PostgreSQL
+)
+
+
+class Probe(NamedTuple):
+    """What a stranger sends."""
+
+    name: str
+    data: bytes
+    is_read: bool
+
+
+def request(method, path, body=b"", **headers):
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def probes():
+    for path in PATHS:
+        yield Probe(f"GET {path}", request("GET", path), is_read=True)
+        yield Probe(f"PUT {path}", request("PUT", path, b"mine"), is_read=False)
+        yield Probe(f"DELETE {path}", request("DELETE", path), is_read=False)
+        form = {"Content-Type": "multipart/form-data; boundary=x"} | CROSS_SITE
+        yield Probe(f"POST {path}", request("POST", path, FORM, **form), is_read=False)
+    yield Probe("Redis", b"*1\r\n$4\r\nPING\r\n", is_read=True)
+    yield Probe("Redis inline", b"FLUSHALL\r\n", is_read=False)
+    startup = len(POSTGRES_STARTUP) + 4
+    yield Probe("PostgreSQL", startup.to_bytes(4) + POSTGRES_STARTUP, is_read=True)
+    yield Probe("gRPC", HTTP2_PREFACE, is_read=True)
+
+
+def refuses(answer):
+    """Tell whether a server has let the stranger do and see nothing."""
+    if answer.startswith(b"HTTP/1."):
+        return int(answer.split(b" ")[1]) in {400, 401, 403}
+    return not answer or answer.startswith(REFUSALS)
+
+
+async def ask(port, data, tls=None):
+    """Send something and return the answer's beginning; nothing where the server hangs up."""
+    writer = None
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+            writer.write(data)
+            await writer.drain()
+            return await reader.read(4096)
+    except OSError:  # also of TLS, and a timeout
+        return b""
+    finally:
+        if writer:
+            writer.close()
+
+
+@pytest.fixture
+def listening(service):
+    """The ports that any process of the service listens on, by address."""
+    supervisor = psutil.Process(service.process.pid)
+    parts = [supervisor, *supervisor.children(recursive=True)]
+    return {
+        (each.laddr.ip, each.laddr.port)
+        for connections in connections_of(parts).values()
+        for each in connections
+        if each.status == psutil.CONN_LISTEN or each.type == socket.SOCK_DGRAM
+    }
+
+
+@pytest.fixture
+def public(service):
+    """The ports that are not closed, and what of them is open, by the beginning of a probe."""
+    metrics = urlsplit(service.base_url).port + 1000
+    return {
+        # Documented: who may do what is its own business, and tested elsewhere.
+        urlsplit(service.base_url).port: None,
+        # Figures, for Prometheus (METRICS_HOST, METRICS_PORT).
+        metrics: ("GET",),
+    }
+
+
+async def test_no_port_lets_a_stranger_do_anything(listening, public):
+    assert len(listening) >= 14
+    assert {address for address, _ in listening} == {"127.0.0.1"}
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+
+    answered = []
+    for _, port in sorted(listening):
+        for probe in probes():
+            for tls in (None, unverified):
+                if port in public and (public[port] is None or probe.is_read):
+                    continue
+                answer = await ask(port, probe.data, tls)
+                if port in public:
+                    is_refused = answer.split(b" ")[1:2] in ([b"404"], [b"405"], [b"400"], [])
+                else:
+                    is_refused = refuses(answer)
+                if not is_refused:
+                    answered.append((port, probe.name, bool(tls), answer[:200]))
+    assert not answered, json.dumps([list(map(str, each)) for each in answered], indent=1)
+
+
+async def test_flower_shows_and_does_nothing_without_its_password(service):
+    login = tuple(service.env["FLOWER_BASIC_AUTH"].split(":"))
+    async with httpx.AsyncClient(base_url=service.flower_url) as browser:
+        for path in ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers"):
+            assert (await browser.get(path)).status_code == 401, path
+            assert (await browser.get(path, auth=login)).status_code == 200, path
+        # A page that the operator opens has the password that the browser remembers.
+        stop = "/api/worker/pool/restart/nobody@nowhere"
+        for headers in (CROSS_SITE, {"Origin": "https://evil.example.org"}):
+            answer = await browser.post(stop, auth=login, headers=headers)
+            assert answer.status_code == 403
+        assert (await browser.post(stop, auth=login)).status_code == 404
+
+
+async def test_both_redises_ask_for_the_password_and_hang_up_on_a_browser(service):
+    for variable in ("CACHE_URL", "BROKER_URL"):
+        parts = urlsplit(service.env[variable])
+        async with Redis(host=parts.hostname, port=parts.port) as stranger:
+            for command in ("PING", "INFO", "FLUSHALL", "CONFIG GET *"):
+                with pytest.raises(RedisError):
+                    await stranger.execute_command(*command.split())
+        form = request("POST", "/", b"FLUSHALL\r\n", **{"Content-Type": "text/plain"}, **CROSS_SITE)
+        assert refuses(await ask(parts.port, form))
+
+
+async def test_the_sockets_of_the_storage_are_in_a_closed_folder(service):
+    sockets = [path for path in service.data_dir.rglob("*") if path.is_socket()]
+    for path in sockets:
+        with suppress(OSError):
+            assert path.parent.stat().st_mode & 0o077 == 0, path
