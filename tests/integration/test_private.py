@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import asyncpg
@@ -62,13 +63,11 @@ def done_by(user, folder):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A data folder below folders that anybody may pass."""
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_mode & stat.S_IXOTH or parent == Path("/"):
-            continue
-        parent.chmod(0o711)
-    return tmp_path / "data"
+def folder():
+    """A data folder below folders that anybody may pass, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="enroll-private-") as parent:
+        Path(parent).chmod(0o711)
+        yield Path(parent) / "data"
 
 
 @pytest.fixture(autouse=True)
