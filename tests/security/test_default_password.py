@@ -15,6 +15,7 @@ from infra.database import database
 from services import accounts
 from services.accounts import KnownPassword
 from tests.absent import is_absent
+from tests.factories import free_ports
 from tests.security.conftest import SETTINGS
 from tests.security.tls import tls_database
 
@@ -54,7 +55,8 @@ async def production_database(new_database, tmp_path):
 
 async def enroll(service, folder, url, *arguments, said=""):
     """Run a command in production; return its exit code and its lines on standard error."""
-    own = {"DATABASE_URL": url, "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR"}
+    (port,) = free_ports(1)
+    own = {"DATABASE_URL": url, "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR", "PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         *(ENROLL, *arguments),
         env=os.environ | service.env | SETTINGS | own,
