@@ -17,6 +17,7 @@ from deploy.embedded.errors import StartError
 from deploy.embedded.home import Home
 from infra.database import direct_connection
 from infra.faults import DISK_FULL
+from infra.private import PRIVATE_FILE
 
 MEGABYTE = 1024 * 1024
 RESERVE_BYTES = 64 * MEGABYTE
@@ -97,6 +98,7 @@ class Disk:
     def _take(self) -> bool:
         try:
             with self._file.open("ab") as file:
+                os.fchmod(file.fileno(), PRIVATE_FILE)
                 if sys.platform == "darwin":
                     file.truncate(0)
                     file.write(bytes(self._bytes))
