@@ -9,10 +9,11 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 
@@ -20,9 +21,17 @@ from deploy.embedded import probe
 from deploy.embedded.binaries import POSTGRES_FOLDERS, find_old_postgres
 from deploy.embedded.cluster import USER, Cluster, make_folder
 from deploy.embedded.errors import StartError, VersionMismatchError
+from infra.database import direct_connection
 
 READY_SECONDS = 60.0
-CONNECT_SECONDS = 2.0
+# The text of a row depends on them, and a database may have its own.
+TEXT_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
 # These two are in every cluster: their contents are restored, not they themselves.
 IN_EVERY_CLUSTER = frozenset({"postgres", "template1"})
 DATABASES = (
@@ -170,11 +179,10 @@ def _quoted(name: str) -> str:
 async def _serving(cluster: Cluster, name: str, port: int) -> AsyncIterator[None]:
     async def is_ready() -> bool:
         try:
-            connection = await _connect(cluster, port, "postgres")
+            async with _connection(cluster, port, "postgres"):
+                return True
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
-        await connection.close()
-        return True
 
     process = await cluster.launcher.start(cluster.part(name, port, is_ready, fsync=True))
     ended = asyncio.create_task(process.wait())
@@ -196,43 +204,25 @@ async def _serving(cluster: Cluster, name: str, port: int) -> AsyncIterator[None
         await ended
 
 
-async def _connect(cluster: Cluster, port: int, database: str) -> asyncpg.Connection:
-    return await asyncpg.connect(
-        host="127.0.0.1",
-        port=port,
-        user=USER,
-        password=cluster.password,
-        database=database,
-        ssl=False,
-        timeout=CONNECT_SECONDS,
-        # The text of a row depends on them, and a database may have its own.
-        server_settings={
-            "TimeZone": "UTC",
-            "DateStyle": "ISO",
-            "IntervalStyle": "postgres",
-            "extra_float_digits": "1",
-            "bytea_output": "hex",
-        },
-    )
+def _connection(
+    cluster: Cluster, port: int, database: str
+) -> AbstractAsyncContextManager[asyncpg.Connection]:
+    account = f"{USER}:{quote(cluster.password, safe='')}"
+    url = f"postgresql://{account}@127.0.0.1:{port}/{quote(database, safe='')}?sslmode=disable"
+    return direct_connection(url, settings=TEXT_SETTINGS)
 
 
 async def _databases(cluster: Cluster, port: int) -> list[str]:
-    connection = await _connect(cluster, port, "postgres")
-    try:
+    async with _connection(cluster, port, "postgres") as connection:
         return [row["datname"] for row in await connection.fetch(DATABASES)]
-    finally:
-        await connection.close()
 
 
 async def fingerprints(cluster: Cluster, port: int) -> Fingerprints:
     """Return for each table how many rows it has, and a sum of their hashes."""
     found: Fingerprints = {}
     for database in await _databases(cluster, port):
-        connection = await _connect(cluster, port, database)
-        try:
+        async with _connection(cluster, port, database) as connection:
             for (table,) in await connection.fetch(TABLES):
-                row = await connection.fetchrow(FINGERPRINT.format(table), timeout=None)
+                row = await connection.fetchrow(FINGERPRINT.format(table))
                 found[database, table] = tuple(row)
-        finally:
-            await connection.close()
     return found
