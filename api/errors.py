@@ -14,6 +14,7 @@ from tortoise.exceptions import DBConnectionError
 from api import auditing
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
 from infra import faults, logs
+from infra.cache import TooManyFills
 from infra.metrics import CLIENT_GONE
 from infra.pool import PoolFull
 from services import errors
@@ -85,7 +86,7 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
 
 def _why_unavailable(error: Exception) -> str | None:
     """Return what a client is told of a part that this call can't do without now."""
-    if isinstance(error, PoolFull):
+    if isinstance(error, PoolFull | TooManyFills):
         return str(error)
     if faults.is_disk_full(error):
         log.error("disk_full", error=str(error))

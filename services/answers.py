@@ -20,6 +20,8 @@ from infra.database import after_commit
 from models import Difficulty
 from services import searches, shelf, tasks
 from services.errors import CourseNotFound
+from services.folding import fold
+from services.search_slots import SearchesBusy
 from services.shelf import VERSION, Filters, Sort, UrlOf
 from services.tasks import TaskName, rows
 
@@ -28,11 +30,11 @@ SEARCHES = "searches"
 _COURSE = "course:"
 # Beyond these an answer is one of endlessly many, and read by few.
 COMMON_COURSES = 5000
+FEW_COURSES = 10
 # Longer searches are not kept at all: hardly any two are the same.
 MAX_SEARCH = 64
 _ALL_LEVELS = frozenset(Difficulty)
 _OID = "(SELECT oid FROM pg_database WHERE datname = current_database())"
-_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 async def course(cache: Cache, course_id: UUID, url_of: UrlOf) -> Entry:
@@ -45,13 +47,34 @@ async def course(cache: Cache, course_id: UUID, url_of: UrlOf) -> Entry:
     return await cache.get(key_of_course(course_id), lambda: shelf.course(course_id, url_of))
 
 
+async def courses(cache: Cache, course_ids: Collection[UUID], url_of: UrlOf) -> dict[UUID, Entry]:
+    """Return those of the courses that there are, by their ids.
+
+    Few are looked for in the cache, which has those of most students; of many, one statement takes
+    less than as many look-ups.
+    """
+    if len(course_ids) > FEW_COURSES:
+        return await shelf.courses(course_ids, url_of)
+    found = {}
+    for course_id in course_ids:
+        with suppress(CourseNotFound):
+            found[course_id] = await course(cache, course_id, url_of)
+    return found
+
+
 async def newest(cache: Cache, url_of: UrlOf) -> Entry:
     """Return the newest thousand courses."""
     return await cache.get(NEWEST, lambda: shelf.newest(url_of))
 
 
 async def page(cache: Cache, filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
-    """Return one page of the courses that match."""
+    """Return one page of the courses that match.
+
+    Raises:
+        SearchesBusy: it is a search, and there are too many.
+        TooManyFills: it is a far page, and there are too many.
+
+    """
     make = partial(shelf.page, filters, number, limit, url_of)
     key = key_of_page(filters, number, limit)
     if key is None:
@@ -69,6 +92,7 @@ async def by_name(cache: Cache, name: str, url_of: UrlOf) -> Entry:
 
     Raises:
         CourseNotFound: it is of a course that is gone.
+        SearchesBusy: it is of a search, and there are too many.
         ValueError: no key has this name.
 
     """
@@ -106,7 +130,8 @@ async def warm(cache: Cache, names: Iterable[str], url_of: UrlOf) -> int:
     """Have the answers of these names made, one after the other; return how many there are."""
     warmed = 0
     for name in names:
-        with suppress(CourseNotFound, ValueError):
+        # What a slot is lacking for is made when somebody asks.
+        with suppress(CourseNotFound, SearchesBusy, ValueError):
             await by_name(cache, name, url_of)
             warmed += 1
     return warmed
@@ -245,7 +270,7 @@ def _topic(course_id: UUID) -> str:
 @lru_cache(maxsize=1024)
 def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     """Return the key of a page, the same for all ways to ask for it; None: not to be kept."""
-    search = (filters.search or "").translate(_ASCII_LOWER)
+    search = fold(filters.search or "")
     if len(search) > MAX_SEARCH:
         return None
     name = f"courses?page={number}&limit={limit}&{_order(filters)}&search={quote_plus(search)}"
@@ -254,7 +279,9 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     slow = not is_common
     topic = SEARCHES if search else LISTINGS
     bit = searches.bit_of(search) if search else None
-    return Key(name, topic, rare=not is_common, slow=slow, lists=True, bit=bit)
+    return Key(
+        name, topic, rare=not is_common, slow=slow, lists=True, bit=bit, slotted=bool(search)
+    )
 
 
 def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:

@@ -3,8 +3,8 @@
 The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,8 @@ from infra.cache import Entry, Page
 from infra.database import primary
 from models import Difficulty, TaskState
 from services.errors import CourseNotFound
+from services.folding import fold
+from services.search_slots import SLOT_LOCK, SLOTS, SearchSlots
 from services.tasks import rows
 
 # To be raised with every change of the shape, or of what makes an answer old: releases that render
@@ -142,6 +144,19 @@ async def course(course_id: UUID, url_of: UrlOf) -> Entry:
     return (await snapshot(course_id)).entry(url_of)
 
 
+async def courses(course_ids: Collection[UUID], url_of: UrlOf) -> dict[UUID, Entry]:
+    """Return those of the courses that there are, by their ids."""
+    found = await rows(
+        f"""
+        WITH chosen AS MATERIALIZED (SELECT * FROM courses WHERE id = ANY($1::uuid[])),
+            {_WITH_IMAGES}
+        SELECT {_SHOWN} FROM chosen {_IMAGES}
+        """,  # noqa: S608  constants of this module only
+        list(course_ids),
+    )
+    return {UUID(row["id"]): Entry.of(_json(_course(row, url_of))) for row in found}
+
+
 async def newest(url_of: UrlOf) -> Entry:
     """Return the newest thousand courses as an array, and how many there are."""
     shown, total = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
@@ -186,25 +201,42 @@ def _pagination(total: int, number: int, limit: int) -> dict[str, int | bool]:
 
 
 async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[_Row], int]:
-    """Return the rows of a page, and how many there are on all pages."""
+    """Return the rows of a page, and how many there are on all pages.
+
+    Raises:
+        SearchesBusy: it is a search, and there are too many.
+
+    """
     values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
     if filters.search:
-        values.append(f"%{_escaped(filters.search)}%")
-        statement = _statement(filters, _searched(filters))
+        found = await _search(filters, filters.search, values)
     else:
         is_far = offset >= (FAR if filters.difficulties else FIRST)
-        statement = _listing(filters, FIRST if offset + limit <= FIRST else 0, is_far=is_far)
-    # Records as they come: a dictionary of each would cost what making the JSON does.
-    _, found = await primary().execute_query(statement, values)
+        first = FIRST if offset + limit <= FIRST else 0
+        # Records as they come: a dictionary of each would cost what making the JSON does.
+        _, found = await primary().execute_query(_listing(filters, first, is_far=is_far), values)
     # A page without courses is one row that has the total only.
     return (found if found[0]["id"] is not None else ()), found[0]["total"]
+
+
+_slots = SearchSlots()
+
+
+async def _search(filters: Filters, search: str, values: list[object]) -> Sequence[_Row]:
+    statement = _searching(replace(filters, search=None), min(len(fold(search)), TRIGRAM))
+
+    async def look() -> Sequence[_Row] | None:
+        _, found = await primary().execute_query(statement, [*values, search])
+        return found if found[0]["total"] is not None else None
+
+    return await _slots.run(look)
 
 
 @dataclass(frozen=True)
 class _Parts:
     """What differs between the statements: `counted` among its tables, and the chosen courses.
 
-    Their values are $1 the offset, $2 the limit, $3 the difficulties, and $4 the search's pattern.
+    Their values are $1 the offset, $2 the limit, $3 the difficulties, and $4 the search.
     """
 
     tables: str
@@ -277,22 +309,46 @@ def _far(filters: Filters) -> _Parts:
     return _Parts(_COUNTED + walk, _of(picked))
 
 
-def _searched(filters: Filters) -> _Parts:
-    """Look for what matches once, for the page and for the count."""
+# By their lengths: of less than three letters there is no trigram. Each is computed once, unseen by
+# the planner, which so has one plan for all: by an index, that reads the texts of few courses.
+TRIGRAM = 3
+_MATCHES = {
+    1: "search_pairs(search_text) @@ (SELECT (quote_literal(search_text($4)) || ':*')::tsquery)",
+    2: "search_pairs(search_text) @@ (SELECT quote_literal(search_text($4))::tsquery)",
+    # Neither % nor _ is in what `search_text` returns.
+    3: "search_text LIKE (SELECT '%' || search_text($4) || '%')",
+}
+_SLOT = f"""
+    slot AS MATERIALIZED (
+        SELECT FROM generate_series(1, {SLOTS}) AS number
+        WHERE pg_try_advisory_xact_lock({SLOT_LOCK}, number) LIMIT 1
+    )
+"""
+_HAS_SLOT = "(SELECT count(*) FROM slot) = 1"
+
+
+@lru_cache(maxsize=64)
+def _searching(filters: Filters, length: int) -> str:
+    """Return the statement of a page of a search, which has so many letters, or more.
+
+    What matches is looked for once, for the page and for the count, in a slot; there is no total
+    if none is free.
+    """
     order, _ = _ORDERS[filters.sort]
-    # Word for word as in the index ix_courses_search.
     tables = f"""
-        WITH found AS MATERIALIZED (
+        WITH {_SLOT}, found AS MATERIALIZED (
             SELECT id, {_column(filters)}
             FROM (SELECT * FROM courses {_where(filters)}) AS courses
-            WHERE upper(CAST(title AS VARCHAR)) LIKE upper($4)
-                OR upper(CAST(description AS VARCHAR)) LIKE upper($4)
+            WHERE {_HAS_SLOT} AND {_MATCHES[length]}
         ),
         counted AS MATERIALIZED (
-            SELECT count(*)::int AS total, $3::text[] AS difficulties FROM found
+            SELECT CASE WHEN {_HAS_SLOT} THEN count(*)::int END AS total,
+                   $3::text[] AS difficulties
+            FROM found
         )
     """  # noqa: S608
-    return _Parts(tables, _of(f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"))  # noqa: S608
+    picked = f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"  # noqa: S608
+    return _statement(filters, _Parts(tables, _of(picked)))
 
 
 def _column(filters: Filters) -> str:
@@ -312,10 +368,6 @@ def _where(filters: Filters) -> str:
 def _of(picked: str) -> str:
     # An array, for whatever a LIMIT of unknown size is guessed to let through, these are few.
     return f"SELECT * FROM courses WHERE id = ANY(ARRAY({picked}))"  # noqa: S608
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in text)
 
 
 def _qualified(order: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from infra.cache.answers import AnswerCache
+from infra.cache.answers import AnswerCache, TooManyFills
 from infra.cache.entry import Entry, Key, Make, Page, Piece, masked
 from infra.cache.local import MemoryStore
 from infra.cache.outpost import Outpost
@@ -26,6 +26,7 @@ __all__ = [
     "Shape",
     "Shared",
     "Store",
+    "TooManyFills",
     "masked",
     "no_shape",
     "open_store",

@@ -39,9 +39,10 @@ LOOK_SECONDS_MOST = 0.016
 HOUSEKEEPING_SECONDS = 0.25
 # How many answers a process makes at once. After a change of all listings everybody asks at the
 # same time, and as many queries would take the processor from those who could be answered at once.
-# What is rare may be slow, and must not hold up the others; nobody waits for a place for long.
+# What is common is known by number, so a fill that has waited for a place goes without: the pool of
+# connections bounds it. What is rare is endless, and never goes without: it is refused.
 MAKERS, MAKERS_OF_RARE = 3, 2
-PLACE_SECONDS = 0.3
+PLACE_SECONDS, PLACE_SECONDS_OF_RARE = 0.3, 2.0
 # How many answers a writer makes anew before it announces a change, and how long it goes on: who
 # reads gets the old ones meanwhile, and who wrote waits. A query may take as long again.
 PREPARED, PREPARE_SECONDS = 100, 0.25
@@ -61,6 +62,13 @@ TOPICS_AT_ONCE = 500
 PROBE = "probe"
 
 log = logs.get_logger(__name__)
+
+
+class TooManyFills(TimeoutError):
+    """Too many rare pages are asked for at once; try again soon"""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
 
 
 @dataclass(slots=True)
@@ -248,12 +256,22 @@ class AnswerCache:
 
     @asynccontextmanager
     async def _place(self, key: Key) -> AsyncIterator[None]:
-        """Hold a place to make an answer in; whoever has waited for a moment goes without."""
+        """Hold a place to make an answer in, for the length of the block.
+
+        Raises:
+            TooManyFills: the answer is rare, and no place was free in time.
+
+        """
+        if key.slotted:
+            yield
+            return
         places = self._places[key.rare]
         try:
-            async with asyncio.timeout(PLACE_SECONDS):
+            async with asyncio.timeout(PLACE_SECONDS_OF_RARE if key.rare else PLACE_SECONDS):
                 await places.acquire()
         except TimeoutError:
+            if key.rare:
+                raise TooManyFills from None
             yield
             return
         try:

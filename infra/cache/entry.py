@@ -19,7 +19,7 @@ class Key:
     mask has that bit. Where it `lists` things by their ids, so does a touch of one that it shows. A
     `rare` one, such as a search, is one of endlessly many: those share a small part of the room, so
     that they drive nothing else out. A `slow` one is worth waiting for while another process makes
-    it.
+    it. What makes a `slotted` one bounds by itself how many are made at once.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Key:
     slow: bool = False
     lists: bool = False
     bit: int | None = None
+    slotted: bool = False
 
     def is_about(self, topic: str) -> bool:
         """Tell whether a change of a topic, or of what a mask picks of one, is one of it."""

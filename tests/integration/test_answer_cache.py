@@ -14,17 +14,14 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
-from infra.cache import (
-    AnswerCache,
-    Entry,
-    Key,
-    Outpost,
-    Piece,
-    Shared,
-    masked,
-    open_store,
+from infra.cache import AnswerCache, Entry, Key, Outpost, Piece, Shared, masked, open_store
+from infra.cache.answers import (
+    DISTRUST_SECONDS,
+    MAKERS,
+    MAKERS_OF_RARE,
+    PLACE_SECONDS,
+    TooManyFills,
 )
-from infra.cache.answers import DISTRUST_SECONDS, MAKERS, MAKERS_OF_RARE, PLACE_SECONDS
 from infra.cache.link import BEAT_SECONDS, SURE_SECONDS
 from infra.cache.store import PROMISE_SECONDS
 from tests.factories import eventually
@@ -151,6 +148,7 @@ async def test_many_readers_of_one_process_ask_once(patience, process, truth):
 @pytest.mark.parametrize(("rare", "most"), [(False, MAKERS), (True, MAKERS_OF_RARE)])
 async def test_a_process_makes_only_few_answers_at_once(patience, process, rare, most, monkeypatch):
     monkeypatch.setattr("infra.cache.answers.PLACE_SECONDS", 10.0)
+    monkeypatch.setattr("infra.cache.answers.PLACE_SECONDS_OF_RARE", 10.0)
     cache = await process()
     inside, seen = 0, []
 
@@ -167,25 +165,34 @@ async def test_a_process_makes_only_few_answers_at_once(patience, process, rare,
     assert (max(seen), len(seen)) == (most, 30)
 
 
-async def test_what_is_rare_and_slow_holds_up_nothing_else_nor_for_long(patience, process, truth):
+async def test_what_is_rare_and_slow_holds_up_nothing_else(patience, process, truth, monkeypatch):
+    monkeypatch.setattr("infra.cache.answers.PLACE_SECONDS_OF_RARE", 2 * PLACE_SECONDS)
     cache = await process()
+    making = 0
     never = asyncio.Event()
 
     async def hang() -> Entry:
+        nonlocal making
+        making += 1
         await never.wait()
         return Entry.of(b"[]")
 
-    rare = [Key(f"courses?search={number}", "courses", rare=True) for number in range(10)]
+    rare = [Key(f"courses?page={number}", "courses", rare=True) for number in range(10)]
     searching = [asyncio.create_task(cache.get(key, hang)) for key in rare]
     await asyncio.sleep(0.05)
     started = time.monotonic()
     assert await _read(cache, truth) == 0
     assert time.monotonic() - started < PLACE_SECONDS
-    another = Key("courses?search=another", "courses", rare=True)
-    assert (await cache.get(another, truth)).body == b"0"
-    assert time.monotonic() - started >= PLACE_SECONDS
+    slotted = Key("courses?search=another", "searches", rare=True, slotted=True)
+    assert (await cache.get(slotted, truth)).body == b"0"
+    assert time.monotonic() - started < PLACE_SECONDS
+    # The bound holds however long they wait: those without a place are refused.
+    await asyncio.wait(searching, timeout=10 * PLACE_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
+    await asyncio.sleep(PLACE_SECONDS)
+    assert making == MAKERS_OF_RARE
     never.set()
-    await asyncio.gather(*searching)
+    made = await asyncio.gather(*searching, return_exceptions=True)
+    assert sum(isinstance(each, TooManyFills) for each in made) == 10 - MAKERS_OF_RARE
 
 
 async def test_many_processes_ask_once(patience, process, truth):

@@ -44,6 +44,9 @@ print(asyncio.run(migrate(sys.argv[1])))
 """
 # Tortoise and aerich have no words for these: the migration makes them by hand.
 BY_HAND = {
+    "courses.search_text",
+    "ix_courses_search",
+    "ix_courses_search_pairs",
     "ck_audit_log_action",
     "ck_audit_log_count",
     "ck_audit_log_outcome",
@@ -72,8 +75,7 @@ async def test_migrations_make_what_the_models_say(new_database):
     finally:
         await Tortoise.close_connections()
     made, said = [await _catalogue(url) for url in (migrated, modelled)]
-    extra = {name for kind, name, _ in made - said if kind == "constraint"}
-    assert extra == BY_HAND
+    assert {name for _, name, _ in made - said} >= BY_HAND
     assert {row for row in made ^ said if row[1] not in BY_HAND} == set()
 
 

@@ -114,6 +114,23 @@ FAR_PAGES = {
     "hardly far": (Filters(), 2),
     "beyond the last": (Filters(), 2000),
 }
+# What matches at most a thousand courses, and what matches more.
+FEW = {
+    "none": "no such course",
+    "no letter": "z",
+    "no pair": "zq",
+    "a sign": "%",
+    "three letters": "123",
+    "two words": "Applied Algebra",
+    "common words in a rare order": "an oral examination with",
+}
+MANY = {
+    "one letter": "E",
+    "two letters": "in",
+    "a common word": "LEARN",
+    "common letters": "ora",
+    "two in a row": "learn learn",
+}
 READS = {
     "newest": lambda _c, _e: shelf.newest(str),
     "page": lambda _c, _e: shelf.page(Filters(), 3, 100, str),
@@ -131,9 +148,14 @@ READS = {
     "search and difficulty": lambda _c, _e: shelf.page(
         Filters(search="Algebra 42", difficulties=ADVANCED), 1, 10, str
     ),
+    **{
+        f"search, {name}": lambda _c, _e, search=search: shelf.page(Filters(search), 1, 10, str)
+        for name, search in (FEW | MANY).items()
+    },
     "course": lambda c, _e: shelf.course(c.id, str),
-    "of student": lambda _c, e: enrollments.of_student(primary(), e.student_email),
-    "students of course": lambda c, _e: enrollments.students_of(primary(), c.id),
+    "courses": lambda c, _e: shelf.courses([c.id], str),
+    "of student": lambda _c, e: enrollments.of_student(primary(), e.student_email, 1, 1000),
+    "students of course": lambda c, _e: enrollments.students_of(primary(), c.id, 1, 5),
     "enrollments": lambda _c, _e: enrollments.page(primary(), 2, 100),
     "enrollments of course": lambda c, _e: enrollments.page(primary(), 1, 10, course_id=c.id),
     "enrollments of student": lambda _c, e: enrollments.page(
@@ -168,6 +190,35 @@ async def _sent(url, caplog, read):
     ]
     assert queries
     return queries
+
+
+@pytest.mark.parametrize("name", FEW | MANY)
+async def test_a_search_counts_exactly_and_reads_few_pages_for_few_courses(seeded, caplog, name):
+    search = (FEW | MANY)[name]
+    [(query, values)] = await _sent(seeded, caplog, READS[f"search, {name}"])
+    async with direct_connection(seeded) as connection:
+        plan = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", *values
+        )
+        rows = await connection.fetch(query, *values)
+        expected = await connection.fetchval(
+            "SELECT count(*) FROM courses WHERE strpos(lower(title), $1) > 0 "
+            "OR strpos(lower(description), $1) > 0",
+            search.lower(),
+        )
+    assert rows[0]["total"] == expected
+    assert (expected <= 1000) == (name in FEW)
+    # One process: a search may not take the processors from all others.
+    nodes = list(_nodes(json.loads(plan)[0]["Plan"]))
+    assert not [node for node in nodes if node["Node Type"].startswith("Gather")]
+    pages = await _table_pages(seeded)
+    assert _pages(nodes[0]) <= (pages / 2 if name in FEW else 2 * pages), plan
+
+
+async def _table_pages(url):
+    async with direct_connection(url) as connection:
+        size = "SELECT pg_relation_size('courses') / current_setting('block_size')::int"
+        return await connection.fetchval(size)
 
 
 @pytest.mark.parametrize("page", FAR_PAGES)

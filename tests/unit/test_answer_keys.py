@@ -22,6 +22,8 @@ COURSE = UUID("019aae3c-5f00-7cc0-8000-3f1bb9a3c001")
             Filters(difficulties=frozenset([BEGINNER, ADVANCED])),
             Filters(difficulties=frozenset([ADVANCED, BEGINNER])),
         ),
+        (Filters(search="STRAẞE"), Filters(search="straße")),
+        (Filters(search="Ä"), Filters(search="a\u0308")),
     ],
 )
 def test_what_finds_the_same_has_one_key(one, other):
@@ -35,7 +37,8 @@ def test_what_finds_another_has_another_key():
             Filters(),
             Filters(search="a"),
             Filters(search="ä"),
-            Filters(search="Ä"),  # only the database knows which letters are one in its language
+            Filters(search="e"),
+            Filters(search="é"),
             Filters(search="a&sort=title"),
             Filters(search="100%"),
             Filters(difficulties=frozenset([BEGINNER])),
