@@ -11,7 +11,10 @@ from sanic import Request
 from api import bodies
 from api.bodies import MAX_NAME
 from api.schemas.fields import DIFFICULTY_MESSAGE
+from api.schemas.requests import PageQuery
+from infra.cache import Page
 from services.errors import Code, Fault, Invalid
+from services.shelf import PLAIN_LIST_LIMIT
 
 MAX_PARAMETERS = 50
 
@@ -86,6 +89,13 @@ def has_query(request: Request, model: type[BaseModel]) -> bool:
     """Tell whether the query has any of the model's parameters, blank ones too."""
     names = {name for name, _ in parse_qsl(request.query_string, keep_blank_values=True)}
     return not names.isdisjoint(model.model_fields)
+
+
+def page(request: Request, query: PageQuery) -> Page:
+    """Return the page that is asked for; without parameters, the whole list up to its bound."""
+    if not query.model_fields_set and not has_query(request, type(query)):
+        return Page(1, PLAIN_LIST_LIMIT)
+    return query.position()
 
 
 def header(request: Request, name: str, kind: Any) -> Any:

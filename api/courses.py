@@ -8,7 +8,7 @@ from sanic.response import empty
 from api import binding
 from api.cached import TAGGED, UNCHANGED, VALIDATORS, condition_of, send, send_written
 from api.operation import API_PREFIX, Access, operation
-from api.replies import JSON, PAGE_HEADERS, reply
+from api.replies import JSON, PAGE_HEADERS, page_headers, reply
 from api.schemas.fields import CourseId, Email
 from api.schemas.requests import (
     CourseIn,
@@ -18,6 +18,7 @@ from api.schemas.requests import (
     CourseUploadForm,
     FilePart,
     ImageForm,
+    PageQuery,
 )
 from api.schemas.responses import (
     CourseOut,
@@ -29,6 +30,7 @@ from services import courses as catalogue
 from services.courses import CourseChanges
 from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound, TooLarge
 from services.image_headers import ImageTooLarge, TooManyFrames, UnsupportedImage
+from services.search_slots import SearchesBusy
 from services.shelf import Snapshot, UrlOf
 
 PATH = f"{API_PREFIX}/courses"
@@ -59,6 +61,7 @@ _IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
     "",
     query=CourseQuery,
     responses={200: CoursePageOut | list[CourseOut], 304: None},
+    errors=(SearchesBusy,),
     takes=UNCHANGED,
     headers=PAGE_HEADERS | VALIDATORS,
 )
@@ -241,15 +244,22 @@ async def delete_course(request: Request, course_id: UUID) -> HTTPResponse:
     "/<course_id>/students",
     access=Access.ADMIN,
     parameters={"course_id": CourseId},
+    query=PageQuery,
     responses={200: CourseStudentsOut},
     errors=(CourseNotFound,),
+    headers=PAGE_HEADERS,
 )
-async def list_course_students(request: Request, course_id: UUID) -> HTTPResponse:
-    """List the students of a course"""
-    emails = await request.app.ctx.reports.read(
-        lambda source: enrollments.students_of(source, course_id)
+async def list_course_students(request: Request, course_id: UUID, query: PageQuery) -> HTTPResponse:
+    """List the students of a course
+
+    Without parameters: the latest 1,000. With any: one page.
+    """
+    page = binding.page(request, query)
+    emails, total = await request.app.ctx.reports.read(
+        lambda source: enrollments.students_of(source, course_id, page.number, page.limit)
     )
-    return reply(CourseStudentsOut(students=emails, total=len(emails)))
+    headers = page_headers(request.path, page, total)
+    return reply(CourseStudentsOut(students=emails, total=total), headers=headers)
 
 
 @operation(

@@ -1,17 +1,16 @@
 """Enrolling."""
 
-from contextlib import suppress
 from urllib.parse import quote
 
 import orjson
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import raw
 
-from api import security
+from api import binding, security
 from api.operation import API_PREFIX, Access, operation
-from api.replies import JSON, Reply
+from api.replies import JSON, PAGE_HEADERS, Reply, page_headers
 from api.schemas.fields import Email, IdempotencyKey
-from api.schemas.requests import EnrollmentIn
+from api.schemas.requests import EnrollmentIn, PageQuery
 from api.schemas.responses import StudentEnrollmentOut, StudentEnrollmentsOut
 from api.security import Identity
 from infra.cache import Entry
@@ -139,22 +138,29 @@ def _shown(student_email: str, place: Place, course: Entry) -> bytes:
     "/students/<email>/enrollments",
     access=Access.STUDENT,
     parameters={"email": Email},
+    query=PageQuery,
     responses={200: StudentEnrollmentsOut},
+    headers=PAGE_HEADERS,
 )
-async def list_student_enrollments(request: Request, email: str) -> HTTPResponse:
+async def list_student_enrollments(request: Request, email: str, query: PageQuery) -> HTTPResponse:
     """List a student's courses, the latest first
 
-    Anybody may, unless the service is set to ask for a token: then a student sees their own, and
-    an admin anybody's.
+    Without parameters: at most 1,000. With any: one page. Anybody may, unless the service is set to
+    ask for a token: then a student sees their own, and an admin anybody's.
     """
     security.admit(request, email)
-    context = request.app.ctx
-    found = []
-    for place in await context.reports.read(lambda source: places.of_student(source, email)):
+    context, page = request.app.ctx, binding.page(request, query)
+    held, total = await context.reports.read(
+        lambda source: places.of_student(source, email, page.number, page.limit)
+    )
+    ids = [place.course_id for place in held]
+    known = await answers.courses(context.cache, ids, context.storage.url)
+    found = [
+        _shown(email, place, known[place.course_id])
+        for place in held
         # A course that is gone by now took its places along.
-        with suppress(CourseNotFound):
-            course = await answers.course(context.cache, place.course_id, context.storage.url)
-            found.append(_shown(email, place, course))
-    parts = (orjson.dumps(email), b",".join(found), len(found))
-    whole = b'{"student_email":%s,"enrollments":[%s],"total":%d}' % parts
-    return Reply(whole, content_type=JSON)
+        if place.course_id in known
+    ]
+    whole = b'{"student_email":%s,"enrollments":[%s],"total":%d}'
+    body = whole % (orjson.dumps(email), b",".join(found), total)
+    return Reply(body, 200, page_headers(request.path, page, total), JSON)

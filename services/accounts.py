@@ -155,14 +155,17 @@ async def enable(username: str, *, refused_password: str | None = None) -> None:
         await audit.record(Action.ENABLE_USER, username)
 
 
-async def accounts() -> Sequence[Account]:
-    """Return all users, by name."""
+async def accounts(limit: int, offset: int = 0) -> Sequence[Account]:
+    """Return at most `limit` users after the first `offset`, by name."""
+    users = await User.all().order_by("username").offset(offset).limit(limit)
     found = await rows(
         "SELECT user_id, count(*) AS sessions FROM sessions "
-        "WHERE revoked_at IS NULL AND expires_at > now() GROUP BY user_id"
+        "WHERE revoked_at IS NULL AND expires_at > now() AND user_id = ANY($1::uuid[]) "
+        "GROUP BY user_id",
+        [user.id for user in users],
     )
     counts = {each["user_id"]: int(each["sessions"]) for each in found}
-    return [Account(user, counts.get(user.id, 0)) for user in await User.all().order_by("username")]
+    return [Account(user, counts.get(user.id, 0)) for user in users]
 
 
 async def ensure_admin(username: str, password: str) -> bool:

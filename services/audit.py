@@ -128,8 +128,12 @@ async def page(
     actor: str | None = None,
     action: str | None = None,
     since: datetime | None = None,
+    offset: int = 0,
 ) -> Sequence[AuditEntry]:
-    """Return at most `limit` entries that match, the newest first; `courses` means all of them."""
+    """Return at most `limit` entries that match after the `offset` newest, the newest first.
+
+    The action `courses` means all of its kinds.
+    """
     chosen = AuditEntry.all()
     if actor is not None:
         chosen = chosen.filter(actor=actor)
@@ -137,7 +141,7 @@ async def page(
         chosen = chosen.filter(action__in=[each for each in Action if _is_within(each, action)])
     if since is not None:
         chosen = chosen.filter(at__gte=since)
-    return await chosen.order_by("-at", "-id").limit(limit)
+    return await chosen.order_by("-at", "-id").offset(offset).limit(limit)
 
 
 def _is_within(action: Action, given: str) -> bool:

@@ -41,7 +41,7 @@ _ENROLL_ALL = """
 """
 _OF_STUDENT = """
     SELECT id, course_id, enrolled_at FROM enrollments WHERE student_email = $1
-    ORDER BY enrolled_at DESC, id DESC
+    ORDER BY enrolled_at DESC, id DESC LIMIT $2 OFFSET $3
 """
 
 
@@ -115,23 +115,36 @@ def _constraint(error: IntegrityError) -> str:
     return getattr(error.__cause__, "constraint_name", None) or ""
 
 
-async def of_student(source: BaseDBAsyncClient, student_email: str) -> list[Place]:
-    """Return a student's places, newest first."""
-    found = await source.execute_query_dict(_OF_STUDENT, [student_email])
-    return [Place(**row) for row in found]
+async def of_student(
+    source: BaseDBAsyncClient, student_email: str, number: int, limit: int
+) -> tuple[list[Place], int]:
+    """Return one page of a student's places, newest first, and how many there are."""
+    offset = (number - 1) * limit
+    found = await source.execute_query_dict(_OF_STUDENT, [student_email, limit, offset])
+    places = [Place(**row) for row in found]
+    if offset == 0 and len(places) < limit:
+        return places, len(places)
+    student = await Student.get_or_none(email=student_email, using_db=source)
+    return places, student.enrollment_count if student else 0
 
 
-async def students_of(source: BaseDBAsyncClient, course_id: UUID) -> list[str]:
-    """Return the emails of a course's students, newest first.
+async def students_of(
+    source: BaseDBAsyncClient, course_id: UUID, number: int, limit: int
+) -> tuple[list[str], int]:
+    """Return one page of the emails of a course's students, newest first, and how many there are.
 
     Raises:
         CourseNotFound: there is no such course.
 
     """
     await courses.require(course_id, source)
-    enrollments = Enrollment.filter(course_id=course_id).order_by("-enrolled_at", "-id")
-    enrollments = enrollments.using_db(source)
-    return [str(email) for email in await enrollments.values_list("student_email", flat=True)]
+    offset = (number - 1) * limit
+    chosen = Enrollment.filter(course_id=course_id).using_db(source)
+    found = chosen.order_by("-enrolled_at", "-id").offset(offset).limit(limit)
+    emails = [str(email) for email in await found.values_list("student_email", flat=True)]
+    if offset == 0 and len(emails) < limit:
+        return emails, len(emails)
+    return emails, await chosen.count()
 
 
 async def page(

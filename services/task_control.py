@@ -75,12 +75,16 @@ async def turn(filters: TaskFilters, limit: int, cursor: Cursor | None = None) -
 
 
 async def page(
-    filters: TaskFilters, limit: int, cursor: tuple[datetime, UUID] | Cursor | None = None
+    filters: TaskFilters,
+    limit: int,
+    cursor: tuple[datetime, UUID] | Cursor | None = None,
+    *,
+    offset: int = 0,
 ) -> list[Task]:
-    """Return at most `limit` tasks, newest first, behind the cursor."""
+    """Return at most `limit` tasks, newest first, behind the cursor or the `offset` newest."""
     chosen = _matching(filters)
     if cursor is None:
-        return await chosen.order_by("-created_at", "-id").limit(limit)
+        return await chosen.order_by("-created_at", "-id").offset(offset).limit(limit)
     at, task_id, is_newer = Cursor(*cursor)
     if is_newer:
         newer = chosen.filter(Q(created_at__gt=at) | Q(created_at=at, id__gt=task_id))

@@ -17,6 +17,7 @@ from models import AuditEntry
 from services import audit
 from services.audit import Action, Who
 from worker.console import print_json, print_table
+from worker.paging import Limit, PageNumber
 
 COLUMNS = ("at", "actor", "action", "outcome", "target", "address", "request", "times")
 # The first of these is left out first, where a terminal is too narrow.
@@ -54,7 +55,7 @@ def _action(text: str) -> str:
     return text
 
 
-def show(
+def show(  # noqa: PLR0913  an argument an option
     actor: Annotated[
         str | None, typer.Option("--actor", help="A username, or operator:LOGIN.")
     ] = None,
@@ -68,7 +69,8 @@ def show(
         datetime | None,
         typer.Option("--since", parser=_since, metavar="WHEN", help="An age or a time: 2h."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Limit = 50,
+    page: PageNumber = 1,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
@@ -76,7 +78,9 @@ def show(
 
     async def read() -> Sequence[AuditEntry]:
         async with database(require_database(load_settings()), pool_size=1):
-            return await audit.page(limit, actor=actor, action=action, since=since)
+            return await audit.page(
+                limit, actor=actor, action=action, since=since, offset=(page - 1) * limit
+            )
 
     found = signals.run(read())
     if as_json:

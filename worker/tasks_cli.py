@@ -23,6 +23,7 @@ from services import task_control, tasks
 from services.errors import ServiceError
 from services.task_control import TaskFilters
 from worker.console import print_json, print_table, say, table, terminal
+from worker.paging import Limit, PageNumber
 
 EXIT_NOT_DRAINED = 3
 WATCH_SECONDS = 1.0
@@ -58,16 +59,18 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command("list")
-def list_tasks(
+def list_tasks(  # noqa: PLR0913  an argument an option
     state: States = None,
     name: Name = None,
     older_than: Age = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Limit = 50,
+    page: PageNumber = 1,
     *,
     as_json: AsJson = False,
 ) -> None:
     """List tasks, the newest first."""
-    found = _run(lambda: task_control.page(_filters(state, name, older_than), limit))
+    filters, offset = _filters(state, name, older_than), (page - 1) * limit
+    found = _run(lambda: task_control.page(filters, limit, offset=offset))
     if as_json:
         print_json([_whole(task) for task in found])
         return

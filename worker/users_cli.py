@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Coroutine
+from operator import itemgetter
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from models import Role
 from services import accounts
 from services.errors import Unavailable
 from worker.console import print_json, print_table, say
+from worker.paging import Limit, PageNumber
 
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ def enable(username: Username) -> None:
 
 
 @app.command("list")
-def list_users(*, as_json: AsJson = False) -> None:
+def list_users(limit: Limit = 1000, page: PageNumber = 1, *, as_json: AsJson = False) -> None:
     """List the accounts."""
     found = [
         {
@@ -90,21 +92,22 @@ def list_users(*, as_json: AsJson = False) -> None:
             "disabled": account.user.disabled_at is not None,
             "sessions": account.sessions,
         }
-        for account in _run(accounts.accounts)
+        for account in _run(lambda: accounts.accounts(limit, (page - 1) * limit))
     ]
     _show(found, ("username", "role", "created_at", "disabled", "sessions"), as_json=as_json)
 
 
 @app.command()
-def sessions(*, as_json: AsJson = False) -> None:
+def sessions(limit: Limit = 1000, page: PageNumber = 1, *, as_json: AsJson = False) -> None:
     """List who logged in or refreshed within a day, as Redis has it."""
     try:
         found = signals.run(_with_list(SessionList.all))
     except (RedisError, OSError, TimeoutError):
         raise Unavailable("Redis is away, and with it the list of sessions") from None
     rows = [{"id": session_id, **about} for session_id, about in found.items()]
-    rows.sort(key=lambda row: row["at"], reverse=True)
-    _show(rows, ("id", "username", "role", "address", "at"), as_json=as_json)
+    rows.sort(key=itemgetter("at", "id"), reverse=True)
+    shown = rows[(page - 1) * limit : page * limit]
+    _show(shown, ("id", "username", "role", "address", "at"), as_json=as_json)
 
 
 def _password() -> str:

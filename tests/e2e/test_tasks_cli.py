@@ -60,6 +60,18 @@ async def _state(rows, task_id):
     return await rows.fetchval("SELECT state FROM tasks WHERE id = $1", task_id)
 
 
+async def test_a_list_goes_on_on_its_pages(rows, enroll):
+    made = [await _task(rows) for _ in range(3)]
+    seen = []
+    for page in ("1", "2", "3"):
+        _, output, _ = await enroll(
+            "list", "--name", NAME, "--limit", "2", "--page", page, "--json"
+        )
+        seen.append([task["id"] for task in json.loads(output)])
+    assert sorted(map(len, seen)) == [0, 1, 2]
+    assert sorted(seen[0] + seen[1]) == sorted(made)
+
+
 async def test_list_and_show(rows, enroll):
     task_id = await _task(rows)
     code, output, _ = await enroll("list", "--state", "failed", "--name", NAME)

@@ -61,6 +61,21 @@ async def listed(enroll, command, **wanted):
     return [row for row in rows if wanted.items() <= row.items()]
 
 
+@pytest.mark.parametrize("command", [("users", "list"), ("users", "sessions"), ("audit",)])
+async def test_a_list_goes_on_on_its_pages(client, enroll, username, command):
+    for _ in range(2):
+        await log_in(client, username)
+
+    async def page(limit, number):
+        options = ("--limit", limit, "--page", number, "--json")
+        return json.loads(await enroll(*command, *options))
+
+    both = await page("2", "1")
+    assert len(both) == 2
+    assert await page("1", "1") + await page("1", "2") == both
+    assert await page("2", "5000") == []
+
+
 async def test_who_was_added_logs_in(client, enroll, username):
     answer = await log_in(client, username)
     assert answer.json()["user"]["role"] == "student"

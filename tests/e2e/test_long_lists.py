@@ -1,0 +1,113 @@
+"""Lists have a bound, and pages beyond it; a student in thousands of courses costs no minute."""
+
+import re
+import time
+
+import asyncpg
+import pytest
+
+from tests.factories import NO_ID, new_email
+
+PLACES, BOUND = 10_000, 1000
+SECONDS = 1.0
+COURSES = """
+    INSERT INTO courses (id, title, description, difficulty)
+    SELECT gen_random_uuid(), $1 || n, 'one of many', 'Beginner' FROM generate_series(1, $2) AS n
+    RETURNING id
+"""
+IN_ALL = """
+    INSERT INTO enrollments (id, student_email, course_id, enrolled_at)
+    SELECT gen_random_uuid(), $1, course_id, now() - n * interval '1 s'
+    FROM unnest($2::uuid[]) WITH ORDINALITY AS chosen (course_id, n)
+"""
+ALL_IN = """
+    INSERT INTO enrollments (id, student_email, course_id, enrolled_at)
+    SELECT gen_random_uuid(), $1 || n || '@example.org', $2, now() - n * interval '1 s'
+    FROM generate_series(1, $3) AS n
+"""
+
+
+@pytest.fixture(scope="module")
+async def busy(service):
+    """A student of many courses, and a course of many students."""
+    connection = await asyncpg.connect(service.env["DATABASE_URL"])
+    student, prefix = new_email(), new_email().partition("@")[0]
+    found = await connection.fetch(COURSES, prefix, PLACES)
+    ids = [row["id"] for row in found]
+    await connection.execute(IN_ALL, student, ids)
+    await connection.execute(ALL_IN, prefix, ids[0], BOUND + 5)
+    await connection.execute("ANALYZE courses, enrollments")
+    yield student, ids, prefix
+    # Of the listings that other tests look at, none is to have these.
+    await connection.execute("DELETE FROM courses WHERE id = ANY($1)", ids)
+    await connection.close()
+
+
+def _links(answer):
+    found = re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])
+    return {relation: address for address, relation in found}
+
+
+async def test_a_student_of_many_courses(client, busy):
+    student, ids, _ = busy
+    path = f"/api/v1/students/{student}/enrollments"
+    started = time.monotonic()
+    answer = await client.get(path)
+    took = time.monotonic() - started
+    assert answer.status_code == 200
+    content = answer.json()
+    assert (content["total"], len(content["enrollments"])) == (PLACES, BOUND)
+    assert answer.headers["x-total-count"] == str(PLACES)
+    assert [each["course_id"] for each in content["enrollments"]] == list(map(str, ids[:BOUND]))
+    assert took < SECONDS
+    assert (
+        content["enrollments"][0]["course"]
+        == (await client.get(f"/api/v1/courses/{ids[0]}")).json()
+    )
+
+
+async def test_the_pages_of_a_student_of_many_courses(client, busy):
+    student, ids, _ = busy
+    path = f"/api/v1/students/{student}/enrollments"
+    links = _links(await client.get(path))
+    assert links["first"] == f"{path}?page=1&limit=100"
+    seen = []
+    address = links["first"]
+    while address and len(seen) < 300:
+        answer = await client.get(address)
+        seen += [each["course_id"] for each in answer.json()["enrollments"]]
+        address = _links(answer).get("next")
+    assert seen == list(map(str, ids[:300]))
+    last = await client.get(links["last"])
+    assert [each["course_id"] for each in last.json()["enrollments"]] == list(map(str, ids[-100:]))
+    assert "next" not in _links(last)
+    beyond = await client.get(f"{path}?page=101&limit=100")
+    assert (beyond.json()["enrollments"], beyond.json()["total"]) == ([], PLACES)
+    few = await client.get(f"{path}?page=2")
+    assert [each["course_id"] for each in few.json()["enrollments"]] == list(map(str, ids[10:20]))
+
+
+async def test_a_course_of_many_students(api, busy):
+    _, ids, prefix = busy
+    path = f"/courses/{ids[0]}/students"
+    answer = await api.call("GET", path)
+    assert (len(answer.json()["students"]), answer.json()["total"]) == (BOUND, BOUND + 6)
+    assert answer.headers["x-total-count"] == str(BOUND + 6)
+    assert _links(answer)["next"].endswith("?page=11&limit=100")
+    second = await api.call("GET", f"{path}?page=11&limit=100")
+    expected = [f"{prefix}{n}@example.org" for n in range(BOUND - 1, BOUND + 6)]
+    assert second.json()["students"] == [each for each in expected if each in second.text]
+    assert len(second.json()["students"]) == 6
+
+
+async def test_a_course_that_is_not_there_has_no_page(api):
+    assert (await api.call("GET", f"/courses/{NO_ID}/students?page=2")).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["page=0", "limit=0", "page=x"])
+async def test_bad_pages_are_refused(client, api, query):
+    for answer in (
+        await client.get(f"/api/v1/students/{new_email()}/enrollments?{query}"),
+        await api.call("GET", f"/courses/{NO_ID}/students?{query}"),
+    ):
+        assert answer.status_code == 400
