@@ -45,21 +45,22 @@ def main() -> None:  # pragma: no cover  nothing tells a process without environ
     be_nice()
     Image.preinit()
     control = socket.socket(fileno=0)
+    parent = os.getpid()
     while sockets := socket.recv_fds(control, 1, 1)[1]:
         child = os.fork()
         if not child:
             control.close()
-            _work(socket.socket(fileno=sockets[0]))
+            _work(socket.socket(fileno=sockets[0]), parent)
         os.close(sockets[0])
         _, status, usage = os.wait4(child, 0)
         seconds = usage.ru_utime + usage.ru_stime
         control.send(ENDED.pack(status, usage.ru_maxrss * _KILOBYTE, seconds))
 
 
-def _work(job: socket.socket) -> None:  # pragma: no cover  see above
+def _work(job: socket.socket, parent: int) -> None:  # pragma: no cover  see above
     """Answer one job and end; whatever goes wrong ends with the process."""
     try:
-        die_with_parent()
+        die_with_parent(parent=parent)
         with job, job.makefile("rwb") as stream:
             max_pixels, memory, seconds = JOB.unpack(stream.read(JOB.size))
             _limit(memory, seconds)

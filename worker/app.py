@@ -14,13 +14,14 @@ from models import TaskState
 from tasks.registry import Registration, load_tasks
 from worker.process import WorkerProcess
 from worker.relay_thread import RelayThread
-from worker.shutdown import Shutdown
+from worker.shutdown import Shutdown, SignalledWorker
 
 # Above the soft limit that the event loop keeps: only code that blocks the loop meets this one.
 HARD_LIMIT_GRACE_SECONDS = 15
 
 # Who holds a lease: this host's worker, by its main process. Containers may share both.
-WORKER = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+MAIN_PROCESS = os.getpid()
+WORKER = f"{socket.gethostname()}/{MAIN_PROCESS}/{secrets.token_hex(4)}"
 
 app = Celery("course-enrollment-service", config_source="celeryconfig")
 
@@ -37,7 +38,7 @@ class AttemptFailed(Exception):
 @signals.worker_process_init.connect
 def _open_process(**_: object) -> None:
     global _process  # noqa: PLW0603  Celery's signals share nothing but the module
-    _process = WorkerProcess(WORKER)
+    _process = WorkerProcess(WORKER, MAIN_PROCESS)
 
 
 @signals.worker_process_shutdown.connect
@@ -87,11 +88,10 @@ class RelayStep(bootsteps.StartStopStep):
         settings = load_settings()
         url = require_direct_database(settings)
         self._thread = RelayThread(url, app)
-        self._shutdown = Shutdown(url, WORKER, settings.worker_shutdown_seconds)
+        Shutdown(url, WORKER, settings.worker_shutdown_seconds).watch(worker)
 
-    def start(self, worker: Any) -> None:
+    def start(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
         """Start relaying."""
-        self._shutdown.watch(worker.pool)
         self._thread.start()
 
     def stop(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
@@ -102,3 +102,4 @@ class RelayStep(bootsteps.StartStopStep):
 
 
 app.steps["worker"].add(RelayStep)
+app.Worker = app.subclass_with_self(SignalledWorker)

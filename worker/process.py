@@ -25,8 +25,8 @@ POOL_SIZE = 2
 class WorkerProcess:
     """What lives as long as the process, made after the fork."""
 
-    def __init__(self, worker: str) -> None:
-        die_with_parent()
+    def __init__(self, worker: str, parent: int) -> None:
+        die_with_parent(parent=parent)
         be_nice()
         settings = load_settings()
         logs.configure(settings.log_level, settings.log_format, process="worker")

@@ -5,12 +5,16 @@ import os
 import signal
 import threading
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from celery import signals
+from celery.apps.worker import Worker
+from celery.worker import state
 
 from infra import logs
 from infra.database import direct_connection
+from infra.signals import end_by, stopping
 from services.tasks import CHANNEL
 
 # After the children are killed Celery should end by itself.
@@ -20,6 +24,33 @@ RELEASE_SECONDS = 5.0
 log = logs.get_logger(__name__)
 
 
+class SignalledWorker(Worker):  # type: ignore[misc]
+    """Celery's worker, but any signal that asks for its end is one for a warm shutdown.
+
+    Celery's own would start again at a SIGHUP, and print lines that are no log.
+    """
+
+    def install_platform_tweaks(self, worker: Worker) -> None:  # noqa: ARG002  Celery's signature
+        """Take the signals over; a second one ends all at once, for the children die with us."""
+        main = os.getpid()
+
+        def stop(signum: int, _frame: FrameType | None) -> None:
+            if os.getpid() != main:
+                return  # a child that has just been forked; its parent ends it
+            if state.should_stop is not None:
+                end_by(signum)
+            state.should_stop = os.EX_OK
+            signals.worker_shutting_down.send(
+                sender=self.hostname, sig=signum, how="Warm", exitcode=os.EX_OK
+            )
+
+        for signum in stopping():
+            signal.signal(signum, stop)
+
+    def emit_banner(self) -> None:
+        """Say nothing: the log says that the worker is ready."""
+
+
 class Shutdown:
     """Bounds Celery's warm shutdown, which would wait for its tasks without end."""
 
@@ -27,11 +58,11 @@ class Shutdown:
         self._url = url
         self._worker = worker
         self._grace_seconds = grace_seconds
-        self._pool: Any = None
+        self._controller: Any = None
 
-    def watch(self, pool: Any) -> None:
-        """Take part in the shutdown of the worker that has this pool."""
-        self._pool = pool
+    def watch(self, controller: Any) -> None:
+        """Take part in the shutdown of this worker, from before it starts its pool."""
+        self._controller = controller
         signals.worker_shutting_down.connect(self._begin, weak=False)
         signals.worker_shutdown.connect(self._end, weak=False)
 
@@ -44,9 +75,11 @@ class Shutdown:
         if ended.wait(self._grace_seconds):
             return
         log.warning("shutdown_interrupts_tasks", after_seconds=self._grace_seconds)
-        for pid in self._pool.info["processes"]:
+        # There is no pool yet where the worker was stopped while it started.
+        pool = getattr(self._controller.pool, "_pool", None)
+        for process in pool._pool if pool else ():  # noqa: SLF001  billiard's, by its only name
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(process.pid, signal.SIGKILL)
         if not ended.wait(LAST_RESORT_SECONDS):
             self._end()
             os._exit(0)

@@ -38,7 +38,7 @@ class Command:
 
 COMMANDS = {
     "api": Command(("-m", "worker.cli", "api"), 6.0, 12.0),
-    "worker": Command(("-m", "worker.cli", "worker", "--concurrency=2"), 6.0, 9.0),
+    "worker": Command(("-m", "worker.cli", "worker", "--concurrency=2"), 6.0, 13.0),
     "flower": Command(("-m", "worker.cli", "flower"), 5.0, 5.0),
     "make run": Command(("-m", "deploy.embedded"), 14.0, 14.0),
 }
