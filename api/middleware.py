@@ -106,7 +106,8 @@ def _record(request: Request, response: BaseHTTPResponse) -> None:
     client = request.app.ctx.limits.clients.address(request)
     access.record(
         (
-            *(time.time(), request_id, request.method, request.path),
+            # Not the path: it may have an email in it.
+            *(time.time(), request_id, request.method, route),
             *(response.status, seconds, client),
         )
     )

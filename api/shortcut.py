@@ -132,8 +132,9 @@ class Shortcut:
         parts = (head.before, asked.request_id.encode(), head.after, body if is_small else b"")
         status = 304 if is_known else 200
         seconds = time.perf_counter() - began
-        metrics.observe_request(asked.method, heads.declared.route, status, seconds)
-        whose = (time.time(), asked.request_id, asked.method, path.decode("latin-1"))
+        route = heads.declared.route
+        metrics.observe_request(asked.method, route, status, seconds)
+        whose = (time.time(), asked.request_id, asked.method, route)
         access.record((*whose, status, seconds, client))
         return b"".join(parts), b"" if is_small else body
 

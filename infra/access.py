@@ -13,7 +13,7 @@ LOGGER = "access"
 # So many lines are written at once even if nobody asks for it.
 MOST_LINES = 1000
 
-# When (seconds since 1970), request id, method, path, status, seconds taken, client.
+# When (seconds since 1970), request id, method, route, status, seconds taken, client.
 Line = tuple[float, str, str, str, int, float, str]
 
 _lines: list[Line] = []
@@ -43,11 +43,11 @@ def flush() -> None:
 
 
 def _fields(line: Line) -> dict[str, object]:
-    _, request_id, method, path, status, seconds, client = line
+    _, request_id, method, route, status, seconds, client = line
     return {
         "request_id": request_id,
         "method": method,
-        "path": path,
+        "route": route,
         "status": status,
         "milliseconds": round(seconds * 1000, 2),
         "client": client,

@@ -1,8 +1,11 @@
 """Structured logs: one JSON object a line, events are constants, ids are fields."""
 
+import json
 import logging
+import re
 import sys
-from typing import TextIO, cast
+import threading
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
@@ -12,6 +15,11 @@ from infra import faults
 
 _process: dict[str, str] = {}
 _format = "json"
+_is_json_wanted = False
+# What errors quote of the data that they are about: PostgreSQL's DETAIL, pydantic's input.
+_QUOTED = re.compile(r"^DETAIL:.*$|(?<=input_value=).*?(?=, input_type=)", re.MULTILINE)
+# Sanic's line about a body that a handler did not read; an empty one is not there to be read.
+_NO_FAULT = "body not consumed"
 
 
 class _Output:
@@ -63,6 +71,7 @@ def configure(level: str, log_format: str, **process: str) -> None:
     else:
         renderer = [
             structlog.processors.format_exc_info,
+            _keep_no_quotes,
             structlog.processors.JSONRenderer(),
         ]
 
@@ -93,11 +102,65 @@ def configure(level: str, log_format: str, **process: str) -> None:
     vendors = ("sanic", "botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp")
     for noisy in (*vendors, *quiet):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sanic = logging.getLogger("sanic.error")
+    sanic.filters[:] = [_name_no_request]
+
+
+def _name_no_request(record: logging.LogRecord) -> bool:
+    """Take the request's address out of Sanic's lines: it may have an email in it."""
+    record.args = ()
+    return _NO_FAULT not in str(record.msg)
+
+
+def _keep_no_quotes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take out of errors what they quote of the data that they are about."""
+    for key in ("exception", "error"):
+        if isinstance(text := event.get(key), str):
+            event[key] = _QUOTED.sub("…", text)
+    return event
+
+
+def take_over(*, is_json_wanted: bool) -> None:
+    """Log what Python would print: warnings, and errors that nobody catches.
+
+    `is_json_wanted` tells whether somebody chose the format, and so is no person who waits for a
+    sentence.
+    """
+    global _is_json_wanted  # noqa: PLW0603  the process's
+    _is_json_wanted = is_json_wanted and is_json()
+    logging.captureWarnings(capture=True)
+    log = get_logger(__name__)
+
+    def uncaught(kind: Any, error: Any, trace: Any) -> None:
+        log.critical("uncaught_error", exc_info=(kind, error, trace))
+
+    def in_thread(args: threading.ExceptHookArgs) -> None:
+        uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+    def unraisable(args: "sys.UnraisableHookArgs") -> None:
+        uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+    sys.excepthook = uncaught
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable
+
+
+def line_of(event: str, logger: str) -> bytes:
+    """Return a line as it would be logged, for a process that can't log any more."""
+    if not is_json():
+        return f"{event}\n".encode()
+    whole = {**_process, "event": event, "logger": logger, "level": "critical"}
+    return json.dumps(whole).encode() + b"\n"
 
 
 def is_json() -> bool:
     """Tell whether lines are written as JSON."""
     return _format == "json"
+
+
+def is_json_wanted() -> bool:
+    """Tell whether sentences for people are to be lines of the log, too."""
+    return _is_json_wanted
 
 
 def process_fields() -> dict[str, str]:

@@ -106,7 +106,7 @@ async def enroll_for(student_email: str, course_id: UUID) -> Place:
     """
     async with transaction():
         place = await enroll(student_email, course_id)
-        details = {"student": student_email, "course": str(course_id)}
+        details = {audit.STUDENT: student_email, "course": str(course_id)}
         await audit.record(Action.CREATE_ENROLLMENT, place.id, details)
     return place
 
@@ -213,7 +213,7 @@ async def drop(course_id: UUID, student_email: str) -> None:
         if not await Enrollment.filter(course_id=course_id, student_email=student_email).delete():
             await courses.require(course_id)
             raise EnrollmentNotFound
-        await audit.record(Action.DROP_STUDENT, course_id, {"student": student_email})
+        await audit.record(Action.DROP_STUDENT, course_id, {audit.STUDENT: student_email})
 
 
 async def delete(enrollment_id: UUID) -> None:

@@ -29,10 +29,7 @@ _process: WorkerProcess | None = None
 
 
 class AttemptFailed(Exception):
-    """The task has failed; `enroll tasks show` says why"""
-
-    def __init__(self) -> None:
-        super().__init__(type(self).__doc__)
+    """The task has failed; the message is what everybody may know of why"""
 
 
 @signals.worker_process_init.connect
@@ -59,9 +56,9 @@ def _register(registration: Registration) -> None:
         state = _process.run(UUID(self.request.id))
         # Flower and Celery's own log are to show how the attempt went.
         if state == TaskState.FAILED:
-            raise AttemptFailed
+            raise AttemptFailed(_process.error)
         if state == TaskState.QUEUED:
-            raise Retry("it is tried again")
+            raise Retry(f"It is tried again. {_process.error}")
         return state
 
     run.__doc__ = registration.body.__doc__

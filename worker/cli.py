@@ -17,6 +17,8 @@ from services.errors import ServiceError
 from worker import audit_cli, keys_cli, tasks_cli, users_cli
 from worker.console import say
 
+log = logs.get_logger(__name__)
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
@@ -125,6 +127,7 @@ def flower() -> None:
         "flower",
         f"--address={settings.host}",
         f"--port={settings.flower_port}",
+        f"--logging={settings.log_level.lower()}",
         "--tasks-columns=name,uuid,state,kwargs,received,runtime,worker",
     ]
     if api := management_api(settings.broker_url or ""):
@@ -188,6 +191,7 @@ def _settings(process: str, **overrides: object) -> Settings:
     settings = load_settings(**overrides)
     require_database(settings)
     logs.configure(settings.log_level, settings.log_format, process=process)
+    logs.take_over(is_json_wanted="log_format" in settings.model_fields_set)
     return settings
 
 
@@ -212,7 +216,10 @@ def explain(error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else EXIT_FAILED
     message, code = _fault(error)
     for line in message.splitlines():
-        say(f"enroll: {line}", to_stderr=True)
+        if logs.is_json_wanted():
+            log.error("command_failed", message=line)
+        else:
+            say(f"enroll: {line}", to_stderr=True)
     return code
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -33,8 +33,12 @@ class Backends:
     worker: str
 
 
-async def execute(backends: Backends, task_id: UUID) -> str | None:
+async def execute(
+    backends: Backends, task_id: UUID, note: Callable[[str], None] = lambda _: None
+) -> str | None:
     """Run the task if it is to be had; return the state it was left in, None if it was not.
+
+    `note` is called with what everybody may know of why an attempt has failed.
 
     Raises:
         MemoryError: there was not enough; the attempt has failed, and the process can't go on.
@@ -66,16 +70,21 @@ async def execute(backends: Backends, task_id: UUID) -> str | None:
         traceback.clear_frames(error.__traceback__)
         # Where even this can't be done, the lease lapses.
         with suppress(Exception):
-            await _give_up(claim, registration, error, is_late=False)
+            await _give_up(claim, registration, error, note, is_late=False)
         raise
     except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
-        return await _give_up(claim, registration, error, is_late=limit.expired())
+        return await _give_up(claim, registration, error, note, is_late=limit.expired())
     log.info("task_succeeded", attempt=claim.attempt)
     return "succeeded"
 
 
 async def _give_up(
-    claim: Claim, registration: Registration, error: Exception, *, is_late: bool
+    claim: Claim,
+    registration: Registration,
+    error: Exception,
+    note: Callable[[str], None],
+    *,
+    is_late: bool,
 ) -> str | None:
     sentence = _sentence(error, registration)
     if is_late and isinstance(error, TimeoutError):
@@ -83,13 +92,21 @@ async def _give_up(
         sentence = f"The task took longer than its {registration.timeout:g} s"
     permanent = isinstance(error, registration.permanent)
     state = await leases.give_up(claim, sentence, traceback.format_exc(), permanent=permanent)
-    log.warning("task_attempt_failed", attempt=claim.attempt, state=state, exc_info=error)
+    note(sentence)
+    # What a task declares has no traceback worth reading.
+    trace = None if _is_declared(error, registration) else error
+    about = {"attempt": claim.attempt, "state": state, "error": sentence}
+    log.warning("task_attempt_failed", **about, exc_info=trace)
     return state
+
+
+def _is_declared(error: Exception, registration: Registration) -> bool:
+    return isinstance(error, (ServiceError, *registration.permanent))
 
 
 def _sentence(error: Exception, registration: Registration) -> str:
     """Say what went wrong to someone who may not see a traceback."""
-    if isinstance(error, (ServiceError, *registration.permanent)):
+    if _is_declared(error, registration):
         return str(error)
     return UNFORESEEN
 

@@ -21,6 +21,8 @@ from worker.execution import Backends, execute
 # A child runs one task at a time: one connection for it and one for its heartbeat.
 POOL_SIZE = 2
 
+_last_line = b""
+
 
 class WorkerProcess:
     """What lives as long as the process, made after the fork."""
@@ -32,6 +34,9 @@ class WorkerProcess:
         logs.configure(settings.log_level, settings.log_format, process="worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        # While there is memory to make it.
+        global _last_line  # noqa: PLW0603  the process's
+        _last_line = logs.line_of("worker_process_has_no_memory", __name__)
         self._runner.get_loop().set_exception_handler(_end_without_memory)
         self._resources = AsyncExitStack()
         registry = load_tasks()
@@ -45,15 +50,21 @@ class WorkerProcess:
         self._resources.push_async_callback(cache.close)
         self._backends = Backends(settings, storage, cache, registry, worker)
         self._context = self._runner.run(_current_context())
+        # The sentence of the last attempt that failed.
+        self.error = ""
 
     def run(self, task_id: UUID) -> str | None:
         """Run a task to its end; return its state, None when it was not to be had."""
         # A context for each: Tortoise leaves a transaction in it whose connection was cut, and in
         # the runner's own every later task would use that one.
         try:
-            return self._runner.run(execute(self._backends, task_id), context=self._context.copy())
+            ended = execute(self._backends, task_id, self._note)
+            return self._runner.run(ended, context=self._context.copy())
         except MemoryError:
             _end()
+
+    def _note(self, error: str) -> None:
+        self.error = error
 
     def close(self) -> None:
         """Close the pool and the loop."""
@@ -73,7 +84,7 @@ def _end() -> NoReturn:
 
     The task that ran meanwhile is another's as soon as its lease has lapsed.
     """
-    os.write(2, b"A worker process ends: it has no memory left\n")
+    os.write(2, _last_line)
     os._exit(os.EX_OSERR)
 
 

@@ -12,6 +12,7 @@ from deploy.embedded.home import Home
 from deploy.embedded.plan import Plan, service_plan
 from deploy.embedded.ports import is_free
 from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
+from infra import signals
 from infra.faults import DISK_FULL, is_disk_full
 from infra.settings import Settings, SettingsError, load_settings
 
@@ -70,4 +71,11 @@ def _fail(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signals.raise_stopped()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = EXIT_FAILED
+    if signum := signals.received():
+        signals.end_by(signum)
+    sys.exit(code)

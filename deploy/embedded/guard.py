@@ -34,7 +34,7 @@ def end(groups: set[int]) -> None:
 
 def main() -> None:
     """Keep count of the groups until the supervisor's end of the pipe closes."""
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)
     groups: set[int] = set()
     for line in sys.stdin:

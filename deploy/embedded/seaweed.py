@@ -94,7 +94,7 @@ class SeaweedFS:
         arguments = [f"-{key}={value}" for key, value in options.items()]
         return Part(
             self.name,
-            (str(self._program.path), "mini", *arguments),
+            (str(self._program.path), "-logtostderr=true", "mini", *arguments),
             is_ready=self._is_ready,
             environment={"WEED_S3_SSE_KEK": self._home.secrets["s3_encryption_key"]},
             folder=self._folder,

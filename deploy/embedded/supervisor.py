@@ -1,7 +1,6 @@
 """One process over the whole service: starts it in order, keeps it up, stops it in reverse."""
 
 import asyncio
-import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -14,6 +13,7 @@ from deploy.embedded.plan import Addresses, Plan
 from deploy.embedded.process import Launcher, Part
 from deploy.embedded.servers import Servers, wanted_servers
 from deploy.embedded.show import Show
+from infra import signals
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH
 
@@ -21,7 +21,6 @@ EXIT_STOPPED, EXIT_FAILED, EXIT_KILLED = 0, 1, 130
 TRIM_SECONDS = 60.0
 SAME_CTRL_C_SECONDS = 0.5  # a program that wraps this one may pass on what it also got
 FLOWER_USER = "operator"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
@@ -81,7 +80,7 @@ class Supervisor:
             elif loop.time() - stopped_at > SAME_CTRL_C_SECONDS:
                 ending.cancel()
 
-        for signum in SIGNALS:
+        for signum in signals.stopping():
             loop.add_signal_handler(signum, stop)
         try:
             return await ending

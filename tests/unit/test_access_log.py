@@ -35,7 +35,7 @@ def test_a_line_has_the_form_of_all_others(written):
         "process": "api",
         "request_id": "id-1",
         "method": "GET",
-        "path": "/api/v1/courses",
+        "route": "/api/v1/courses",
         "status": 200,
         "milliseconds": 12.35,
         "client": "127.0.0.1",
