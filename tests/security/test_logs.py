@@ -79,11 +79,10 @@ async def use(client: httpx.AsyncClient, admin: Api) -> None:
     ):
         await client.get(path, headers=admin.headers)
     await client.delete(f"/api/v1/courses/{course_id}/students/{EMAIL}", headers=admin.headers)
+    name = f"{MARKS['a name of a file']}.jpg"
     await client.put(
         f"/api/v1/courses/{course_id}/image",
-        files={
-            "image": (f"{MARKS['a name of a file']}.jpg", photos.truncated_jpeg(), "image/jpeg")
-        },
+        files={"image": (name, photos.truncated_jpeg(), "image/jpeg")},
         headers=admin.headers,
     )
 
