@@ -1,11 +1,15 @@
 """Streams of events: so many a client, so many a process, and each has its end."""
 
+import asyncio
+import json
+import time
 from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import asyncpg
 import httpx
+import psutil
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -74,6 +78,72 @@ async def test_a_client_has_so_many_streams(service, tmp_path, path):
 
         # Whoever went away holds nothing.
         await eventually(is_free, within=5)
+
+
+async def test_the_streams_of_a_client_are_counted_once_an_instance(service, tmp_path, path):
+    """Also when a process is killed that has some of them: its are free then, and no others."""
+    limits = httpx.Limits(max_connections=None)
+    two = SETTINGS | {"API_WORKERS": "2"}
+    async with (
+        own_api(service, tmp_path, **two) as server,
+        httpx.AsyncClient(base_url=server.address, limits=limits, timeout=60) as client,
+        AsyncExitStack() as opened,
+    ):
+        address = {"X-Forwarded-For": "192.0.2.1"}
+
+        async def open_all():
+            found = 0
+            for _ in range(streams.MAX_OF_CLIENT * 3):
+                watched = client.stream("GET", path, headers=address)
+                answer = await opened.enter_async_context(watched)
+                found += answer.status_code == 200
+            return found
+
+        assert await open_all() == streams.MAX_OF_CLIENT
+        by_process = {
+            each.pid: sum(one.status == "ESTABLISHED" for one in each.net_connections())
+            for each in server.process.children()
+        }
+        killed = max(by_process, key=by_process.get)
+        psutil.Process(killed).kill()
+
+        # A connection may wait for the process that is started again.
+        async def is_free():
+            async with client.stream("GET", path, headers=address) as answer:
+                return answer.status_code == 200
+
+        await eventually(is_free, within=60)
+        assert await open_all() < streams.MAX_OF_CLIENT
+
+
+async def test_a_server_that_stops_ends_its_streams_first(service, tmp_path, path):
+    limits = httpx.Limits(max_connections=None)
+    ends = []
+
+    async def watch(client, number):
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        async with client.stream("GET", path, headers=headers) as answer:
+            assert answer.status_code == 200
+            text = "".join([part async for part in answer.aiter_text()])
+        ends.append(text.strip().rpartition("\n\n")[2])
+
+    async with own_api(service, tmp_path, **SETTINGS) as server:
+        async with httpx.AsyncClient(base_url=server.address, limits=limits, timeout=30) as client:
+            watching = [asyncio.create_task(watch(client, number)) for number in range(40)]
+            await asyncio.sleep(2)
+            began = time.monotonic()
+            server.process.terminate()
+            await asyncio.gather(*watching)
+            assert time.monotonic() - began < 4
+        await asyncio.to_thread(server.process.wait, 10)
+        assert time.monotonic() - began < 6
+    for end in ends:
+        retry, event, data = end.splitlines()
+        seconds = int(retry.removeprefix("retry: "))
+        assert event == "event: restart"
+        assert json.loads(data.removeprefix("data: ")) == {"retry_milliseconds": seconds}
+        assert 1000 <= seconds < 3000
+    assert len(ends) == 40
 
 
 def test_a_process_has_so_many_streams():
