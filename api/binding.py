@@ -11,12 +11,13 @@ from sanic import Request
 from api import bodies
 from api.bodies import MAX_NAME
 from api.schemas.fields import DIFFICULTY_MESSAGE
-from api.schemas.requests import PageQuery
+from api.schemas.requests import FilePart, PageQuery
 from infra.cache import Page
 from services.errors import Code, Fault, Invalid
 from services.shelf import PLAIN_LIST_LIMIT
 
 MAX_PARAMETERS = 50
+_FILES = (FilePart, FilePart | None)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -139,7 +140,13 @@ def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
         Invalid: it is not a well-formed form, or its fields are not the model's.
 
     """
-    return _validate(model, bodies.form_parts(body, content_type))
+    return _validate(model, bodies.form_parts(body, content_type, _file_fields(model)))
+
+
+@cache
+def _file_fields(model: type[BaseModel]) -> frozenset[str]:
+    fields = model.model_fields.items()
+    return frozenset(name for name, field in fields if field.annotation in _FILES)
 
 
 def _validate(model: type[Model], content: dict[str, Any]) -> Model:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
+from email.message import Message
 from io import BytesIO
 from typing import Any
 
@@ -127,8 +128,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def form_parts(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return the parts of a `multipart/form-data` body; files are `{name, data}`.
+def form_parts(body: bytes, content_type: str, files: Collection[str] = ()) -> dict[str, Any]:
+    """Return the parts of a `multipart/form-data` body; files are `{name, data}`, others text.
+
+    A part that should be one of the `files` and is none is bytes.
 
     Raises:
         Invalid: it is not a well-formed form.
@@ -139,12 +142,12 @@ def form_parts(body: bytes, content_type: str) -> dict[str, Any]:
     if kind != "multipart/form-data" or not boundary:
         raise _malformed_form("The request body must be multipart/form-data")
     try:
-        return _parts(body, boundary)
+        return _parts(body, boundary, files)
     except (MultipartError, UnicodeDecodeError) as error:
         raise _malformed_form(f"The form is malformed: {error}") from None
 
 
-def _parts(body: bytes, boundary: str) -> dict[str, Any]:
+def _parts(body: bytes, boundary: str, files: Collection[str]) -> dict[str, Any]:
     parser = MultipartParser(
         BytesIO(body),
         boundary,
@@ -152,20 +155,43 @@ def _parts(body: bytes, boundary: str) -> dict[str, Any]:
         # The whole body is in memory already: no part may go to a file.
         spool_limit=len(body) + 1,
         memory_limit=len(body) + 1,
+        # Takes any byte of a part's headers; `_text` finds out which charset it was.
+        charset="latin-1",
         strict=True,
     )
     parts: dict[str, Any] = {}
     for part in parser:
-        if part.name in parts:
-            raise MultipartError(f"the field {part.name!r} is there twice")
-        if not part.filename and not part.size:
+        name, filename = _text(part.name), _filename(part)
+        if name in parts:
+            raise MultipartError(f"the field {name!r} is there twice")
+        if not filename and not part.size:
             # Missing; a browser sends a file without name and content where none was chosen.
             continue
-        if part.filename is None:
-            parts[part.name] = part.raw.decode()
+        if filename is not None:
+            parts[name] = {"name": filename, "data": part.raw}
         else:
-            parts[part.name] = {"name": part.filename, "data": part.raw}
+            parts[name] = part.raw if name in files else part.raw.decode()
     return parts
+
+
+def _filename(part: Any) -> str | None:
+    """Return the name of a part's file; None: it is no file.
+
+    Some clients send the name in the extended form (RFC 8187) alone.
+    """
+    if part.filename is not None:
+        return _text(part.filename)
+    disposition = Message()
+    disposition["Content-Disposition"] = dict(part.headerlist).get("Content-Disposition", "")
+    return disposition.get_filename()
+
+
+def _text(value: str) -> str:
+    """Return what a header has, read as Latin-1, as the text that it is: UTF-8, or Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _malformed_form(message: str) -> Invalid:

@@ -28,8 +28,8 @@ from api.schemas.responses import (
 from services import answers, enrollments, images
 from services import courses as catalogue
 from services.courses import CourseChanges
-from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound, TooLarge
-from services.image_headers import ImageTooLarge, TooManyFrames, UnsupportedImage
+from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound
+from services.image_headers import FileTooLarge, ImageTooLarge, TooManyFrames, UnsupportedImage
 from services.search_slots import SearchesBusy
 from services.shelf import Snapshot, UrlOf
 
@@ -52,7 +52,7 @@ _OF_COURSE = {
 }
 _TASK_ID = {"task_id": "$response.body#/image/task_id"}
 _OF_IMAGE = {"get_task": _TASK_ID, "watch_task": _TASK_ID}
-_IMAGE_ERRORS = (UnsupportedImage, ImageTooLarge, TooManyFrames)
+_IMAGE_ERRORS = (FileTooLarge, UnsupportedImage, ImageTooLarge, TooManyFrames)
 
 
 @operation(
@@ -291,6 +291,6 @@ async def _changed(request: Request, course_id: UUID, changes: CourseChanges) ->
 async def _checked(request: Request, image: FilePart) -> bytes:
     settings = request.app.ctx.settings
     if len(image.data) > settings.max_upload_bytes:
-        raise TooLarge(f"An image may have at most {settings.max_upload_bytes} bytes")
+        raise FileTooLarge(settings.max_upload_bytes)
     await images.inspect(image.data, settings.max_image_pixels)
     return image.data

@@ -154,7 +154,7 @@ def _limit_headers(error: errors.RateLimited) -> dict[str, str]:
 
 def content_of(error: ServiceError) -> ErrorOut:
     """Return the envelope of an error."""
-    details = ErrorDetailsOut(code=error.code)
+    details = ErrorDetailsOut(code=error.code, field=error.field)
     if isinstance(error, errors.Invalid):
         first = error.faults[0]
         faults = [FaultOut(**vars(fault)) for fault in error.faults]

@@ -68,7 +68,7 @@ def _raised(operation: Operation) -> dict[str, ServiceError]:
         kinds.append(security.AdminsOnly)
     if operation.access is Access.STUDENT:
         kinds.append(security.NotYours)
-    if operation.body or operation.form:
+    if operation.body:
         kinds.append(errors.TooLarge)
     if operation.kind:
         kinds.append(errors.RateLimited)

@@ -18,7 +18,8 @@ from api.limits import Limits
 from api.replies import JSON
 from api.security import Identity
 from infra.limits import Kind
-from services.errors import Forbidden, ServiceError, Unauthenticated
+from services.errors import Forbidden, ServiceError, TooLarge, Unauthenticated
+from services.image_headers import FileTooLarge
 
 API_PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
@@ -148,10 +149,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
                 content = await bodies.read_body(request, bodies.MAX_JSON_BYTES)
                 bound["body"] = binding.json_body(content, body)
             if form:
-                limit = request.app.ctx.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
-                content = await bodies.read_body(request, limit)
-                content_type = request.headers.get("content-type", "")
-                bound["form"] = binding.multipart_form(content, content_type, form)
+                bound["form"] = await _read_form(request, form)
             if method == "GET":
                 return await handler(request, **bound)
             try:
@@ -174,6 +172,16 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
         return handler
 
     return register
+
+
+async def _read_form(request: Request, form: type[BaseModel]) -> BaseModel:
+    most = request.app.ctx.settings.max_upload_bytes
+    try:
+        content = await bodies.read_body(request, most + FORM_OVERHEAD_BYTES)
+    except TooLarge:
+        # All else that a form has is small.
+        raise FileTooLarge(most) from None
+    return binding.multipart_form(content, request.headers.get("content-type", ""), form)
 
 
 def _usual_kind(method: str, form: type[BaseModel] | None) -> Kind:

@@ -51,6 +51,8 @@ class ServiceError(Exception):
     """Something went wrong."""
 
     code: ClassVar[Code] = Code.INTERNAL
+    # The one field of the request that is at fault, if the class tells.
+    field: ClassVar[str | None] = None
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message or cleandoc(type(self).__doc__ or "")

@@ -8,7 +8,7 @@ from io import BytesIO
 from PIL import Image, ImageFile
 
 from services import image_chunks
-from services.errors import TooLarge, UnsupportedMedia
+from services.errors import ServiceError, TooLarge, UnsupportedMedia
 
 # Each scan of a JPEG costs a pass over all its pixels and few bytes: without a bound 5 MB could
 # keep a worker busy for minutes. Photographs have about 10; a film behind one looks like 80.
@@ -69,11 +69,25 @@ class ImageInfo:
     content_type: str
 
 
-class UnsupportedImage(UnsupportedMedia):
+class _OfImage(ServiceError):
+    """The field `image` is at fault"""
+
+    field = "image"
+
+
+class FileTooLarge(_OfImage, TooLarge):
+    """An image has too many bytes"""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"An image may have at most {most} bytes")
+
+
+class UnsupportedImage(_OfImage, UnsupportedMedia):
     """The image must be a JPEG, PNG, GIF or WebP"""
 
 
-class BrokenImage(UnsupportedMedia):
+class BrokenImage(_OfImage, UnsupportedMedia):
     """The image is damaged and can't be decoded"""
 
 
@@ -85,15 +99,15 @@ class UnreadableHeader(UnsupportedImage):
     """The image's header can't be read: it is damaged, or holds far too much"""
 
 
-class ImageTooCostly(UnsupportedMedia):
+class ImageTooCostly(_OfImage, UnsupportedMedia):
     """The image takes too much memory or time to decode"""
 
 
-class TooManyFrames(TooLarge):
+class TooManyFrames(_OfImage, TooLarge):
     """The image has too many frames"""
 
 
-class ImageTooLarge(TooLarge):
+class ImageTooLarge(_OfImage, TooLarge):
     """The image has too many pixels"""
 
     def __init__(self, pixels: int, allowed: int) -> None:

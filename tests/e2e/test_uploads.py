@@ -126,7 +126,7 @@ async def test_an_image_is_known_by_its_content(api, send, image, name, kind):
 )
 async def test_what_is_not_an_image_of_ours_is_refused(send, data):
     message = "The image must be a JPEG, PNG, GIF or WebP"
-    refused(await send(data), 415, "UNSUPPORTED_MEDIA_TYPE", message)
+    refused(await send(data), 415, "UNSUPPORTED_MEDIA_TYPE", message, "image")
 
 
 @pytest.mark.parametrize(
@@ -140,17 +140,54 @@ async def test_what_is_not_an_image_of_ours_is_refused(send, data):
 )
 async def test_a_bomb_is_refused(send, bomb, pixels, most):
     message = f"The image has {pixels} pixels; at most {most} are allowed"
-    refused(await send(bomb()), 413, "PAYLOAD_TOO_LARGE", message)
+    refused(await send(bomb()), 413, "PAYLOAD_TOO_LARGE", message, "image")
 
 
 async def test_an_image_may_have_5_megabytes_and_no_byte_more(api, send):
     image = photos.jpeg()
     whole = image + bytes(LIMIT - len(image))
     message = "An image may have at most 5242880 bytes"
-    refused(await send(whole + b"\0"), 413, "PAYLOAD_TOO_LARGE", message)
+    refused(await send(whole + b"\0"), 413, "PAYLOAD_TOO_LARGE", message, "image")
     answer = await send(whole)
     assert answer.status_code in {201, 202}, answer.text
     assert (await api.settled(answer.json()["id"]))["image"]["status"] == "ready"
+
+
+@pytest.mark.parametrize("megabytes", [6, 7, 12])
+async def test_a_form_over_the_limit_says_what_an_image_may_have(send, megabytes):
+    message = "An image may have at most 5242880 bytes"
+    answer = await send(photos.jpeg() + bytes(megabytes * 1024 * 1024))
+    refused(answer, 413, "PAYLOAD_TOO_LARGE", message, "image")
+
+
+NAMED = [
+    b'; filename="caf\xe9 \xfc.jpg"',
+    b"; filename=caf\xe9.jpg",
+    '; filename="café 日本.jpg"'.encode(),
+    b"; filename*=UTF-8''caf%C3%A9.jpg",
+    b"; filename*=ISO-8859-1'en'caf%E9.jpg",
+    b"; filename*=utf-8''a%20b.jpg",
+    b"; filename*=unknown''a.jpg",
+    b"; filename=\"a.jpg\"; filename*=UTF-8''b.jpg",
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+async def test_a_file_is_one_by_whatever_name(api, name):
+    head = b'--b\r\nContent-Disposition: form-data; name="image"' + name + b"\r\n\r\n"
+    answer = await raw_form(api, **form(head + photos.jpeg(20, 10) + b"\r\n"))
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["image"]["status"] == "processing"
+
+
+@pytest.mark.parametrize("content", [photos.jpeg(20, 10), b"\xff", b"text", "Grün".encode()])
+async def test_a_part_without_a_file_name_is_no_file(api, course, content):
+    whole = form(part("image", content))["content"]
+    refused_for(await raw_form(api, whole), NOT_A_FILE)
+    headers = api.headers | {"Content-Type": FORM}
+    path = f"/api/v1/courses/{course['id']}/image"
+    alone = part("image", content) + b"--b--\r\n"
+    refused_for(await api.client.put(path, content=alone, headers=headers), NOT_A_FILE)
 
 
 async def test_a_refused_image_leaves_no_course(api, client):
