@@ -4,12 +4,13 @@ from contextlib import suppress
 from http import HTTPStatus
 
 import asyncpg
+from redis.exceptions import RedisError
 from sanic import HTTPResponse, Request, SanicException
 from sanic.constants import HTTPMethod
-from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, RequestTimeout
+from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, RequestTimeout, ServiceUnavailable
 from sanic.exceptions import NotFound as UnknownPath
 from sanic.response import empty, raw
-from tortoise.exceptions import DBConnectionError
+from tortoise.exceptions import DBConnectionError, TransactionManagementError
 
 from api import auditing
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
@@ -63,6 +64,22 @@ _DATABASE_AWAY = (
     DBConnectionError,
 )
 
+# What ends a transaction that took too long or stood in another's way: it can be tried again.
+_TRANSACTION_ENDED = (
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.TransactionTimeoutError,
+)
+
+# Kinds of errors, the event in the log, and what a client is told; the first that fits counts.
+_UNAVAILABLE: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
+    ((ServiceUnavailable,), "response_timeout", "The request took too long; try again soon"),
+    (_TRANSACTION_ENDED, "transaction_ended", "The database is busy; try again soon"),
+    ((RedisError,), "redis_away", "A part of the service is away; try again soon"),
+    (_DATABASE_AWAY, "database_away", "The database is away; try again soon"),
+)
+
 log = logs.get_logger(__name__)
 
 
@@ -84,7 +101,7 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
     return envelope(500, Code.INTERNAL, "Something went wrong on our side")
 
 
-def _why_unavailable(error: Exception) -> str | None:
+def _why_unavailable(error: BaseException) -> str | None:
     """Return what a client is told of a part that this call can't do without now."""
     if isinstance(error, PoolFull | TooManyFills):
         return str(error)
@@ -94,9 +111,12 @@ def _why_unavailable(error: Exception) -> str | None:
     if faults.is_read_only(error):
         log.error("database_read_only", error=str(error))
         return "Nothing can be changed now; try again later"
-    if isinstance(error, _DATABASE_AWAY):
-        log.warning("database_away", error=str(error))
-        return "The database is away; try again soon"
+    if isinstance(error, TransactionManagementError) and error.__cause__:
+        error = error.__cause__  # Tortoise's wrapping
+    for kinds, event, message in _UNAVAILABLE:
+        if isinstance(error, kinds):
+            log.warning(event, error=str(error))
+            return message
     return None
 
 
