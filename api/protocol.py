@@ -52,7 +52,7 @@ class BoundedProtocol(PatientProtocol):
 
     def drop(self) -> None:
         """Close the connection at once, with what waits in its buffer."""
-        metrics.count_refusal("slow_readers")
+        metrics.count_dropped_reader()
         if self.transport:
             self.transport.abort()
 

@@ -44,6 +44,9 @@ _refusals = Counter(
 _limits_alone = Counter(
     "rate_limit_alone_total", "Questions to the limits that a process answered without Redis."
 )
+_dropped_readers = Counter(
+    "slow_readers_dropped_total", "Connections closed because the client did not read."
+)
 _cache_requests = Counter(
     "cache_requests_total",
     "Cached reads, by where the answer came from.",
@@ -117,6 +120,11 @@ def count_expired_leases(number: int) -> None:
 def count_refusal(kind: str) -> None:
     """Count a request that was over a limit of this kind."""
     _refusals.inc(1, (kind,))
+
+
+def count_dropped_reader() -> None:
+    """Count a connection that was closed because its client did not read."""
+    _dropped_readers.inc()
 
 
 def count_limits_alone() -> None:
