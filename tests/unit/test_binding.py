@@ -139,11 +139,12 @@ async def test_body_is_waited_for_only_if_it_is_not_here(arrived, monkeypatch):
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "6"}])
 @pytest.mark.parametrize("chunks", [(b"123456",), (b"123", b"456"), (b"1",) * 6])
-async def test_body_over_the_limit_is_refused_and_read_to_its_end(chunks, headers):
+async def test_body_over_the_limit_is_refused_and_not_read_further(chunks, headers):
     request = Stream(*chunks, **headers)
     with pytest.raises(TooLarge, match="at most 5 bytes"):
         await bodies.read_body(request, 5)
-    assert request.chunks == []
+    # Of one whose length says it, nothing is read; the response comes at once.
+    assert len(request.chunks) == (len(chunks) if headers else 0)
 
 
 @pytest.mark.parametrize(
