@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from kombu import Queue
 
-from infra.settings import load_settings
+from infra.settings import Use, load_settings
 from infra.tls import broker_tls
 from tasks.registry import queues
 
@@ -40,7 +40,8 @@ def transport_options(url: str) -> dict[str, object]:
     return {**_GIVE_UP_SOON, **_OF_TRANSPORT.get(urlsplit(url).scheme, {})}
 
 
-broker_url, broker_use_ssl = broker_tls(load_settings().broker_url or "redis://127.0.0.1:6379/0")
+_settings = load_settings(uses=Use.BROKER)
+broker_url, broker_use_ssl = broker_tls(_settings.broker or "redis://127.0.0.1:6379/0")
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 broker_transport_options = transport_options(broker_url)

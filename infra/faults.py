@@ -4,9 +4,11 @@ import errno
 from collections.abc import Iterator
 
 import asyncpg
+from tortoise.exceptions import BaseORMException
 
 DISK_FULL = "disk full"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OF_ANOTHER_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _ADDRESS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 
 
@@ -35,7 +37,7 @@ def is_of_address(error: OSError) -> bool:
     return error.errno in _ADDRESS
 
 
-def sentence(error: OSError | asyncpg.PostgresError) -> str:
+def sentence(error: OSError | asyncpg.PostgresError | BaseORMException) -> str:
     """Say what failed: the disk, a file, else the database.
 
     An error of the operating system that names no file is the driver's, for it is the only part of
@@ -46,6 +48,8 @@ def sentence(error: OSError | asyncpg.PostgresError) -> str:
         return f"{DISK_FULL}{where}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} can't be used: {error.strerror}"
+    if any(isinstance(each, _OF_ANOTHER_SCHEMA) for each in _chain(error)):
+        return f"the database is not migrated, run `enroll migrate`: {error}"
     return f"the database can't be used: {error}"
 
 

@@ -1,6 +1,7 @@
 """The settings of every process, from the environment and `.env`; nothing else reads either."""
 
-from enum import StrEnum
+from contextvars import ContextVar
+from enum import Flag, StrEnum, auto
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -37,6 +38,23 @@ class Environment(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+class Use(Flag):
+    """What of the settings a process uses: production asks it to have no others in order."""
+
+    HTTP = auto()
+    TOKENS = auto()
+    ADMIN = auto()
+    DATABASE = auto()
+    CACHE = auto()
+    BROKER = auto()
+    STORAGE = auto()
+    ALL = HTTP | TOKENS | ADMIN | DATABASE | CACHE | BROKER | STORAGE
+    WORKER = DATABASE | CACHE | BROKER | STORAGE
+
+
+_uses: ContextVar[Use] = ContextVar("uses", default=Use.ALL)
 
 
 class EnrollmentAccess(StrEnum):
@@ -211,69 +229,103 @@ class Settings(BaseSettings):
         return self
 
     def _unsafe(self) -> list[str]:
-        rules = {
-            "JWT_SECRET is the default one; set a random value of at least 32 bytes": (
-                self.jwt_secret == DEFAULT_JWT_SECRET
+        uses = _uses.get()
+        secrets, keys = self.jwt_secret, self.jwt_keys
+        rules = (
+            (
+                Use.TOKENS,
+                "JWT_SECRET is the default one; set a random value of at least 32 bytes",
+                secrets == DEFAULT_JWT_SECRET,
             ),
-            f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes": (
-                len(self.jwt_secret.get_secret_value().encode()) < MIN_SECRET_BYTES
+            (
+                Use.TOKENS,
+                f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes",
+                _is_short(secrets),
             ),
-            f"JWT_KEYS has a key shorter than {MIN_SECRET_BYTES} bytes": any(
-                len(key.get_secret_value().encode()) < MIN_SECRET_BYTES for key in self.jwt_keys
+            (
+                Use.TOKENS,
+                f"JWT_KEYS has a key shorter than {MIN_SECRET_BYTES} bytes",
+                any(map(_is_short, keys)),
             ),
-            "JWT_KEYS has the default key": DEFAULT_JWT_SECRET in self.jwt_keys,
-            f"TOKEN_LIFETIME_SECONDS is longer than a day ({MAX_TOKEN_SECONDS})": (
-                self.token_lifetime_seconds > MAX_TOKEN_SECONDS
+            (Use.TOKENS, "JWT_KEYS has the default key", DEFAULT_JWT_SECRET in keys),
+            (
+                Use.TOKENS,
+                f"TOKEN_LIFETIME_SECONDS is longer than a day ({MAX_TOKEN_SECONDS})",
+                self.token_lifetime_seconds > MAX_TOKEN_SECONDS,
             ),
-            f"SESSION_LIFETIME_SECONDS is longer than 90 days ({MAX_SESSION_SECONDS})": (
-                self.session_lifetime_seconds > MAX_SESSION_SECONDS
+            (
+                Use.TOKENS,
+                f"SESSION_LIFETIME_SECONDS is longer than 90 days ({MAX_SESSION_SECONDS})",
+                self.session_lifetime_seconds > MAX_SESSION_SECONDS,
             ),
-            "REFRESH_LIFETIME_SECONDS is longer than SESSION_LIFETIME_SECONDS": (
-                self.refresh_lifetime_seconds > self.session_lifetime_seconds
+            (
+                Use.TOKENS,
+                "REFRESH_LIFETIME_SECONDS is longer than SESSION_LIFETIME_SECONDS",
+                self.refresh_lifetime_seconds > self.session_lifetime_seconds,
             ),
-            "ADMIN_PASSWORD is the default one": self.admin_password == DEFAULT_ADMIN_PASSWORD,
-            "CORS_ORIGINS has a wildcard; name each origin": any(
-                "*" in origin for origin in self.cors_origins
+            (
+                Use.ADMIN,
+                "ADMIN_PASSWORD is the default one",
+                self.admin_password == DEFAULT_ADMIN_PASSWORD,
             ),
-            "TRUSTED_PROXIES has a network of everybody; name your proxies": _has_everybody(
-                self.trusted_proxies
+            (
+                Use.HTTP,
+                "CORS_ORIGINS has a wildcard; name each origin",
+                any("*" in origin for origin in self.cors_origins),
             ),
-            "RATE_LIMIT_EXEMPT has a network of everybody": _has_everybody(self.rate_limit_exempt),
-            "DEBUG is on": self.debug,
-            "DATABASE_URL or DB_HOST is missing": self.database is None,
-            "CACHE_URL or REDIS_HOST is missing": self.cache is None,
-            "BROKER_URL is missing": self.broker_url is None,
-            "STORAGE_URL or S3_BUCKET_NAME is missing": self.storage is None,
-            **{
-                f"{name} must have sslmode=verify-full or verify-ca": not _verifies_tls(url)
+            (
+                Use.HTTP,
+                "TRUSTED_PROXIES has a network of everybody; name your proxies",
+                _has_everybody(self.trusted_proxies),
+            ),
+            (
+                Use.HTTP,
+                "RATE_LIMIT_EXEMPT has a network of everybody",
+                _has_everybody(self.rate_limit_exempt),
+            ),
+            (Use.HTTP, "DEBUG is on", self.debug),
+            (Use.DATABASE, "DATABASE_URL or DB_HOST is missing", self.database is None),
+            (Use.CACHE, "CACHE_URL or REDIS_HOST is missing", self.cache is None),
+            (Use.BROKER, "BROKER_URL is missing, and REDIS_HOST", self.broker is None),
+            (Use.STORAGE, "STORAGE_URL or S3_BUCKET_NAME is missing", self.storage is None),
+            *(
+                (
+                    Use.DATABASE,
+                    f"{name} must have sslmode=verify-full or verify-ca",
+                    not _verifies_tls(url),
+                )
                 for name, url in self._databases().items()
-            },
-        }
-        return [fault for fault, broken in rules.items() if broken] + self._unprotected()
+            ),
+        )
+        return [fault for use, fault, broken in rules if broken and use in uses] + [
+            fault for use, fault in self._unprotected() if use in uses
+        ]
 
-    def _unprotected(self) -> list[str]:
+    def _unprotected(self) -> list[tuple[Use, str]]:
         """Name each part that is reached without TLS, or is this process's own, and may not be."""
         storage = self.storage
         if storage and storage.startswith("s3:") and self.s3_endpoint_url:
             storage = self.s3_endpoint_url
         parts = {
             "CACHE": ("CACHE_URL" if self.cache_url else "REDIS_HOST", self.cache),
-            "BROKER": ("BROKER_URL", self.broker_url),
+            "BROKER": ("BROKER_URL" if self.broker_url else "REDIS_HOST", self.broker),
             "STORAGE": ("S3_ENDPOINT_URL" if storage != self.storage else "STORAGE_URL", storage),
         }
         faults = []
         for part, (key, url) in parts.items():
             scheme = urlsplit(url or "").scheme
             if scheme in PLAIN_SCHEMES and not getattr(self, f"{part.lower()}_plaintext"):
-                faults.append(
+                fault = (
                     f"{key} is plain {scheme}://; use {PLAIN_SCHEMES[scheme]}://, or accept it "
                     f"with {part}_PLAINTEXT=true"
                 )
+                faults.append((Use[part], fault))
             if scheme == "memory" and not getattr(self, f"{part.lower()}_in_process"):
-                faults.append(
+                fault = (
                     f"{key} is memory://, each process's own; name a server, or accept it with "
                     f"{part}_IN_PROCESS=true"
                 )
+                faults.append((Use[part], fault))
         return faults
 
     def _databases(self) -> dict[str, str]:
@@ -331,8 +383,17 @@ class Settings(BaseSettings):
     @cached_property
     def cache(self) -> str | None:
         """The cache's URL: CACHE_URL, or one made of the REDIS_ settings."""
-        if self.cache_url or not self.redis_host:
-            return self.cache_url
+        return self.cache_url or self._redis
+
+    @cached_property
+    def broker(self) -> str | None:
+        """The broker's URL: BROKER_URL, or one made of the REDIS_ settings."""
+        return self.broker_url or self._redis
+
+    @property
+    def _redis(self) -> str | None:
+        if not self.redis_host:
+            return None
         password = quote(self.redis_password.get_secret_value(), safe="")
         account = f":{password}@" if password else ""
         return f"redis://{account}{self.redis_host}:{self.redis_port}/{self.redis_db}"
@@ -340,7 +401,7 @@ class Settings(BaseSettings):
     @cached_property
     def limits(self) -> str | None:
         """The Redis of limits and the list of sessions: the broker's, which forgets nothing."""
-        addresses = (self.broker_url, self.cache)
+        addresses = (self.broker, self.cache)
         return next((url for url in addresses if url and url.startswith("redis")), None)
 
     @cached_property
@@ -357,6 +418,10 @@ def metrics_port_beside(port: int) -> int:
     return above if above <= HIGHEST_PORT else port - METRICS_PORT_OFFSET
 
 
+def _is_short(secret: SecretStr) -> bool:
+    return len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES
+
+
 def _has_everybody(networks: tuple[Network, ...]) -> bool:
     return any(network.prefixlen == 0 for network in networks)
 
@@ -366,13 +431,15 @@ def embedded_env_file(data_dir: Path) -> Path:
     return data_dir / "run" / "service.env"
 
 
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(*, uses: Use = Use.ALL, **overrides: Any) -> Settings:
     """Read the environment and `.env`; parts that neither names are those of a running `make run`.
 
     Raises:
-        SettingsError: a value is malformed, or production would run on an unsafe default.
+        SettingsError: a value is malformed, or production would run on an unsafe default of what
+            the process `uses`.
 
     """
+    token = _uses.set(uses)
     try:
         settings = Settings(_env_file=".env", **overrides)
         if settings.environment is Environment.DEVELOPMENT and (found := _embedded(settings)):
@@ -381,6 +448,10 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(
             "\n".join([*_explain(error), *_also_unsafe(error, overrides)])
         ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env can't be used: it is not UTF-8 text") from None
+    finally:
+        _uses.reset(token)
     return settings
 
 
@@ -400,11 +471,17 @@ def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]
 
 def _embedded(settings: Settings) -> dict[str, str | None]:
     """Return what the running servers need that stand in for parts without an address."""
-    running = dotenv_values(embedded_env_file(settings.data_dir))
+    file = embedded_env_file(settings.data_dir)
+    try:
+        running = dotenv_values(file)
+    except ValueError:
+        raise SettingsError(
+            f"{file} can't be used: it is not UTF-8 text; `make run` writes it anew"
+        ) from None
     named = {
         "DATABASE_URL": settings.database,
         "CACHE_URL": settings.cache,
-        "BROKER_URL": settings.broker_url,
+        "BROKER_URL": settings.broker,
         "STORAGE_URL": settings.storage,
     }
     keys = [key for key, address in named.items() if address is None]

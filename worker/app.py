@@ -9,7 +9,7 @@ from uuid import UUID
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import Retry
 
-from infra.settings import load_settings, require_direct_database
+from infra.settings import Use, load_settings, require_direct_database
 from models import TaskState
 from tasks.registry import Registration, load_tasks
 from worker.process import WorkerProcess
@@ -82,7 +82,7 @@ class RelayStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: object, **options: object) -> None:
         super().__init__(worker, **options)
-        settings = load_settings()
+        settings = load_settings(uses=Use.WORKER)
         url = require_direct_database(settings)
         self._thread = RelayThread(url, app)
         Shutdown(url, WORKER, settings.worker_shutdown_seconds).watch(worker)

@@ -12,7 +12,7 @@ import typer
 
 from infra import signals
 from infra.database import database
-from infra.settings import load_settings, require_database
+from infra.settings import Use, load_settings, require_database
 from models import AuditEntry
 from services import audit
 from services.audit import Action, Who
@@ -77,7 +77,7 @@ def show(  # noqa: PLR0913  an argument an option
     """Show who did what to what, from where; the newest first."""
 
     async def read() -> Sequence[AuditEntry]:
-        async with database(require_database(load_settings()), pool_size=1):
+        async with database(require_database(load_settings(uses=Use.DATABASE)), pool_size=1):
             return await audit.page(
                 limit, actor=actor, action=action, since=since, offset=(page - 1) * limit
             )

@@ -8,9 +8,17 @@ from typing import Annotated, Any
 
 import asyncpg
 import typer
+from tortoise.exceptions import BaseORMException
 
 from infra import faults, logs, signals
-from infra.settings import Environment, Settings, SettingsError, load_settings, require_database
+from infra.settings import (
+    Environment,
+    Settings,
+    SettingsError,
+    Use,
+    load_settings,
+    require_database,
+)
 from infra.tls import management_api
 from services import audit
 from services.errors import ServiceError
@@ -58,7 +66,7 @@ def _enroll(
 @app.command()
 def api() -> None:
     """Serve the HTTP API; migrates the database first, unless SKIP_MIGRATION."""
-    settings = _settings("api")
+    settings = _settings("api", Use.ALL)
     from api.listen import listening
     from api.server import serve
     from worker.setup import check, refuse_default_password, set_up
@@ -85,7 +93,7 @@ def worker(
     ] = 1,
 ) -> None:
     """Run tasks, and carry them from the database to the broker."""
-    settings = _settings("worker")
+    settings = _settings("worker", Use.WORKER)
     from infra.database import UNUSABLE
     from worker.app import app as celery
     from worker.setup import check, refuse_default_password
@@ -113,7 +121,7 @@ def worker(
 @app.command()
 def flower() -> None:
     """Serve Flower on FLOWER_PORT, the operators' view of the workers."""
-    settings = _settings("flower")
+    settings = _settings("flower", Use.BROKER)
     if settings.environment is Environment.PRODUCTION and not settings.flower_basic_auth:
         raise SettingsError("FLOWER_BASIC_AUTH is missing; Flower can stop workers")
     from flower.views.monitor import Metrics
@@ -130,7 +138,7 @@ def flower() -> None:
         f"--logging={settings.log_level.lower()}",
         "--tasks-columns=name,uuid,state,kwargs,received,runtime,worker",
     ]
-    if api := management_api(settings.broker_url or ""):
+    if api := management_api(settings.broker or ""):
         arguments.append(f"--broker-api={api}")
     if settings.flower_basic_auth:
         arguments.append(f"--basic-auth={settings.flower_basic_auth.get_secret_value()}")
@@ -148,7 +156,7 @@ def migrate() -> None:
     """Bring the database up to date and create the admin if there is none."""
     from worker.setup import set_up
 
-    settings = _settings("migrate", skip_migration=False)
+    settings = _settings("migrate", Use.DATABASE | Use.ADMIN, skip_migration=False)
     for name in signals.run(set_up(settings)):
         typer.echo(f"applied {name}")
 
@@ -158,7 +166,7 @@ def demo() -> None:
     """Fill an empty catalogue with a dozen courses with pictures."""
     from worker.demo import create_demo_courses
 
-    count = signals.run(create_demo_courses(_settings("demo")))
+    count = signals.run(create_demo_courses(_settings("demo", Use.DATABASE)))
     typer.echo(f"{count} demo courses created" if count else "there are courses already")
 
 
@@ -184,12 +192,13 @@ def seed(
     """Fill a database by COPY, for load tests."""
     from worker.seed import seed as fill
 
-    signals.run(fill(_settings("seed"), courses, enrollments))
+    signals.run(fill(_settings("seed", Use.DATABASE), courses, enrollments))
 
 
-def _settings(process: str, **overrides: object) -> Settings:
-    settings = load_settings(**overrides)
-    require_database(settings)
+def _settings(process: str, uses: Use, **overrides: object) -> Settings:
+    settings = load_settings(uses=uses, **overrides)
+    if Use.DATABASE in uses:
+        require_database(settings)
     logs.configure(settings.log_level, settings.log_format, process=process)
     logs.take_over(is_json_wanted="log_format" in settings.model_fields_set)
     return settings
@@ -233,7 +242,7 @@ def _fault(error: BaseException) -> tuple[str, int]:
             return "given up", EXIT_FAILED
         case ServiceError():
             return error.message, EXIT_FAILED
-        case OSError() | asyncpg.PostgresError():
+        case OSError() | asyncpg.PostgresError() | BaseORMException():
             return faults.sentence(error), EXIT_FAILED
     logging.getLogger(__name__).debug("unforeseen", exc_info=error)
     return f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED

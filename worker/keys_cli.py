@@ -12,6 +12,7 @@ from infra.settings import (
     Environment,
     Settings,
     SettingsError,
+    Use,
     load_settings,
     require_database,
 )
@@ -42,7 +43,7 @@ def rotate(
     ] = False,
 ) -> None:
     """Sign with a new key from now on; tokens of the old ones hold until they expire."""
-    settings = load_settings()
+    settings = load_settings(uses=Use.TOKENS)
     if settings.environment is Environment.PRODUCTION and not this_machine_only:
         raise SettingsError(
             f"{keys.key_file(settings)} is this machine's, so other instances would refuse what "
@@ -70,7 +71,7 @@ def list_keys() -> None:
     """List the keys by name, never their secrets."""
     now = datetime.now(UTC).timestamp()
     rows = []
-    for number, key in enumerate(keys.KeyRing(load_settings()).keys):
+    for number, key in enumerate(keys.KeyRing(load_settings(uses=Use.TOKENS)).keys):
         until = "always"
         if key.until is not None:
             until = f"until {datetime.fromtimestamp(key.until, UTC):%Y-%m-%d %H:%M:%SZ}"

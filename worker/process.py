@@ -12,7 +12,7 @@ from infra import logs
 from infra.cache import Outpost, open_store
 from infra.database import COMMAND_TIMEOUT_SECONDS, database
 from infra.process import be_nice, die_with_parent
-from infra.settings import load_settings, require_database
+from infra.settings import Use, load_settings, require_database
 from infra.storage import open_storage
 from services import answers
 from tasks.registry import load_tasks
@@ -30,7 +30,7 @@ class WorkerProcess:
     def __init__(self, worker: str, parent: int) -> None:
         die_with_parent(parent=parent)
         be_nice()
-        settings = load_settings()
+        settings = load_settings(uses=Use.WORKER)
         logs.configure(settings.log_level, settings.log_format, process="worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)

@@ -17,7 +17,7 @@ from rich.table import Table
 from infra import logs, signals
 from infra.cache import NoCache
 from infra.database import database
-from infra.settings import load_settings, require_database
+from infra.settings import Use, load_settings, require_database
 from models import Task, TaskState
 from services import task_control, tasks
 from services.errors import ServiceError
@@ -248,7 +248,7 @@ def _whole(task: Task) -> dict[str, Any]:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings()
+    settings = load_settings(uses=Use.DATABASE)
     logs.configure_command(settings.log_level, settings.log_format, process="tasks")
 
     async def connected() -> T:

@@ -15,6 +15,7 @@ from infra.session_list import SessionList
 from infra.settings import (
     DEFAULT_ADMIN_PASSWORD,
     Environment,
+    Use,
     load_settings,
     require_database,
 )
@@ -127,7 +128,7 @@ def _password() -> str:
 
 
 def _is_production() -> bool:
-    return load_settings().environment is Environment.PRODUCTION
+    return load_settings(uses=Use.DATABASE).environment is Environment.PRODUCTION
 
 
 def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None:
@@ -141,7 +142,7 @@ def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None
 
 
 async def _with_list(work: Callable[[SessionList], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings()
+    settings = load_settings(uses=Use.DATABASE)
     logs.configure(settings.log_level, settings.log_format, process="users")
     if settings.limits is None:
         return await work(SessionList(None))
@@ -158,7 +159,7 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings()
+    settings = load_settings(uses=Use.DATABASE)
     logs.configure_command(settings.log_level, settings.log_format, process="users")
 
     async def connected() -> T:

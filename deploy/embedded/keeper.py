@@ -14,6 +14,8 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 HEALTHY_AFTER_SECONDS = 60.0
 READY_SECONDS = 60.0
+# A part that dies again at once was not back.
+BACK_AFTER_SECONDS = 1.0
 DEATHS_AT_START = 3
 LOG_TAIL_LINES = 15
 
@@ -34,6 +36,8 @@ class Keeper:
         self._process: Process | None = None
         self._deaths = 0
         self._loop: asyncio.Task[None] | None = None
+        self._has_been_ready = False
+        self._return: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the part and return when it is ready.
@@ -49,6 +53,7 @@ class Keeper:
                 await probe.until(self._is_ready)
         except TimeoutError:
             raise StartError(self._failure(f"is not ready after {READY_SECONDS:g} s")) from None
+        self._has_been_ready = True
 
     async def _is_ready(self) -> bool:
         if self._deaths >= DEATHS_AT_START:
@@ -65,6 +70,7 @@ class Keeper:
             if self._process:
                 code = await self._process.wait()
                 self._process = None
+                self._cancel_return()
                 if self._launcher.is_closing:
                     return
                 self._deaths += 1
@@ -80,9 +86,22 @@ class Keeper:
                 self._process = await self._launcher.start(self.part, self._environment)
             except OSError as error:  # no room for its log, no process to be had
                 self._say(f"{self.part.name} can't be started, is tried again: {error}")
+            else:
+                if self._has_been_ready:
+                    self._return = asyncio.create_task(self._say_when_back())
+
+    async def _say_when_back(self) -> None:
+        await probe.until(self.part.is_ready)
+        await asyncio.sleep(BACK_AFTER_SECONDS)
+        self._say(f"{self.part.name} is back")
+
+    def _cancel_return(self) -> None:
+        if self._return:
+            self._return.cancel()
 
     async def stop(self) -> None:
         """End the part, and don't start it again."""
+        self._cancel_return()
         if self._loop:
             self._loop.cancel()
             # To await it and suppress its CancelledError would suppress one that is the caller's.

@@ -44,9 +44,10 @@ class Show:
             "Health": f"{at.api}/health",
             "Metrics": at.metrics,
             "Flower": f"{at.flower} (login: {_flower_login(settings, home)})",
-            "PostgreSQL": embedded.get("DATABASE_URL") or _hide_password(settings.database),
-            "Cache": embedded.get("CACHE_URL") or _hide_password(settings.cache),
-            "Broker": embedded.get("BROKER_URL") or _hide_password(settings.broker_url),
+            "PostgreSQL": _hide_password(embedded.get("DATABASE_URL") or settings.database),
+            "Cache": _hide_password(embedded.get("CACHE_URL") or settings.cache),
+            "Broker": _hide_password(embedded.get("BROKER_URL") or settings.broker),
+            "Passwords": f"in {home.env_file}",
             "Images": _images(settings, embedded),
             "Logs": str(home.logs),
             "Admin login": f"{settings.admin_username} / {_admin_password(settings)}",
@@ -67,7 +68,7 @@ def _origins(settings: Settings) -> str:
 
 
 def _images(settings: Settings, embedded: dict[str, str]) -> str:
-    storage = embedded.get("STORAGE_URL") or _hide_password(settings.storage)
+    storage = _hide_password(embedded.get("STORAGE_URL") or settings.storage)
     endpoint = embedded.get("S3_ENDPOINT_URL") or settings.s3_endpoint_url
     return f"{storage} at {endpoint}" if endpoint else storage
 
@@ -84,7 +85,7 @@ def _admin_password(settings: Settings) -> str:
 
 
 def _hide_password(url: str | None) -> str:
-    """Return the URL of someone's own server without its password."""
+    """Return a URL without its password: a terminal is shared, recorded and scrolled back."""
     parts = urlsplit(url or "")
     if parts.password is None:
         return url or ""

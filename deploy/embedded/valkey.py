@@ -102,4 +102,4 @@ class Broker(Valkey):
     @staticmethod
     def is_wanted(settings: Settings) -> bool:
         """Tell whether no broker is named in the settings."""
-        return settings.broker_url is None
+        return settings.broker is None

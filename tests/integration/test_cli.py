@@ -224,8 +224,31 @@ async def test_host_that_does_not_exist_is_one_sentence(enroll):
 )
 async def test_database_without_tables_is_one_sentence(enroll, new_database, call):
     url = await new_database(migrated=False)
-    assert_one_sentence(await enroll(*call, DATABASE_URL=url), FAILED, "does not exist")
+    done = await enroll(*call, DATABASE_URL=url)
+    assert_one_sentence(done, FAILED, "does not exist", "run `enroll migrate`")
     assert await tables(url) == 0
+
+
+async def test_a_file_that_is_no_text_is_named(enroll, tmp_path):
+    (tmp_path / ".env").write_bytes(b"PORT=\xff")
+    assert_one_sentence(await enroll("tasks", "list"), USAGE, ".env can't be used")
+    (tmp_path / ".env").unlink()
+    file = tmp_path / "data/run/service.env"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"DATABASE_URL=\xff")
+    done = await enroll("tasks", "list", DATA_DIR=str(tmp_path / "data"))
+    assert_one_sentence(done, USAGE, "service.env can't be used")
+
+
+async def test_production_asks_a_command_for_what_it_uses(enroll, nowhere):
+    verified = nowhere.replace("sslmode=disable", "sslmode=verify-full")
+    production = {"ENVIRONMENT": "production", "DATABASE_URL": verified}
+    for call in (["tasks", "list"], ["audit"], ["users", "list"], ["seed"]):
+        assert_one_sentence(await enroll(*call, **production), FAILED, "database")
+    done = await enroll("keys", "list", ENVIRONMENT="production", JWT_SECRET="s" * 32)
+    assert done.code == 0, done.complaint
+    done = await enroll("flower", ENVIRONMENT="production")
+    assert_one_sentence(done, USAGE, "BROKER_URL is missing, and REDIS_HOST")
 
 
 async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):

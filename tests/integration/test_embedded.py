@@ -453,6 +453,33 @@ async def test_restarts_come_ever_more_slowly(
     assert said[0].startswith("api ended with exit code 1,")
 
 
+async def test_a_part_that_comes_back_is_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with Launcher(Home(tmp_path)) as launcher:
+        kept = Keeper(Part("api", ("/bin/sleep", "600")), launcher, {}, said.append)
+        await kept.start()
+        sleeping: list[psutil.Process] = []
+
+        async def is_asleep() -> bool:
+            sleeping[:] = [
+                each
+                for each in psutil.Process().children(recursive=True)
+                if each.cmdline() == ["/bin/sleep", "600"]
+            ]
+            return bool(sleeping)
+
+        await wait_until(is_asleep, 10)
+        sleeping[0].kill()
+
+        async def is_told() -> bool:
+            return len(said) == 2
+
+        await wait_until(is_told, 10)
+        await kept.stop()
+    assert said[0].startswith("api was ended by SIGKILL, starts again")
+    assert said[1] == "api is back"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 def test_die_with_parent() -> None:
     child = "from infra.process import die_with_parent; die_with_parent(); import time\n"

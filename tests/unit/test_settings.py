@@ -8,6 +8,7 @@ from infra.settings import (
     Environment,
     Settings,
     SettingsError,
+    Use,
     embedded_env_file,
     load_settings,
     require_database,
@@ -472,3 +473,26 @@ def test_settings_do_not_change(settings_of):
 )
 def test_the_metrics_have_a_port_of_their_own(settings_of, settings, port):
     assert settings_of(**settings).metrics_at == port
+
+
+def test_the_broker_is_the_redis_of_the_settings_where_none_is_named(settings_of):
+    assert settings_of(REDIS_HOST="one").broker == "redis://one:6379/0"
+    named = settings_of(REDIS_HOST="one", BROKER_URL="amqp://two")
+    assert named.broker == "amqp://two"
+
+
+@pytest.mark.parametrize(
+    ("uses", "named"),
+    [
+        (Use.BROKER, ["BROKER_URL"]),
+        (Use.DATABASE, ["DATABASE_URL"]),
+        (Use.TOKENS, ["JWT_SECRET"]),
+        (Use.DATABASE | Use.ADMIN, ["ADMIN_PASSWORD", "DATABASE_URL"]),
+        (Use.WORKER, ["DATABASE_URL", "CACHE_URL", "BROKER_URL", "STORAGE_URL"]),
+    ],
+)
+def test_production_names_what_a_process_uses(monkeypatch, uses, named):
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(uses=uses)
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == named

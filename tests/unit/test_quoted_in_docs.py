@@ -1,0 +1,68 @@
+"""README, CONTRIBUTING and docs quote commands, targets and messages as the program has them."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from worker.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCES = ("api", "deploy", "infra", "models", "services", "tasks", "worker")
+# In a quote these stand for what differs from case to case, as the fields of a message do.
+FIELD = re.compile(r"…|\d+|\bPORT\b")
+
+
+def literals() -> str:
+    """Return all text that the code has, a line each, messages with it; fields are cut out."""
+    found = set()
+    for folder in SOURCES:
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.add(node.value)
+    return "\n".join(found)
+
+
+def commands() -> dict[str, set[str]]:
+    """Return the names of the commands, and of those of each group."""
+    group = typer.main.get_group(app)
+    return {name: set(getattr(command, "commands", ())) for name, command in group.commands.items()}
+
+
+def quoted_messages() -> list[str]:
+    """Return what README's table quotes of the program: `…` in the first column."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| what you see |")[2]
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    quotes = [quote for row in rows for quote in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+    return [quote for quote in quotes if " " in quote and not quote.startswith('"')]
+
+
+@pytest.mark.parametrize("quote", quoted_messages())
+def test_a_message_is_the_programs(quote: str) -> None:
+    said = literals()
+    for part in FIELD.split(quote):
+        assert part.strip(" :") in said, part
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_exists(page: Path) -> None:
+    known = commands()
+    text = page.read_text(encoding="utf-8")
+    for name, rest in re.findall(r"\benroll ([a-z]+)((?: [a-z|\\]+)?)", text):
+        if f"`enroll {name}" not in text and f"/enroll {name}" not in text:
+            continue
+        assert name in known, f"enroll {name}"
+        for part in filter(None, re.split(r"[\\|\s]+", rest)):
+            if known[name] and "|" in rest:
+                assert part in known[name], f"enroll {name} {part}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_target_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for name in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
+        assert name in targets, f"make {name}"
