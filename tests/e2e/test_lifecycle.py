@@ -20,7 +20,7 @@ from infra.database import MIGRATION_LOCK
 from tests.factories import eventually, free_ports
 
 # The number is 30; with LIFECYCLE_MOMENTS=30 this takes some minutes.
-MOMENTS = int(os.environ.get("LIFECYCLE_MOMENTS", "3"))
+MOMENTS = int(os.environ.get("LIFECYCLE_MOMENTS", "2"))
 SEED = int(os.environ.get("LIFECYCLE_SEED", "0")) or secrets.randbelow(1 << 32)
 AT_ONCE = 3
 MARK = "LIFECYCLE_TEST_MARK"

@@ -258,6 +258,33 @@ async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
     assert await tables(url) == 0
 
 
+@pytest.mark.parametrize("name", ["api", "worker"])
+async def test_an_image_store_that_is_not_named_is_one_sentence(enroll, nowhere, name):
+    done = await enroll(name, DATABASE_URL=nowhere, BROKER_URL="memory://")
+    assert_one_sentence(done, USAGE, "STORAGE_URL or S3_BUCKET_NAME is missing")
+
+
+async def test_a_start_that_fails_ends_nobody_else(tmp_path, service):
+    """A server process that can't start is ended with its own group, not with its caller's."""
+    failing = (
+        "import os, sys; from api import server; from worker import cli;"
+        "server.create_app = lambda *_: sys.exit('no such luck');"
+        "sys.argv[1:] = ['api']; cli.main()"
+    )
+    caller = f'"{sys.executable}" -c "{failing}"; echo "ended with $?"'
+    (port,) = free_ports(1)
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", caller),
+        env=os.environ | service.env | {"PORT": str(port), "DATA_DIR": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    output, complaint = await asyncio.wait_for(process.communicate(), 60)
+    assert output.decode().splitlines() == ["ended with 1"]
+    assert "Traceback" not in complaint.decode()
+
+
 async def test_keys_that_can_not_be_used_are_one_sentence(enroll, new_database, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/keys.json").write_text('{"keys": [')
