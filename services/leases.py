@@ -3,6 +3,7 @@
 All times are the database's, so a worker whose clock is wrong takes nothing that is not its own.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,10 @@ _SUCCEEDED = (
     "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
     "error = NULL, traceback = NULL"
 )
+
+
+# Runs a statement with its values; returns its rows.
+Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
 
 class LeaseLost(Exception):
@@ -78,8 +83,8 @@ async def claim(task_id: UUID, worker: str) -> Claim | None:
     return Claim(row["id"], row["name"], args, row["attempts"], row["request_id"])
 
 
-async def extend(claim: Claim) -> None:
-    """Keep the lease while the work goes on.
+async def extend(claim: Claim, fetch: Fetch = rows) -> None:
+    """Keep the lease while the work goes on; `fetch` runs the statement.
 
     Raises:
         LeaseLost: the task is no longer this attempt's, or is to be cancelled.
@@ -89,6 +94,7 @@ async def extend(claim: Claim) -> None:
         claim,
         "lease_until = now() + make_interval(secs => $3)",
         LEASE_SECONDS,
+        fetch=fetch,
     )
 
 
@@ -130,8 +136,14 @@ async def finish_alone(claim: Claim) -> None:
     await _fenced(claim, _SUCCEEDED, returning=f"id, {_NO_WAIT}")
 
 
-async def _fenced(claim: Claim, assignments: str, *values: object, returning: str = "id") -> None:
-    found = await rows(
+async def _fenced(
+    claim: Claim,
+    assignments: str,
+    *values: object,
+    returning: str = "id",
+    fetch: Fetch = rows,
+) -> None:
+    found = await fetch(
         f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
         f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND NOT cancel_requested "
         f"RETURNING {returning}",

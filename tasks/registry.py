@@ -1,12 +1,13 @@
 """The `@task` decorator, what it registers, and what a task is given."""
 
 import importlib
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Concatenate
+from typing import TypeVar
 from uuid import UUID
 
 from structlog.stdlib import BoundLogger
@@ -90,7 +91,9 @@ class TaskContext:
             await leases.finish_alone(self._claim)
 
 
-TaskBody = Callable[Concatenate[TaskContext, ...], Awaitable[None]]
+# A coroutine function of a `TaskContext`, or a plain one of a `tasks.threads.ThreadTaskContext`.
+TaskBody = Callable[..., Awaitable[None] | None]
+Body = TypeVar("Body", bound=TaskBody)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,11 @@ class Registration:
     every: int | None
     priority: int = 0
 
+    @property
+    def runs_in_thread(self) -> bool:
+        """Whether the body is a plain function."""
+        return not inspect.iscoroutinefunction(self.body)
+
 
 REGISTRY: dict[str, Registration] = {}
 
@@ -122,19 +130,23 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     permanent: tuple[type[Exception], ...] = (),
     every: int | None = None,
     priority: int = 0,
-) -> Callable[[TaskBody], TaskBody]:
-    """Register a coroutine as the kind of task called `name`.
+) -> Callable[[Body], Body]:
+    """Register a function as the kind of task called `name`.
 
-    It is called with a `TaskContext` and the arguments it was enqueued with, and must bear to be
-    run twice. With `every`, the workers enqueue it once in each slot of so many seconds. Of the
-    tasks that wait for a queue, those of a higher `priority` go first.
+    It is called with a context and the arguments it was enqueued with, and must bear to be run
+    twice. A coroutine function runs on the process's event loop and gets a `TaskContext`, a plain
+    one runs in a thread and gets a `ThreadTaskContext`. With `every`, the workers enqueue it once
+    in each slot of so many seconds. Of the tasks that wait for a queue, those of a higher
+    `priority` go first.
 
     Raises:
         ValueError: the name is taken.
+        TypeError: it is no function that can be run as a task.
 
     """
 
-    def register(body: TaskBody) -> TaskBody:
+    def register(body: Body) -> Body:
+        _check(body)
         if name in REGISTRY and _place(REGISTRY[name].body) != _place(body):
             raise ValueError(
                 f"two tasks are called {name!r}: {_place(REGISTRY[name].body)} and {_place(body)}"
@@ -182,6 +194,20 @@ def _load_plugin(plugin: EntryPoint) -> None:
         REGISTRY.update(before)
         package = plugin.dist.name if plugin.dist else None
         log.exception("plugin_failed", plugin=plugin.name, module=plugin.value, package=package)
+
+
+def _check(body: TaskBody) -> None:
+    """Refuse what would be called and never run: generators, coroutines that a wrapper makes."""
+    if not inspect.isfunction(body):
+        raise TypeError(f"@task is for functions, and {body!r} is none")
+    if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+        raise TypeError(f"@task can't run {_place(body)}: it yields, so it is a generator")
+    is_wrapped = inspect.iscoroutinefunction(inspect.unwrap(body))
+    if is_wrapped and not inspect.iscoroutinefunction(body):
+        raise TypeError(
+            f"@task can't run {_place(body)}: it is a plain function around a coroutine function; "
+            "declare the wrapper with `async def`"
+        )
 
 
 def _place(body: TaskBody) -> str:

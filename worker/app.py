@@ -12,12 +12,10 @@ from celery.exceptions import Retry
 from infra.settings import Use, load_settings, require_direct_database
 from models import TaskState
 from tasks.registry import Registration, load_tasks
+from worker.heartbeat import HARD_LIMIT_GRACE_SECONDS
 from worker.process import WorkerProcess
 from worker.relay_thread import RelayThread
 from worker.shutdown import Shutdown, SignalledWorker
-
-# Above the soft limit that the event loop keeps: only code that blocks the loop meets this one.
-HARD_LIMIT_GRACE_SECONDS = 15
 
 # Who holds a lease: this host's worker, by its main process. Containers may share both.
 MAIN_PROCESS = os.getpid()

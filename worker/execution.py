@@ -2,9 +2,10 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from infra import logs
@@ -15,8 +16,9 @@ from services import leases
 from services.errors import ServiceError
 from services.leases import Claim, LeaseLost
 from tasks.registry import Registration, TaskContext
+from tasks.threads import BodyThread
+from worker.heartbeat import Heartbeat, Run
 
-HEARTBEAT_SECONDS = leases.LEASE_SECONDS / 3
 UNFORESEEN = "The task failed for an unforeseen reason; its traceback is kept"
 
 log = logs.get_logger(__name__)
@@ -31,6 +33,11 @@ class Backends:
     cache: Outpost
     registry: dict[str, Registration]
     worker: str
+    heartbeat: Heartbeat
+
+
+class ThreadLeftBehind(Exception):
+    """The task has ended, and its thread works on; the process has to end to stop it"""
 
 
 async def execute(
@@ -42,6 +49,7 @@ async def execute(
 
     Raises:
         MemoryError: there was not enough; the attempt has failed, and the process can't go on.
+        ThreadLeftBehind: the attempt was given up, and the process can't go on beside its thread.
 
     """
     claim = await leases.claim(task_id, backends.worker)
@@ -56,11 +64,31 @@ async def execute(
         cache=backends.cache,
         log=log,
     )
+    thread = BodyThread(registration.body) if registration.runs_in_thread else None
+    state = await _attempt(backends, claim, context, thread, note)
+    if thread and not await thread.has_ended():
+        raise ThreadLeftBehind
+    return state
+
+
+async def _attempt(
+    backends: Backends,
+    claim: Claim,
+    context: TaskContext,
+    thread: BodyThread | None,
+    note: Callable[[str], None],
+) -> str | None:
+    registration = backends.registry[claim.name]
     limit = asyncio.timeout(registration.timeout)
+    run = Run(claim, registration.timeout, lambda: context.is_finishing)
     try:
-        async with limit, _heartbeat(claim, context):
-            await registration.body(context, **claim.args)
-            await context.finish()
+        async with limit:
+            with backends.heartbeat.keeping(run):
+                if thread:
+                    await thread.run(context, claim.args)
+                else:
+                    await cast("Awaitable[None]", registration.body(context, **claim.args))
+                await context.finish()
     except LeaseLost:
         cancelled = await leases.settle_cancelled(claim)
         log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
@@ -109,38 +137,3 @@ def _sentence(error: Exception, registration: Registration) -> str:
     if _is_declared(error, registration):
         return str(error)
     return UNFORESEEN
-
-
-@asynccontextmanager
-async def _heartbeat(claim: Claim, context: TaskContext) -> AsyncIterator[None]:
-    """Extend the lease while the block runs; losing it cancels the block, unless it finishes."""
-    lost = False
-    work = asyncio.current_task()
-
-    async def beat() -> None:
-        nonlocal lost
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            try:
-                await leases.extend(claim)
-            except LeaseLost:
-                # Success, once it is committed, looks like a lost lease from here.
-                if context.is_finishing:
-                    continue
-                lost = True
-                if work:
-                    work.cancel()
-                return
-            except Exception:
-                log.warning("heartbeat_failed", exc_info=True)
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if lost and work:
-            work.uncancel()
-            raise LeaseLost from None
-        raise
-    finally:
-        beating.cancel()

@@ -16,12 +16,15 @@ from infra.settings import Use, load_settings, require_database
 from infra.storage import open_storage
 from services import answers
 from tasks.registry import load_tasks
-from worker.execution import Backends, execute
+from worker.execution import Backends, ThreadLeftBehind, execute
+from worker.heartbeat import Heartbeat
 
-# A child runs one task at a time: one connection for it and one for its heartbeat.
+# A child runs one task at a time, which may ask for something beside its transaction.
 POOL_SIZE = 2
 
 _last_line = b""
+
+log = logs.get_logger(__name__)
 
 
 class WorkerProcess:
@@ -42,13 +45,17 @@ class WorkerProcess:
         registry = load_tasks()
         # No transaction lasts longer than its task, or than what follows its last statement.
         lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
-        pool = database(require_database(settings), POOL_SIZE, lease=lease)
+        url = require_database(settings)
+        pool = database(url, POOL_SIZE, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
         storage = open_storage(settings)
         shape = partial(answers.shape, storage.url)
         cache = Outpost(open_store(settings.cache or "memory://", shape))
         self._resources.push_async_callback(cache.close)
-        self._backends = Backends(settings, storage, cache, registry, worker)
+        heartbeat = Heartbeat(url)
+        heartbeat.start()
+        self._resources.callback(heartbeat.stop)
+        self._backends = Backends(settings, storage, cache, registry, worker, heartbeat)
         self._context = self._runner.run(_current_context())
         # The sentence of the last attempt that failed.
         self.error = ""
@@ -61,6 +68,9 @@ class WorkerProcess:
             ended = execute(self._backends, task_id, self._note)
             return self._runner.run(ended, context=self._context.copy())
         except MemoryError:
+            _end(_last_line)
+        except ThreadLeftBehind:
+            log.warning("worker_process_leaves_thread", task_id=str(task_id))
             _end()
 
     def _note(self, error: str) -> None:
@@ -75,16 +85,16 @@ class WorkerProcess:
 def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Handle what is raised in callbacks, where a lack of memory cuts a connection off."""
     if isinstance(context.get("exception"), MemoryError):
-        _end()
+        _end(_last_line)
     loop.default_exception_handler(context)
 
 
-def _end() -> NoReturn:
-    """End at once, for Celery to start another: what lacks memory may hang at anything.
+def _end(line: bytes = b"") -> NoReturn:
+    """Write a line and end at once, for Celery to start another.
 
-    The task that ran meanwhile is another's as soon as its lease has lapsed.
+    What lacks memory may hang at anything. A task that runs meanwhile is another's as soon as its lease has lapsed.
     """
-    os.write(2, _last_line)
+    os.write(2, line)
     os._exit(os.EX_OSERR)
 
 

@@ -11,7 +11,7 @@ from fault_effects import REFUSED, meet
 from kombu import Producer
 
 import worker.app
-import worker.execution
+import worker.heartbeat
 import worker.relay
 from models import Task
 from services import leases
@@ -21,7 +21,7 @@ from worker.cli import main
 leases.LEASE_SECONDS = 2.0
 leases.BACKOFF = "make_interval(secs => 0.1 + random() / 5)"
 worker.app.app.tasks["fault.hung"].time_limit = 2
-worker.execution.HEARTBEAT_SECONDS = 0.5
+worker.heartbeat.HEARTBEAT_SECONDS = 0.5
 worker.relay.PUBLISHED_LEASE_SECONDS = 4.0
 worker.relay.LOST_AFTER_SECONDS = 1.0
 worker.relay.PROBE_SECONDS = 1.0
@@ -78,6 +78,6 @@ match os.environ.get("FAULT", "").partition(" publishing "):
     case ["die", _, place] if place:
         die_publishing(place)
     case ["no heartbeat", *_]:
-        worker.execution.HEARTBEAT_SECONDS = 3600
+        worker.heartbeat.HEARTBEAT_SECONDS = 3600
 if __name__ == "__main__":
     main()

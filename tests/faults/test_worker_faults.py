@@ -142,17 +142,28 @@ async def test_one_message_delivered_three_times_in_parallel(site, relay, monkey
     assert await site.database.fetchval("SELECT max(attempts) FROM tasks") == 1
 
 
-async def test_tasks_that_outlive_their_leases(site):
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("fault.effect", ""),
+        ("fault.blocking", ", blocking the event loop"),
+        ("fault.plain", ", plain functions"),
+    ],
+)
+async def test_tasks_that_outlive_their_leases(site, name, how):
     """They sleep for three leases; only the heartbeat keeps the other worker from taking them."""
-    ids = await site.enqueue(2, seconds=6)
+    ids = await site.enqueue(2, name, seconds=6)
     for _ in range(2):
         site.start_worker()
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 2")
     await site.enqueue(TASKS - 2)
-    outcome = await settle(site, "no fault: tasks of three leases' length", time.monotonic())
+    fault = f"no fault: tasks of three leases' length{how}"
+    outcome = await settle(site, fault, time.monotonic())
     assert outcome.done == TASKS
     attempts = "SELECT max(attempts) FROM tasks WHERE id = ANY($1::uuid[])"
     assert await site.database.fetchval(attempts, ids) == 1
+    blocked = sum(site.log_of(n).read_text().count("event_loop_blocked") for n in range(2))
+    assert blocked == (2 if name == "fault.blocking" else 0)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +173,7 @@ async def test_tasks_that_outlive_their_leases(site):
         ("fault.hungry", "poison task killed for its memory"),
         ("fault.greedy", "poison task is refused memory"),
         ("fault.hung", "task blocks for ever"),
+        ("fault.stuck", "task's thread never ends"),
         ("fault.refused", "task fails for good"),
     ],
 )

@@ -1,6 +1,7 @@
 """Registering kinds of tasks: what is refused, what is assumed, and who serves their queues."""
 
 import sys
+from functools import wraps
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
@@ -67,6 +68,38 @@ def test_a_bucket_may_be_away_for_an_hour(name):
 
 def test_the_coroutine_stays_what_it_was():
     assert task("test.same")(_body) is _body
+
+
+def test_what_could_not_run_is_refused_in_one_sentence():
+    async def items(_context):
+        yield 1
+
+    def parts(_context):
+        yield 1
+
+    @wraps(_body)
+    def wrapper(context):
+        return _body(context)
+
+    for body, fault in [
+        (items, "it yields"),
+        (parts, "it yields"),
+        (wrapper, "`async def`"),
+        (object(), "is none"),
+    ]:
+        with pytest.raises(TypeError, match=fault) as refused:
+            task("test.refused")(body)
+        assert "\n" not in str(refused.value)
+        assert "test.refused" not in REGISTRY
+
+
+def test_a_plain_function_runs_in_a_thread():
+    def body(_context) -> None:
+        """Do nothing."""
+
+    assert task("test.plain")(body) is body
+    assert REGISTRY["test.plain"].runs_in_thread
+    assert not _register("test.coroutine").runs_in_thread
 
 
 def test_a_name_is_taken_once():

@@ -6,11 +6,13 @@ import resource
 import signal
 import time
 from pathlib import Path
+from uuid import UUID
 
 from fault_effects import EFFECTS, body, meet
 from tortoise.connection import get_connections
 
 from tasks.registry import PermanentError, TaskContext, task
+from tasks.threads import ThreadTaskContext
 
 MEGABYTE = 1 << 20
 
@@ -23,12 +25,28 @@ async def effect(context: TaskContext, seconds: float = 0, slow_attempts: int = 
     await context.storage.put(f"{EFFECTS}{context.id}", body(context.id), "text/plain")
     meet("after the put", context.id)
     async with context.finishing():
-        await (
-            get_connections()
-            .get("default")
-            .execute_query("INSERT INTO effects VALUES ($1, $2)", [context.id, context.attempt])
-        )
+        await _insert(context.id, context.attempt)
     meet("after the commit", context.id)
+
+
+@task("fault.blocking", max_attempts=20)
+async def blocking(context: TaskContext, seconds: float) -> None:
+    """Block the event loop for longer than a lease, then leave its effect."""
+    time.sleep(seconds)  # noqa: ASYNC251  that is the fault
+    await effect(context)
+
+
+@task("fault.plain", max_attempts=20)
+def plain(context: ThreadTaskContext, seconds: float) -> None:
+    """Take longer than a lease in a thread, then leave its effect."""
+    time.sleep(seconds)
+    context.run(context.storage.put, f"{EFFECTS}{context.id}", body(context.id), "text/plain")
+    context.finish_with(_insert, context.id, context.attempt)
+
+
+async def _insert(task_id: UUID, attempt: int) -> None:
+    connection = get_connections().get("default")
+    await connection.execute_query("INSERT INTO effects VALUES ($1, $2)", [task_id, attempt])
 
 
 @task("fault.apart", queue="apart")
@@ -74,6 +92,12 @@ def _size() -> int:
 async def hung(context: TaskContext) -> None:
     """Block the event loop, so that only the hard limit helps."""
     time.sleep(3600)  # noqa: ASYNC251  that is the fault
+
+
+@task("fault.stuck", max_attempts=2, timeout=1)
+def stuck(context: ThreadTaskContext) -> None:
+    """Never return from a thread, which only the end of its process stops."""
+    time.sleep(3600)
 
 
 @task("fault.refused")

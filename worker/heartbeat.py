@@ -1,0 +1,174 @@
+"""Keeps the lease of the task that a worker process runs, whatever the task's code does meanwhile.
+
+The thread has an event loop and a connection of its own, so a task that blocks the process's event
+loop keeps its lease. A process that is stopped, or hangs past the task's time limit, loses it.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from infra import logs
+from infra.database import direct_connection
+from services import leases
+from services.leases import Claim, LeaseLost
+
+HEARTBEAT_SECONDS = leases.LEASE_SECONDS / 3
+TICK_SECONDS = 1.0
+# Less than half a lease: one statement without an answer does not cost it.
+STATEMENT_SECONDS = 10.0
+BLOCKED_SECONDS = 2.0
+STACK_DEPTH = 20
+STOP_SECONDS = 5.0
+# A task's time limit is kept by its event loop; what blocks that is killed so much later.
+HARD_LIMIT_GRACE_SECONDS = 15
+
+log = logs.get_logger(__name__)
+
+
+class Run:
+    """One run of a task in this process's event loop, as the heartbeat sees it.
+
+    `limit` is the task's, in seconds. `is_finishing` tells whether the task's row is locked by the
+    transaction that marks it as succeeded, or has been marked.
+    """
+
+    def __init__(self, claim: Claim, limit: float, is_finishing: Callable[[], bool]) -> None:
+        self.claim = claim
+        self.is_finishing = is_finishing
+        self.is_lost = False
+        now = time.monotonic()
+        self.renewable_until = now + limit + HARD_LIMIT_GRACE_SECONDS
+        self.renewed_at = now
+        self.answered_at = now
+        self.is_reported = False
+        self.is_over = False
+        self._work = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+
+    def is_due(self) -> bool:
+        """Return whether the lease is to be renewed now."""
+        now = time.monotonic()
+        is_time = self.renewed_at + HEARTBEAT_SECONDS <= now < self.renewable_until
+        return is_time and not self.is_finishing()
+
+    def ask(self) -> None:
+        """Have the event loop note that it turns; called in another thread."""
+        self._call(self._answer)
+
+    def lose(self) -> None:
+        """Cancel the work, for the task is another's; called in another thread."""
+        self._call(self._cancel)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # it is closed: the process ends
+            self.is_over = True
+
+    def _answer(self) -> None:
+        self.answered_at = time.monotonic()
+
+    def _cancel(self) -> None:
+        # Success, once it is committed, looks like a lost lease.
+        if not (self.is_over or self.is_finishing()) and self._work:
+            self.is_lost = True
+            self._work.cancel()
+
+
+class Heartbeat(threading.Thread):
+    """The thread that renews leases; made in the thread that runs the tasks, after the fork."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._url = url
+        self._worker_thread = threading.get_ident()
+        self._current: Run | None = None
+        self._loop = asyncio.new_event_loop()
+        self._beating = self._loop.create_task(self._beat())
+
+    @contextmanager
+    def keeping(self, run: Run) -> Iterator[None]:
+        """Renew the lease of a run while the block goes on.
+
+        Raises:
+            LeaseLost: the task was given to another worker, or is to be cancelled.
+
+        """
+        self._current = run
+        try:
+            yield
+        except asyncio.CancelledError:
+            if run.is_lost and (work := asyncio.current_task()):
+                work.uncancel()
+                raise LeaseLost from None
+            raise
+        finally:
+            run.is_over = True
+            self._current = None
+
+    def run(self) -> None:
+        """Beat until stopped, or the process ends."""
+        asyncio.set_event_loop(self._loop)
+        with suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._beating)
+        self._loop.close()
+
+    def stop(self) -> None:
+        """Stop renewing leases."""
+        self._loop.call_soon_threadsafe(self._beating.cancel)
+        self.join(timeout=STOP_SECONDS)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_tick())
+            if (run := self._current) is None:
+                continue
+            self._watch(run)
+            if run.is_due():
+                await self._keep(run)
+
+    async def _keep(self, run: Run) -> None:
+        """Renew the lease on one connection, until the run is over or that fails."""
+        try:
+            async with direct_connection(self._url, STATEMENT_SECONDS) as connection:
+                while not run.is_over:
+                    if run.is_due():
+                        await leases.extend(run.claim, connection.fetch)
+                        run.renewed_at = time.monotonic()
+                    await asyncio.sleep(_tick())
+                    self._watch(run)
+        except LeaseLost:
+            run.renewed_at = time.monotonic()
+            run.lose()
+        except Exception as error:  # noqa: BLE001  the next tick tries again, on a new connection
+            log.warning("heartbeat_failed", task_id=str(run.claim.id), error=repr(error))
+
+    def _watch(self, run: Run) -> None:
+        """Log where the event loop is blocked, once a run."""
+        seconds = time.monotonic() - run.answered_at
+        if seconds >= BLOCKED_SECONDS + _tick() and not run.is_reported:
+            run.is_reported = True
+            log.warning(
+                "event_loop_blocked",
+                task_id=str(run.claim.id),
+                task=run.claim.name,
+                seconds=round(seconds, 1),
+                stack=_stack(self._worker_thread),
+            )
+        run.ask()
+
+
+def _tick() -> float:
+    return min(TICK_SECONDS, HEARTBEAT_SECONDS)
+
+
+def _stack(thread: int) -> str:
+    """Return where a thread is, in one line, the innermost call first."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001  documented in spite of its name
+    calls = traceback.extract_stack(frame)[-STACK_DEPTH:]
+    return " < ".join(f"{call.name} ({call.filename}:{call.lineno})" for call in reversed(calls))
