@@ -32,6 +32,8 @@ class Outcome:
     seconds: float
 
 
+WITH_EFFECT = ["fault.effect", "fault.blocking", "fault.plain"]
+
 OUTCOMES: list[Outcome] = []
 
 
@@ -49,7 +51,9 @@ async def settle(site: Site, fault: str, since: float) -> Outcome:
     )
     with_effect = {
         str(row["id"])
-        for row in await site.database.fetch("SELECT id FROM tasks WHERE name = 'fault.effect'")
+        for row in await site.database.fetch(
+            "SELECT id FROM tasks WHERE name = ANY($1)", WITH_EFFECT
+        )
     } & succeeded
     objects = await asyncio.to_thread(_objects, site)
     whole = {each for each, tag in objects.items() if tag == _md5(body(each))}

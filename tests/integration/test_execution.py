@@ -5,7 +5,7 @@ import threading
 import time
 import weakref
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
