@@ -67,8 +67,8 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
 async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     """Get the next token
 
-    A refresh token is good for one call; two that cross are both answered. Whoever uses it later
-    than that ends the session, for one of the two who have it is a thief.
+    A refresh token is good for one call; calls that cross get the same next refresh token. A use
+    later than that ends the session, for one of the two who have it is a thief.
     """
     auditing.name_caller(request, None)
     lifetimes = _lifetimes(request.app.ctx.settings)

@@ -40,7 +40,11 @@ class Session(Model):
 
 
 class RefreshToken(Model):
-    """A refresh token, known by its SHA-256 only: 64 hexadecimal digits."""
+    """A refresh token, known by its SHA-256 only: 64 hexadecimal digits.
+
+    The token that follows it is the HMAC of it and `successor_nonce`, 64 hexadecimal digits: who
+    presents it again within the overlap gets the same one, and the row does not hold it.
+    """
 
     digest = fields.CharField(max_length=64, primary_key=True)
     session: fields.ForeignKeyRelation[Session] = fields.ForeignKeyField(
@@ -48,6 +52,7 @@ class RefreshToken(Model):
     )
     expires_at = fields.DatetimeField()
     used_at = fields.DatetimeField(null=True)
+    successor_nonce = fields.CharField(max_length=64, null=True)
 
     class Meta:
         """Indexes: what ends with a session, and pruning."""

@@ -4,10 +4,13 @@ A refresh token is good for one use. Used again later than two tabs of a browser
 stolen, from us or by us nobody knows: the whole session ends.
 """
 
+import base64
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -89,7 +92,8 @@ async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str)
 async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
     """Spend a refresh token for a new one.
 
-    Two tabs may use one within ten seconds: each gets a successor of its own.
+    Used again within ten seconds, as by two tabs, it is exchanged for the session's current token:
+    a session has one chain of tokens, so a copy of any of them is noticed by its later use.
 
     Raises:
         RefreshTokenExpired: its time, or the session's, is over.
@@ -97,59 +101,80 @@ async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
             in that case the session ends now.
 
     """
-    digest = _digest(token)
     async with transaction():
-        known = await rows(
-            """
-            SELECT session_id, user_id,
-                used_at < clock_timestamp() - make_interval(secs => $2) AS is_spent,
-                refresh_tokens.expires_at < clock_timestamp()
-                    OR sessions.expires_at < clock_timestamp() AS has_expired
-            FROM refresh_tokens JOIN sessions ON sessions.id = session_id
-            WHERE digest = $1 AND revoked_at IS NULL FOR UPDATE OF refresh_tokens
-            """,
-            digest,
-            OVERLAP_SECONDS,
-        )
-        if not known:
-            raise InvalidRefreshToken
-        [found] = known
+        found = await _find(token)
         if not found["is_spent"]:
             if found["has_expired"]:
                 raise RefreshTokenExpired
-            return await _continue(found["session_id"], found["user_id"], digest, lifetimes)
+            while found["successor_nonce"]:
+                token = _successor(token, found["successor_nonce"])
+                found = await _find(token)
+                if found["used_at"] is None:
+                    return await _continue(found, token, lifetimes)
+            nonce = secrets.token_hex(TOKEN_BYTES)
+            successor = _successor(token, nonce)
+            await _spend(found, nonce, successor, lifetimes)
+            return await _continue(found, successor, lifetimes)
     log.warning("refresh_token_reused", session_id=str(found["session_id"]))
     # Used twice, it was stolen.
     await end(found["session_id"], Action.END_SESSION)
     raise InvalidRefreshToken
 
 
-async def _continue(session_id: UUID, user_id: UUID, digest: str, lifetimes: Lifetimes) -> Opened:
-    token = _new_token()
-    continued = await rows(
+async def _find(token: str) -> dict[str, Any]:
+    """Return a refresh token's row, locked; of parallel uses each sees what the one before did."""
+    known = await rows(
         """
-        WITH continued AS (
-            UPDATE sessions
-            SET tokens_until = greatest(tokens_until, now() + make_interval(secs => $2))
-            WHERE id = $1 AND revoked_at IS NULL RETURNING id, expires_at
-        ), spent AS (
-            UPDATE refresh_tokens SET used_at = clock_timestamp()
-            WHERE digest = $3 AND used_at IS NULL
+        SELECT digest, session_id, user_id, used_at, successor_nonce,
+            used_at < clock_timestamp() - make_interval(secs => $2) AS is_spent,
+            refresh_tokens.expires_at < clock_timestamp()
+                OR sessions.expires_at < clock_timestamp() AS has_expired
+        FROM refresh_tokens JOIN sessions ON sessions.id = session_id
+        WHERE digest = $1 AND revoked_at IS NULL FOR UPDATE OF refresh_tokens
+        """,
+        _digest(token),
+        OVERLAP_SECONDS,
+    )
+    if not known:
+        raise InvalidRefreshToken
+    return known[0]
+
+
+async def _spend(found: dict[str, Any], nonce: str, successor: str, lifetimes: Lifetimes) -> None:
+    await rows(
+        """
+        WITH spent AS (
+            UPDATE refresh_tokens
+            SET used_at = coalesce(used_at, clock_timestamp()), successor_nonce = $2
+            WHERE digest = $1 RETURNING session_id
         )
         INSERT INTO refresh_tokens (digest, session_id, expires_at)
-        SELECT $4, id, least(expires_at, now() + make_interval(secs => $5)) FROM continued
-        RETURNING (SELECT expires_at FROM continued) AS session_end
+        SELECT $3, sessions.id, least(expires_at, now() + make_interval(secs => $4))
+        FROM spent JOIN sessions ON sessions.id = session_id
+        """,
+        found["digest"],
+        nonce,
+        _digest(successor),
+        lifetimes.refresh,
+    )
+
+
+async def _continue(found: dict[str, Any], token: str, lifetimes: Lifetimes) -> Opened:
+    """Return the session with the refresh token that it goes on with."""
+    session_id = found["session_id"]
+    continued = await rows(
+        """
+        UPDATE sessions
+        SET tokens_until = greatest(tokens_until, now() + make_interval(secs => $2))
+        WHERE id = $1 AND revoked_at IS NULL RETURNING expires_at
         """,
         session_id,
         lifetimes.token,
-        digest,
-        _digest(token),
-        lifetimes.refresh,
     )
-    user = await User.get_or_none(id=user_id, disabled_at=None)
+    user = await User.get_or_none(id=found["user_id"], disabled_at=None)
     if not continued or user is None:
         raise InvalidRefreshToken
-    return Opened(session_id, user, token, continued[0]["session_end"])
+    return Opened(session_id, user, token, continued[0]["expires_at"])
 
 
 async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:
@@ -195,6 +220,12 @@ async def prune() -> int:
 
 def _new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def _successor(token: str, nonce: str) -> str:
+    """Return the token that follows one: neither the token alone nor the database has it."""
+    digest = hmac.digest(token.encode(), nonce.encode(), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _digest(token: str) -> str:

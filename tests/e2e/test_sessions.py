@@ -66,14 +66,62 @@ async def test_a_refresh_token_is_256_random_bits_and_stored_as_a_hash(client, r
     assert await rows("SELECT FROM refresh_tokens WHERE digest = $1", token) == []
 
 
-async def test_two_tabs_may_refresh_at_once(client):
+async def _chain(rows, session):
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    query = "SELECT digest, used_at FROM refresh_tokens WHERE session_id = $1"
+    return await rows(query, claims["sid"])
+
+
+async def test_parallel_refreshes_share_one_successor(service, client, rows, tmp_path):
+    """On several processes of two instances: the nonce of the successor is in the database."""
     session = await log_in(client)
-    answers = await asyncio.gather(*(refresh(client, session["refresh_token"]) for _ in range(4)))
-    assert [answer.status_code for answer in answers] == [200] * 4
-    successors = {answer.json()["refresh_token"] for answer in answers}
-    assert len(successors) == 4
-    for token in successors:
-        assert (await refresh(client, token)).status_code == 200
+    async with (
+        instance(tmp_path, service.env) as url,
+        httpx.AsyncClient(base_url=url, timeout=30) as other,
+    ):
+        for _ in range(3):
+            answers = await asyncio.gather(
+                *(refresh(each, session["refresh_token"]) for each in [client, other] * 10)
+            )
+            assert [answer.status_code for answer in answers] == [200] * 20
+            [successor] = {answer.json()["refresh_token"] for answer in answers}
+            assert successor != session["refresh_token"]
+            chain = await _chain(rows, session)
+            assert [row["digest"] for row in chain if row["used_at"] is None] == [digest(successor)]
+            session = answers[0].json()
+    assert len(chain) == 4
+
+
+async def test_a_tab_that_is_late_gets_what_its_session_goes_on_with(client, rows):
+    first = await log_in(client)
+    second = (await refresh(client, first["refresh_token"])).json()
+    third = (await refresh(client, second["refresh_token"])).json()
+    late = (await refresh(client, first["refresh_token"])).json()
+    assert late["refresh_token"] == third["refresh_token"]
+    assert len(await _chain(rows, first)) == 3
+
+
+async def test_who_copied_a_token_is_noticed_whichever_of_the_two_comes_later(client, rows):
+    """Both got the same successor, so the second use of that ends the session."""
+    session = await log_in(client)
+    owner, thief = [(await refresh(client, session["refresh_token"])).json() for _ in range(2)]
+    assert owner["refresh_token"] == thief["refresh_token"]
+    assert (await refresh(client, owner["refresh_token"])).status_code == 200
+    late = "UPDATE refresh_tokens SET used_at = used_at - interval '11 s' WHERE digest = $1"
+    await rows(late, digest(owner["refresh_token"]))
+    refused(await refresh(client, thief["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
+    assert await profile(client, owner) == 401
+
+
+async def test_neither_a_spent_token_nor_the_database_has_its_successor(client, rows):
+    session = await log_in(client)
+    successor = (await refresh(client, session["refresh_token"])).json()["refresh_token"]
+    [row] = await rows(
+        "SELECT * FROM refresh_tokens WHERE digest = $1", digest(session["refresh_token"])
+    )
+    assert len(successor) == 43
+    assert successor not in str(row)
+    assert len(row["successor_nonce"]) == 64
 
 
 async def test_a_refresh_token_used_again_later_ends_the_session(service, client, rows):
