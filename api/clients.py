@@ -1,5 +1,6 @@
 """Who is at the other end of a connection, by address."""
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -10,6 +11,9 @@ Network = IPv4Network | IPv6Network
 
 # A household or a campus gets no smaller network of IPv6, and whoever has one has all addresses.
 IPV6_PREFIX = 64
+_WRITTEN = re.compile(
+    r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15})(?::[0-9]{1,5})?|([0-9A-Fa-f:.]{2,45})"
+)
 
 
 class Clients:
@@ -25,7 +29,7 @@ class Clients:
         That is whoever connected, unless it is a trusted proxy: then the last address of
         `X-Forwarded-For` that is none. What is left of it the client may have made up.
         """
-        peer: str = request.ip
+        peer = _without_zone(request.ip)
         if not self._trusted:
             return peer
         known: str | None = getattr(request.ctx, "client", None)
@@ -36,6 +40,7 @@ class Clients:
 
     def address_of(self, peer: str, forwarded: list[str]) -> str:
         """Return the address of a client by who connected and the lines of `X-Forwarded-For`."""
+        peer = _without_zone(peer)
         return self._behind(peer, forwarded) if self._trusted else peer
 
     def key(self, request: Request) -> str:
@@ -76,8 +81,19 @@ def bucket_of(client: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _parsed(text: str) -> Address | None:
+    """Return an address as proxies write it: with or without its port, an IPv6 one in brackets.
+
+    A zone id means something on one machine only, and is of any length: it is no address then.
+    """
+    if not (written := _WRITTEN.fullmatch(text)):
+        return None
     try:
-        found = ip_address(text)
+        found = ip_address(written[1] or written[2] or written[3])
     except ValueError:
         return None
     return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+
+
+def _without_zone(peer: str) -> str:
+    """Return the address of a peer, which the kernel may name with its interface."""
+    return peer.partition("%")[0]

@@ -23,6 +23,8 @@ __all__ = ["BROKEN", "after_commit", "transaction"]
 COMMAND_TIMEOUT_SECONDS = 30
 # What a query fails with: Tortoise translates some of what asyncpg says, not an ended connection.
 UNUSABLE = (*BROKEN, BaseORMException)
+# What it refuses for what a statement says or holds, while others would be taken.
+_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 # asyncpg's own default for how long a connection stays open that nobody uses.
 MAX_IDLE_SECONDS = 300.0
 # A pool that gave a connection out within this time works, however busy it is.
@@ -134,6 +136,13 @@ async def is_connected(source: BaseDBAsyncClient) -> bool:
     except BROKEN:
         return False
     return True
+
+
+def is_away(error: BaseException) -> bool:
+    """Return whether a query failed for the database, rather than for what the query holds."""
+    if isinstance(error.__cause__, _REFUSED) or isinstance(error, _REFUSED):
+        return False
+    return isinstance(error, UNUSABLE)
 
 
 @asynccontextmanager

@@ -21,7 +21,6 @@ from services import batches
 
 # The table's trigger lets entries go after 365 days.
 KEPT_DAYS = 400
-MAX_TEXT = 255
 EVENT = "audit"
 # The detail that is an email.
 STUDENT = "student"
@@ -86,10 +85,10 @@ async def record(
     who = _who.get()
     if by is not None:
         who = replace(who, actor=by.username, actor_id=by.id)
-    entry = AuditEntry(
+    entry = entry_of(
         action=action,
         outcome=Outcome.DONE,
-        actor=cut(who.actor),
+        actor=who.actor,
         actor_id=who.actor_id,
         target=None if target is None else str(target),
         address=who.address,
@@ -120,9 +119,18 @@ def say(entry: AuditEntry) -> None:
     )
 
 
-def cut(text: str | None) -> str | None:
-    """Return a name that somebody gave, as the table takes it."""
-    return text and text.replace("\0", "")[:MAX_TEXT]
+def entry_of(**fields: Any) -> AuditEntry:
+    """Return an entry whose texts are as the table takes them, whoever they come from."""
+    return AuditEntry(**{name: cut(name, value) for name, value in fields.items()})
+
+
+def cut(field: str, value: Any) -> Any:
+    """Return a value of a field of the table, its text without what PostgreSQL can't store."""
+    if not isinstance(value, str) or isinstance(value, StrEnum):
+        return value
+    whole = value.replace("\0", "").encode(errors="replace").decode()
+    column = AuditEntry._meta.fields_map[field]  # noqa: SLF001  Tortoise names it so
+    return whole[: getattr(column, "max_length", None)]
 
 
 async def page(

@@ -1,11 +1,11 @@
 """Refusals, counted and written down once a second: no flood of them is a flood of writes."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from infra import logs
-from infra.database import UNUSABLE
+from infra.database import UNUSABLE, is_away
 from models import AuditEntry, Outcome
 from services import audit
 from services.audit import Action
@@ -59,7 +59,10 @@ class Refusals:
             await self.write()
 
     async def write(self) -> None:
-        """Write them down in one statement; while the database is away, only to the log."""
+        """Write them down in one statement; while the database is away, only to the log.
+
+        An entry that the database refuses is left out, and the others are written one by one.
+        """
         taken, self._tallies = self._tallies, {}
         if not taken:
             return
@@ -69,15 +72,29 @@ class Refusals:
         try:
             await AuditEntry.bulk_create(entries)
         except UNUSABLE as error:
-            log.warning("refusals_not_written", error=str(error), entries=len(entries))
+            if is_away(error):
+                log.warning("refusals_not_written", error=str(error), entries=len(entries))
+            else:
+                await _write_one_by_one(entries)
         except Exception:
             # Ended, nothing would be written any more, and nobody would know why.
             log.exception("refusals_failed", entries=len(entries))
+            await _write_one_by_one(entries)
+
+
+async def _write_one_by_one(entries: list[AuditEntry]) -> None:
+    """Write what can be written: one bad entry costs none of the others."""
+    for entry in entries:
+        try:
+            await entry.save(force_create=True)
+        except Exception as error:
+            log.exception("refusal_not_written", action=entry.action)
+            if is_away(error):
+                return
 
 
 def _entry(refusal: Refusal, tally: _Tally) -> AuditEntry:
-    refusal = replace(refusal, actor=audit.cut(refusal.actor))
-    return AuditEntry(
+    return audit.entry_of(
         action=refusal.action,
         outcome=Outcome.REFUSED,
         actor=refusal.actor,

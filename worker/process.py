@@ -12,7 +12,7 @@ from infra import logs
 from infra.cache import Outpost, open_store
 from infra.database import COMMAND_TIMEOUT_SECONDS, database
 from infra.process import be_nice, die_with_parent
-from infra.settings import Use, load_settings, require_database
+from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
 from services import answers
 from tasks.registry import load_tasks
@@ -45,14 +45,13 @@ class WorkerProcess:
         registry = load_tasks()
         # No transaction lasts longer than its task, or than what follows its last statement.
         lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
-        url = require_database(settings)
-        pool = database(url, POOL_SIZE, lease=lease)
+        pool = database(require_database(settings), POOL_SIZE, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
         storage = open_storage(settings)
         shape = partial(answers.shape, storage.url)
         cache = Outpost(open_store(settings.cache or "memory://", shape))
         self._resources.push_async_callback(cache.close)
-        heartbeat = Heartbeat(url)
+        heartbeat = Heartbeat(require_direct_database(settings))
         heartbeat.start()
         self._resources.callback(heartbeat.stop)
         self._backends = Backends(settings, storage, cache, registry, worker, heartbeat)

@@ -92,3 +92,23 @@ async def test_the_writer_goes_on_after_its_connections_were_ended(other, writte
     with suppress(AssertionError):
         await written("DURING")
     assert await written("AFTER")
+
+
+async def test_an_entry_that_the_table_refuses_costs_none_of_its_neighbours(other, written):
+    for number in range(3):
+        written.writer.add(Refusal(Action.LOGIN, f"NEIGHBOUR-{number}", actor="guessed"), None)
+    # Details no column type can bound: jsonb has no NUL.
+    written.writer.add(Refusal(Action.LOGIN, "BAD\0", actor="guessed"), None)
+    assert await written("LAST")
+    found = await other.fetch("SELECT details->>'code' AS code FROM audit_log")
+    assert {f"NEIGHBOUR-{number}" for number in range(3)} <= {row["code"] for row in found}
+
+
+async def test_texts_of_any_length_and_kind_are_entries(other, written):
+    odd = "\0\ud800" + "x" * 10_000
+    refusal = Refusal(Action.LOGIN, "LONG", actor=odd, target=odd, address=odd)
+    written.writer.add(refusal, odd)
+    assert await written("AFTER-LONG")
+    [row] = await other.fetch("SELECT * FROM audit_log WHERE details->>'code' = 'LONG'")
+    lengths = [len(row[name]) for name in ("actor", "target", "address", "request_id")]
+    assert lengths == [255, 512, 64, 128]
