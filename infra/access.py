@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import orjson
 
 from infra import logs
+from infra.text import harmless_json
 
 EVENT = "request"
 LOGGER = "access"
@@ -35,7 +36,7 @@ def flush() -> None:
     if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
         return
     if logs.is_json():
-        logs.write(b"".join(_json(line) for line in lines).decode())
+        logs.write(harmless_json(b"".join(map(_json, lines)).decode()))
         return
     log = logs.get_logger(LOGGER)
     for line in lines:

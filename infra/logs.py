@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from infra import faults
+from infra.text import harmless_lines
 
 _process: dict[str, str] = {}
 _format = "json"
@@ -67,7 +68,11 @@ def configure(level: str, log_format: str, **process: str) -> None:
     ]
     renderer: list[Processor]
     if log_format == "console":
-        renderer = [structlog.dev.ConsoleRenderer()]
+        renderer = [
+            structlog.processors.format_exc_info,
+            _make_harmless,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     else:
         renderer = [
             structlog.processors.format_exc_info,
@@ -151,6 +156,14 @@ def line_of(event: str, logger: str) -> bytes:
         return f"{event}\n".encode()
     whole = {**_process, "event": event, "logger": logger, "level": "critical"}
     return json.dumps(whole).encode() + b"\n"
+
+
+def _make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what would steer a terminal; of what is no text, `repr` does."""
+    return {
+        key: harmless_lines(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 def is_json() -> bool:

@@ -23,7 +23,7 @@ from infra.tls import management_api
 from services import audit
 from services.errors import ServiceError
 from worker import audit_cli, keys_cli, tasks_cli, users_cli
-from worker.console import say
+from worker.console import print_json, say
 
 log = logs.get_logger(__name__)
 
@@ -48,7 +48,7 @@ app.command("audit")(audit_cli.show)
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer's callback
     if wanted:
-        typer.echo(f"enroll {version('course-enrollment-service')}")
+        say(f"enroll {version('course-enrollment-service')}")
         raise typer.Exit
 
 
@@ -158,7 +158,7 @@ def migrate() -> None:
 
     settings = _settings("migrate", Use.DATABASE | Use.ADMIN, skip_migration=False)
     for name in signals.run(set_up(settings)):
-        typer.echo(f"applied {name}")
+        say(f"applied {name}")
 
 
 @app.command()
@@ -167,19 +167,17 @@ def demo() -> None:
     from worker.demo import create_demo_courses
 
     count = signals.run(create_demo_courses(_settings("demo", Use.DATABASE)))
-    typer.echo(f"{count} demo courses created" if count else "there are courses already")
+    say(f"{count} demo courses created" if count else "there are courses already")
 
 
 @app.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    import orjson
-
     import api.app  # noqa: F401  its import declares the operations
     from api.openapi import build_document
 
     document = build_document()
-    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    print_json(document)
 
 
 @app.command()

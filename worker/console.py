@@ -10,27 +10,21 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from infra.text import harmless, harmless_json, harmless_lines
+
 # A pipe or a file takes lines of any length.
 _UNBOUNDED = 100_000
 
 
-def harmless(text: object) -> str:
-    """Return text as one line that can't steer a terminal: what does not print is escaped."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(text)
-    )
-
-
 def say(message: object, *, to_stderr: bool = False) -> None:
-    """Print lines of which parts may come from outside."""
-    for line in str(message).splitlines() or [""]:
-        typer.echo(harmless(line), err=to_stderr)
+    """Print a message of which parts may come from outside; its lines after the first indented."""
+    typer.echo(harmless_lines(message), err=to_stderr)
 
 
 def print_json(content: object) -> None:
     """Print JSON, for scripts."""
-    typer.echo(orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2).decode())
+    document = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2).decode()
+    typer.echo(harmless_json(document))
 
 
 def print_table(

@@ -18,7 +18,7 @@ from infra.settings import (
 )
 from services import audit
 from services.audit import Action
-from worker.console import print_table
+from worker.console import print_table, say
 
 LEEWAY_SECONDS = 60
 
@@ -53,7 +53,7 @@ def rotate(
     keep = 0 if leaked else settings.token_lifetime_seconds + LEEWAY_SECONDS
     kid = keys.rotate(settings, keep_seconds=keep)
     signals.run(_note(settings, kid, leaked=leaked))
-    typer.echo(f"{kid} signs from now on, on this machine")
+    say(f"{kid} signs from now on, on this machine")
 
 
 async def _note(settings: Settings, kid: str, *, leaked: bool) -> None:
@@ -63,7 +63,7 @@ async def _note(settings: Settings, kid: str, *, leaked: bool) -> None:
         async with database(require_database(settings), pool_size=1), transaction():
             await audit.record(Action.ROTATE_KEYS, kid, {"leaked": leaked})
     except (SettingsError, BaseORMException, OSError, TimeoutError) as error:
-        typer.echo(f"enroll: the audit log has no entry of this: {error}", err=True)
+        say(f"enroll: the audit log has no entry of this: {error}", to_stderr=True)
 
 
 @app.command("list")

@@ -157,9 +157,9 @@ def drain(
         return 0
 
     if left := _run(wait):
-        typer.echo(f"enroll: {left} tasks are not done after {timeout:g} s", err=True)
+        say(f"enroll: {left} tasks are not done after {timeout:g} s", to_stderr=True)
         raise typer.Exit(EXIT_NOT_DRAINED)
-    typer.echo("nothing is queued or running")
+    say("nothing is queued or running")
 
 
 @app.command()
@@ -197,7 +197,7 @@ def _bulk(
 ) -> None:
     chosen = task_ids or _run(lambda: task_control.ids(filters))
     if not chosen:
-        typer.echo("no task matches")
+        say("no task matches")
         return
     if not task_ids and not yes:
         typer.confirm(f"{len(chosen)} tasks are to be {done}; go on?", abort=True)
@@ -212,7 +212,7 @@ def _bulk(
         return faults
 
     faults = _run(act_on_all)
-    typer.echo(f"{len(chosen) - len(faults)} {done}")
+    say(f"{len(chosen) - len(faults)} {done}")
     for fault in faults:
         say(f"enroll: {fault}", to_stderr=True)
     if faults:

@@ -11,6 +11,7 @@ from rich.table import Table
 from deploy.embedded.home import Home
 from deploy.embedded.plan import Addresses
 from infra.settings import DEFAULT_ADMIN_PASSWORD, Environment, Settings
+from infra.text import harmless_lines
 
 UP = "everything is up"
 WIDTH_OF_A_FILE = 160
@@ -28,8 +29,9 @@ class Show:
     def line(self, text: str) -> None:
         """Say what happened, and when."""
         elapsed = time.monotonic() - self._started
+        said = escape(harmless_lines(text))
         with suppress(OSError):  # a file on a full disk, or a terminal that has gone
-            self._console.print(f"[dim]{elapsed:6.1f} s[/]  {escape(text)}", soft_wrap=True)
+            self._console.print(f"[dim]{elapsed:6.1f} s[/]  {said}", soft_wrap=True)
 
     def table(self, settings: Settings, embedded: dict[str, str], home: Home) -> None:
         """Show where everything is."""

@@ -227,6 +227,61 @@ async def test_a_refusal_is_noted(client, entries, headers, actor, code):
     assert json.loads(entry["details"]) == {"code": code}
 
 
+ZONED = "198.18.7.8, fe80::1%" + "a" * 300
+
+
+async def test_no_forwarded_address_hides_a_guess_or_its_neighbours(client, entries):
+    requests = {new_request_id(): zoned for zoned in (False, True, False)}
+    for request_id, zoned in requests.items():
+        forwarded = {"X-Forwarded-For": ZONED} if zoned else {}
+        answer = await client.post(
+            "/api/v1/auth/login",
+            json={"username": f"guess-{request_id}", "password": "wrong"},
+            headers={"X-Request-ID": request_id} | forwarded,
+        )
+        assert answer.status_code == 401
+    for request_id in requests:
+        [entry] = await entries(request_id)
+        assert (entry["actor"], entry["address"]) == (f"guess-{request_id}", "127.0.0.1")
+
+
+async def test_no_forwarded_address_fails_a_write(client, entries):
+    request_id = new_request_id()
+    headers = bearer(token(username="ada", role="admin")) | {"X-Request-ID": request_id}
+    answer = await client.post(
+        "/api/v1/courses",
+        json={"title": "t", "description": "d", "difficulty": "Beginner"},
+        headers=headers | {"X-Forwarded-For": ZONED},
+    )
+    assert answer.status_code == 201
+    assert [entry["address"] for entry in await entries(request_id)] == ["127.0.0.1"]
+
+
+async def test_a_login_that_is_markup_or_steers_a_terminal_is_shown_as_it_is(
+    client, entries, enroll, database
+):
+    request_id = new_request_id()
+    await client.post(
+        "/api/v1/auth/login",
+        json={"username": f"[/x]{request_id}", "password": "wrong"},
+        headers={"X-Request-ID": request_id},
+    )
+    assert len(await entries(request_id)) == 1
+    await database.execute(
+        "INSERT INTO audit_log (id, action, outcome, actor) "
+        "VALUES ($1, 'auth.login', 'refused', $2)",
+        uuid7(),
+        f"[/y]\x1b[2J\u202e\n{request_id}",
+    )
+    for arguments in ((), ("--json",)):
+        code, output, errors = await enroll("audit", "--since", "5m", *arguments)
+        assert (code, errors) == (0, "")
+        assert f"[/x]{request_id}" in output
+        assert "[/y]" in output
+        assert all(letter.isprintable() for letter in output.replace("\n", ""))
+        assert f"\n{request_id}" not in output
+
+
 async def test_too_many_requests_are_noted_with_the_address_behind_the_proxy(client, entries):
     name, address = new_email(), "198.18.7.7"
     headers = bearer(token(username=name, role="admin")) | {"X-Forwarded-For": address}
