@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import structlog
 
 from infra import logs
 from infra.text import harmless_json, harmless_lines
@@ -43,14 +44,15 @@ def test_what_commands_print_steers_nothing(capsys):
 
 
 @pytest.fixture
-def configured():
+def configured(monkeypatch):
     """Leave logging as it was."""
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    handlers, level, configuration = root.handlers[:], root.level, structlog.get_config()
+    for name in ("_process", "_format"):
+        monkeypatch.setattr(logs, name, getattr(logs, name))
     yield
-    root.handlers[:], root.level = before
-    logs.configure("WARNING", "json")
-    root.handlers[:], root.level = before
+    root.handlers[:], root.level = handlers, level
+    structlog.configure(**configuration)
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
