@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from infra import logs
 from infra.database import direct_connection
@@ -23,7 +23,6 @@ TICK_SECONDS = 1.0
 STATEMENT_SECONDS = 10.0
 BLOCKED_SECONDS = 2.0
 STACK_DEPTH = 20
-STOP_SECONDS = 5.0
 # A task's time limit is kept by its event loop; what blocks that is killed so much later.
 HARD_LIMIT_GRACE_SECONDS = 15
 
@@ -88,8 +87,7 @@ class Heartbeat(threading.Thread):
         self._url = url
         self._worker_thread = threading.get_ident()
         self._current: Run | None = None
-        self._loop = asyncio.new_event_loop()
-        self._beating = self._loop.create_task(self._beat())
+        self._stopping = threading.Event()
 
     @contextmanager
     def keeping(self, run: Run) -> Iterator[None]:
@@ -113,18 +111,14 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Beat until stopped, or the process ends."""
-        asyncio.set_event_loop(self._loop)
-        with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._beating)
-        self._loop.close()
+        asyncio.run(self._beat())
 
     def stop(self) -> None:
-        """Stop renewing leases."""
-        self._loop.call_soon_threadsafe(self._beating.cancel)
-        self.join(timeout=STOP_SECONDS)
+        """Stop renewing leases at the next tick."""
+        self._stopping.set()
 
     async def _beat(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             await asyncio.sleep(_tick())
             if (run := self._current) is None:
                 continue
@@ -136,7 +130,7 @@ class Heartbeat(threading.Thread):
         """Renew the lease on one connection, until the run is over or that fails."""
         try:
             async with direct_connection(self._url, STATEMENT_SECONDS) as connection:
-                while not run.is_over:
+                while not (run.is_over or self._stopping.is_set()):
                     if run.is_due():
                         await leases.extend(run.claim, connection.fetch)
                         run.renewed_at = time.monotonic()

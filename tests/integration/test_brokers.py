@@ -25,6 +25,7 @@ from tests.absent import is_absent
 from tests.factories import eventually
 from tests.plugins.brokers import RabbitMQ, Redis, running, worker
 from worker.execution import Backends, execute
+from worker.heartbeat import Heartbeat
 from worker.relay import BrokerAway, Relay
 
 # What a dead broker may cost, and one that is silent where each wait is bounded by a second.
@@ -141,7 +142,7 @@ async def test_a_message_is_enough_to_run_its_task(relay):
     (headers,) = _take(relay)
     storage, settings = MemoryStorage("/media"), Settings(_env_file=None)
     cache = Outpost(open_store("memory://"))
-    backends = Backends(settings, storage, cache, relay.registry, "this")
+    backends = Backends(settings, storage, cache, relay.registry, "this", Heartbeat("unused"))
     assert await execute(backends, UUID(headers["id"])) == "succeeded"
     assert (await tasks.get(task_id)).state is TaskState.SUCCEEDED
 

@@ -19,6 +19,7 @@ from services.errors import UploadGone
 from tasks.registry import load_tasks
 from tests import photos
 from worker.execution import Backends, execute
+from worker.heartbeat import Heartbeat
 
 FIELDS = CourseFields("t", "d", Difficulty.BEGINNER)
 PIXELS = 50_000_000
@@ -103,7 +104,7 @@ async def test_each_scheduled_task_may_run_twice(url, name):
 def _backends(url: str) -> Backends:
     settings = Settings(_env_file=None, database_url=url)
     cache = Outpost(open_store("memory://"))
-    return Backends(settings, MemoryStorage("/media"), cache, load_tasks(), "this")
+    return Backends(settings, MemoryStorage("/media"), cache, load_tasks(), "this", Heartbeat(url))
 
 
 async def test_statistics_may_take_longer_than_a_statement_of_the_pool(url, monkeypatch):
