@@ -87,8 +87,8 @@ async def _write_one_by_one(entries: list[AuditEntry]) -> None:
     for entry in entries:
         try:
             await entry.save(force_create=True)
-        except Exception as error:
-            log.exception("refusal_not_written", action=entry.action)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next entry may be good
+            log.warning("refusal_not_written", action=entry.action, error=str(error))
             if is_away(error):
                 return
 

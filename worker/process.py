@@ -91,7 +91,8 @@ def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]
 def _end(line: bytes = b"") -> NoReturn:
     """Write a line and end at once, for Celery to start another.
 
-    What lacks memory may hang at anything. A task that runs meanwhile is another's as soon as its lease has lapsed.
+    What lacks memory may hang at anything. A task that runs meanwhile is another's as soon as its
+    lease has lapsed.
     """
     os.write(2, line)
     os._exit(os.EX_OSERR)
