@@ -187,7 +187,7 @@ async def test_tasks_that_can_not_end_well(site, memory_cgroup, name, fault):
     assert (outcome.done, outcome.failed) == (TASKS - 2, 2)
     if name == "fault.greedy":
         # A process that has met its limit does nothing well any more.
-        assert site.log_of(0).read_text().count("it has no memory left") == 2 * 2
+        assert site.log_of(0).read_text().count("worker_process_has_no_memory") == 2 * 2
 
 
 async def test_told_to_stop(site):
