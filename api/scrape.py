@@ -39,7 +39,8 @@ def answer(
     listening: socket.socket, receiver: socket.socket, database_url: str, ready: Ready
 ) -> None:
     """Answer scrapes until a signal comes, in a process of its own; call `ready` when it does."""
-    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    # Without rights a process may lower its priority and not raise it.
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     with suppress(signals.Stopped):
         signals.run(_Scrapes(receiver, database_url).serve(listening, ready))
 
