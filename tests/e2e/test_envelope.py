@@ -56,7 +56,7 @@ async def test_an_unknown_path(client, path):
     [
         ("PATCH", "/api/v1/courses", {"GET", "POST"}),
         ("DELETE", "/api/v1/courses", {"GET", "POST"}),
-        ("POST", f"/api/v1/courses/{NO_ID}", {"GET", "PUT", "DELETE"}),
+        ("POST", f"/api/v1/courses/{NO_ID}", {"GET", "PUT", "PATCH", "DELETE"}),
         ("GET", "/api/v1/auth/login", {"POST"}),
         ("GET", "/api/v1/enrollments", {"POST"}),
         ("POST", "/health", {"GET"}),
@@ -162,7 +162,8 @@ async def test_the_nil_id_counts_as_none(api, method, path, label):
 @pytest.mark.parametrize(("method", "path"), FORM_CALLS)
 async def test_a_body_over_the_limit_of_the_server(api, method, path, megabytes):
     answer = await api.call(method, path, content=bytes(megabytes * MEGABYTE))
-    refused(answer, 413, "PAYLOAD_TOO_LARGE", "The request body may have at most 6291456 bytes")
+    message = "An image may have at most 5242880 bytes"
+    refused(answer, 413, "PAYLOAD_TOO_LARGE", message, field="image")
 
 
 async def test_a_length_over_the_limit_of_the_server_is_refused_without_the_body(service, api):
@@ -173,8 +174,8 @@ async def test_a_length_over_the_limit_of_the_server_is_refused_without_the_body
     assert status.split()[1] == "413"
     assert content == {
         "error": "Payload too large",
-        "message": "The request body may have at most 6291456 bytes",
-        "details": {"code": "PAYLOAD_TOO_LARGE"},
+        "message": "An image may have at most 5242880 bytes",
+        "details": {"code": "PAYLOAD_TOO_LARGE", "field": "image"},
     }
     assert UUID(headers["x-request-id"]).version == 7
 
