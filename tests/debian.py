@@ -61,7 +61,9 @@ async def pgbouncer(folder, url):
     (port,) = free_ports(1)
     server = urlsplit(url)
     async with Launcher(home := Home(folder)) as launcher:
-        users, config = home.root / "users.txt", home.root / "pgbouncer.ini"
+        own = home.root / "pgbouncer"
+        own.mkdir(mode=0o700)
+        users, config = own / "users.txt", own / "pgbouncer.ini"
         users.write_text(f'"{server.username}" "{server.password}"\n')
         config.write_text(
             f"[databases]\n* = host={server.hostname} port={server.port}\n"
@@ -70,11 +72,12 @@ async def pgbouncer(folder, url):
             # Fewer than the clients: each transaction gets whichever is free.
             "default_pool_size = 4\nmax_client_conn = 200\n"
         )
-        for each in (users, config):
+        for each in (own, users, config):
             _give_away(each)
-        own = f"{server.username}:{server.password}@127.0.0.1:{port}"
-        pooled = server._replace(netloc=own).geturl()
-        part = Part("pgbouncer", (program, str(config)), lambda: _takes(port), unprivileged=True)
+        account = f"{server.username}:{server.password}"
+        pooled = server._replace(netloc=f"{account}@127.0.0.1:{port}").geturl()
+        command = (program, str(config))
+        part = Part("pgbouncer", command, lambda: _takes(port), folder=own, unprivileged=True)
         await _run(launcher, part)
         yield pooled
 
