@@ -208,6 +208,7 @@ async def test_a_form_has_so_many_parts(api):
 
 SMUGGLED = b"GET /api/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -225,8 +226,24 @@ POST = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n"
         POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         POST + b"X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
         POST + b"X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
-        POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n" + SMUGGLED,
-        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n" + SMUGGLED,
+        POST + "Content-Length: \uff12\r\n\r\n{}".encode() + SMUGGLED,
+        POST + "Content-Length: ٢\r\n\r\n{}".encode() + SMUGGLED,
+        POST + "Content-Length: \u00a02\r\n\r\n{}".encode() + SMUGGLED,
+        POST + b"Content-Length: 2\xc2\x85\r\n\r\n{}" + SMUGGLED,
+        POST + "Transfer-Encoding: \u2003chunked\r\n\r\n0\r\n\r\n".encode() + SMUGGLED,
+        CHUNKED.replace(b"1.1", b"1.0") + b"0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"-1\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"0\r\nX: y\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b" 2\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"2 \r\n{}\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"\n2\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + "\uff12\r\n{}\r\n0\r\n\r\n".encode() + SMUGGLED,
+        CHUNKED + b"2\r\n{}XX0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"2\r\n{}\n00\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"2;a\nb\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"2;a\rb\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
+        CHUNKED + b"2;" + b"a" * 1000 + b"\r\n{}\r\n0\r\n\r\n" + SMUGGLED,
         b"GET /api/v1/courses HTTP/1.1\r\nHost: x\r\nX\x00Y: z\r\n\r\n" + SMUGGLED,
         b"GET /api/v1/courses HTTP/1.1\r\nHost: x\r\n folded: z\r\n\r\n" + SMUGGLED,
     ],
@@ -243,3 +260,21 @@ async def test_no_request_hides_in_another(service, sent):
     assert whole.startswith(b"HTTP/1.1 400 ")
     assert whole.count(b"HTTP/1.1 ") == 1
     assert b"smuggled" not in whole
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_chunks_as_the_rfc_has_them(service, at_once):
+    address = urlsplit(service.base_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    body = b'{"username": "x", "password": "y"}'
+    chunks = b'1;a="b"\r\n%b\r\n00%X ; c\r\n%b\r\n000\r\n\r\n' % (body[:1], 33, body[1:])
+    sent = CHUNKED + chunks + b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for piece in [sent] if at_once else [sent[at : at + 1] for at in range(len(sent))]:
+        writer.write(piece)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        whole = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert whole.startswith(b"HTTP/1.1 401 ")
+    assert b"HTTP/1.1 200 " in whole

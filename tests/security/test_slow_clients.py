@@ -86,6 +86,21 @@ async def test_half_of_the_headers(connect):
     assert await outcome(reader, started) == ("408", LATE)
 
 
+async def test_who_asks_for_a_websocket_has_no_more_time(connect):
+    reader, writer = await connect()
+    writer.write(
+        LOGIN + b"Upgrade: websocket\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
+    )
+    await asyncio.sleep(0.8)  # its handler waits for the body when the clocks are looked at
+    writer.write(b"{}")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+    started = time.monotonic()
+    writer.write(LOGIN)
+    async with asyncio.timeout(WITHIN):
+        assert b"HTTP/1.1 408 " in await reader.read()
+    assert time.monotonic() - started < WITHIN
+
+
 async def test_nothing_at_all(connect):
     reader, _ = await connect()
     started = time.monotonic()
