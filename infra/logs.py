@@ -109,12 +109,20 @@ def configure(level: str, log_format: str, **process: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     sanic = logging.getLogger("sanic.error")
     sanic.filters[:] = [_name_no_request]
+    logging.getLogger("asyncpg.pool").filters[:] = [_without_traceback]
 
 
 def _name_no_request(record: logging.LogRecord) -> bool:
     """Take the request's address out of Sanic's lines: it may have an email in it."""
     record.args = ()
     return _NO_FAULT not in str(record.msg)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Say in one line that the pool can't connect: the database is away."""
+    if record.exc_info:
+        record.msg, record.exc_info = f"{record.msg}: {record.exc_info[1]!r}", None
+    return True
 
 
 def _keep_no_quotes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from infra import logs
 from infra.cache import Outpost, open_store
-from infra.database import COMMAND_TIMEOUT_SECONDS, database
+from infra.database import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
 from infra.process import be_nice, die_with_parent
 from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
@@ -66,6 +66,10 @@ class WorkerProcess:
         try:
             ended = execute(self._backends, task_id, self._note)
             return self._runner.run(ended, context=self._context.copy())
+        except UNUSABLE as error:
+            # Its row says how far it has come, and its lease lapses.
+            log.warning("task_lost_database", task_id=str(task_id), error=str(error))
+            return None
         except MemoryError:
             _end(_last_line)
         except ThreadLeftBehind:

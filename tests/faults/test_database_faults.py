@@ -21,6 +21,13 @@ async def test_database_restarts_at_once(own_site):
     await accepting
     outcome = await settle(own_site, "PostgreSQL immediate restart", since)
     assert outcome.done == outcome.accepted
+    # A database that is away is no fault of the code.
+    said = own_site.log_of(0).read_text()
+    assert "task_lost_database" in said
+    assert "raised unexpected" not in said
+    assert not [
+        line for line in said.splitlines() if "asyncpg.pool" in line and "Traceback" in line
+    ]
 
 
 async def test_database_away_and_children_die(own_site):
