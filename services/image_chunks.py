@@ -21,9 +21,9 @@ _SIZED = {b"gAMA": 4, b"sRGB": 1}
 _UNSIZED = frozenset({b"iCCP", b"eXIf"})
 
 _JPEG_START = b"\xff\xd8"
-_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+# Of a segment: those that stand alone say nothing before a scan.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]", re.DOTALL)
 _SCAN = 0xDA
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers that no segment follows
 _APPLICATION, _COMMENT = range(0xE0, 0xF0), 0xFE
 # What a segment of an application begins with, and how long it must be for libjpeg to heed it.
 _HEEDED = {
@@ -40,7 +40,10 @@ def relevant(data: bytes) -> bytes:
     Colour profile, gamma, transparency and orientation stay, unless they are damaged.
     """
     if data.startswith(_PNG_START):
-        return _PNG_START + b"".join(_relevant_chunks(data))
+        kept = bytearray(_PNG_START)
+        for chunk in _relevant_chunks(data):
+            kept += chunk
+        return bytes(kept)
     if data.startswith(_JPEG_START):
         return _relevant_segments(data)
     return data
@@ -51,8 +54,9 @@ def _relevant_chunks(data: bytes) -> Iterator[bytes]:
     position = len(_PNG_START)
     while position + _CHUNK_HEAD <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
-        content = data[position + _CHUNK_HEAD :][:length]
-        end = position + _CHUNK_HEAD + length + _CHUNK_CHECKSUM
+        start = position + _CHUNK_HEAD
+        content = data[start : start + length]
+        end = start + length + _CHUNK_CHECKSUM
         chunk, position = data[position:end], end
         is_critical = name[:1].isupper()
         if is_critical:
@@ -90,7 +94,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _relevant_segments(data: bytes) -> bytes:
-    kept = [_JPEG_START]
+    kept = bytearray(_JPEG_START)
     position = len(_JPEG_START)
     # Between segments there may be fillings and junk.
     while found := _MARKER.search(data, position):
@@ -98,12 +102,12 @@ def _relevant_segments(data: bytes) -> bytes:
         marker = data[position + 1]
         if marker == _SCAN:
             break
-        length = 0 if marker in _ALONE else int.from_bytes(data[position + 2 : position + 4], "big")
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
         end = position + 2 + length
         segment, position = data[position:end], end
         if _is_heeded(marker, segment[4:]):
-            kept.append(segment)
-    return b"".join(kept) + data[position:]
+            kept += segment
+    return bytes(kept) + data[position:]
 
 
 def _is_heeded(marker: int, content: bytes) -> bool:

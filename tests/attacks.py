@@ -67,6 +67,11 @@ def film(image_format: str) -> bytes:
     )
 
 
+def empty_chunks_png() -> bytes:
+    """Return a PNG with 200,000 parts that have no content: what is done a part counts."""
+    return photos.with_chunks(*[(b"tEXt", b"")] * 200_000)
+
+
 def endless_blocks_gif() -> bytes:
     """Return a GIF of one frame with 2 million comment blocks of one byte."""
     whole = photos.encoded(photos.photograph(64, 48), "GIF")
@@ -128,6 +133,7 @@ CORPUS = {
     "2,000 scans": Attack(photos.scan_bomb_jpeg, UNSUPPORTED),
     "60 scans of 24 million pixels": Attack(lambda: photos.scan_bomb_jpeg(4890, 55), "ready"),
     "two million blocks": Attack(endless_blocks_gif, "ready"),
+    "200,000 chunks": Attack(empty_chunks_png, "ready"),
     "2,000 segments": Attack(long_lists_jpeg, "ready"),
     "as large as a PNG may be": Attack(bits_png, "ready"),
     "GIF that starts a script": Attack(lambda: photos.GIF_POLYGLOT, UNSUPPORTED, "x.js"),
