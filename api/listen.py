@@ -59,7 +59,9 @@ def listening(settings: Settings) -> Iterator[Listening]:
             try:
                 sockets = bind(host, port, processes)
             except OSError as error:
-                raise SettingsError(faults.of_address(name, host, port, error)) from None
+                raise SettingsError(
+                    faults.of_address(f"{name}HOST", f"{name}PORT", host, port, error)
+                ) from None
             return [stack.enter_context(one) for one in sockets]
 
         clients = take("", settings.host, settings.port, settings.api_workers)

@@ -1,6 +1,7 @@
 """What the operating system or the database refuses, named by what it is."""
 
 import errno
+import socket
 from collections.abc import Iterator
 
 import asyncpg
@@ -9,7 +10,7 @@ from tortoise.exceptions import BaseORMException
 DISK_FULL = "disk full"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OF_ANOTHER_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
-_ADDRESS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+_ADDRESS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -33,8 +34,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def is_of_address(error: OSError) -> bool:
-    """Tell whether an error is of an address that can't be listened on."""
-    return error.errno in _ADDRESS
+    """Tell whether an error of a program that listens is of the address."""
+    return isinstance(error, socket.gaierror) or (
+        error.errno in _ADDRESS and error.filename is None
+    )
 
 
 def sentence(error: OSError | asyncpg.PostgresError | BaseORMException) -> str:
@@ -53,11 +56,11 @@ def sentence(error: OSError | asyncpg.PostgresError | BaseORMException) -> str:
     return f"the database can't be used: {error}"
 
 
-def of_address(name: str, host: str, port: int, error: OSError) -> str:
-    """Say why nothing can listen at an address; `name` is what the settings' names begin with."""
+def of_address(host_key: str, port_key: str, host: str, port: int, error: OSError) -> str:
+    """Say why nothing can listen at an address; the keys are those of the settings that name it."""
     if error.errno == errno.EADDRINUSE:
-        return f"{name}PORT: {port} of {host} is taken by another program; set another {name}PORT"
+        return f"{port_key}: {port} of {host} is taken by another program; set another {port_key}"
     if error.errno == errno.EACCES:
-        return f"{name}PORT: {port} may not be taken by this user; set one from 1024 on"
+        return f"{port_key}: {port} may not be taken by this user; set one from 1024 on"
     reason = error.strerror or str(error)
-    return f"{name}HOST: nothing can listen on {host} here, port {port}: {reason}"
+    return f"{host_key}: nothing can listen on {host} here, port {port}: {reason}"

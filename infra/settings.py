@@ -9,11 +9,13 @@ from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from infra import dsn, tls, worker_groups
 
+ENV_FILE = Path(".env")
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
 MIN_SECRET_BYTES = 32
@@ -50,6 +52,7 @@ class Use(Flag):
     CACHE = auto()
     BROKER = auto()
     STORAGE = auto()
+    FLOWER = auto()
     ALL = HTTP | TOKENS | ADMIN | DATABASE | CACHE | BROKER | STORAGE
     WORKER = DATABASE | CACHE | BROKER | STORAGE
 
@@ -288,6 +291,11 @@ class Settings(BaseSettings):
             (Use.CACHE, "CACHE_URL or REDIS_HOST is missing", self.cache is None),
             (Use.BROKER, "BROKER_URL is missing, and REDIS_HOST", self.broker is None),
             (Use.STORAGE, "STORAGE_URL or S3_BUCKET_NAME is missing", self.storage is None),
+            (
+                Use.FLOWER,
+                "FLOWER_BASIC_AUTH is missing; Flower can stop workers",
+                self.flower_basic_auth is None,
+            ),
             *(
                 (
                     Use.DATABASE,
@@ -431,28 +439,47 @@ def embedded_env_file(data_dir: Path) -> Path:
     return data_dir / "run" / "service.env"
 
 
-def load_settings(*, uses: Use = Use.ALL, **overrides: Any) -> Settings:
+def load_settings(*, uses: Use = Use.ALL, finds_servers: bool = True, **overrides: Any) -> Settings:
     """Read the environment and `.env`; parts that neither names are those of a running `make run`.
 
+    Without `finds_servers` they are left without an address.
+
     Raises:
-        SettingsError: a value is malformed, or production would run on an unsafe default of what
-            the process `uses`.
+        SettingsError: a value or a file is malformed, or production would run on an unsafe default
+            of what the process `uses`.
 
     """
     token = _uses.set(uses)
     try:
-        settings = Settings(_env_file=".env", **overrides)
-        if settings.environment is Environment.DEVELOPMENT and (found := _embedded(settings)):
-            settings = Settings(_env_file=".env", **{**found, **overrides})
+        _check_file(ENV_FILE)
+        settings = Settings(_env_file=ENV_FILE, **overrides)
+        finds_servers &= settings.environment is Environment.DEVELOPMENT
+        if finds_servers and (found := _embedded(settings)):
+            settings = Settings(_env_file=ENV_FILE, **{**found, **overrides})
     except ValidationError as error:
         raise SettingsError(
             "\n".join([*_explain(error), *_also_unsafe(error, overrides)])
         ) from None
-    except UnicodeDecodeError:
-        raise SettingsError(".env can't be used: it is not UTF-8 text") from None
     finally:
         _uses.reset(token)
     return settings
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a file of settings that is there and can't be read whole."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            broken = next((each for each in parse_stream(file) if each.error), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} can't be used: it is not UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{path} can't be used: {error.strerror}") from None
+    if broken:
+        text = broken.original.string  # with the empty lines before it
+        line = broken.original.line + text.count("\n", 0, len(text) - len(text.lstrip()))
+        raise SettingsError(f"{path} can't be used: line {line} is not NAME=value")
 
 
 def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]:
@@ -462,7 +489,7 @@ def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]
         return []
     defaults = {name: Settings.model_fields[name].default for name in malformed}
     try:
-        Settings(_env_file=".env", **overrides | defaults)
+        Settings(_env_file=ENV_FILE, **overrides | defaults)
     except ValidationError as more:
         known = tuple(name.upper() for name in malformed)
         return [line for line in _explain(more) if not line.startswith(known)]
@@ -471,13 +498,6 @@ def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]
 
 def _embedded(settings: Settings) -> dict[str, str | None]:
     """Return what the running servers need that stand in for parts without an address."""
-    file = embedded_env_file(settings.data_dir)
-    try:
-        running = dotenv_values(file)
-    except ValueError:
-        raise SettingsError(
-            f"{file} can't be used: it is not UTF-8 text; `make run` writes it anew"
-        ) from None
     named = {
         "DATABASE_URL": settings.database,
         "CACHE_URL": settings.cache,
@@ -485,6 +505,14 @@ def _embedded(settings: Settings) -> dict[str, str | None]:
         "STORAGE_URL": settings.storage,
     }
     keys = [key for key, address in named.items() if address is None]
+    if not keys:
+        return {}
+    file = embedded_env_file(settings.data_dir)
+    try:
+        _check_file(file)
+    except SettingsError as error:
+        raise SettingsError(f"{error}; `make run` writes it anew") from None
+    running = dotenv_values(file)
     if settings.storage is None:
         keys += [key for key in running if key.startswith(("S3_", "AWS_", "STORAGE_"))]
     return {key.lower(): running[key] or None for key in keys if key in running}

@@ -12,7 +12,6 @@ from tortoise.exceptions import BaseORMException
 
 from infra import faults, logs, signals
 from infra.settings import (
-    Environment,
     Settings,
     SettingsError,
     Use,
@@ -121,9 +120,7 @@ def worker(
 @app.command()
 def flower() -> None:
     """Serve Flower on FLOWER_PORT, the operators' view of the workers."""
-    settings = _settings("flower", Use.BROKER)
-    if settings.environment is Environment.PRODUCTION and not settings.flower_basic_auth:
-        raise SettingsError("FLOWER_BASIC_AUTH is missing; Flower can stop workers")
+    settings = _settings("flower", Use.BROKER | Use.FLOWER)
     from flower.views.monitor import Metrics
     from tornado.web import authenticated
 
@@ -147,7 +144,9 @@ def flower() -> None:
     except OSError as error:
         if not faults.is_of_address(error):
             raise
-        sentence = faults.of_address("FLOWER_", settings.host, settings.flower_port, error)
+        sentence = faults.of_address(
+            "HOST", "FLOWER_PORT", settings.host, settings.flower_port, error
+        )
         raise SettingsError(sentence) from None
 
 
@@ -193,7 +192,7 @@ def seed(
     signals.run(fill(_settings("seed", Use.DATABASE), courses, enrollments))
 
 
-def _settings(process: str, uses: Use, **overrides: object) -> Settings:
+def _settings(process: str, uses: Use, **overrides: Any) -> Settings:
     settings = load_settings(uses=uses, **overrides)
     if Use.DATABASE in uses:
         require_database(settings)

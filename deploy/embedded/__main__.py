@@ -4,15 +4,13 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from deploy.embedded import lock
 from deploy.embedded.errors import EmbeddedError, InUseError
 from deploy.embedded.home import Home
 from deploy.embedded.plan import Plan, service_plan
-from deploy.embedded.ports import is_free
+from deploy.embedded.ports import why_not_free
 from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
-from infra import signals
+from infra import faults, signals
 from infra.faults import DISK_FULL, is_disk_full
 from infra.settings import Settings, SettingsError, load_settings
 
@@ -22,7 +20,8 @@ EXIT_USAGE = 2
 def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
     """Run the service until it is told to stop; return the exit code."""
     try:
-        settings = _own_settings()
+        # Not what a killed supervisor left in DATA_DIR.
+        settings = load_settings(finds_servers=False)
         data_dir = settings.data_dir.resolve()
         with lock.hold(data_dir, settings.port):
             _check_ports(settings)
@@ -40,14 +39,6 @@ def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
         return _fail(f"{fault}: {error}", EXIT_USAGE)
 
 
-def _own_settings() -> Settings:
-    """Read the environment and `.env`, not what a killed supervisor left in DATA_DIR."""
-    try:
-        return Settings(_env_file=".env")
-    except ValidationError:
-        return load_settings()  # fails on the same fault, in words
-
-
 def _check_ports(settings: Settings) -> None:
     wanted = {
         "PORT": (settings.host, settings.port),
@@ -60,8 +51,9 @@ def _check_ports(settings: Settings) -> None:
         if port in names:
             raise InUseError(f"{names[port]} and {key} are both {port}; set one to another port")
         names[port] = key
-        if not is_free(port, host):
-            raise InUseError(f"{key} {port} is taken by another program; set {key} to a free port")
+        if error := why_not_free(port, host):
+            host_key = "METRICS_HOST" if key == "METRICS_PORT" else "HOST"
+            raise InUseError(faults.of_address(host_key, key, host, port, error))
 
 
 def _fail(message: str, code: int) -> int:

@@ -191,7 +191,11 @@ def check_written_by(folder: Path, program: Program, written: Version | None = N
 
     """
     file = folder / VERSION_FILE
-    known = Version.parse(file.read_text(encoding="utf-8")) if file.exists() else written
+    known = (
+        Version.parse(file.read_text(encoding="utf-8", errors="replace"))
+        if file.exists()
+        else written
+    )
     if known and not program.version.reads(known):
         raise VersionMismatchError(
             f"the data in {folder} were written by {known}, which {program.version} can't read; "

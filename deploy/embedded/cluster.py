@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded.binaries import PostgresInstall
-from deploy.embedded.errors import StartError
+from deploy.embedded.errors import DamagedError, StartError
 from deploy.embedded.home import write_private
 from deploy.embedded.keeper import tail
 from deploy.embedded.process import NOBODY, Launcher, Part
@@ -27,8 +27,20 @@ class Cluster:
     password: str
 
     def version(self) -> int:
-        """Return the major version that wrote the folder."""
-        return int((self.folder / "PG_VERSION").read_text(encoding="ascii"))
+        """Return the major version that wrote the folder.
+
+        Raises:
+            DamagedError: the folder does not say.
+
+        """
+        file = self.folder / "PG_VERSION"
+        try:
+            return int(file.read_bytes())
+        except (FileNotFoundError, ValueError):
+            raise DamagedError(
+                f"{file} does not name a version: {self.folder} is no folder of PostgreSQL, or is "
+                "damaged; put it back from a copy, or set another DATA_DIR"
+            ) from None
 
     async def initialise(self) -> None:
         """Make the folder anew, with the one user."""

@@ -17,6 +17,10 @@ class VersionMismatchError(EmbeddedError):
     """Another version of a server wrote the data folder."""
 
 
+class DamagedError(EmbeddedError):
+    """A file in the data folder is not as it was written."""
+
+
 class NoFreePortError(EmbeddedError):
     """No free port was found; too many services run on this machine."""
 

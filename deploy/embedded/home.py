@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.embedded.errors import DamagedError
 from deploy.embedded.ports import Ports
 from infra.private import PRIVATE_FILE, PRIVATE_FOLDER, close, private_folder
 from infra.settings import embedded_env_file
@@ -14,6 +15,8 @@ LOG_LIMIT_BYTES = 16 * 1024 * 1024
 LOG_KEPT_BYTES = 4 * 1024 * 1024
 
 FILES = ("secrets.json", "keys.json", "keys.lock")
+# What opens only with its secrets.
+LOCKED_FOLDERS = ("postgres", "seaweedfs")
 SERVER_FOLDERS = ("seaweedfs", "valkey-cache", "valkey-broker")
 
 SECRETS: dict[str, Callable[[], str]] = {
@@ -48,12 +51,20 @@ class Home:
 
     @staticmethod
     def _load_secrets(path: Path) -> dict[str, str]:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        has_data = any(path.with_name(name).exists() for name in LOCKED_FOLDERS)
+        try:
+            known = dict(json.loads(path.read_bytes())) if has_data or path.exists() else {}
+        except (FileNotFoundError, ValueError, TypeError) as error:
+            fault = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+            raise DamagedError(
+                f"{path} is {fault}, and the data can't be opened without it; put it back from a "
+                "copy, or set another DATA_DIR"
+            ) from None
         missing = {name: make() for name, make in SECRETS.items() if name not in known}
         if missing:
             known |= missing
             write_private(path, json.dumps(known, indent=2))
-        return dict(known)
+        return known
 
     def log(self, name: str) -> Path:
         """Return the log of a part."""
@@ -90,4 +101,6 @@ def write_private(path: Path, text: str) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut leaves an empty file of this name
     draft.replace(path)

@@ -3,6 +3,7 @@
 import json
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.embedded.errors import NoFreePortError
@@ -22,7 +23,8 @@ class Ports:
         self._path = path
         self._known: dict[str, int] = {}
         if path.exists():
-            self._known = json.loads(path.read_text(encoding="utf-8"))
+            with suppress(ValueError, TypeError):  # damaged: other ports do as well
+                self._known = dict(json.loads(path.read_bytes()))
         self._taken: set[int] = set()
 
     def reserve(self, *ports: int) -> None:
@@ -54,7 +56,12 @@ class Ports:
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether nobody listens on the port."""
+    """Tell whether a server can listen on the port."""
+    return why_not_free(port, host) is None
+
+
+def why_not_free(port: int, host: str) -> OSError | None:
+    """Return what keeps a server from listening there, if anything does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as candidate:
         # A port whose last connections are still closing is free to a server.
@@ -62,6 +69,6 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         try:
             candidate.bind((host, port))
             candidate.listen(1)
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None

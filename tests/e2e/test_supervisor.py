@@ -282,8 +282,39 @@ def test_a_taken_port_is_named(key: str, tmp_path: Path) -> None:
         port = str(server.getsockname()[1])
         ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port()), key: port}
         code, lines = refused(DATA_DIR=str(tmp_path), **ports)
-    said = f"enroll: {key} {port} is taken by another program; set {key} to a free port"
+    said = f"enroll: {key}: {port} of 127.0.0.1 is taken by another program; set another {key}"
     assert (code, lines) == (2, [said])
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_ours_is_not_called_taken(host: str, tmp_path: Path) -> None:
+    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    code, lines = refused(DATA_DIR=str(tmp_path), HOST=host, **ports)
+    assert (code, len(lines)) == (2, 1)
+    assert lines[0].startswith(f"enroll: HOST: nothing can listen on {host} here")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"7", b"\xff\xfe"],
+    ids=["empty", "cut", "list", "number", "binary"],
+)
+def test_damaged_secrets_are_one_sentence(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    path.write_bytes(content)
+    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    code, lines = refused(DATA_DIR=str(tmp_path), **ports)
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith(f"enroll: {path} is damaged")
+    assert path.read_bytes() == content
+
+
+def test_data_without_its_secrets_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    code, lines = refused(DATA_DIR=str(tmp_path), **ports)
+    assert (code, len(lines)) == (1, 1)
+    assert f"{tmp_path / 'secrets.json'} is missing" in lines[0]
 
 
 def test_bad_settings_are_named_without_a_traceback(tmp_path: Path) -> None:

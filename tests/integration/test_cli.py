@@ -199,6 +199,12 @@ async def test_a_port_that_is_taken_is_named(enroll, nowhere, name, key):
     assert_one_sentence(done, USAGE, f"{key}: {port} of 127.0.0.1 is taken")
 
 
+@pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
+async def test_an_address_that_flower_cannot_have_is_named(enroll, nowhere, host):
+    done = await enroll("flower", DATABASE_URL=nowhere, BROKER_URL="memory://", HOST=host)
+    assert_one_sentence(done, USAGE, f"HOST: nothing can listen on {host}")
+
+
 @pytest.mark.parametrize("key", ["HOST", "METRICS_HOST"])
 async def test_an_address_that_is_not_ours_is_named(enroll, nowhere, key):
     done = await enroll("api", DATABASE_URL=nowhere, **{key: "203.0.113.1"})
@@ -240,6 +246,22 @@ async def test_a_file_that_is_no_text_is_named(enroll, tmp_path):
     assert_one_sentence(done, USAGE, "service.env can't be used")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [("PORT=1\n= 3\n", 2), ("# one\n\nNAME='open\nPORT=1\n", 3)]
+)
+async def test_a_line_of_env_that_would_be_skipped_is_refused(enroll, tmp_path, text, line):
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    for call in (["tasks", "list"], ["worker"]):
+        said = f".env can't be used: line {line} is not NAME=value"
+        assert_one_sentence(await enroll(*call), USAGE, said)
+
+
+async def test_a_folder_in_the_place_of_env_is_refused(enroll, tmp_path):
+    """As a container has it whose `.env` was not there to be mounted."""
+    (tmp_path / ".env").mkdir()
+    assert_one_sentence(await enroll("tasks", "list"), USAGE, ".env can't be used: Is a directory")
+
+
 async def test_production_asks_a_command_for_what_it_uses(enroll, nowhere):
     verified = nowhere.replace("sslmode=disable", "sslmode=verify-full")
     production = {"ENVIRONMENT": "production", "DATABASE_URL": verified}
@@ -247,8 +269,13 @@ async def test_production_asks_a_command_for_what_it_uses(enroll, nowhere):
         assert_one_sentence(await enroll(*call, **production), FAILED, "database")
     done = await enroll("keys", "list", ENVIRONMENT="production", JWT_SECRET="s" * 32)
     assert done.code == 0, done.complaint
-    done = await enroll("flower", ENVIRONMENT="production")
+    done = await enroll("flower", ENVIRONMENT="production", FLOWER_BASIC_AUTH=f"me:{SECRET}")
     assert_one_sentence(done, USAGE, "BROKER_URL is missing, and REDIS_HOST")
+    done = await enroll("flower", ENVIRONMENT="production")
+    assert done.complaint.splitlines() == [
+        "enroll: BROKER_URL is missing, and REDIS_HOST",
+        "enroll: FLOWER_BASIC_AUTH is missing; Flower can stop workers",
+    ]
 
 
 async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):

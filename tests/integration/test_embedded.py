@@ -26,12 +26,20 @@ from redis.asyncio import Redis
 
 from deploy.embedded import binaries, home, keeper, lock, servers
 from deploy.embedded.binaries import WHEELS, Binaries
-from deploy.embedded.errors import InUseError, NoBinaryError, StartError, VersionMismatchError
+from deploy.embedded.errors import (
+    DamagedError,
+    InUseError,
+    NoBinaryError,
+    StartError,
+    VersionMismatchError,
+)
 from deploy.embedded.home import Home
 from deploy.embedded.keeper import Keeper
 from deploy.embedded.ports import Ports, is_free
+from deploy.embedded.postgres import Postgres
 from deploy.embedded.process import Launcher, Part
 from deploy.embedded.servers import Servers
+from infra.private import private_folder
 from tests.absent import is_absent
 from tests.processes import commands_of, connections_of
 
@@ -354,6 +362,14 @@ def test_ports_are_remembered_while_they_are_free(tmp_path: Path) -> None:
         assert Ports(path).take("cache") != first
 
 
+@pytest.mark.parametrize("content", ["", "{", "7", "[]x"])
+def test_damaged_ports_are_forgotten(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text(content, encoding="utf-8")
+    port = Ports(path).take("cache")
+    assert Ports(path).take("cache") == port
+
+
 def test_ports_with_grpc_have_both_free(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     port = Ports(path).take("weed", with_grpc=True)
@@ -403,6 +419,16 @@ def test_secrets_stay_the_same(tmp_path: Path) -> None:
     assert Home(tmp_path).secrets == first
     assert json.loads((tmp_path / "secrets.json").read_text(encoding="utf-8")) == first
     assert len(first["s3_encryption_key"]) == 64
+
+
+@pytest.mark.parametrize("content", [b"", b"eighteen", b"\xff"])
+async def test_a_damaged_database_folder_is_named(tmp_path: Path, content: bytes) -> None:
+    Home(tmp_path)  # with the secrets of that folder
+    folder = private_folder(tmp_path / "postgres")
+    (folder / "PG_VERSION").write_bytes(content)
+    launcher = Launcher(Home(tmp_path))
+    with pytest.raises(DamagedError, match=str(folder / "PG_VERSION")):
+        await Postgres(launcher.home, launcher).prepare()
 
 
 async def test_a_part_that_is_never_ready_is_given_up(

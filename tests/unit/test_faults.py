@@ -58,8 +58,9 @@ def test_a_command_says_what_failed(error, said):
     [
         (errno.EADDRINUSE, "METRICS_PORT: 80 of 127.0.0.1 is taken by another program"),
         (errno.EACCES, "METRICS_PORT: 80 may not be taken by this user"),
-        (errno.EADDRNOTAVAIL, "METRICS_HOST: nothing can listen on 127.0.0.1 here, port 80"),
+        (errno.EADDRNOTAVAIL, "HOST: nothing can listen on 127.0.0.1 here, port 80"),
     ],
 )
 def test_an_address_is_named_by_its_setting(number, said):
-    assert faults.of_address("METRICS_", "127.0.0.1", 80, of(number)).startswith(said)
+    assert faults.of_address("HOST", "METRICS_PORT", "127.0.0.1", 80, of(number)).startswith(said)
+    assert faults.is_of_address(of(number))
