@@ -59,9 +59,10 @@ def listening(settings: Settings) -> Iterator[Listening]:
             try:
                 sockets = bind(host, port, processes)
             except OSError as error:
-                raise SettingsError(
-                    faults.of_address(f"{name}HOST", f"{name}PORT", host, port, error)
-                ) from None
+                sentence = faults.of_address(f"{name}HOST", f"{name}PORT", host, port, error)
+                if name and port == settings.port:
+                    sentence = faults.of_one_port("PORT", f"{name}PORT", port)
+                raise SettingsError(sentence) from None
             return [stack.enter_context(one) for one in sockets]
 
         clients = take("", settings.host, settings.port, settings.api_workers)

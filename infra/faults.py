@@ -64,3 +64,8 @@ def of_address(host_key: str, port_key: str, host: str, port: int, error: OSErro
         return f"{port_key}: {port} may not be taken by this user; set one from 1024 on"
     reason = error.strerror or str(error)
     return f"{host_key}: nothing can listen on {host} here, port {port}: {reason}"
+
+
+def of_one_port(first_key: str, second_key: str, port: int) -> str:
+    """Say that two settings name the same port."""
+    return f"{first_key} and {second_key} are both {port}; set one to another port"

@@ -1,5 +1,6 @@
 """The settings of every process, from the environment and `.env`; nothing else reads either."""
 
+import os
 from contextvars import ContextVar
 from enum import Flag, StrEnum, auto
 from functools import cached_property
@@ -505,9 +506,9 @@ def _embedded(settings: Settings) -> dict[str, str | None]:
         "STORAGE_URL": settings.storage,
     }
     keys = [key for key, address in named.items() if address is None]
-    if not keys:
-        return {}
     file = embedded_env_file(settings.data_dir)
+    if not keys or not os.access(file, os.R_OK):  # of no `make run`, or another user's
+        return {}
     try:
         _check_file(file)
     except SettingsError as error:

@@ -1,11 +1,13 @@
 """The Celery application: every registered kind of task under its own name, and the relay."""
 
+import mmap
 import os
 import secrets
 import socket
 from typing import Any
 from uuid import UUID
 
+from billiard import heap
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import Retry
 
@@ -20,6 +22,20 @@ from worker.shutdown import Shutdown, SignalledWorker
 # Who holds a lease: this host's worker, by its main process. Containers may share both.
 MAIN_PROCESS = os.getpid()
 WORKER = f"{socket.gethostname()}/{MAIN_PROCESS}/{secrets.token_hex(4)}"
+
+
+class _Arena:
+    """What a worker shares with its processes: memory of no file, which a kill would leave.
+
+    Its processes are forked, so they need no name for it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.buffer = mmap.mmap(-1, size)
+
+
+heap.Arena = _Arena
 
 app = Celery("course-enrollment-service", config_source="celeryconfig")
 

@@ -49,7 +49,7 @@ def _check_ports(settings: Settings) -> None:
     names: dict[int, str] = {}
     for key, (host, port) in wanted.items():
         if port in names:
-            raise InUseError(f"{names[port]} and {key} are both {port}; set one to another port")
+            raise InUseError(faults.of_one_port(names[port], key, port))
         names[port] = key
         if error := why_not_free(port, host):
             host_key = "METRICS_HOST" if key == "METRICS_PORT" else "HOST"

@@ -199,6 +199,12 @@ async def test_a_port_that_is_taken_is_named(enroll, nowhere, name, key):
     assert_one_sentence(done, USAGE, f"{key}: {port} of 127.0.0.1 is taken")
 
 
+async def test_one_port_for_two_is_not_called_anothers(enroll, nowhere):
+    [port] = map(str, free_ports(1))
+    done = await enroll("api", DATABASE_URL=nowhere, PORT=port, METRICS_PORT=port)
+    assert_one_sentence(done, USAGE, f"PORT and METRICS_PORT are both {port}")
+
+
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
 async def test_an_address_that_flower_cannot_have_is_named(enroll, nowhere, host):
     done = await enroll("flower", DATABASE_URL=nowhere, BROKER_URL="memory://", HOST=host)
