@@ -53,7 +53,9 @@ def sentence(error: OSError | asyncpg.PostgresError | BaseORMException) -> str:
         return f"{error.filename} can't be used: {error.strerror}"
     if any(isinstance(each, _OF_ANOTHER_SCHEMA) for each in _chain(error)):
         return f"the database is not migrated, run `enroll migrate`: {error}"
-    return f"the database can't be used: {error}"
+    # Tortoise's own words for a database that is not there name none.
+    told = (each for each in _chain(error) if isinstance(each, asyncpg.PostgresError))
+    return f"the database can't be used: {next(told, error)}"
 
 
 def of_address(host_key: str, port_key: str, host: str, port: int, error: OSError) -> str:

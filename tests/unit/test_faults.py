@@ -6,7 +6,7 @@ import socket
 
 import asyncpg
 import pytest
-from tortoise.exceptions import OperationalError
+from tortoise.exceptions import BaseORMException, OperationalError
 
 from infra import faults
 
@@ -51,6 +51,12 @@ def test_a_disk_without_room_is_told_from_all_else(error, is_full):
 )
 def test_a_command_says_what_failed(error, said):
     assert faults.sentence(error).startswith(said)
+
+
+def test_the_database_says_what_it_refuses():
+    error = BaseORMException("Can't establish connection to database None")
+    error.__cause__ = asyncpg.InvalidCatalogNameError('database "app" does not exist')
+    assert faults.sentence(error).endswith('can\'t be used: database "app" does not exist')
 
 
 @pytest.mark.parametrize(
