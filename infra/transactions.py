@@ -73,7 +73,7 @@ class TransactionClient(TransactionWrapper):
     def __init__(self, parent: AsyncpgDBClient, limits: str = "") -> None:
         super().__init__(parent)
         # Sent together with BEGIN, in one round trip.
-        self._limits = limits
+        self._begin = f"BEGIN;{limits}"
         self.follow_ups: list[FollowUp] = getattr(parent, "follow_ups", [])
 
     def _in_transaction(self) -> TransactionContext:
@@ -81,7 +81,7 @@ class TransactionClient(TransactionWrapper):
 
     async def begin(self) -> None:
         """Begin; the connection may have begun even if this fails."""
-        await self._connection.execute(f"BEGIN;{self._limits}")
+        await self._connection.execute(self._begin)
 
     async def commit(self) -> None:
         """Commit.

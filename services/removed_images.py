@@ -4,14 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.storage.recent import MOST_REMOVED
-from services.tasks import TaskName
 
 # A removal is a task, inserted in the transaction that stops showing the image. The interval is
 # longer than any such transaction: it may commit behind a later one.
 # The name is no parameter: a plan for any name would not use the index of this one.
-_REMOVED = f"SELECT args->>'prefix' AS prefix FROM tasks WHERE name = '{TaskName.REMOVE_IMAGES}'"  # noqa: S608  a constant
-_LATEST = f"{_REMOVED} AND created_at > now() - interval '1 minute'"
-_ALL = f"{_REMOVED} ORDER BY created_at DESC LIMIT {MOST_REMOVED}"
+_REMOVED = "SELECT args->>'prefix' AS prefix FROM tasks WHERE name = 'images.remove'"
+_LATEST = _REMOVED + " AND created_at > now() - interval '1 minute'"
+_ALL = _REMOVED + " ORDER BY created_at DESC LIMIT $1"
 
 
 class RemovedImages:
@@ -24,8 +23,8 @@ class RemovedImages:
 
     async def poll(self, connection: Any, *, is_first: bool) -> None:
         """Read what was removed lately, or all that is known."""
-        statement = _ALL if is_first else _LATEST
-        for row in await connection.fetch(statement, timeout=10):
+        asked = (_ALL, MOST_REMOVED) if is_first else (_LATEST,)
+        for row in await connection.fetch(*asked, timeout=10):
             self._remove(row["prefix"])
 
     def hear(self, payload: str) -> None:

@@ -30,7 +30,10 @@ _WORDS_AT_ONCE = """
     ALTER INDEX ix_courses_search SET (fastupdate = on);
     ALTER INDEX ix_courses_search_pairs SET (fastupdate = on);
 """
-_WORDS_ONE_BY_ONE = _WORDS_AT_ONCE.replace("= on", "= off")
+_WORDS_ONE_BY_ONE = """
+    ALTER INDEX ix_courses_search SET (fastupdate = off);
+    ALTER INDEX ix_courses_search_pairs SET (fastupdate = off);
+"""
 _BULK = {"gin_pending_list_limit": "256MB", "maintenance_work_mem": "256MB"}
 
 

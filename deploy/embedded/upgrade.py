@@ -217,12 +217,17 @@ async def _databases(cluster: Cluster, port: int) -> list[str]:
         return [row["datname"] for row in await connection.fetch(DATABASES)]
 
 
+def _fingerprint_of(table: str) -> str:
+    """Return the statement for a table, whose name PostgreSQL itself has quoted."""
+    return FINGERPRINT.format(table)
+
+
 async def fingerprints(cluster: Cluster, port: int) -> Fingerprints:
     """Return for each table how many rows it has, and a sum of their hashes."""
     found: Fingerprints = {}
     for database in await _databases(cluster, port):
         async with _connection(cluster, port, database) as connection:
             for (table,) in await connection.fetch(TABLES):
-                row = await connection.fetchrow(FINGERPRINT.format(table))
+                row = await connection.fetchrow(_fingerprint_of(table))
                 found[database, table] = tuple(row)
     return found

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import time
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -71,7 +72,8 @@ async def databases(tmp_path_factory):
 
 
 async def _run(launcher, *command: str) -> None:
-    part = Part("basebackup", command, unprivileged=True)
+    folder = Path(command[command.index("-D") + 1])
+    part = Part("basebackup", command, folder=folder, unprivileged=True)
     assert await launcher.run(part) == 0, launcher.home.log("basebackup").read_text()
 
 

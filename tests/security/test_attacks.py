@@ -116,13 +116,12 @@ def with_file(name: bytes) -> bytes:
     [
         (b"x\r\n.jpg", "The form is malformed: "),
         (b"x\n.jpg", "The character U+000A is not allowed in a file's name"),
-        (b"\xff\xfe.jpg", "The form is malformed: "),
         (b"x\0.jpg", "The character U+0000 is not allowed in a file's name"),
         (b"x\x1b[31m.jpg", "The character U+001B is not allowed in a file's name"),
         ("x\u202egpj.exe".encode(), "The character U+202E is not allowed in a file's name"),
         (b"x" * 50_000, "The form is malformed: "),
     ],
-    ids=["CRLF", "LF", "not UTF-8", "NUL", "escape", "right to left", "long"],
+    ids=["CRLF", "LF", "NUL", "escape", "right to left", "long"],
 )
 async def test_a_file_name_that_is_an_attack_is_refused(api, name, message):
     headers = api.headers | {"Content-Type": "multipart/form-data; boundary=b"}
