@@ -213,15 +213,16 @@ class Relay:
         if time.monotonic() - self._scanned_all_at >= TEND_SECONDS:
             self._scan_all()
         counted = await self.connection.fetch(
-            """
+            f"""
             SELECT now() AS at, queue, unclaimed,
                    coalesce(first_lease, now() + make_interval(secs => $2)) AS first_lease
             FROM (SELECT) AS once LEFT JOIN (
                 SELECT queue, count(*) AS unclaimed, min(lease_until) AS first_lease FROM tasks
-                WHERE state = 'queued' AND lease_until >= greatest(now(), $1::timestamptz)
+                WHERE state IN ('queued', 'running') AND {_IS_QUEUED}
+                  AND lease_until >= greatest(now(), $1::timestamptz)
                 GROUP BY queue
             ) AS counted ON TRUE
-            """,
+            """,  # noqa: S608  a constant
             self._leases_from,
             PUBLISHED_LEASE_SECONDS,
         )
