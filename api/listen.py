@@ -47,7 +47,7 @@ class Listening:
 def listening(settings: Settings) -> Iterator[Listening]:
     """Take the instance's addresses for the length of the block.
 
-    Whoever has them may touch what belongs to the instance, and nobody else.
+    The process that has them, and no other, may touch what belongs to the instance.
 
     Raises:
         SettingsError: an address is taken, or can't be had.

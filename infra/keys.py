@@ -207,6 +207,6 @@ def _locked(path: Path) -> Iterator[None]:
     """Let one rotation at a time read and replace the file."""
     data_folder(path.parent)
     with path.with_suffix(".lock").open("w") as lock:
-        os.fchmod(lock.fileno(), PRIVATE_FILE)  # whoever can open it can hold it
+        os.fchmod(lock.fileno(), PRIVATE_FILE)  # to open it is enough to hold it
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -37,7 +37,7 @@ class FreeHolders(_PoolConnectionHolderQueue):  # type: ignore[misc]  # asyncpg 
     """The holders of connections that are free; each other one is leased, since when is noted.
 
     A holder that comes back goes to the request that has waited longest. asyncpg's own queue gives
-    it to whoever asks next.
+    it to the next request.
     """
 
     def __init__(self, size: int) -> None:

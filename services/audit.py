@@ -120,7 +120,7 @@ def say(entry: AuditEntry) -> None:
 
 
 def entry_of(**fields: Any) -> AuditEntry:
-    """Return an entry whose texts are as the table takes them, whoever they come from."""
+    """Return an entry with its texts, which come from outside, as the table takes them."""
     return AuditEntry(**{name: cut(name, value) for name, value in fields.items()})
 
 

@@ -24,7 +24,8 @@ class RemovedImages:
     async def poll(self, connection: Any, *, is_first: bool) -> None:
         """Read what was removed lately, or all that is known."""
         asked = (_ALL, MOST_REMOVED) if is_first else (_LATEST,)
-        for row in await connection.fetch(*asked, timeout=10):
+        # The oldest first, for those are forgotten first.
+        for row in reversed(await connection.fetch(*asked, timeout=10)):
             self._remove(row["prefix"])
 
     def hear(self, payload: str) -> None:
