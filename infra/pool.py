@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pool import PoolConnectionHolder, _PoolConnectionHolderQueue
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
-from tortoise.backends.base.client import TransactionContext
+from tortoise.backends.base.client import PoolConnectionWrapper, TransactionContext
 
 from infra import logs
 from infra.transactions import BROKEN, Transaction, TransactionClient
@@ -189,8 +189,30 @@ class PooledClient(AsyncpgDBClient):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await pool.close()
 
+    def acquire_connection(self) -> PoolConnectionWrapper[Any]:
+        """Lease a connection for a block."""
+        return Lease(self, self._pool_init_lock)
+
     def _in_transaction(self) -> TransactionContext:
         return Transaction(TransactionClient(self, self._limits), self._pool_init_lock)
+
+
+class Lease(PoolConnectionWrapper[Any]):
+    """A connection that goes back to the pool that gave it, which may be closing meanwhile.
+
+    Tortoise returns it to the pool that the client has then, which is none.
+    """
+
+    __slots__ = ("_pool",)
+
+    async def __aenter__(self) -> Any:
+        await self.ensure_connection()
+        self._pool: Any = self.client._pool  # noqa: SLF001  it has no public name
+        self.connection = await self._pool.acquire()
+        return self.connection
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        await self._pool.release(self.connection)
 
 
 _IN_DSN = frozenset({"host", "port", "user", "password", "database"})

@@ -380,3 +380,16 @@ async def test_a_process_that_stops_waits_for_what_follows_its_commits(server):
     assert ended == [1]
     with pytest.raises(asyncio.CancelledError):
         await writing
+
+
+async def test_a_statement_that_outlives_its_pool_ends_as_ever(server):
+    async with database(server.url, pool_size=SIZE):
+        statement = asyncio.create_task(
+            primary().execute_query_dict("SELECT pg_sleep(0.5), 1 AS n")
+        )
+        await eventually(_is_leased, within=5)
+    assert [row["n"] for row in await statement] == [1]
+
+
+async def _is_leased() -> bool:
+    return pool_use().in_use == 1
