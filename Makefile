@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks bench-warming test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -42,10 +42,10 @@ test-faults: $(VENV)/dev.installed  ## Pull every plug under 500 tasks each; wri
 	@FAULT_TASKS=500 FAULT_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults --timeout 900
 
 bench: $(VENV)/dev.installed  ## Measure us beside Sanic, FastAPI and Go: make bench ARGS=--quick
-	@$(BIN)/python -m loadtests.bench $(ARGS)
+	@$(BIN)/python -m loadtests.bench.compare $(ARGS)
 
 bench-images: $(VENV)/dev.installed  ## Measure ways to make the variants of an image
-	@$(BIN)/python -m loadtests.bench_images
+	@$(BIN)/python -m loadtests.bench.images
 
 test-cache: $(VENV)/dev.installed  ## Look for a stale read in 10,000 writes while Redis is mistreated
 	@CACHE_WRITES=$(or $(CACHE_WRITES),10000) CACHE_REPORT=loadtests/results \
@@ -55,14 +55,16 @@ profile: $(VENV)/dev.installed  ## Draw flame graphs of a cached read, and price
 	@$(BIN)/python -m loadtests.bench.profile
 
 bench-logins: $(VENV)/dev.installed  ## Measure what logins give away, and what a storm of them does
-	@$(BIN)/python -m loadtests.bench_logins $(ARGS)
+	@$(BIN)/python -m loadtests.bench.logins $(ARGS)
 
-bench-reads: $(VENV)/dev.installed  ## Measure ways from rows to JSON, and what warming gains
-	@$(BIN)/python -m loadtests.bench_reads
-	@$(BIN)/python -m loadtests.warming
+bench-reads: $(VENV)/dev.installed  ## Measure ways from rows to JSON
+	@$(BIN)/python -m loadtests.bench.reads
+
+bench-warming: $(VENV)/dev.installed  ## Measure what warming gains after a restart
+	@$(BIN)/python -m loadtests.bench.warming
 
 bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
-	@$(BIN)/python -m loadtests.bench_tasks $(ARGS)
+	@$(BIN)/python -m loadtests.bench.tasks $(ARGS)
 
 test-coverage: $(VENV)/dev.installed  ## Run all tests and report branch coverage
 	@$(BIN)/python -m pytest $(BESIDE) --cov --cov-report=term-missing:skip-covered

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadtests.bench import results
 from loadtests.load.machine import Machine
 
 STALE_SECONDS = 1.0
@@ -109,5 +110,6 @@ class Verdict:
 def write(report: str) -> None:
     """Write the report into the folder that CACHE_REPORT names, if it does."""
     if folder := os.environ.get("CACHE_REPORT"):
+        results.remove("cache-stress", Path(folder))
         name = f"cache-stress-{datetime.now(UTC).date()}.md"
         (Path(folder) / name).write_text(report, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Ours beside peers that do the same work, in one run; `make bench`."""
+"""A folder a benchmark, and what they share: servers, load, results."""

@@ -6,8 +6,7 @@ python -m loadtests.bench.pages
 import re
 from pathlib import Path
 
-from loadtests.bench.report import RESULTS
-from loadtests.bench.site import ROOT
+from loadtests.bench.results import RESULTS, ROOT
 from loadtests.load.shapes import SHAPES
 
 PAGE = ROOT / "docs" / "performance.md"

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadtests.bench import pages
-from loadtests.load import measures, slo, stack, watch, yardstick
+from loadtests.bench import pages, results
+from loadtests.load import baseline, measures, slo, stack, watch
 from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
 from loadtests.load.report import Report, verdict_table, write_csv
@@ -18,7 +18,7 @@ from loadtests.load.stack import StackError
 from loadtests.load.swarm import Run, Swarm, SwarmError
 
 FOLDER = Path(__file__).resolve().parents[1]
-RESULTS, REPORTS = FOLDER / "results", FOLDER / "reports"
+REPORTS = FOLDER / "reports"
 EXIT_MET, EXIT_NOT_MET, EXIT_UNUSABLE = 0, 1, 2
 
 
@@ -32,7 +32,7 @@ def main() -> int:
         _say(str(error))
         return EXIT_UNUSABLE
     path = _write(report, options, _p95_bound(targets, options.shape, report.run.shape))
-    if path.parent == RESULTS:
+    if path.parent == results.RESULTS:
         pages.refresh()
     sys.stdout.write(report.text())
     _say(f"\n{verdict_table(report.verdicts)}\n\nwritten to {path} and {options.reports}")
@@ -51,7 +51,7 @@ def _play(options: argparse.Namespace, targets: list[Target]) -> Report:
             bare_sanic = None
         else:
             _say("looking how fast this machine is")
-            bare_sanic = yardstick.bare_sanic()
+            bare_sanic = baseline.bare_sanic()
             extra = dict(each.partition("=")[::2] for each in options.set)
             service = life.enter_context(stack.running(_say, extra))
             host, account, pid = service.base_url, stack.ADMIN, service.process.pid
@@ -78,6 +78,7 @@ def _write(report: Report, options: argparse.Namespace, p95_bound: float | None)
 
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
+    results.remove(report.kind, out)
     path = out / f"{report.file_stem}.md"
     path.write_text(report.text(), encoding="utf-8")
     write_csv(path.with_suffix(".csv"), report.run)
@@ -111,7 +112,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--uploads", type=float, help="courses with a picture a minute")
     parser.add_argument("--slo", type=Path, default=slo.FILE, help="other targets")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--out", type=Path, default=results.RESULTS, help="where the results go")
     parser.add_argument("--reports", type=Path, default=REPORTS, help="where Locust's files go")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the service"

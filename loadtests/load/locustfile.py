@@ -14,8 +14,8 @@ from locust.runners import WorkerRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Locust imports by path
 
-from loadtests.load import world
-from loadtests.load.staff import Admin, Operator
+from loadtests.load import dataset
+from loadtests.load.admins import Admin, Operator
 from loadtests.load.students import BrowsingStudent, EnrollingStudent
 from loadtests.load.users import Arriving
 
@@ -23,10 +23,10 @@ USERS = (BrowsingStudent, EnrollingStudent, Admin, Operator)
 
 
 def _set_up() -> None:
-    Arriving.world = world.from_environment()
+    Arriving.dataset = dataset.from_environment()
     # In a function: Locust takes every class that it finds in the module for one to spawn.
     for user in USERS:
-        user.fixed_count = Arriving.world.shape.count(user.role)
+        user.fixed_count = Arriving.dataset.shape.count(user.role)
 
 
 _set_up()
@@ -34,14 +34,14 @@ _set_up()
 
 @events.test_start.add_listener
 def _start(environment: Any, **_kwargs: Any) -> None:
-    Arriving.world.random.seed()  # forked processes must not draw the same
+    Arriving.dataset.random.seed()  # forked processes must not draw the same
     gevent.spawn(_record)
     if not isinstance(environment.runner, WorkerRunner):
         gevent.spawn(_stop_at_end, environment)
 
 
 def _record() -> None:
-    recorder = Arriving.world.recorder
+    recorder = Arriving.dataset.recorder
     while True:
         # On the seconds of the shape's clock, which all processes share.
         gevent.sleep(1 - (time.monotonic() - recorder.start) % 1)
@@ -49,6 +49,6 @@ def _record() -> None:
 
 
 def _stop_at_end(environment: Any) -> None:
-    play = Arriving.world
+    play = Arriving.dataset
     gevent.sleep(max(0.0, play.recorder.start + play.shape.seconds - time.monotonic()))
     environment.runner.quit()

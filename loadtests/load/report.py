@@ -9,7 +9,7 @@ from datetime import datetime
 from math import inf
 from pathlib import Path
 
-from loadtests.load import endpoints, exposition, slo, yardstick
+from loadtests.load import baseline, endpoints, exposition, slo
 from loadtests.load.exposition import Reading
 from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
@@ -29,7 +29,7 @@ BUSY_LOCUST_CORES = 0.8
 
 @dataclass(frozen=True)
 class Report:
-    """A run and what to say of it; `bare_sanic` is the machine's yardstick, if it was measured."""
+    """A run and what to say of it; `bare_sanic` is the machine's baseline, if it was measured."""
 
     shape_name: str
     share: float
@@ -61,7 +61,7 @@ class Report:
         parts = [
             f"# Load test {self._name()}, {self.started:%Y-%m-%d}: the targets are {passed}",
             f"{self.machine}. {self._what()}",
-            *self._yardstick(),
+            *self._baseline(),
             verdict_table(self.verdicts),
             f"![Requests and percentiles over time]({self.file_stem}.png)",
             "## By endpoint",
@@ -75,19 +75,24 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     @property
-    def file_stem(self) -> str:
-        """What the report's files are called."""
+    def kind(self) -> str:
+        """The kind of result: a newer one takes the place of an older one."""
         part = f"-at-{self.share:g}" if self.share != 1 else ""
-        return f"load-{self.shape_name}{part}-{self.started:%Y-%m-%d}"
+        return f"load-{self.shape_name}{part}"
+
+    @property
+    def file_stem(self) -> str:
+        """The name of the report's files without their extensions."""
+        return f"{self.kind}-{self.started:%Y-%m-%d}"
 
     def _name(self) -> str:
         part = f" with {self.share:g} of its students' requests" if self.share != 1 else ""
         return f"`{self.shape_name}`{part}"
 
-    def _yardstick(self) -> list[str]:
+    def _baseline(self) -> list[str]:
         if self.bare_sanic is None:
             return []
-        set_at = yardstick.TARGETS_SET_AT
+        set_at = baseline.TARGETS_SET_AT
         of_old = self.bare_sanic / set_at
         told = (
             f"Just before, bare Sanic answered {self.bare_sanic:,.0f} requests in a second of one "

@@ -116,7 +116,7 @@ class EnrollingStudent(Arriving):
     @task(75)
     def enrol(self) -> None:
         """Enrol a new student."""
-        email, course_id = self.world.new_email(), self.catalogue.wanted_ids.draw(self.random)
+        email, course_id = self.dataset.new_email(), self.catalogue.wanted_ids.draw(self.random)
         body = json.dumps({"student_email": email, "course_id": course_id}).encode()
         if self.client.send(
             endpoints.ENROL,

@@ -6,8 +6,8 @@ from locust import User
 
 from loadtests.load.arrivals import Pace
 from loadtests.load.client import Client
+from loadtests.load.dataset import Dataset
 from loadtests.load.shapes import Role
-from loadtests.load.world import World
 
 
 class Arriving(User):
@@ -19,16 +19,16 @@ class Arriving(User):
 
     abstract = True
     role: Role
-    world: World
+    dataset: Dataset
 
     def on_start(self) -> None:
         """Connect, and wait until the first request is due."""
-        world, host = self.world, self.host or ""  # Locust has refused to run without
-        self.random = world.random
-        self.catalogue = world.catalogue(host)
+        dataset, host = self.dataset, self.host or ""  # Locust has refused to run without
+        self.random = dataset.random
+        self.catalogue = dataset.catalogue(host)
         self.client = self.connect(host)
-        shared = world.shape.count(self.role)
-        self._pace = Pace(world.arrivals[self.role], shared, world.recorder.start, self.random)
+        shared = dataset.shape.count(self.role)
+        self._pace = Pace(dataset.arrivals[self.role], shared, dataset.recorder.start, self.random)
         self._pace.begin(time.monotonic())
         self.wait()
 
@@ -43,4 +43,4 @@ class Arriving(User):
 
     def connect(self, origin: str) -> Client:
         """Return a connection to another origin."""
-        return Client(origin, self.world.recorder, self.environment.events.request, self.random)
+        return Client(origin, self.dataset.recorder, self.environment.events.request, self.random)

@@ -3,9 +3,9 @@
 import asyncpg
 import pytest
 
-from loadtests.bench_tasks import fill as filling
-from loadtests.bench_tasks.__main__ import FILLS
-from loadtests.bench_tasks.fill import Fill, fill
+from loadtests.bench.tasks import fill as filling
+from loadtests.bench.tasks.__main__ import FILLS
+from loadtests.bench.tasks.fill import Fill, fill
 
 # Not their definitions: PostgreSQL writes the same condition otherwise when it reads it again.
 INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'tasks' ORDER BY indexname"

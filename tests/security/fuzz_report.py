@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadtests.bench import results
+
 
 @dataclass(frozen=True)
 class Run:
@@ -20,6 +22,7 @@ class Run:
 def write(path: Path, examples: str, runs: dict[str, Run]) -> None:
     """Write the page of the runs by role; what was found is on it, word for word."""
     sections = "\n\n".join(_section(role, run) for role, run in runs.items())
+    results.remove("fuzz", path.parent)
     path.write_text(
         f"""\
 # Fuzzing

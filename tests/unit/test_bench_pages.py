@@ -5,7 +5,7 @@ import re
 import pytest
 
 from loadtests.bench import pages
-from loadtests.bench.site import ROOT
+from loadtests.bench.results import ROOT
 
 PNG = b"\x89PNG"
 

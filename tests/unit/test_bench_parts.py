@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from loadtests.bench import instructions, site
+from loadtests.bench import environment
 from loadtests.bench.load import Figures, together
-from loadtests.bench_reads import __main__ as reads
-from loadtests.bench_reads.ways import OBJECTS, OURS, WAYS
-from loadtests.warming import __main__ as warming
-from loadtests.warming.__main__ import Seen
+from loadtests.bench.profile import instructions
+from loadtests.bench.reads import __main__ as reads
+from loadtests.bench.reads.ways import OBJECTS, OURS, WAYS
+from loadtests.bench.warming import __main__ as warming
+from loadtests.bench.warming.__main__ import Seen
 
 
 def warmed(hits: float, p99: float) -> str:
@@ -57,7 +58,7 @@ def test_loads_from_several_cores_count_together():
 
 @pytest.mark.parametrize("of", ["costs", "instructions"])
 def test_what_is_profiled_is_what_the_service_does(of):
-    command = (sys.executable, "-m", f"loadtests.bench.{of}")
+    command = (sys.executable, "-m", f"loadtests.bench.profile.{of}")
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
@@ -78,14 +79,14 @@ def test_instructions_are_those_between_the_marks(tmp_path):
 
 
 async def test_a_build_of_go_that_fails_is_a_reason(monkeypatch, tmp_path):
-    for need in site.GO_NEEDS:
+    for need in environment.GO_NEEDS:
         (tmp_path / "src" / need).mkdir(parents=True)
-    monkeypatch.setattr(site, "GOPATH", tmp_path)
+    monkeypatch.setattr(environment, "GOPATH", tmp_path)
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho 'main.go:3: no such package' >&2\nexit 1\n")
     go.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     env = {"DATABASE_URL": "x", "CACHE_URL": "redis://127.0.0.1/0", "BROKER_URL": "x"}
     async with AsyncExitStack() as stack:
-        reason = await site.Site(env, tmp_path, stack).gin()
+        reason = await environment.Environment(env, tmp_path, stack).gin()
     assert reason == "go build -o failed: main.go:3: no such package"

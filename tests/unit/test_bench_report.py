@@ -2,17 +2,18 @@
 
 import pytest
 
-from loadtests.bench import crowd, growth, load, report
-from loadtests.bench.cases import (
+from loadtests.bench import load
+from loadtests.bench.compare import growth, hot_course, report
+from loadtests.bench.compare.cases import (
     AIMS,
     OUR_CORE,
     OUR_CORES,
     OUR_LIST,
-    OUR_LONG,
-    OUR_LONG_TWO,
+    OUR_NORMAL,
+    OUR_NORMAL_TWO,
     OUR_TWO,
 )
-from loadtests.bench.crowd import Crowd
+from loadtests.bench.compare.hot_course import HotCourse
 from loadtests.bench.load import Figures
 
 LIST_OF_BARE = AIMS[0]
@@ -48,7 +49,7 @@ def test_two_processes_are_judged_by_the_worst_round():
 def test_two_processes_are_judged_by_every_round():
     assert {(aim.case, aim.base, aim.at_least) for aim in AIMS if aim.every_round} == {
         (OUR_TWO, OUR_LIST, 1.5),
-        (OUR_LONG_TWO, OUR_LONG, 1.5),
+        (OUR_NORMAL_TWO, OUR_NORMAL, 1.5),
         (OUR_CORES, OUR_CORE, 1.5),
     }
 
@@ -69,22 +70,22 @@ def test_what_failed_is_not_among_the_requests(errors, rightly):
     assert load.answered_rightly({"requests": 100, "errors": errors}) == rightly
 
 
-def crowded(rate=2000.0, errors=0, slower=2.0, failed=0) -> str:
-    found = Crowd(*figures(rate, errors=errors), {"health": (1.0, slower)}, failed)
-    return crowd.table(found)
+def hot(rate=2000.0, errors=0, slower=2.0, failed=0) -> str:
+    found = HotCourse(*figures(rate, errors=errors), {"health": (1.0, slower)}, failed)
+    return hot_course.table(found)
 
 
 def test_a_hot_course_is_met_or_missed():
-    assert "(aim: 2,000; met)" in crowded()
-    assert "| met |" in crowded()
-    assert "(aim: 2,000; missed)" in crowded(rate=1999)
-    assert "| missed |" in crowded(slower=2.1)
+    assert "(aim: 2,000; met)" in hot()
+    assert "| met |" in hot()
+    assert "(aim: 2,000; missed)" in hot(rate=1999)
+    assert "| missed |" in hot(slower=2.1)
 
 
 def test_a_crowd_that_is_refused_proves_nothing():
-    assert "(aim: 2,000; missed (1 error))" in crowded(errors=1)
-    assert "| missed (1 error) |" in crowded(errors=1)
-    assert "| missed (2 errors) |" in crowded(failed=2)
+    assert "(aim: 2,000; missed (1 error))" in hot(errors=1)
+    assert "| missed (1 error) |" in hot(errors=1)
+    assert "| missed (2 errors) |" in hot(failed=2)
 
 
 def grown(errors: int = 0, **slow: float) -> str:

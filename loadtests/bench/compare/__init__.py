@@ -1,0 +1,1 @@
+"""Us beside bare Sanic, FastAPI and Go; as the data grow; and a hot course; `make bench`."""

@@ -1,0 +1,1 @@
+"""What a cached read costs: flame graphs, instructions, parts."""

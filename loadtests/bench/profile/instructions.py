@@ -1,0 +1,186 @@
+"""How many machine instructions a cached read takes: a figure without noise, by callgrind.
+
+python -m loadtests.bench.profile.instructions [TIMES]: reads both ways so often, in this process.
+
+Sanic's protocol gets its bytes from here and writes them to nowhere, so that nothing but the work
+of the process is counted: no socket, no kernel. `count` runs that under callgrind, which writes
+down what was executed between two calls of `getsid`.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import AsyncExitStack, redirect_stderr
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from api.app import Application, create_app
+from api.limits import Limits
+from api.shortcut import ShortcutProtocol
+from infra.cache import AnswerCache, Entry, open_store
+from infra.settings import Settings
+from infra.storage import open_storage
+from loadtests.bench.profile.costs import ASKED, BODY_BYTES, CLIENT, shortcut_of
+from services import answers
+from services.shelf import Filters
+
+TIMES, WARM = 100, 10
+LIMIT_SECONDS = 170.0
+# As the requests of `cases.NORMAL_PATH`.
+NORMAL = ASKED.replace(b"\r\n\r\n", b"\r\nX-Not-Plain: 1\r\n\r\n")
+PATHS = {"the fast path": ASKED, "the normal path": NORMAL}
+MARK = "getsid"
+_PARTS = re.compile(r"callgrind\.out\.\d+\.(\d+)$")
+_TOTAL = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
+
+
+def count(times: int = TIMES) -> dict[str, int] | str:
+    """Return the instructions of a read each way, or why they can't be counted."""
+    if shutil.which("valgrind") is None:
+        return "no valgrind here: apt-get install valgrind"
+    with tempfile.TemporaryDirectory(prefix="callgrind-") as folder:
+        command = [
+            *("valgrind", "--tool=callgrind", f"--dump-before={MARK}"),
+            f"--callgrind-out-file={folder}/callgrind.out.1",
+            *(sys.executable, "-m", "loadtests.bench.profile.instructions", str(times)),
+        ]
+        # With another seed there would be other collisions in every run.
+        env = os.environ | {"PYTHONHASHSEED": "0"}
+        try:
+            subprocess.run(command, env=env, check=True, capture_output=True, timeout=LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"callgrind was not done within {LIMIT_SECONDS:.0f} s"
+        except subprocess.CalledProcessError as error:
+            return f"callgrind failed: {error.stderr.decode(errors='replace')[-300:]}"
+        totals = totals_of(Path(folder))
+    if len(totals) <= len(PATHS):
+        return f"callgrind saw {len(totals)} marks"
+    # What comes before the first mark is the start of Python.
+    return {way: total // times for way, total in zip(PATHS, totals[1:], strict=False)}
+
+
+def table(counted: dict[str, int] | str) -> str:
+    """Render the instructions, or why there are none."""
+    if isinstance(counted, str):
+        return f"Instructions were not counted: {counted}."
+    each = " and ".join(f"{number:,} by {way}" for way, number in counted.items())
+    return f"Instructions of a cached read, by callgrind over {TIMES} of each, no kernel: {each}."
+
+
+def totals_of(folder: Path) -> list[int]:
+    """Return the instructions of each part, in order."""
+    found = {}
+    for path in folder.iterdir():
+        part = _PARTS.search(path.name)
+        total = _TOTAL.findall(path.read_text("utf-8"))
+        if part and total:
+            found[int(part[1])] = int(total[-1])
+    return [found[number] for number in sorted(found)]
+
+
+class Nowhere(asyncio.Transport):
+    """Takes what is written, and tells that it was."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": (CLIENT, 1), "sockname": (CLIENT, 2)})
+        self.written = 0
+        self.closed = False
+        self.status = b""
+
+    def write(self, data: Any) -> None:
+        """Count an answer, by its head."""
+        if data.startswith(b"HTTP/1.1 "):
+            self.written += 1
+            self.status = bytes(data[9:12])
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Have no buffer."""
+
+    def is_closing(self) -> bool:
+        """Tell whether it was."""
+        return self.closed
+
+    def close(self) -> None:
+        """Be asked at the end."""
+        self.closed = True
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        """Read when told to."""
+
+    def resume_reading(self) -> None:
+        """Read when told to."""
+
+
+async def read(times: int) -> None:
+    """Read both ways so often, with a mark before each and at the end."""
+    app = create_app(
+        Settings(_env_file=None, rate_limit_reads=100_000_000, storage_url="memory://")
+    )
+    async with AsyncExitStack() as resources:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123
+            transport = await _open(app, resources)
+            protocol = ShortcutProtocol(loop=asyncio.get_running_loop(), app=app)
+            protocol.connection_made(transport)
+            await asyncio.sleep(0)
+            for data in (NORMAL, ASKED):
+                # The first plain one takes the normal path and leaves its head for the others.
+                await _ask(protocol, transport, data, WARM)
+            if app.ctx.shortcut.answer(ASKED, CLIENT) is None:
+                raise SystemExit("the fast path was not taken")
+            for data in PATHS.values():
+                os.getsid(0)
+                await _ask(protocol, transport, data, times)
+            os.getsid(0)
+
+
+async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
+    """Give the application what a cached read needs of its resources."""
+    context = app.ctx
+    context.limits = await Limits.open(context.settings, None, context.streams, resources)
+    context.storage = open_storage(context.settings)
+    context.cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
+    context.shortcut = shortcut_of(app, context.cache)
+    context.limits.reads.take(CLIENT)
+    await context.limits.reads.borrow()
+    key = answers.key_of_page(Filters(), 1, 20)
+    if key is None:
+        raise SystemExit("the first page is not kept")
+    await context.cache.get(key, _make)
+    if slot := context.cache.memory.get(key.name):
+        slot.expires = inf
+    await app._startup()  # noqa: SLF001  Sanic's server has no other way either
+    return Nowhere()
+
+
+async def _make() -> Entry:
+    return Entry.of(b"x" * BODY_BYTES)
+
+
+async def _nothing() -> list[str]:
+    return []
+
+
+async def _ask(protocol: ShortcutProtocol, transport: Nowhere, data: bytes, times: int) -> None:
+    """Ask one after the other; the loop turns only where the answer is not there at once."""
+    for _ in range(times):
+        answered = transport.written
+        protocol.data_received(data)
+        if transport.written == answered:
+            while transport.written == answered:  # noqa: ASYNC110  it is to turn, not to wait
+                await asyncio.sleep(0)
+            # Until Sanic waits for the next one.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        if transport.status != b"200":
+            raise SystemExit(f"answered with {transport.status.decode()}")
+
+
+if __name__ == "__main__":
+    asyncio.run(read(int(sys.argv[1]) if sys.argv[1:] else TIMES))

@@ -1,1 +1,0 @@
-"""What a login gives away by its time, and what a storm of them does to everybody else."""
