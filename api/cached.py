@@ -8,7 +8,7 @@ from api.etags import etag, field, matches_strongly, matches_weakly
 from api.heads import Declaration, Heads
 from api.replies import JSON, Reply, page_headers
 from infra.cache import Entry, Key
-from services.courses import Condition
+from services.catalogue.change import Condition
 from services.shelf import Snapshot, UrlOf
 
 # Whoever keeps an answer asks before each use whether it still holds.

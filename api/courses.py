@@ -26,8 +26,8 @@ from api.schemas.responses import (
     CourseStudentsOut,
 )
 from services import answers, enrollments, images
-from services import courses as catalogue
-from services.courses import CourseChanges
+from services.catalogue import courses as catalogue
+from services.catalogue.courses import CourseChanges
 from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound
 from services.image_headers import FileTooLarge, ImageTooLarge, TooManyFrames, UnsupportedImage
 from services.search_slots import SearchesBusy

@@ -12,8 +12,9 @@ from uuid_utils.compat import uuid7
 from infra.database import primary, transaction
 from models import Enrollment, EnrollmentTotal, Student
 from models.enrollment import FOREIGN_KEY_COURSE, UNIQUE_STUDENT_COURSE
-from services import audit, courses
+from services import audit
 from services.audit import Action
+from services.catalogue import courses
 from services.errors import (
     AlreadyEnrolled,
     EnrollmentNotFound,

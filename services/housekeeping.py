@@ -5,7 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from infra.storage import Storage
-from models import ImageVariant, Upload
+from models import Upload
+from services.catalogue import images
 from services.tasks import TaskName, rows
 
 COURSES_PREFIX = "courses/"
@@ -44,7 +45,7 @@ async def remove_orphans(storage: Storage) -> int:
         upload_id = _upload_id(prefix)
         if upload_id and await Upload.exists(id=upload_id):
             continue
-        if not await ImageVariant.exists(key__in=found):
+        if not await images.are_shown(found):
             # Key by key: a stray object right below `courses/` must not take all with it.
             removed += sum([await storage.delete_prefix(key) for key in found])
     return removed

@@ -13,8 +13,9 @@ from tortoise.queryset import QuerySet
 from infra.cache import Cache
 from infra.database import primary, transaction
 from models import Task, TaskState
-from services import answers, audit, batches
+from services import audit, batches
 from services.audit import Action
+from services.catalogue.change import announce_image_task
 from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
 from services.tasks import CHANNEL, TaskName, get, rows, unindexed
 
@@ -195,7 +196,7 @@ async def drop(cache: Cache, task_id: UUID) -> None:
 async def _announce(cache: Cache, task: Task) -> None:
     """Announce the course whose image the task makes: it shows how that stands."""
     if task.name == TaskName.PROCESS_IMAGE:
-        await answers.announce_image(cache, UUID(task.args["course_id"]))
+        await announce_image_task(cache, UUID(task.args["course_id"]))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
-from services import answers, images
+from services import images
+from services.catalogue import images as course_images
+from services.catalogue.change import change
 from services.errors import TooLarge, UnsupportedMedia, UploadGone
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
@@ -24,9 +26,8 @@ async def process_image(context: TaskContext, course_id: str, upload_id: str) ->
     variants = await images.store_variants(
         context.storage, course, upload, context.settings.max_image_pixels, context.progress
     )
-    async with context.finishing():
-        await images.publish(context.id, course, upload, variants)
-        await answers.announce_image(context.cache, course)
+    async with context.finishing(), change(context.cache, course) as finished:
+        await course_images.publish(finished, context.id, upload, variants)
     context.log.info("image_processed", course_id=course_id, variants=len(variants))
 
 

@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw, ImageFont
 from infra.cache import NoCache
 from infra.database import database, transaction
 from infra.settings import Settings, require_database
-from models import Course, Difficulty
-from services import courses
-from services.courses import CourseFields
+from models import Difficulty
+from services.catalogue import courses
+from services.catalogue.courses import CourseFields
 
 WIDTH, HEIGHT = 1600, 900
 DEMO_LOCK = 0x44454D4F
@@ -36,7 +36,7 @@ async def create_demo_courses(settings: Settings) -> int:
         async with transaction() as connection:
             # Two instances that start together must not both find the catalogue empty.
             await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [DEMO_LOCK])
-            if await Course.exists():
+            if not await courses.is_empty():
                 return 0
             for number, (title, difficulty, description) in enumerate(_COURSES):
                 fields = CourseFields(title, description, Difficulty(difficulty))

@@ -32,7 +32,7 @@ from api.schemas.fields import (
 )
 from infra.cache import Page
 from models import Difficulty, TaskState
-from services.courses import CourseChanges, CourseFields
+from services.catalogue.courses import CourseChanges, CourseFields
 from services.shelf import Filters, Sort
 from services.task_control import Cursor
 

@@ -8,7 +8,8 @@ from infra.database import database
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState
-from services import answers, courses, leases
+from services import answers, leases
+from services.catalogue import courses
 from services.shelf import Filters
 from services.tasks import TaskName
 from tasks import cache

@@ -13,8 +13,11 @@ from infra.database import analyze, database, direct_connection
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Course, Difficulty, Task, TaskState, Upload
-from services import batches, courses, housekeeping, images, task_control, tasks
-from services.courses import CourseFields
+from services import batches, housekeeping, images, task_control, tasks
+from services.catalogue import courses
+from services.catalogue import images as course_images
+from services.catalogue.change import change
+from services.catalogue.courses import CourseFields
 from services.errors import UploadGone
 from tasks.registry import load_tasks
 from tests import photos
@@ -50,7 +53,8 @@ async def _uploaded(storage: MemoryStorage, *, publish: bool):
     variants = await images.store_variants(storage, course.id, upload.id, PIXELS, report)
     assert reported == [50, 75]
     if publish:
-        await images.publish(course.image_task_id, course.id, upload.id, variants)
+        async with change(NoCache(), course.id) as finished:
+            await course_images.publish(finished, course.image_task_id, upload.id, variants)
     return course
 
 

@@ -1,0 +1,1 @@
+"""The courses: reading them, rendering them, changing them."""

@@ -1,0 +1,111 @@
+"""The write seam: a change of the catalogue is committed, recorded and announced, or none of it."""
+
+import inspect
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from infra.cache import NoCache
+from infra.database import database
+from models import AuditEntry, Course, Difficulty, Task
+from services import task_control
+from services.catalogue import courses
+from services.catalogue.change import change
+from services.catalogue.courses import CourseChanges, CourseFields
+from services.errors import CourseChanged, CourseNotFound
+from tests import photos
+from tests.cancelling import each_cancellation
+
+FIELDS = CourseFields("Title", "Description", Difficulty.BEGINNER)
+IMAGE = photos.jpeg(64, 48)
+CHANGES = CourseChanges({"title": "Another"}, removes_image=True)
+
+
+class _Listening(NoCache):
+    """A cache that notes how many changes were announced."""
+
+    def __init__(self):
+        self.announced = 0
+
+    async def changed(self, *_topics, **_options):
+        self.announced += 1
+
+    async def touched(self, *_topics, **_options):
+        self.announced += 1
+
+
+async def _task_of(course):
+    return (await Course.get(id=course)).image_task_id
+
+
+# All that writes the catalogue, called with a cache and the id of a course whose image is queued.
+WRITERS = {
+    "create": lambda cache, _: courses.create(cache, FIELDS, IMAGE),
+    "update": lambda cache, course: courses.update(cache, course, CHANGES, str),
+    "replace_image": lambda cache, course: courses.replace_image(cache, course, IMAGE),
+    "remove_image": courses.remove_image,
+    "delete": courses.delete,
+}
+
+
+@pytest.fixture(autouse=True)
+async def pool(new_database):
+    """The pool of an empty database."""
+    async with database(await new_database(), pool_size=2):
+        yield
+
+
+def test_all_writers_are_tested():
+    having_cache = {
+        name
+        for name, function in inspect.getmembers(courses, inspect.iscoroutinefunction)
+        if "cache" in inspect.signature(function).parameters
+    }
+    assert having_cache == set(WRITERS)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+async def test_a_change_is_announced_and_recorded_if_it_is_committed(writer):
+    cache, committed = _Listening(), []
+    course = await courses.create(NoCache(), FIELDS, IMAGE)
+    before = await AuditEntry.all().count()
+
+    def write():
+        return WRITERS[writer](cache, course.id)
+
+    async for number in each_cancellation(write):
+        committed.append(await AuditEntry.all().count() - before)
+        assert cache.announced == committed[-1], number
+        cache.announced = 0
+        course = await courses.create(NoCache(), FIELDS, IMAGE)
+        before = await AuditEntry.all().count()
+    # Cancelled before the commit, while it committed, and at the end not at all.
+    assert (committed[0], committed[-1]) == (0, 1)
+    assert sum(committed) > 1
+
+
+async def test_nothing_is_announced_of_what_fails():
+    cache = _Listening()
+    course = await courses.create(NoCache(), FIELDS)
+    with pytest.raises(CourseChanged):
+        await courses.delete(cache, course.id, lambda _: False)
+    with pytest.raises(CourseNotFound):
+        await courses.replace_image(cache, uuid7(), IMAGE)
+    with pytest.raises(RuntimeError):
+        async with change(cache, course.id) as failing:
+            await failing.lock()
+            raise RuntimeError
+    assert cache.announced == 0
+    assert await Course.exists(id=course.id)
+    assert await AuditEntry.all().count() == 1
+
+
+@pytest.mark.parametrize("write", [task_control.retry, task_control.cancel])
+async def test_what_operators_do_to_the_task_of_an_image_is_announced(write):
+    cache = _Listening()
+    created = await courses.create(NoCache(), FIELDS, IMAGE)
+    await write(cache, await _task_of(created.id))
+    assert cache.announced == 1
+    prune = (await Task.create(name="maintenance.prune_tasks", args={})).id
+    await write(cache, prune)
+    assert cache.announced == 1
