@@ -14,7 +14,6 @@ from uuid_utils.compat import uuid7
 
 import api.app  # noqa: F401  its import declares the operations
 from api.operation import OPERATIONS, Access
-from services import audit
 from services.audit import Action
 from services.refusals import MAX_KINDS
 from tests import photos
