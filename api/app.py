@@ -19,6 +19,7 @@ from api import errors, gauges, media, middleware
 from api.admin import admin
 from api.auth import auth
 from api.bodies import MAX_JSON_BYTES
+from api.cors import Origins
 from api.courses import courses
 from api.documentation import pages
 from api.enrollments import enrollments
@@ -78,6 +79,7 @@ class Context(SimpleNamespace):
     sessions: SessionList
     revocations: Revocations
     shortcut: Shortcut
+    origins: Origins
     complete: middleware.Complete
     write_buffers: WriteBuffers
     turns: Turns
@@ -193,7 +195,7 @@ async def open_resources(app: Application) -> None:
         owed=answers.owed,
     )
     await app.ctx.cache.start()
-    app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.recent, app.ctx.limits)
+    app.ctx.shortcut = Shortcut(app.ctx.cache.hot, app.ctx.recent, app.ctx.limits, app.ctx.origins)
     resources.push_async_callback(app.ctx.cache.close)
     await resources.enter_async_context(gauges.shown(app.ctx.cache))
     resources.callback(asyncio.create_task(warm_up(app)).cancel)

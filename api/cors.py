@@ -1,6 +1,7 @@
 """CORS: pages of allowed origins may call. An origin is matched whole, or not at all."""
 
 import re
+from functools import lru_cache
 
 from sanic import Request
 from sanic.response import BaseHTTPResponse
@@ -10,6 +11,7 @@ from services.errors import UnsupportedMedia
 
 ANY = "*"
 MAX_AGE_SECONDS = 600
+MAX_ORIGINS = 64
 # What a page reads of an answer, and sends with a request, beyond what browsers always allow.
 EXPOSED = (
     *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit-Limit"),
@@ -33,6 +35,9 @@ class Origins:
     def __init__(self, settings: Settings) -> None:
         self._listed = frozenset(settings.cors_origins)
         self._has_loopback = settings.environment is Environment.DEVELOPMENT
+        # The header lines that let a page of an origin read a response; none, if it may not.
+        # Bounded: in development there are as many loopback origins as ports.
+        self.lines = lru_cache(maxsize=MAX_ORIGINS)(self._lines)
 
     def __bool__(self) -> bool:
         """Return whether any origin is allowed."""
@@ -44,6 +49,10 @@ class Origins:
             return True
         return self._has_loopback and _LOOPBACK.fullmatch(origin) is not None
 
+    def _lines(self, origin: str) -> bytes:
+        lines = (f"{name}: {value}\r\n" for name, value in _readable_by(origin).items())
+        return "".join(lines).encode() if self.allow(origin) else b""
+
 
 def answer(request: Request, response: BaseHTTPResponse, origins: Origins) -> None:
     """Tell the browser whether a page of the request's origin may read the response."""
@@ -54,14 +63,18 @@ def answer(request: Request, response: BaseHTTPResponse, origins: Origins) -> No
     given = request.headers.getall("origin", [])
     if len(given) != 1 or not origins.allow(given[0]):
         return
-    response.headers["Access-Control-Allow-Origin"] = given[0]
     if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
         _vary(response, "Access-Control-Request-Method", "Access-Control-Request-Headers")
+        response.headers["Access-Control-Allow-Origin"] = given[0]
         response.headers["Access-Control-Allow-Methods"] = response.headers.get("allow", "")
         response.headers["Access-Control-Allow-Headers"] = _ALLOWED
         response.headers["Access-Control-Max-Age"] = str(MAX_AGE_SECONDS)
     else:
-        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        response.headers.update(_readable_by(given[0]))
+
+
+def _readable_by(origin: str) -> dict[str, str]:
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED}
 
 
 def check_media_type(request: Request, taken: tuple[str, ...]) -> None:

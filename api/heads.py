@@ -20,8 +20,9 @@ Application = Sanic[Any, Any]
 
 # What the objects around the bytes of heads take.
 OVERHEAD_BYTES = 512
-# Stands for the id of a request; no declared header contains it.
+# Stand for the id of a request and the CORS headers; no declared header contains them.
 _REQUEST_ID = "request-id-of-a-head"
+_CORS = "cors-of-a-head"
 
 # The transport of the request that heads are rendered for; nothing is sent on it.
 _NOWHERE: Any = None
@@ -43,9 +44,10 @@ class Declaration(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The bytes before and after the id of the request."""
+    """The bytes before the id of the request, from there to the CORS headers, and after them."""
 
     before: bytes
+    middle: bytes
     after: bytes
 
 
@@ -82,9 +84,11 @@ def _rendered(app: Application, declared: Declaration, entry: Entry, *, is_known
     request = app.request_class(declared.path.encode(), Header(), "1.1", "GET", _NOWHERE, app)
     response = declared.response(entry, is_known=is_known)
     app.ctx.complete(request, response, _REQUEST_ID)
+    response.headers[_CORS] = ""
     if not is_known:
         response.headers["content-length"] = str(len(entry.body))
     response.headers["connection"] = "keep-alive"
     head = format_http1_response(response.status, response.processed_headers)
-    before, _, after = head.partition(_REQUEST_ID.encode())
-    return Head(before, after)
+    before, _, rest = head.partition(_REQUEST_ID.encode())
+    middle, _, after = rest.partition(f"{_CORS}: \r\n".encode())
+    return Head(before, middle, after)

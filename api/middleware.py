@@ -46,7 +46,7 @@ BOOKS_SECONDS = 0.1
 def install(app: Sanic[Any, Any], settings: Settings) -> None:
     """Put the middleware on the application."""
     is_production = settings.environment is Environment.PRODUCTION
-    origins = cors.Origins(settings)
+    origins = app.ctx.origins = cors.Origins(settings)
     safe = _SAFE_HEADERS | (_HTTPS_ONLY if is_production else {})
 
     def complete(request: Request, response: BaseHTTPResponse, request_id: str) -> None:

@@ -7,11 +7,13 @@ provably plain goes the normal path, through Sanic. Heads are rendered from what
 (api.heads), never taken from a response that somebody got.
 """
 
+import re
 import time
 from typing import Any, NamedTuple
 
 from sanic.http import Stage
 
+from api.cors import Origins
 from api.etags import matches_weakly
 from api.heads import Heads
 from api.limits import Limits
@@ -24,6 +26,7 @@ from infra.storage import MEDIA_PATH
 from infra.storage.recent import Recent
 
 LONGEST = 8192
+WORDS_OF_LINE = 3
 # A larger body is written as it is, and not copied behind its head.
 MAX_COPIED_BYTES = 16 * 1024
 # A larger body goes the normal path, which writes it as fast as the client reads.
@@ -32,14 +35,26 @@ _END = b"\r\n\r\n"
 _MEDIA = f"{MEDIA_PATH}/".encode()
 # Headers that make no difference to a public response; `host` is there once.
 _PLAIN = frozenset(
-    b"accept accept-encoding accept-language authorization cache-control cookie dnt host "
-    b"if-modified-since pragma priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
-    b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc te "
+    b"accept accept-encoding accept-language authorization baggage cache-control content-type "
+    b"cookie dnt downlink ect host if-modified-since pragma priority purpose referer rtt save-data "
+    b"sec-ch-prefers-color-scheme sec-ch-prefers-reduced-motion sec-ch-ua sec-ch-ua-arch "
+    b"sec-ch-ua-bitness sec-ch-ua-form-factors sec-ch-ua-full-version "
+    b"sec-ch-ua-full-version-list sec-ch-ua-mobile sec-ch-ua-model sec-ch-ua-platform "
+    b"sec-ch-ua-platform-version sec-ch-ua-wow64 sec-fetch-dest sec-fetch-mode sec-fetch-site "
+    b"sec-fetch-storage-access sec-fetch-user sec-gpc sec-purpose sentry-trace te tracestate "
     b"upgrade-insecure-requests user-agent x-forwarded-host x-forwarded-port x-forwarded-proto "
-    b"x-real-ip".split()
+    b"x-real-ip x-requested-with".split()
 )
 # Headers whose values matter; given twice they are not plain.
-_READ = {b"if-none-match": "tags", b"x-request-id": "request_id", b"x-forwarded-for": "forwarded"}
+_READ = {
+    b"if-none-match": "tags",
+    b"origin": "origin",
+    b"traceparent": "traceparent",
+    b"x-forwarded-for": "forwarded",
+    b"x-request-id": "request_id",
+}
+# W3C Trace Context, with the flag of a caller that does not record the trace.
+_UNSAMPLED = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][02468ace]")
 
 
 class Asked(NamedTuple):
@@ -50,6 +65,7 @@ class Asked(NamedTuple):
     tags: str | None
     request_id: str
     forwarded: str | None
+    origin: str | None
 
 
 def parse(data: bytes) -> Asked | None:
@@ -64,7 +80,7 @@ def parse(data: bytes) -> Asked | None:
     if len(fields) > MAX_HEADERS or data.translate(None, TEXT) != b"\r\n" * (len(fields) + 2):
         return None
     words = line.split(b" ")
-    if len(words) != len(Asked._fields) - 2 or words[2] != b"HTTP/1.1":
+    if len(words) != WORDS_OF_LINE or words[2] != b"HTTP/1.1":
         return None
     hosts = 0
     values: dict[str, str] = {}
@@ -80,7 +96,8 @@ def parse(data: bytes) -> Asked | None:
             values[known] = value.decode()
         elif name != b"connection" or value.lower() != b"keep-alive":
             return None
-    if hosts != 1:
+    trace = values.get("traceparent")
+    if hosts != 1 or (trace is not None and not _UNSAMPLED.fullmatch(trace)):
         return None
     return Asked(
         "GET" if words[0] == b"GET" else "HEAD",
@@ -88,16 +105,18 @@ def parse(data: bytes) -> Asked | None:
         values.get("tags"),
         sane_request_id(values.get("request_id", "")) or new_request_id(),
         values.get("forwarded"),
+        values.get("origin"),
     )
 
 
 class Shortcut:
     """The fast path of a server process."""
 
-    def __init__(self, hot: Hot, recent: Recent, limits: Limits) -> None:
+    def __init__(self, hot: Hot, recent: Recent, limits: Limits, origins: Origins) -> None:
         self._hot = hot
         self._recent = recent
         self._limits = limits
+        self._origins = origins
 
     def answer(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
         """Return the response, if the request is plain and memory has it.
@@ -129,14 +148,15 @@ class Shortcut:
             self._hot.count(slot)
         body = b"" if is_known or asked.method == "HEAD" else entry.body
         is_small = len(body) <= MAX_COPIED_BYTES
-        parts = (head.before, asked.request_id.encode(), head.after, body if is_small else b"")
+        cors = b"" if asked.origin is None else self._origins.lines(asked.origin)
+        parts = (head.before, asked.request_id.encode(), head.middle, cors, head.after)
         status = 304 if is_known else 200
         seconds = time.perf_counter() - began
         route = heads.declared.route
         metrics.observe_request(asked.method, route, status, seconds)
         whose = (time.time(), asked.request_id, asked.method, route)
         access.record((*whose, status, seconds, client))
-        return b"".join(parts), b"" if is_small else body
+        return b"".join((*parts, body if is_small else b"")), b"" if is_small else body
 
     def _shown(self, target: bytes) -> Entry | None:
         """Return the object of the store that is asked for, if it is at hand."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from loadtests.browser import headers
 from tests import photos
 from tests.security.servers import own_api
 
@@ -31,8 +32,26 @@ GENERATED_ID = re.compile(
 )
 # Sanic says it in the order of a set.
 ALLOW = re.compile(rb"(?<=\r\nallow: )[A-Z,]+")
+KINDS = ("fetch", "reload", "image")
+BROWSER = headers("fetch") | headers("image")
+ORIGINS = (
+    *(b"https://app.example.org", b"http://localhost:3000", b"http://127.0.0.1:8080"),
+    *(b"http://[::1]:65535", b"http://localhost:0", b"https://app.example.org.evil.example"),
+    *(b"https://APP.example.org", b"null", b"", b"http://\xe9.example.org"),
+)
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+FLAGS = (b"00", b"01", b"02", b"ff", b"0")
 WARM_UP = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 SENTINEL = WARM_UP.replace(b"\r\n\r\n", b"\r\nX-Request-ID: sentinel\r\nConnection: close\r\n\r\n")
+
+
+def of_browser(target: bytes, kind: str, origin: bytes = b"", *more: bytes) -> bytes:
+    """Return what a browser sends to a connection that is kept."""
+    lines = [b"Host: a", b"Connection: keep-alive"]
+    for name, value in headers(kind).items():
+        sent = origin if origin and name == "Origin" else value.encode()
+        lines.append(b"%s: %s" % (name.encode(), sent))
+    return b"\r\n".join((b"GET " + target + b" HTTP/1.1", *lines, *more, b"", b""))
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,8 @@ class Grammar:
     def request(self) -> bytes:
         if self.maybe(0.3):
             return b"GET " + self.pick(self.site.targets) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+        if self.maybe(0.2):
+            return of_browser(self.pick(self.site.targets), self.pick(KINDS), self.pick(ORIGINS))
         fields = [self.host()] if self.maybe(0.94) else self.pick(([], [self.host(), self.host()]))
         fields += [self.field() for _ in range(self.chance.choices((0, 1, 2, 5), (2, 4, 3, 1))[0])]
         if self.maybe(0.02):
@@ -214,7 +235,11 @@ class Grammar:
             (b"Transfer-Encoding", (b"chunked", b"Chunked", b"identity", b"gzip, chunked")),
             (b"Expect", (b"100-continue", b"something")),
             (b"Upgrade", (b"h2c", b"websocket")),
-            (b"Origin", (b"https://app.example.org", b"null", b"http://localhost:3000")),
+            (b"Origin", ORIGINS),
+            (b"Origin", ORIGINS),
+            (b"traceparent", (*(b"%s-%s" % (TRACE, flags) for flags in FLAGS), b"", b"00-0")),
+            (b"tracestate", (b"vendor=value",)),
+            (b"baggage", (b"user=a",)),
             (
                 b"X-Request-ID",
                 (b"mine-1", b"a b", b"x" * 128, b"x" * 129, b"\xe9", b"mine\x7f", b""),
@@ -225,6 +250,7 @@ class Grammar:
             (b"X-HTTP-Method-Override", (b"DELETE",)),
             (b"TE", (b"trailers",)),
             (b"Sec-Fetch-Site", (b"cross-site", b"same-origin")),
+            *((name.encode(), (value.encode(),)) for name, value in BROWSER.items()),
             (b"Access-Control-Request-Method", (b"PUT",)),
             (b"Something", (b"new",)),
         )
@@ -359,3 +385,35 @@ async def test_every_visible_byte_is_the_same(servers, api):
     found = [each for each in [await differs(case) for case, _, _ in found] if each]
     assert not found, f"{len(found)} of {REQUESTS} differ, the first: {found[0]}"
     assert count() - before > REQUESTS // 5
+
+
+@pytest.mark.parametrize("origin", [b"https://app.example.org", b"http://localhost:65535"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_requests_of_a_browser_are_fast(servers, api, origin, kind):
+    fast, normal, count = servers
+    site = await site_of(fast, api)
+    target, trace = site.targets[1], b"traceparent: " + TRACE + b"-00"
+    for more in ((), (b"If-None-Match: " + site.tags[1],), (trace, b"tracestate: a=b")):
+        case = Case((of_browser(target, kind, origin, *more),), is_aligned=True)
+        # What has been forgotten is on the fast path from the second request on.
+        await observed(fast, case)
+        before = count()
+        found = await observed(fast, case)
+        assert found == await observed(normal, case)
+        assert count() == before + 1
+        assert b"\r\nVary: Origin\r\n" in found[0]
+        allowed = b"\r\nAccess-Control-Allow-Origin: %s\r\n" % origin
+        assert (allowed in found[0]) is (kind != "image")
+
+
+async def test_a_page_that_is_not_allowed_is_fast_too(servers, api):
+    fast, normal, count = servers
+    site = await site_of(fast, api)
+    case = Case((of_browser(site.targets[1], "fetch", b"https://evil.example"),), is_aligned=True)
+    await observed(fast, case)
+    before = count()
+    found = await observed(fast, case)
+    assert found == await observed(normal, case)
+    assert count() == before + 1
+    assert b"\r\nVary: Origin\r\n" in found[0]
+    assert b"access-control" not in found[0].lower()

@@ -8,6 +8,7 @@ import pytest
 from sanic.http import Stage
 
 from api.cached import headers_of
+from api.cors import MAX_ORIGINS
 from api.etags import etag
 from api.heads import Declaration, Head, Heads
 from api.shortcut import MAX_BODY_BYTES, MAX_COPIED_BYTES, Shortcut, ShortcutProtocol, parse
@@ -15,6 +16,7 @@ from infra import access
 from infra.cache import Entry, Page
 
 PLAIN = b"GET /api/v1/courses?page=2 HTTP/1.1\r\nHost: a\r\n%s\r\n"
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 OTHERS = [
     b"POST /api/v1/courses HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /api/v1/courses HTTP/1.0\r\nHost: a\r\n\r\n",
@@ -22,7 +24,14 @@ OTHERS = [
     b"GET /api/v1/courses  HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET http://a/api/v1/courses HTTP/1.1\r\nHost: a\r\n\r\n",
     PLAIN % b"" + PLAIN % b"",
-    PLAIN % b"Origin: https://app.example.org\r\n",
+    PLAIN % b"Origin: https://a.example.org\r\nOrigin: https://b.example.org\r\n",
+    PLAIN % b"Origin: https://\xe9.example.org\r\n",
+    PLAIN % (b"traceparent: " + TRACE + b"-01\r\n"),
+    PLAIN % (b"traceparent: " + TRACE + b"-03\r\n"),
+    PLAIN % (b"traceparent: " + TRACE + b"-0\r\n"),
+    PLAIN % (b"traceparent: 01" + TRACE[2:] + b"-00\r\n"),
+    PLAIN % b"traceparent: \r\n",
+    PLAIN % (b"traceparent: " + TRACE + b"-00\r\ntraceparent: " + TRACE + b"-00\r\n"),
     PLAIN % b"Connection: close\r\n",
     PLAIN % b"Connection: keep-alive, Upgrade\r\n",
     PLAIN % b"Connection: keep-alive \r\n",
@@ -61,9 +70,16 @@ def test_a_plain_request_is_understood():
         PLAIN % b'IF-NONE-MATCH: "a"\r\nx-request-id: mine\r\nConnection: Keep-Alive\r\n'
         b"Accept: */*\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n"
     )
-    assert asked == ("GET", b"/api/v1/courses?page=2", '"a"', "mine", "10.0.0.1, 10.0.0.2")
+    asked_for = ("GET", b"/api/v1/courses?page=2", '"a"', "mine", "10.0.0.1, 10.0.0.2", None)
+    assert asked == asked_for
     head = parse(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert head[:3] == ("HEAD", b"/", None)
+
+
+@pytest.mark.parametrize("flags", [b"00", b"02", b"fe"])
+def test_a_page_of_another_origin_and_a_trace_that_is_not_recorded_are_plain(flags):
+    given = b"Origin: https://app.example.org\r\ntraceparent: %s-%s\r\ntracestate: a=b\r\n"
+    assert parse(PLAIN % (given % (TRACE, flags))).origin == "https://app.example.org"
 
 
 @pytest.mark.parametrize("given", [b"", b"X-Request-ID: a b\r\n"])
@@ -78,7 +94,7 @@ def test_anything_else_goes_the_long_way(data):
 
 def heads(path):
     """Return short heads of a path."""
-    full, unchanged = (Head(b"%d\r\nid: " % status, b"\r\n\r\n") for status in (200, 304))
+    full, unchanged = (Head(b"%d\r\nid: " % each, b"\r\n", b"\r\n") for each in (200, 304))
     declared = Declaration(path, path, "application/json", lambda _: {})
     return Heads(declared, None, path.encode(), full, unchanged)
 
@@ -111,7 +127,8 @@ class Wire:
                 "a/%31.webp": SimpleNamespace(entry=self.shown),
             }.get
         )
-        self.protocol._shortcut = Shortcut(hot, recent, limits)
+        origins = SimpleNamespace(lines={"https://a.example.org": b"cors\r\n"}.get)
+        self.protocol._shortcut = Shortcut(hot, recent, limits, origins)
         self.protocol._can_write = asyncio.Event()
         self.protocol._can_write.set()
         self.protocol.transport = SimpleNamespace(write=self.written.append)
@@ -119,10 +136,12 @@ class Wire:
         self.protocol._is_between = True
         self.protocol.app = SimpleNamespace(config=SimpleNamespace(KEEP_ALIVE_TIMEOUT=75))
 
-    def send(self, head, monkeypatch):
+    def send(self, head, monkeypatch, fields=b""):
         super_class = ShortcutProtocol.__mro__[1]
         monkeypatch.setattr(super_class, "data_received", lambda _, data: self.long.append(data))
-        self.protocol.data_received(head + b" HTTP/1.1\r\nHost: a\r\nX-Request-ID: me\r\n\r\n")
+        self.protocol.data_received(
+            head + b" HTTP/1.1\r\nHost: a\r\nX-Request-ID: me\r\n" + fields + b"\r\n"
+        )
         access._lines.clear()
         return self.written, len(self.long)
 
@@ -139,6 +158,20 @@ def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
     wire = Wire()
     assert wire.send(head, monkeypatch) == ([answer], 0)
     assert len(wire.counted) == 1
+
+
+def test_a_page_of_another_origin_is_answered_with_its_own_lines(monkeypatch):
+    wire = Wire()
+    answer = b"200\r\nid: me\r\ncors\r\n\r\n[]"
+    origin = b"Origin: https://a.example.org\r\n"
+    assert wire.send(b"GET /x", monkeypatch, origin) == ([answer], 0)
+
+
+def test_the_lines_of_endlessly_many_origins_take_bounded_memory(app):
+    for port in range(1, 2 * MAX_ORIGINS):
+        assert b"localhost:%d\r\n" % port in app.ctx.origins.lines(f"http://localhost:{port}")
+    assert app.ctx.origins.lines("https://evil.example") == b""
+    assert app.ctx.origins.lines.cache_info().currsize == MAX_ORIGINS
 
 
 def test_an_image_at_hand_is_answered_at_once(monkeypatch):
@@ -182,13 +215,14 @@ def test_heads_are_rendered_from_the_declaration(app):
     rendered = Heads.of(app, declared, old)
     assert rendered.full.before.startswith(b"HTTP/1.1 200 OK\r\n")
     assert rendered.full.before.endswith(b"\r\nX-Request-ID: ")
-    assert b"\r\ncontent-length: 2\r\n" in rendered.full.after
+    assert rendered.full.after.startswith(b"content-length: 2\r\n")
     assert b"\r\ncontent-type: text/plain\r\n" in rendered.full.after
     assert rendered.unchanged.before.startswith(b"HTTP/1.1 304 Not Modified\r\n")
-    assert b"content-" not in rendered.unchanged.after.replace(b"content-security", b"")
+    assert b"content-" not in rendered.unchanged.after
     for head in (rendered.full, rendered.unchanged):
         assert f"etag: {etag(old.digest)}\r\nlink: <1>\r\n".encode() in head.before.lower()
-        assert b"\r\nconnection: keep-alive\r\n" in head.after
+        assert b"\r\nVary: Origin\r\n" in head.middle
+        assert b"\r\nconnection: keep-alive\r\n" in b"\r\n" + head.after
         assert head.after.endswith(b"\r\n\r\n")
     assert rendered.renewed(new) == Heads.of(app, declared, new) != rendered
 
