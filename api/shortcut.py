@@ -9,6 +9,7 @@ provably plain goes the normal path, through Sanic. Heads are rendered from what
 
 import re
 import time
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sanic.http import Stage
@@ -27,6 +28,7 @@ from infra.storage.recent import Recent
 
 LONGEST = 8192
 WORDS_OF_LINE = 3
+MAX_BLOCKS = 256
 # A larger body is written as it is, and not copied behind its head.
 MAX_COPIED_BYTES = 16 * 1024
 # A larger body goes the normal path, which writes it as fast as the client reads.
@@ -57,35 +59,55 @@ _READ = {
 _UNSAMPLED = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][02468ace]")
 
 
+class Fields(NamedTuple):
+    """What the headers of a plain request say; None is for what is not there."""
+
+    tags: str | None = None
+    request_id: str | None = None
+    forwarded: str | None = None
+    origin: str | None = None
+    traceparent: str | None = None
+
+
 class Asked(NamedTuple):
     """A plain request."""
 
     method: str
     target: bytes
-    tags: str | None
+    fields: Fields
     request_id: str
-    forwarded: str | None
-    origin: str | None
 
 
 def parse(data: bytes) -> Asked | None:
-    """Return what is asked, if it is one whole plain request; None sends it the normal path.
+    """Return what is asked, if it is one whole plain request; None sends it the normal path."""
+    if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
+        return None
+    line, _, block = data.partition(b"\r\n")
+    words = line.split(b" ")
+    if len(words) != WORDS_OF_LINE or words[2] != b"HTTP/1.1" or line.translate(None, TEXT):
+        return None
+    fields = fields_of(block)
+    if fields is None:
+        return None
+    method = "GET" if words[0] == b"GET" else "HEAD"
+    return Asked(method, words[1], fields, fields.request_id or new_request_id())
+
+
+# A client sends the same headers again and again.
+@lru_cache(maxsize=MAX_BLOCKS)
+def fields_of(block: bytes) -> Fields | None:
+    """Return what a block of headers says, if all of them are plain.
 
     A value that matters is plain if Sanic reads it in the same way: ASCII, without blanks around
     it but the one after the colon.
     """
-    if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
-        return None
-    line, *fields = data[:-4].split(b"\r\n")
-    if len(fields) > MAX_HEADERS or data.translate(None, TEXT) != b"\r\n" * (len(fields) + 2):
-        return None
-    words = line.split(b" ")
-    if len(words) != WORDS_OF_LINE or words[2] != b"HTTP/1.1":
+    lines = block[:-4].split(b"\r\n")
+    if len(lines) > MAX_HEADERS or block.translate(None, TEXT) != b"\r\n" * (len(lines) + 1):
         return None
     hosts = 0
     values: dict[str, str] = {}
-    for field in fields:
-        name, colon, value = field.partition(b":")
+    for line in lines:
+        name, colon, value = line.partition(b":")
         name = name.lower()
         if name in _PLAIN and colon:
             hosts += name == b"host"
@@ -96,17 +118,11 @@ def parse(data: bytes) -> Asked | None:
             values[known] = value.decode()
         elif name != b"connection" or value.lower() != b"keep-alive":
             return None
-    trace = values.get("traceparent")
+    fields = Fields(**values)
+    trace = fields.traceparent
     if hosts != 1 or (trace is not None and not _UNSAMPLED.fullmatch(trace)):
         return None
-    return Asked(
-        "GET" if words[0] == b"GET" else "HEAD",
-        words[1],
-        values.get("tags"),
-        sane_request_id(values.get("request_id", "")) or new_request_id(),
-        values.get("forwarded"),
-        values.get("origin"),
-    )
+    return fields._replace(request_id=sane_request_id(fields.request_id or ""))
 
 
 class Shortcut:
@@ -137,10 +153,12 @@ class Shortcut:
             return None
         if len(entry.body) > MAX_BODY_BYTES:
             return None
-        is_known = matches_weakly(asked.tags, entry.digest)
+        is_known = matches_weakly(asked.fields.tags, entry.digest)
         head = heads.unchanged if is_known else heads.full
         clients = self._limits.clients
-        client = clients.address_of(peer, [asked.forwarded] if asked.forwarded else [])
+        client = clients.address_of(
+            peer, [asked.fields.forwarded] if asked.fields.forwarded else []
+        )
         if not self._limits.reads.take(clients.key_of(client)):
             return None
         # Not before: what goes the long way after all is counted there.
@@ -148,7 +166,7 @@ class Shortcut:
             self._hot.count(slot)
         body = b"" if is_known or asked.method == "HEAD" else entry.body
         is_small = len(body) <= MAX_COPIED_BYTES
-        cors = b"" if asked.origin is None else self._origins.lines(asked.origin)
+        cors = b"" if asked.fields.origin is None else self._origins.lines(asked.fields.origin)
         parts = (head.before, asked.request_id.encode(), head.middle, cors, head.after)
         status = 304 if is_known else 200
         seconds = time.perf_counter() - began

@@ -11,7 +11,7 @@ from api.cached import headers_of
 from api.cors import MAX_ORIGINS
 from api.etags import etag
 from api.heads import Declaration, Head, Heads
-from api.shortcut import MAX_BODY_BYTES, MAX_COPIED_BYTES, Shortcut, ShortcutProtocol, parse
+from api.shortcut import MAX_BODY_BYTES, MAX_COPIED_BYTES, Fields, Shortcut, ShortcutProtocol, parse
 from infra import access
 from infra.cache import Entry, Page
 
@@ -70,21 +70,22 @@ def test_a_plain_request_is_understood():
         PLAIN % b'IF-NONE-MATCH: "a"\r\nx-request-id: mine\r\nConnection: Keep-Alive\r\n'
         b"Accept: */*\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n"
     )
-    asked_for = ("GET", b"/api/v1/courses?page=2", '"a"', "mine", "10.0.0.1, 10.0.0.2", None)
-    assert asked == asked_for
+    fields = Fields('"a"', "mine", "10.0.0.1, 10.0.0.2")
+    assert asked == ("GET", b"/api/v1/courses?page=2", fields, "mine")
     head = parse(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert head[:3] == ("HEAD", b"/", None)
+    assert head[:3] == ("HEAD", b"/", Fields())
 
 
 @pytest.mark.parametrize("flags", [b"00", b"02", b"fe"])
 def test_a_page_of_another_origin_and_a_trace_that_is_not_recorded_are_plain(flags):
     given = b"Origin: https://app.example.org\r\ntraceparent: %s-%s\r\ntracestate: a=b\r\n"
-    assert parse(PLAIN % (given % (TRACE, flags))).origin == "https://app.example.org"
+    assert parse(PLAIN % (given % (TRACE, flags))).fields.origin == "https://app.example.org"
 
 
 @pytest.mark.parametrize("given", [b"", b"X-Request-ID: a b\r\n"])
 def test_who_brings_no_sane_id_gets_one(given):
-    assert len(parse(PLAIN % given).request_id) == 36
+    made = {parse(PLAIN % given).request_id for _ in range(2)}
+    assert [len(each) for each in made] == [36, 36]
 
 
 @pytest.mark.parametrize("data", OTHERS, ids=lambda data: repr(data[:90]))
