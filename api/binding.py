@@ -2,7 +2,7 @@
 
 from functools import cache
 from typing import Any, TypeVar, get_origin
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -74,12 +74,8 @@ def query(request: Request, model: type[Model]) -> Model:
     if request.query_string.count("&") >= MAX_PARAMETERS:
         message = f"The query may have at most {MAX_PARAMETERS} parameters"
         raise Invalid(Fault("query", Code.TOO_LONG, message))
-    try:
-        pairs = parse_qsl(request.query_string, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise Invalid(Fault("query", Code.INVALID_FORMAT, "The query must be UTF-8")) from None
     given: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in _parameters(request):
         if value and (field := model.model_fields.get(name)):
             several = name in given and get_origin(field.annotation) is frozenset
             given[name] = f"{given[name]},{value}" if several else value
@@ -88,8 +84,25 @@ def query(request: Request, model: type[Model]) -> Model:
 
 def has_query(request: Request, model: type[BaseModel]) -> bool:
     """Tell whether the query has any of the model's parameters, blank ones too."""
-    names = {name for name, _ in parse_qsl(request.query_string, keep_blank_values=True)}
-    return not names.isdisjoint(model.model_fields)
+    return any(name in model.model_fields for name, _ in _parameters(request))
+
+
+def _parameters(request: Request) -> list[tuple[str, str]]:
+    """Return the parameters of the query.
+
+    Raises:
+        Invalid: they are not UTF-8.
+
+    """
+    pairs = (part.partition("=") for part in request.query_string.split("&") if part)
+    try:
+        return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+    except UnicodeDecodeError:
+        raise Invalid(Fault("query", Code.INVALID_FORMAT, "The query must be UTF-8")) from None
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
 
 
 def page(request: Request, query: PageQuery) -> Page:

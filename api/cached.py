@@ -3,10 +3,11 @@
 from functools import partial
 
 from sanic import HTTPResponse, Request
+from sanic.response import raw
 
 from api.etags import etag, field, matches_strongly, matches_weakly
 from api.heads import Declaration, Heads
-from api.replies import JSON, Reply, page_headers
+from api.replies import JSON, page_headers
 from infra.cache import Entry, Key
 from services.catalogue.change import Condition
 from services.shelf import Snapshot, UrlOf
@@ -76,7 +77,7 @@ def send_written(
 ) -> HTTPResponse:
     """Answer with a course that was written, byte for byte as readers get it, and with its tag."""
     entry = snapshot.entry(url_of)
-    return Reply(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})}, JSON)
+    return raw(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})}, JSON)
 
 
 def condition_of(request: Request) -> Condition | None:

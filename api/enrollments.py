@@ -8,7 +8,7 @@ from sanic.response import raw
 
 from api import binding, security
 from api.operation import API_PREFIX, Access, operation
-from api.replies import JSON, PAGE_HEADERS, Reply, page_headers
+from api.replies import JSON, PAGE_HEADERS, page_headers
 from api.schemas.fields import Email, IdempotencyKey
 from api.schemas.requests import EnrollmentIn, PageQuery
 from api.schemas.responses import StudentEnrollmentOut, StudentEnrollmentsOut
@@ -96,7 +96,7 @@ async def _enroll_once(
 
 
 def _created(body: EnrollmentIn, content: bytes) -> HTTPResponse:
-    return Reply(content, 201, {"Location": _location(body)}, JSON)
+    return raw(content, 201, {"Location": _location(body)}, JSON)
 
 
 def _location(body: EnrollmentIn) -> str:
@@ -163,4 +163,4 @@ async def list_student_enrollments(request: Request, email: str, query: PageQuer
     ]
     whole = b'{"student_email":%s,"enrollments":[%s],"total":%d}'
     body = whole % (orjson.dumps(email), b",".join(found), total)
-    return Reply(body, 200, page_headers(request.path, page, total), JSON)
+    return raw(body, 200, page_headers(request.path, page, total), JSON)

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, Self
 
 from sanic import HTTPResponse, Sanic
 from sanic.compat import Header
-from sanic.headers import format_http1_response
-from sanic.response import empty
+from sanic.response import empty, raw
 
-from api.replies import Reply
+from api.http1 import head_of
 from infra.cache import Entry
 
 Application = Sanic[Any, Any]
@@ -40,7 +39,7 @@ class Declaration(NamedTuple):
         """Return the response: 304 if the client has the entry, else 200."""
         if is_known:
             return empty(304, self.headers(entry))
-        return Reply(entry.body, 200, self.headers(entry), self.content_type)
+        return raw(entry.body, 200, self.headers(entry), self.content_type)
 
 
 class Head(NamedTuple):
@@ -85,10 +84,7 @@ def _rendered(app: Application, declared: Declaration, entry: Entry, *, is_known
     response = declared.response(entry, is_known=is_known)
     app.ctx.complete(request, response, _REQUEST_ID)
     response.headers[_CORS] = ""
-    if not is_known:
-        response.headers["content-length"] = str(len(entry.body))
-    response.headers["connection"] = "keep-alive"
-    head = format_http1_response(response.status, response.processed_headers)
+    head = head_of(response, None if is_known else len(entry.body), "keep-alive")
     before, _, rest = head.partition(_REQUEST_ID.encode())
     middle, _, after = rest.partition(f"{_CORS}: \r\n".encode())
     return Head(before, middle, after)

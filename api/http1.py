@@ -10,11 +10,15 @@ for reading when the client has closed it or a bound is reached.
 import asyncio
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from sanic.exceptions import BadRequest
+from sanic.headers import format_http1_response
+from sanic.helpers import has_message_body
 from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
+from sanic.response import BaseHTTPResponse
 
 from api.patience import Deadline
 
@@ -37,6 +41,32 @@ _FRAMING = re.compile(
 )
 _CHUNK_LINE = re.compile(rb"\r\n[0-9A-Fa-f]{1,16}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]{0,64})?\r\n")
 MAX_CHUNK_LINE_BYTES = 128
+# Most headers are the same on every response.
+MAX_LINES = 1024
+_BREAKS = str.maketrans("", "", "\r\n\0")
+
+
+@lru_cache(maxsize=MAX_LINES)
+def _line(name: str, value: object) -> bytes:
+    """Return a header as it is sent; nothing in it begins another line."""
+    return f"{name}: {value}".translate(_BREAKS).encode(errors="surrogateescape") + b"\r\n"
+
+
+@lru_cache
+def _status_line(status: int) -> bytes:
+    return format_http1_response(status, ()).removesuffix(b"\r\n")
+
+
+def head_of(response: BaseHTTPResponse, length: int | None, connection: str) -> bytes:
+    """Return the head of a whole response; it has no length if it may have no body."""
+    headers = response.headers
+    if length is not None:
+        headers["content-length"] = length
+    headers["connection"] = connection
+    if length is not None:
+        headers.setdefault("content-type", response.content_type)
+    lines = [_line(name, value) for name, value in headers.items()]
+    return b"".join((_status_line(response.status), *lines, b"\r\n"))
 
 
 class BoundedHttp(Http):
@@ -48,6 +78,7 @@ class BoundedHttp(Http):
     protocol: Any
     request_body: Any
     request_max_size: Any
+    response_func: Any
 
     def __init__(self, protocol: Any) -> None:
         super().__init__(protocol)  # type: ignore[no-untyped-call]
@@ -107,19 +138,35 @@ class BoundedHttp(Http):
         # Sanic would send 100 before a final status; nobody is to send what nobody reads.
         self.expecting_continue = False
         response: Any = self.response
-        body = b"" if data or self.head_only else getattr(response, "body", None) or b""
-        if len(body) <= SLICE_BYTES or "content-length" in response.headers:
+        if end_stream or response.body:
+            await self._send_whole(response, data or response.body or b"")
+        else:
             await super().http1_response_header(data, end_stream)
-            return
-        # Sanic would copy the body behind the head, and write all of it at once.
-        response.body = b""
-        response.headers["content-length"] = len(body)
-        await super().http1_response_header(b"", end_stream=False)
+
+    async def _send_whole(self, response: Any, body: bytes) -> None:
+        has_body: bool = has_message_body(response.status)  # type: ignore[no-untyped-call]
+        length = len(body) if has_body else None
+        if self.head_only and has_body:
+            # The length of a body that was not read for its head is declared already.
+            length = response.headers.get("content-length", length)
+        head = head_of(response, length, "keep-alive" if self.keep_alive else "close")
+        self.response_func = None
+        if self.head_only or not has_body:
+            body = b""
+        if len(body) <= SLICE_BYTES:
+            await self._send(head + body)
+        else:
+            await self._send(head)
+            self.stage = Stage.RESPONSE
+            await self._send_slices(body)
+        self.stage = Stage.IDLE
+
+    async def _send_slices(self, body: bytes) -> None:
         self.protocol.sending = body
         rest: Any = memoryview(body)
         while rest:
             piece, rest = rest[:SLICE_BYTES], rest[SLICE_BYTES:]
-            await self.http1_response_normal(piece, end_stream=False)
+            await self._send(piece)
         self.protocol.sending = b""
 
     async def error_response(self, exception: Exception) -> None:

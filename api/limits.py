@@ -74,9 +74,10 @@ class Limits:
         address = self.clients.key(request)
         client = _name(getattr(request.ctx, "identity", None), address)
         if borrower := self._borrowers.get(kind):
-            # Whoever is exempt is so with every account.
-            counted = address if self.clients.is_exempt(address) else client
-            if not await borrower.take_once_known(counted):
+            # An address that is exempt is so with every account.
+            is_exempt = client is not address and self.clients.is_exempt(address)
+            counted = address if is_exempt else client
+            if not borrower.take(counted) and not await borrower.take_once_known(counted):
                 raise self._refusal(kind, borrower.refusal(client))
         elif not self.clients.is_exempt(address):
             [taken] = await self._buckets.take([Ask(kind, client)])

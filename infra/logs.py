@@ -5,16 +5,18 @@ import logging
 import re
 import sys
 import threading
+from contextvars import ContextVar
 from typing import Any, TextIO, cast
 
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from infra import faults
 from infra.text import harmless_lines
 
 _process: dict[str, str] = {}
+# The ids on every line of the request or task that is being worked on.
+_ids: ContextVar[dict[str, str]] = ContextVar("ids")
 _format = "json"
 _is_json_wanted = False
 # What errors quote of the data that they are about: PostgreSQL's DETAIL, pydantic's input.
@@ -60,7 +62,7 @@ def configure(level: str, log_format: str, **process: str) -> None:
     global _process, _format
     _process, _format = process, log_format
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_ids,
         structlog.stdlib.add_logger_name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -110,6 +112,10 @@ def configure(level: str, log_format: str, **process: str) -> None:
     sanic = logging.getLogger("sanic.error")
     sanic.filters[:] = [_name_no_request]
     logging.getLogger("asyncpg.pool").filters[:] = [_without_traceback]
+
+
+def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {**_ids.get({}), **event}
 
 
 def _name_no_request(record: logging.LogRecord) -> bool:
@@ -202,10 +208,9 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 def bind(**ids: str | None) -> None:
     """Put ids on every line of this request or task, and forget those of the one before."""
-    clear_contextvars()
-    bind_contextvars(**{key: value for key, value in ids.items() if value})
+    _ids.set({key: value for key, value in ids.items() if value})
 
 
 def request_id() -> str | None:
     """Return the id of the request that is being answered, if one is."""
-    return get_contextvars().get("request_id")
+    return _ids.get({}).get("request_id")
