@@ -1,10 +1,9 @@
-"""PostgreSQL through Tortoise ORM: the pool, and migrations that any number may start at once."""
+"""PostgreSQL through Tortoise ORM: the pool, and connections beside it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -30,8 +29,6 @@ MAX_IDLE_SECONDS = 300.0
 # A pool that gave a connection out within this time works, however busy it is.
 RECENT_SECONDS = 5.0
 LEASE_PROBE_SECONDS = 2.0
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
-MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
@@ -64,24 +61,11 @@ class PoolOptions:
 
 def tortoise_config(url: str, pool: PoolOptions) -> dict[str, Any]:
     """Return Tortoise's configuration for a `postgresql://` URL."""
-    return _config(_credentials(url, pool))
+    return tortoise_config_of(_credentials(url, pool))
 
 
-def migration_config(url: str) -> dict[str, Any]:
-    """Return the same for aerich, which has a table of its own; a statement has no time limit."""
-    unbounded = {
-        **dsn.parse(url).parameters(dsn.UNBOUNDED),
-        "connection_class": Session,
-        "minsize": 1,
-        "maxsize": 1,
-        "lease_seconds": None,
-    }
-    config = _config(unbounded)
-    config["apps"]["models"]["models"].append("aerich.models")
-    return config
-
-
-def _config(credentials: dict[str, Any]) -> dict[str, Any]:
+def tortoise_config_of(credentials: dict[str, Any]) -> dict[str, Any]:
+    """Return Tortoise's configuration for what its client is made with."""
     return {
         "connections": {PRIMARY: {"engine": "infra.pool", "credentials": credentials}},
         "apps": {"models": {"models": ["models"], "default_connection": PRIMARY}},
@@ -243,20 +227,3 @@ async def analyze(url: str) -> None:
     """Refresh the planner's statistics of all tables, which may take longer than any statement."""
     async with direct_connection(url) as connection:
         await connection.execute("ANALYZE")
-
-
-async def migrate(url: str) -> list[str]:
-    """Apply the migrations that the database has not; one process at a time, the others wait.
-
-    Returns:
-        The names of the migrations applied now.
-
-    """
-    # A quarter of what a command takes to start, and most of them don't migrate.
-    from aerich import Command  # noqa: PLC0415
-
-    async with direct_connection(url) as lock:
-        await lock.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
-        async with Command(migration_config(url), location=str(MIGRATIONS)) as command:
-            await command.init()
-            return await command.upgrade()

@@ -25,5 +25,7 @@ class KeptAnswer(Model):
     class Meta:
         """Index: what pruning asks for."""
 
-        table = "kept_answers"
-        indexes = (SqlIndex("ix_kept_answers_created", "(created_at)", fields=["created_at"]),)
+        table = "idempotent_responses"
+        indexes = (
+            SqlIndex("ix_idempotent_responses_created", "(created_at)", fields=["created_at"]),
+        )

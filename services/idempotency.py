@@ -70,14 +70,14 @@ async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[An
     """
     async with transaction():
         if await rows(
-            "INSERT INTO kept_answers (digest, fingerprint) VALUES ($1, $2) "
+            "INSERT INTO idempotent_responses (digest, fingerprint) VALUES ($1, $2) "
             "ON CONFLICT DO NOTHING RETURNING digest",
             request.digest,
             request.fingerprint,
         ):
             acted = await act()
             await rows(
-                "UPDATE kept_answers SET status = $2, headers = $3, body = $4 "
+                "UPDATE idempotent_responses SET status = $2, headers = $3, body = $4 "
                 "WHERE digest = $1 RETURNING digest",
                 request.digest,
                 acted.status,
@@ -107,4 +107,6 @@ async def kept(request: Keyed) -> Answer | None:
 
 async def prune() -> int:
     """Forget the answers that were kept long enough; return how many."""
-    return await batches.delete("kept_answers", "created_at < now() - $1::interval", KEPT_FOR)
+    return await batches.delete(
+        "idempotent_responses", "created_at < now() - $1::interval", KEPT_FOR
+    )

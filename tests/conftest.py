@@ -7,7 +7,7 @@ from passlib.context import CryptContext
 from uuid_utils.compat import uuid7
 
 from deploy.embedded.service import start_service
-from infra.database import migrate
+from infra.db.migrations import migrate
 from tests.factories import Api, free_ports
 
 pytest_plugins = ["tests.application", "tests.faults.table"]

@@ -11,6 +11,7 @@ import typer
 from tortoise.exceptions import BaseORMException
 
 from infra import faults, logs, signals
+from infra.db.migrations import SchemaTooOldError
 from infra.settings import (
     Settings,
     SettingsError,
@@ -235,8 +236,8 @@ def _fault(error: BaseException) -> tuple[str, int]:
             return error.format_message(), EXIT_USAGE
         case SettingsError():
             return str(error), EXIT_USAGE
-        case typer.Abort():
-            return "given up", EXIT_FAILED
+        case typer.Abort() | SchemaTooOldError():
+            return str(error) or "given up", EXIT_FAILED
         case ServiceError():
             return error.message, EXIT_FAILED
         case OSError() | asyncpg.PostgresError() | BaseORMException():

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from infra.database import database, migrate
+from infra.database import database
+from infra.db.migrations import migrate
 from infra.keys import KeyRing
 from infra.settings import (
     DEFAULT_ADMIN_PASSWORD,

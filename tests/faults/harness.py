@@ -18,7 +18,7 @@ import redis
 from uuid_utils.compat import uuid7
 
 from deploy.embedded.servers import Servers, running
-from infra.database import migrate
+from infra.db.migrations import migrate
 from tests.faults.plugin.fault_effects import PLACES, REFUSED
 
 HERE = Path(__file__).parent

@@ -10,16 +10,14 @@ from tortoise import Tortoise
 from uuid_utils.compat import uuid7
 
 from infra.database import (
-    MIGRATIONS,
     UNUSABLE,
     another,
     database,
     is_connected,
-    migrate,
-    migration_config,
     primary,
     transaction,
 )
+from infra.db.migrations import MIGRATIONS, migrate, migration_config
 from infra.pool import PoolFull
 from models import Course, Difficulty, Outcome, Role, TaskState
 
@@ -39,7 +37,7 @@ CATALOGUE = """
 """
 MIGRATE = """
 import asyncio, sys
-from infra.database import migrate
+from infra.db.migrations import migrate
 print(asyncio.run(migrate(sys.argv[1])))
 """
 # Tortoise and aerich have no words for these: the migration makes them by hand.
@@ -55,7 +53,7 @@ BY_HAND = {
     "ck_courses_title",
     "ck_enrollments_student_email",
     "ck_image_variants_size",
-    "ck_kept_answers_digest",
+    "ck_idempotent_responses_digest",
     "ck_tasks_attempts",
     "ck_tasks_finished",
     "ck_tasks_progress",

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.embedded.servers import running
 from deploy.embedded.service import start_service
-from infra.database import database, migrate
+from infra.database import database
+from infra.db.migrations import migrate
 from models import Course, Difficulty, Task, TaskState
 from services import tasks
 from services.tasks import TaskName, enqueue

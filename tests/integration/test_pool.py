@@ -21,12 +21,12 @@ from infra.database import (
     database,
     direct_connection,
     gives_connections,
-    migrate,
     pool_use,
     primary,
     take_expired_leases,
     transaction,
 )
+from infra.db.migrations import migrate
 from infra.pool import PoolFull
 from infra.transactions import NoTransaction, RolledBack
 from models import Course

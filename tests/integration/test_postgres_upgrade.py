@@ -15,7 +15,7 @@ from deploy.embedded.binaries import Binaries
 from deploy.embedded.errors import StartError, VersionMismatchError
 from deploy.embedded.servers import running
 from deploy.embedded.upgrade import DATABASES, FINGERPRINT, TABLES
-from infra.database import migrate
+from infra.db.migrations import migrate
 from tests.absent import is_absent
 
 OLD_PROGRAMS = Path("/usr/lib/postgresql/15/bin")

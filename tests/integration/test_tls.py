@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra import dsn
-from infra.database import another, database, direct_connection, is_connected, migrate, primary
+from infra.database import another, database, direct_connection, is_connected, primary
+from infra.db.migrations import migrate
 from infra.settings import Settings, require_database
 from tests.debian import tls_postgres
 from tests.security.tls import make_certificate

@@ -164,7 +164,9 @@ async def test_two_keys_at_once_are_refused(client, course):
 async def test_the_database_knows_no_key_in_clear(send, database):
     key, email = f"key-{new_email()}", new_email()
     await send(key, email)
-    kept = await database.fetch("SELECT kept_answers::text AS row FROM kept_answers")
+    kept = await database.fetch(
+        "SELECT idempotent_responses::text AS row FROM idempotent_responses"
+    )
     assert any(email.encode().hex() in each["row"] for each in kept)
     assert not any(key in each["row"] or key.encode().hex() in each["row"] for each in kept)
 
@@ -175,7 +177,7 @@ async def test_keys_are_forgotten_after_a_day(send, database):
     await send(young, young)
     age = KEPT_FOR + timedelta(minutes=1)
     await database.execute(
-        "UPDATE kept_answers SET created_at = now() - $1::interval WHERE body = $2",
+        "UPDATE idempotent_responses SET created_at = now() - $1::interval WHERE body = $2",
         age,
         first.content,
     )
@@ -186,7 +188,7 @@ async def test_keys_are_forgotten_after_a_day(send, database):
 
     async def is_forgotten():
         return not await database.fetchval(
-            "SELECT count(*) FROM kept_answers WHERE body = $1", first.content
+            "SELECT count(*) FROM idempotent_responses WHERE body = $1", first.content
         )
 
     await eventually(is_forgotten)

@@ -28,7 +28,15 @@ PLANTED = {
     "FLOWER_BASIC_AUTH": "canary-of-flowers-password-c03e5d",
 }
 FLOWER_PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers", "/api/tasks")
-TABLES = ("tasks", "audit_log", "kept_answers", "courses", "sessions", "refresh_tokens", "users")
+TABLES = (
+    "tasks",
+    "audit_log",
+    "idempotent_responses",
+    "courses",
+    "sessions",
+    "refresh_tokens",
+    "users",
+)
 
 
 @pytest.fixture(scope="module")

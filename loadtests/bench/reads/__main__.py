@@ -18,7 +18,8 @@ from uuid import UUID
 import orjson
 
 from deploy.embedded.servers import servers
-from infra.database import database, migrate
+from infra.database import database
+from infra.db.migrations import migrate
 from infra.settings import load_settings
 from loadtests.bench import pages, results
 from loadtests.bench.reads.ways import AGGREGATED, OBJECTS, OURS, VALUES, WAYS

@@ -1,0 +1,31 @@
+-- The CHECK constraints: Tortoise and aerich have no words for them.
+ALTER TABLE users
+    ADD CONSTRAINT ck_users_role CHECK (role IN ('admin', 'student')),
+    ADD CONSTRAINT ck_users_username CHECK (username <> '');
+ALTER TABLE courses
+    ADD CONSTRAINT ck_courses_title CHECK (title <> ''),
+    ADD CONSTRAINT ck_courses_description CHECK (description <> ''),
+    ADD CONSTRAINT ck_courses_difficulty
+        CHECK (difficulty IN ('Beginner', 'Intermediate', 'Advanced'));
+ALTER TABLE enrollments
+    ADD CONSTRAINT ck_enrollments_student_email
+        CHECK (student_email <> '' AND student_email = lower(student_email));
+ALTER TABLE image_variants
+    ADD CONSTRAINT ck_image_variants_size CHECK (width > 0 AND height > 0 AND bytes > 0);
+ALTER TABLE tasks
+    ADD CONSTRAINT ck_tasks_state
+        CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    ADD CONSTRAINT ck_tasks_progress CHECK (progress BETWEEN 0 AND 100),
+    ADD CONSTRAINT ck_tasks_attempts CHECK (attempts >= 0),
+    ADD CONSTRAINT ck_tasks_finished CHECK
+        ((finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled')));
+ALTER TABLE audit_log
+    ADD CONSTRAINT ck_audit_log_outcome CHECK (outcome IN ('done', 'refused')),
+    ADD CONSTRAINT ck_audit_log_action CHECK (action <> ''),
+    ADD CONSTRAINT ck_audit_log_count CHECK (count > 0);
+ALTER TABLE idempotent_responses
+    ADD CONSTRAINT ck_idempotent_responses_digest
+        CHECK (digest ~ '^[0-9a-f]{64}$' AND fingerprint ~ '^[0-9a-f]{64}$');
+
+-- Images are compressed already: a second compression costs time and gains nothing.
+ALTER TABLE uploads ALTER COLUMN data SET STORAGE EXTERNAL;

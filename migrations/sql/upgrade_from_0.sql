@@ -1,0 +1,7 @@
+-- What release 1.0 has and the last migration of the 0.x releases has not: infra.db.migrations
+-- applies it to a database of theirs, in place of the initial migration.
+ALTER TABLE kept_answers RENAME TO idempotent_responses;
+ALTER TABLE idempotent_responses RENAME CONSTRAINT kept_answers_pkey TO idempotent_responses_pkey;
+ALTER TABLE idempotent_responses
+    RENAME CONSTRAINT ck_kept_answers_digest TO ck_idempotent_responses_digest;
+ALTER INDEX ix_kept_answers_created RENAME TO ix_idempotent_responses_created;
