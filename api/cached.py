@@ -10,7 +10,8 @@ from api.heads import Declaration, Heads
 from api.replies import JSON, page_headers
 from infra.cache import Entry, Key
 from services.catalogue.change import Condition
-from services.shelf import Snapshot, UrlOf
+from services.catalogue.render import UrlOf
+from services.shelf import Snapshot
 
 # Whoever keeps an answer asks before each use whether it still holds.
 CACHE_CONTROL = "no-cache"

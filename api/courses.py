@@ -28,10 +28,11 @@ from api.schemas.responses import (
 from services import answers, enrollments, images
 from services.catalogue import courses as catalogue
 from services.catalogue.courses import CourseChanges
+from services.catalogue.render import UrlOf
 from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound
 from services.image_headers import FileTooLarge, ImageTooLarge, TooManyFrames, UnsupportedImage
 from services.search_slots import SearchesBusy
-from services.shelf import Snapshot, UrlOf
+from services.shelf import Snapshot
 
 PATH = f"{API_PREFIX}/courses"
 

@@ -16,6 +16,7 @@ from api.security import Identity
 from infra.cache import Entry
 from services import answers, idempotency
 from services import enrollments as places
+from services.catalogue import render
 from services.enrollments import Place
 from services.errors import AlreadyEnrolled, CourseNotFound, UnknownCourse
 from services.idempotency import Answer, Keyed, KeyReused
@@ -128,8 +129,7 @@ def _shown(student_email: str, place: Place, course: Entry) -> bytes:
         "course_id": str(place.course_id),
         "enrolled_at": place.enrolled_at,
     }
-    whole = orjson.dumps(shown, option=orjson.OPT_UTC_Z)
-    return b'%s,"course":%s}' % (whole[:-1], course.body)
+    return render.with_course(shown, course.body)
 
 
 @operation(
@@ -161,6 +161,6 @@ async def list_student_enrollments(request: Request, email: str, query: PageQuer
         # A course that is gone by now took its places along.
         if place.course_id in known
     ]
-    whole = b'{"student_email":%s,"enrollments":[%s],"total":%d}'
-    body = whole % (orjson.dumps(email), b",".join(found), total)
+    whole = b'{"student_email":%s,"enrollments":%s,"total":%d}'
+    body = whole % (orjson.dumps(email), render.array(found), total)
     return raw(body, 200, page_headers(request.path, page, total), JSON)

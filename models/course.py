@@ -47,8 +47,6 @@ class Course(Model):
 
     image_task_id: UUID | None
     variants: fields.ReverseRelation[ImageVariant]
-    # JSON of its task and variants, where services.images.SHOWN was asked for.
-    shown_image: str
 
     class Meta:
         """Indexes: newest first, newest first of one difficulty, by title.

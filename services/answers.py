@@ -19,10 +19,11 @@ from infra.cache.answers import TOPICS_AT_ONCE
 from infra.database import after_commit
 from models import Difficulty
 from services import searches, shelf, tasks
+from services.catalogue.render import UrlOf
 from services.errors import CourseNotFound
 from services.folding import fold
 from services.search_slots import SearchesBusy
-from services.shelf import VERSION, Filters, Sort, UrlOf
+from services.shelf import VERSION, Filters, Sort
 from services.tasks import TaskName, rows
 
 LISTINGS = "courses"

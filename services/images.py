@@ -9,21 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from tortoise.expressions import RawSQL
-
 from infra.storage import Storage
 from models import Upload
 from services import decoder, image_headers, imaging
-
-# In the statement that reads the course: read on its own, an image could be of another moment.
-SHOWN = RawSQL(
-    """json_build_object(
-        'task', (SELECT json_build_object('id', tasks.id, 'state', state, 'error', error)
-                 FROM tasks WHERE tasks.id = courses.image_task_id),
-        'variants', (SELECT coalesce(json_agg(json_build_object(
-                'width', width, 'height', height, 'format', format, 'bytes', bytes, 'key', key
-            ) ORDER BY width DESC), '[]') FROM image_variants WHERE course_id = courses.id))"""
-)
 
 # Decoding and resizing is about half of the work, storing the variants the other.
 DECODED_PERCENT = 50

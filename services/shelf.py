@@ -1,21 +1,19 @@
-"""The catalogue as JSON bytes, each answer from one query: no object a row, no second round trip.
+"""The catalogue's queries: each response is of one statement, without an object a row."""
 
-The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
-"""
-
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-import orjson
+from tortoise import BaseDBAsyncClient
 
 from infra.cache import Entry, Page
 from infra.database import primary
-from models import Difficulty, TaskState
+from models import Difficulty
+from services.catalogue import render
+from services.catalogue.render import Row, UrlOf
 from services.errors import CourseNotFound
 from services.folding import fold
 from services.search_slots import SLOT_LOCK, SLOTS, SearchSlots
@@ -32,11 +30,6 @@ FIRST, FAR = 100, 1000
 SHEET = 100
 # JSON has no line break but as an escape.
 _LINE = b"\n"
-UrlOf = Callable[[str], str]
-_Row = Mapping[str, Any]
-
-_OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
-_CANCELLED = "The processing was cancelled"
 
 
 class Sort(StrEnum):
@@ -107,12 +100,12 @@ class Snapshot:
     """A course as it stands at one moment, with what its image shows."""
 
     id: UUID
-    row: _Row
+    row: Row
 
     def entry(self, url_of: UrlOf) -> Entry:
         """Return the answer that readers get; fleeting while the image is in processing."""
-        is_fleeting = self.row["task_state"] in _OPEN
-        return Entry.of(_json(_course(self.row, url_of)), fleeting=is_fleeting)
+        body = render.course(self.row, url_of)
+        return Entry.of(body, fleeting=render.is_in_processing(self.row))
 
 
 async def snapshot(course_id: UUID) -> Snapshot:
@@ -144,63 +137,55 @@ async def course(course_id: UUID, url_of: UrlOf) -> Entry:
     return (await snapshot(course_id)).entry(url_of)
 
 
-async def courses(course_ids: Collection[UUID], url_of: UrlOf) -> dict[UUID, Entry]:
+async def courses(
+    course_ids: Collection[UUID], url_of: UrlOf, source: BaseDBAsyncClient | None = None
+) -> dict[UUID, Entry]:
     """Return those of the courses that there are, by their ids."""
-    found = await rows(
+    found = await (source or primary()).execute_query_dict(
         f"""
         WITH chosen AS MATERIALIZED (SELECT * FROM courses WHERE id = ANY($1::uuid[])),
             {_WITH_IMAGES}
         SELECT {_SHOWN} FROM chosen {_IMAGES}
         """,  # noqa: S608  constants of this module only
-        list(course_ids),
+        [list(course_ids)],
     )
-    return {UUID(row["id"]): Entry.of(_json(_course(row, url_of))) for row in found}
+    return {UUID(row["id"]): Entry.of(render.course(row, url_of)) for row in found}
 
 
 async def newest(url_of: UrlOf) -> Entry:
     """Return the newest thousand courses as an array, and how many there are."""
     shown, total = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
     page = Page(1, PLAIN_LIST_LIMIT)
-    return Entry.of(_json([_course(row, url_of) for row in shown]), total, page)
+    return Entry.of(render.array(_rendered(shown, url_of)), total, page)
 
 
 async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
     """Return one page of the courses that match, and where it stands."""
     shown, total = await _select(filters, (number - 1) * limit, limit)
-    data = [_course(row, url_of) for row in shown]
-    body = _json({"data": data, "pagination": _pagination(total, number, limit)})
+    body = render.page(_rendered(shown, url_of), total, number, limit)
     return Entry.of(body, total, Page(number, limit, filters.query))
 
 
 async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
     """Return a hundred courses that match, of which pages are cut: the first sheet is number 0."""
     shown, total = await _select(filters, number * SHEET, SHEET)
-    return Entry.of(_LINE.join(_json(_course(row, url_of)) for row in shown), total)
+    return Entry.of(_LINE.join(_rendered(shown, url_of)), total)
 
 
 def cut(sheet: Entry, number: int, limit: int, filters: Filters) -> Entry:
     """Return the page that `page` would, from the sheet of these filters that it is on."""
     courses = sheet.body.split(_LINE) if sheet.body else []
     first = (number - 1) * limit % SHEET
-    data = b",".join(courses[first : first + limit])
     total = sheet.total or 0
-    body = b'{"data":[%s],"pagination":%s}' % (data, _json(_pagination(total, number, limit)))
+    body = render.page(courses[first : first + limit], total, number, limit)
     return Entry.of(body, total, Page(number, limit, filters.query))
 
 
-def _pagination(total: int, number: int, limit: int) -> dict[str, int | bool]:
-    pages = -(-total // limit)
-    return {
-        "current_page": number,
-        "total_pages": pages,
-        "total_count": total,
-        "has_next": number < pages,
-        "has_prev": number > 1,
-        "limit": limit,
-    }
+def _rendered(shown: Sequence[Row], url_of: UrlOf) -> Iterator[bytes]:
+    return (render.course(row, url_of) for row in shown)
 
 
-async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[_Row], int]:
+async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[Row], int]:
     """Return the rows of a page, and how many there are on all pages.
 
     Raises:
@@ -222,10 +207,10 @@ async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[_
 _slots = SearchSlots()
 
 
-async def _search(filters: Filters, search: str, values: list[object]) -> Sequence[_Row]:
+async def _search(filters: Filters, search: str, values: list[object]) -> Sequence[Row]:
     statement = _searching(replace(filters, search=None), min(len(fold(search)), TRIGRAM))
 
-    async def look() -> Sequence[_Row] | None:
+    async def look() -> Sequence[Row] | None:
         _, found = await primary().execute_query(statement, [*values, search])
         return found if found[0]["total"] is not None else None
 
@@ -372,39 +357,3 @@ def _of(picked: str) -> str:
 
 def _qualified(order: str) -> str:
     return ", ".join(f"chosen.{term}" for term in order.split(", "))
-
-
-def _course(row: _Row, url_of: UrlOf) -> dict[str, Any]:
-    """Return a course as clients see it: what is absent has no key."""
-    shown = {
-        "id": row["id"],
-        "title": row["title"],
-        "description": row["description"],
-        "difficulty": row["difficulty"],
-    }
-    variants = _variants(orjson.loads(row["variants"]), url_of) if row["variants"] else []
-    image_url = variants[0]["url"] if variants else row["image_url"]
-    if image_url is not None:
-        shown["image_url"] = image_url
-    if row["task_id"] is not None:
-        shown["image"] = _unfinished(row)
-    elif variants:
-        shown["image"] = {"status": "ready", "variants": variants}
-    shown["created_at"] = row["created_at"]
-    shown["updated_at"] = row["updated_at"]
-    return shown
-
-
-def _variants(found: Iterable[list[Any]], url_of: UrlOf) -> list[dict[str, Any]]:
-    names = ("width", "height", "format", "bytes", "url")
-    return [dict(zip(names, (*each[:4], url_of(each[4])), strict=True)) for each in found]
-
-
-def _unfinished(row: _Row) -> dict[str, Any]:
-    if row["task_state"] in _OPEN:
-        return {"status": "processing", "task_id": row["task_id"]}
-    return {"status": "failed", "error": row["task_error"] or _CANCELLED}
-
-
-def _json(content: object) -> bytes:
-    return orjson.dumps(content, option=orjson.OPT_UTC_Z)

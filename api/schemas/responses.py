@@ -1,21 +1,17 @@
 """What clients get. Optional fields that are absent, rather than null, say so with `_Absent`."""
 
-from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-import orjson
 from pydantic import BaseModel, Field
 
 from api.schemas import cursors
-from models import Course, Difficulty, Enrollment, Role, Task, TaskState, User
+from models import Difficulty, Role, Task, TaskState, User
 from services.enrollments import StudentSummary
 from services.errors import Code
 from services.task_control import Cursor
-
-UrlOf = Callable[[str], str]
 
 
 def _absent(**about: Any) -> Any:
@@ -103,16 +99,6 @@ class ImageOut(BaseModel):
     variants: list[VariantOut] | None = _absent(description="Widest first; when ready.")
     error: str | None = _absent(description="Why there is none; when failed.")
 
-    @classmethod
-    def of(cls, task: dict[str, Any] | None, variants: list[VariantOut]) -> Self | None:
-        """Return the image's state: its task's, as long as the course waits for one."""
-        if task is None:
-            return cls(status=ImageStatus.READY, variants=variants) if variants else None
-        if task["state"] in {TaskState.QUEUED, TaskState.RUNNING}:
-            return cls(status=ImageStatus.PROCESSING, task_id=task["id"])
-        error = task["error"] or "The processing was cancelled"
-        return cls(status=ImageStatus.FAILED, error=error)
-
 
 class CourseOut(BaseModel):
     """A course."""
@@ -136,22 +122,6 @@ class CourseOut(BaseModel):
     created_at: Annotated[datetime, Field(description="When it was made.")]
     updated_at: Annotated[datetime, Field(description="When it was changed last.")]
 
-    @classmethod
-    def of(cls, course: Course, url_of: UrlOf) -> Self:
-        """Return the course as clients see it; `url_of` gives the address of a stored object."""
-        image = orjson.loads(course.shown_image)
-        variants = [VariantOut(**each, url=url_of(each["key"])) for each in image["variants"]]
-        return cls(
-            id=course.id,
-            title=course.title,
-            description=course.description,
-            difficulty=course.difficulty,
-            image_url=variants[0].url if variants else course.image_url,
-            image=ImageOut.of(image["task"], variants),
-            created_at=course.created_at,
-            updated_at=course.updated_at,
-        )
-
 
 class PaginationOut(BaseModel):
     """Where a page stands among the others."""
@@ -164,19 +134,6 @@ class PaginationOut(BaseModel):
     has_next: Annotated[bool, Field(description="Whether there is a page behind this one.")]
     has_prev: Annotated[bool, Field(description="Whether there is a page before this one.")]
     limit: Annotated[int, Field(description="How many courses are on a full page.", examples=[10])]
-
-    @classmethod
-    def of(cls, page: int, limit: int, total: int) -> Self:
-        """Count the pages."""
-        pages = -(-total // limit)
-        return cls(
-            current_page=page,
-            total_pages=pages,
-            total_count=total,
-            has_next=page < pages,
-            has_prev=page > 1,
-            limit=limit,
-        )
 
 
 class CoursePageOut(BaseModel):
@@ -252,16 +209,6 @@ class EnrollmentOut(BaseModel):
     ]
     course: Annotated[CourseOut, Field(description="The course.")]
     enrolled_at: Annotated[datetime, Field(description="Since when.")]
-
-    @classmethod
-    def of(cls, enrollment: Enrollment, url_of: UrlOf) -> Self:
-        """Return the enrollment with its course."""
-        return cls(
-            id=enrollment.id,
-            student_email=enrollment.student_email,
-            course=CourseOut.of(enrollment.course, url_of),
-            enrolled_at=enrollment.enrolled_at,
-        )
 
 
 class EnrollmentsOut(BaseModel):

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from tortoise import BaseDBAsyncClient
 from tortoise.expressions import RawSQL
-from tortoise.query_utils import Prefetch
 from uuid_utils.compat import uuid7
 
 from infra.cache import Cache
@@ -15,9 +14,9 @@ from models import Course, Difficulty
 from services.audit import Action
 from services.catalogue import images
 from services.catalogue.change import Change, Condition, change
+from services.catalogue.render import UrlOf
 from services.errors import CourseNotFound
-from services.images import SHOWN
-from services.shelf import Snapshot, UrlOf
+from services.shelf import Snapshot
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,6 @@ class CourseChanges:
 
     fields: Mapping[str, Any]
     removes_image: bool = False
-
-
-def within_enrollment(source: BaseDBAsyncClient) -> Prefetch:
-    """Return what a query of enrollments prefetches, from the same place, to show their courses."""
-    return Prefetch("course", Course.annotate(shown_image=SHOWN).using_db(source))
 
 
 async def is_empty() -> bool:

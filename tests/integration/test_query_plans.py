@@ -156,10 +156,10 @@ READS = {
     "courses": lambda c, _e: shelf.courses([c.id], str),
     "of student": lambda _c, e: enrollments.of_student(primary(), e.student_email, 1, 1000),
     "students of course": lambda c, _e: enrollments.students_of(primary(), c.id, 1, 5),
-    "enrollments": lambda _c, _e: enrollments.page(primary(), 2, 100),
-    "enrollments of course": lambda c, _e: enrollments.page(primary(), 1, 10, course_id=c.id),
+    "enrollments": lambda _c, _e: enrollments.page(primary(), 2, 100, str),
+    "enrollments of course": lambda c, _e: enrollments.page(primary(), 1, 10, str, course_id=c.id),
     "enrollments of student": lambda _c, e: enrollments.page(
-        primary(), 1, 10, student_email=e.student_email
+        primary(), 1, 10, str, student_email=e.student_email
     ),
     "students": lambda _c, _e: enrollments.students(primary(), 5, 100),
     "tasks of the queues": lambda _c, _e: task_control.stats(),

@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from tortoise.expressions import RawSQL
 from tortoise.queryset import QuerySet
 
-from api.schemas.responses import CourseOut, CoursePageOut, PaginationOut
+from api.schemas.responses import CourseOut, CoursePageOut
 from models import Course, TaskState
-from services import images, shelf
+from services import shelf
+from services.catalogue import render
 from services.shelf import Filters
 from services.tasks import rows
 
@@ -20,6 +22,15 @@ Page = Callable[[int], Awaitable[bytes]]
 One = Callable[[UUID], Awaitable[bytes]]
 
 _CANCELLED = "The processing was cancelled"
+_FIELDS = ("id", "title", "description", "difficulty", "image_url", "created_at", "updated_at")
+_SHOWN_IMAGE = RawSQL(
+    """json_build_object(
+        'task', (SELECT json_build_object('id', tasks.id, 'state', state, 'error', error)
+                 FROM tasks WHERE tasks.id = courses.image_task_id),
+        'variants', (SELECT coalesce(json_agg(json_build_object(
+                'width', width, 'height', height, 'format', format, 'bytes', bytes, 'key', key
+            ) ORDER BY width DESC), '[]') FROM image_variants WHERE course_id = courses.id))"""
+)
 _TOTAL = "SELECT sum(total)::int AS total FROM course_totals"
 _TIME = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 _COURSE = f"""
@@ -68,30 +79,34 @@ def _first(limit: int) -> QuerySet[Course]:
     return Course.all().order_by("-created_at", "-id").limit(limit)
 
 
-async def _pagination(limit: int) -> PaginationOut:
+async def _pagination(limit: int) -> Any:
     (counted,) = await rows(_TOTAL)
-    return PaginationOut.of(1, limit, counted["total"])
+    return orjson.loads(render.page((), counted["total"], 1, limit))["pagination"]
 
 
 async def objects(limit: int) -> bytes:
     """Build Tortoise's objects, then Pydantic's, then JSON; the total is a second statement."""
-    chosen = await _first(limit).annotate(shown_image=images.SHOWN)
-    data = [CourseOut.of(course, url_of) for course in chosen]
+    chosen = await _first(limit).annotate(shown_image=_SHOWN_IMAGE)
+    data = [_model(course) for course in chosen]
     page = CoursePageOut(data=data, pagination=await _pagination(limit))
     return page.model_dump_json().encode()
 
 
 async def one_object(course_id: UUID) -> bytes:
     """Do the same for a course."""
-    course = await Course.get(id=course_id).annotate(shown_image=images.SHOWN)
-    return CourseOut.of(course, url_of).model_dump_json().encode()
+    course = await Course.get(id=course_id).annotate(shown_image=_SHOWN_IMAGE)
+    return _model(course).model_dump_json().encode()
+
+
+def _model(course: Course) -> CourseOut:
+    fields = {name: getattr(course, name) for name in (*_FIELDS, "shown_image")}
+    return CourseOut.model_validate(_shown(fields))
 
 
 async def values(limit: int) -> bytes:
     """Build Tortoise's dictionaries, then JSON; the total is a second statement."""
     data = await _values(_first(limit))
-    pagination = (await _pagination(limit)).model_dump()
-    return _json({"data": data, "pagination": pagination})
+    return _json({"data": data, "pagination": await _pagination(limit)})
 
 
 async def one_of_values(course_id: UUID) -> bytes:
@@ -101,9 +116,8 @@ async def one_of_values(course_id: UUID) -> bytes:
 
 
 async def _values(chosen: QuerySet[Course]) -> list[dict[str, Any]]:
-    found: Iterable[dict[str, Any]] = await chosen.annotate(shown_image=images.SHOWN).values(
-        *("id", "title", "description", "difficulty", "image_url"),
-        *("created_at", "updated_at", "shown_image"),
+    found: Iterable[dict[str, Any]] = await chosen.annotate(shown_image=_SHOWN_IMAGE).values(
+        *_FIELDS, "shown_image"
     )
     return [_shown(each) for each in found]
 

@@ -1,0 +1,84 @@
+"""Courses as the JSON that clients get; lists, single courses, writes and enrollments share it.
+
+The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from models import TaskState
+
+# Returns the address of a stored object by its key.
+UrlOf = Callable[[str], str]
+Row = Mapping[str, Any]
+
+_OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
+_CANCELLED = "The processing was cancelled"
+_VARIANT = ("width", "height", "format", "bytes", "url")
+
+
+def is_in_processing(row: Row) -> bool:
+    """Return whether the course's image is still to be made."""
+    return row["task_state"] in _OPEN
+
+
+def course(row: Row, url_of: UrlOf) -> bytes:
+    """Return a course; a field without a value has no key."""
+    shown = {
+        "id": row["id"],
+        "title": row["title"],
+        "description": row["description"],
+        "difficulty": row["difficulty"],
+    }
+    variants = _variants(row, url_of)
+    image_url = variants[0]["url"] if variants else row["image_url"]
+    if image_url is not None:
+        shown["image_url"] = image_url
+    if row["task_id"] is not None:
+        shown["image"] = _unfinished(row)
+    elif variants:
+        shown["image"] = {"status": "ready", "variants": variants}
+    shown["created_at"] = row["created_at"]
+    shown["updated_at"] = row["updated_at"]
+    return _json(shown)
+
+
+def _variants(row: Row, url_of: UrlOf) -> list[dict[str, Any]]:
+    found = orjson.loads(row["variants"]) if row["variants"] else ()
+    return [dict(zip(_VARIANT, (*each[:4], url_of(each[4])), strict=True)) for each in found]
+
+
+def _unfinished(row: Row) -> dict[str, Any]:
+    if is_in_processing(row):
+        return {"status": "processing", "task_id": row["task_id"]}
+    return {"status": "failed", "error": row["task_error"] or _CANCELLED}
+
+
+def array(courses: Iterable[bytes]) -> bytes:
+    """Return rendered courses as an array."""
+    return b"[%s]" % b",".join(courses)
+
+
+def page(courses: Iterable[bytes], total: int, number: int, limit: int) -> bytes:
+    """Return rendered courses as a page, with its place among the others."""
+    pages = -(-total // limit)
+    pagination = {
+        "current_page": number,
+        "total_pages": pages,
+        "total_count": total,
+        "has_next": number < pages,
+        "has_prev": number > 1,
+        "limit": limit,
+    }
+    return b'{"data":%s,"pagination":%s}' % (array(courses), _json(pagination))
+
+
+def with_course(fields: Mapping[str, object], course: bytes) -> bytes:
+    """Return an object of these fields, and of its rendered course."""
+    return b'%s,"course":%s}' % (_json(fields)[:-1], course)
+
+
+def _json(content: object) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_UTC_Z)
