@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks bench-warming test-coverage lint fmt build security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks bench-warming test-coverage lint fmt build release security docs migrate seed loadtest docker-up docker-down lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -80,8 +80,11 @@ fmt: $(VENV)/dev.installed  ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-build: $(VENV)/dev.installed  ## Build the wheel into dist/
-	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+build: $(VENV)/dev.installed  ## Build the sdist and the wheel into dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+release: $(VENV)/dev.installed  ## Check, build and tag the version of pyproject.toml: make release [DRY_RUN=1]
+	@$(BIN)/python -m deploy.release $(if $(DRY_RUN),--dry-run)
 
 # Without a network the dependencies are NOT CHECKED, and that fails: OFFLINE=1 lets it be.
 security: $(VENV)/dev.installed  ## Scan code and dependencies, write dist/sbom.cdx.json

@@ -16,7 +16,7 @@ from services.errors import AlreadyEnrolled, ServiceError
 from services.turns import PATIENCE_SECONDS, Turns
 
 # Eight share most of what can be shared. More would be answered at once, too, and meanwhile nobody
-# else is: what others wait beside a crowd grows with it (docs/decisions.md has the figures).
+# else is: what others wait beside a crowd grows with it.
 MOST_TOGETHER = 8
 
 _Waiting = tuple[str, asyncio.Future[Place]]

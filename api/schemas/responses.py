@@ -307,7 +307,7 @@ class HealthOut(BaseModel):
         Connection,
         Field(description="Whether slow work is carried to the workers.", examples=["connected"]),
     ]
-    version: Annotated[str, Field(description="The release.", examples=["0.1.0"])]
+    version: Annotated[str, Field(description="The release.", examples=["1.0.0"])]
 
 
 class LiveOut(BaseModel):
