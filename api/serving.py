@@ -9,7 +9,7 @@ import uvloop
 from sanic.application.state import ApplicationServerInfo
 from sanic.http.constants import HTTP
 
-from api.app import Application
+from api.context import Application
 from api.listen import BACKLOG, Door
 from api.shortcut import ShortcutProtocol
 from infra import logs, signals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from api.app import warm_up
+from api.lifespan import warm_up
 
 
 class Cache:
@@ -24,11 +24,9 @@ async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
             raise OSError("the database is away")
         return len(names)
 
-    monkeypatch.setattr("api.app.answers.warm", warm)
-    monkeypatch.setattr("api.app.WARM_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("api.lifespan.answers.warm", warm)
+    monkeypatch.setattr("api.lifespan.WARM_AGAIN_SECONDS", 0.0)
     settings = SimpleNamespace(cache_warm_answers=7)
     storage = SimpleNamespace(url=str)
-    await warm_up(
-        SimpleNamespace(ctx=SimpleNamespace(cache=Cache(), settings=settings, storage=storage))
-    )
+    await warm_up(SimpleNamespace(cache=Cache(), settings=settings, storage=storage))
     assert tried == ["first of 7", "first of 7", "second of 7"]

@@ -18,8 +18,9 @@ from sanic.compat import Header
 from sanic.response import HTTPResponse
 
 from api import middleware
-from api.app import Application, create_app
+from api.app import create_app
 from api.cached import headers_of
+from api.context import Application
 from api.etags import matches_weakly
 from api.heads import Declaration, Heads
 from api.limits import Limits

@@ -19,7 +19,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from api.app import Application, create_app
+from api.app import create_app
+from api.context import Application
 from api.limits import Limits
 from api.shortcut import ShortcutProtocol
 from infra.cache import AnswerCache, Entry, open_store
