@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from deploy.embedded.ports import is_free
-from infra.database import MIGRATION_LOCK
+from infra.db.migrations import MIGRATION_LOCK
 from tests.factories import eventually, free_ports
 
 # The number is 30; with LIFECYCLE_MOMENTS=30 this takes some minutes.
