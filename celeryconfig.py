@@ -59,9 +59,9 @@ task_track_started = True
 task_serializer = "json"
 accept_content = ["json"]
 
-# Flower turns a worker's events on as long as it runs; told to nobody, they cost a third of a task.
+# Flower turns a worker's events on while it runs; without it they would cost a third of a task.
 worker_send_task_events = False
-# What is at hand in a busy worker could be at work in an idle one; `enroll worker --prefetch` is
+# A message prefetched by a busy worker could run in an idle one; `enroll worker --prefetch` is
 # for workers of short tasks only.
 worker_prefetch_multiplier = 1
 worker_cancel_long_running_tasks_on_connection_loss = False

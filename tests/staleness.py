@@ -13,7 +13,7 @@ from loadtests.load.machine import Machine
 STALE_SECONDS = 1.0
 OWN, LATE, STAYS = "own past", "other instance, after more than 1 s", "for ever"
 REPORT = """\
-# Nobody reads the past, {date}
+# Stale reads under stress, {date}
 
 {machine}.
 

@@ -108,7 +108,7 @@ class Environment:
         connection = await asyncpg.connect(url, command_timeout=600)
         if is_much:
             await bulk.enrol(connection, enrollments)
-        # The tasks that would tell the cache of new courses: nobody has read anything yet, and
+        # The tasks that would tell the cache of new courses: no process has read anything yet, and
         # there is no worker here.
         await connection.execute("DELETE FROM tasks")
         await connection.execute("VACUUM ANALYZE")

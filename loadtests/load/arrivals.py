@@ -48,8 +48,8 @@ class Arrivals:
 class Pace:
     """One user's way through a schedule that `users` share; `start` is its second 0, by a clock.
 
-    When the next request is due doesn't depend on when the last one was answered: whoever waits
-    for a slow answer is late for the next request, and has to measure that from when it was due.
+    The next request is due independently of the last response: a user who waits for a slow response
+    sends the next request late, and measures it from when it was due.
     """
 
     def __init__(self, arrivals: Arrivals, users: int, start: float, random: Random) -> None:

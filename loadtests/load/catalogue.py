@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 PAGE_SIZE = 10
 TIMEOUT_SECONDS = 30
-# As long as somebody would type; what is longer than a search may be is refused.
+# As long as a person types; a search that is too long is refused.
 _WORD = re.compile(r"\b[A-Za-z]{4,40}\b")
 
 
@@ -55,7 +55,7 @@ class Catalogue:
         self.course_ids = Zipf(ids)
         # Registration opens, and many want the same few.
         self.wanted_ids = Zipf(ids, s=1.1)
-        # Nobody reads page 90.
+        # Hardly any student reads page 90.
         self.pages = Zipf((f"{listing}?page={n}&limit={PAGE_SIZE}" for n in pages), s=1.5)
         self.filters = Zipf(
             f"{listing}?difficulty={level}&page={n}&limit={PAGE_SIZE}"

@@ -13,8 +13,8 @@ from loadtests.load.shapes import Role
 class Arriving(User):
     """A user whose requests are due at times drawn beforehand, however slow the answers are.
 
-    The users of a role share the shape's rate. Whoever is late starts at once, and is measured
-    from when the request was due: no coordinated omission.
+    The users of a role share the shape's rate. A late request starts at once and is measured
+    from when it was due: no coordinated omission.
     """
 
     abstract = True

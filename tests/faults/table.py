@@ -35,7 +35,7 @@ for 5 s instead of 30 s.
 - **lost**: accepted and neither; or done, and the row or the whole object is not there.
 - **duplicated**: rows beyond one a task, rows and objects of tasks that are not done.
 - **seconds to recover**: from the moment when the plug is in again (a server answers, another
-  worker is started) or, where nobody puts it in again, from when the worker started, until the last
+  worker is started) or, without that, from when the worker started, until the last
   task ended: it holds the work itself.
 
 So that a fault takes seconds, `tests/faults/launcher.py` shortens the worker's times and nothing

@@ -60,8 +60,8 @@ async def _measure(logins: int, seconds: float) -> str:
 
 ## Does a refusal's time tell that an account exists?
 
-Wrong passwords one after the other over HTTP, half of an account that exists, half of names that
-nobody has, in random order; mean ± deviation in milliseconds, and Welch's t-test. Below
+Wrong passwords one after the other over HTTP, half of an account that exists, half of names without
+an account, in random order; mean ± deviation in milliseconds, and Welch's t-test. Below
 {SIGNIFICANT} a difference would be called one.
 
 | account | logins | it exists | it does not | t | p | |
@@ -72,8 +72,8 @@ nobody has, in random order; mean ± deviation in milliseconds, and Welch's t-te
 
 {storm.READS_A_SECOND} reads of `{storm.PATH}` a second at random moments for {seconds:g} s;
 the storm is {storm.LOGINS_AT_ONCE} clients that log in again and again, from a process of their
-own on the same cores: a third rightly, a third with wrong passwords, a third as nobody. No limit
-holds any of them up.
+own on the same cores: a third rightly, a third with wrong passwords, a third as unknown users. No limit
+stops any of them.
 
 | | reads | failed | P50 ms | P95 ms | P99 ms |
 |---|---|---|---|---|---|

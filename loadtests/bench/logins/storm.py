@@ -70,7 +70,7 @@ async def under_storm(
 ) -> tuple[Reads, Counter[str]]:
     """Read while another process logs in, so many at once, again and again.
 
-    A third of the logins are right, a third have a wrong password, a third a name of nobody's.
+    A third of the logins are right, a third have a wrong password, a third an unknown name.
 
     Returns:
         The reads, and how many logins were answered with each status.

@@ -45,7 +45,7 @@ Costs = dict[str, float]
 
 async def costs() -> tuple[Costs, Costs]:
     """Return the microseconds of the fast path's parts, and of the normal path's middleware."""
-    # More than is asked here, but limited: whoever is exempt costs less.
+    # More than is asked here, but limited: exempt clients cost less.
     settings = Settings(_env_file=None, rate_limit_reads=100_000_000, storage_url="memory://")
     app = create_app(settings)
     async with AsyncExitStack() as resources:
