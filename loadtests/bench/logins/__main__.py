@@ -72,8 +72,8 @@ an account, in random order; mean ± deviation in milliseconds, and Welch's t-te
 
 {storm.READS_A_SECOND} reads of `{storm.PATH}` a second at random moments for {seconds:g} s;
 the storm is {storm.LOGINS_AT_ONCE} clients that log in again and again, from a process of their
-own on the same cores: a third rightly, a third with wrong passwords, a third as unknown users. No limit
-stops any of them.
+own on the same cores: a third rightly, a third with wrong passwords, a third as unknown users. No
+limit stops any of them.
 
 | | reads | failed | P50 ms | P95 ms | P99 ms |
 |---|---|---|---|---|---|
