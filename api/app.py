@@ -8,23 +8,24 @@ from sanic.exceptions import RequestCancelled
 from sanic_ext import Config as ExtensionConfig
 from sanic_ext.extensions.http.extension import HTTPExtension
 
-from api import errors, lifespan, media, middleware
-from api.admin import admin
-from api.auth import auth
-from api.bodies import MAX_JSON_BYTES
+from api import errors, lifespan, middleware
 from api.context import Application, Context
-from api.courses import courses
-from api.documentation import pages
-from api.enrollments import enrollments
-from api.requests import ForgivingRequest
-from api.streams import Streams
-from api.system import SERVICE, system
-from api.tasks import admin_tasks, tasks
-from api.write_buffers import WriteBuffers
-from infra import logs, metrics
+from api.endpoint.bodies import MAX_JSON_BYTES
+from api.endpoint.docs_page import pages
+from api.protocol.requests import ForgivingRequest
+from api.protocol.write_buffers import WriteBuffers
+from api.routes import media
+from api.routes.admin import admin
+from api.routes.auth import auth
+from api.routes.courses import courses
+from api.routes.enrollments import enrollments
+from api.routes.system import SERVICE, system
+from api.routes.tasks import admin_tasks, tasks
+from api.security.sse_limits import Streams
 from infra.cache import Shared
+from infra.observability import logs, metrics
+from infra.rate_limits.stream_table import Slots
 from infra.settings import Settings
-from infra.stream_table import Slots
 
 # Bodies that a handler takes are streamed to it and counted there; this bounds all others.
 LIMITS = {
@@ -44,7 +45,8 @@ def create_app(
     """Build the application; it opens its connections when a server process starts it.
 
     `shared` and `slots` are memory of the instance's processes, if there are several, and
-    `metrics_sender` leads to the process that answers Prometheus (infra.meters), if there is one.
+    `metrics_sender` leads to the process that answers Prometheus, if there is one
+    (infra.observability.meters).
     """
     logs.configure(settings.log_level, settings.log_format, process="api")
     context = Context(

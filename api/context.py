@@ -8,23 +8,23 @@ from sanic import Sanic
 from sanic.config import Config
 
 from api import middleware
-from api.cors import Origins
-from api.limits import Limits
-from api.monitors import Monitors
-from api.shortcut import Shortcut
-from api.streams import Streams
-from api.write_buffers import WriteBuffers
+from api.health import HealthQueries
+from api.protocol.fast_path import FastPath
+from api.protocol.write_buffers import WriteBuffers
+from api.security.cors import Origins
+from api.security.rate_limits import Limits
+from api.security.sse_limits import Streams
 from infra.cache import AnswerCache, Shared
-from infra.keys import KeyRing
-from infra.replica import Reports
+from infra.db.replica import ReplicaRouter
+from infra.key_ring import KeyRing
 from infra.session_list import SessionList
 from infra.settings import Settings
 from infra.storage import Storage
-from infra.storage.recent import Recent
-from services.group_commit import GroupCommit
-from services.refusals import Refusals
-from services.revocations import Revocations
-from services.turns import Turns
+from infra.storage.object_cache import ObjectCache
+from services.audit.denied import DeniedAudit
+from services.auth.revocations import Revocations
+from services.enrollments.batcher import EnrollmentBatcher
+from services.enrollments.limiter import KeyedLimiter
 
 
 class Context(SimpleNamespace):
@@ -32,21 +32,21 @@ class Context(SimpleNamespace):
 
     settings: Settings
     storage: Storage
-    recent: Recent
+    recent: ObjectCache
     cache: AnswerCache
-    reports: Reports
-    monitors: Monitors
+    reports: ReplicaRouter
+    monitors: HealthQueries
     keys: KeyRing
     limits: Limits
-    refusals: Refusals
+    refusals: DeniedAudit
     sessions: SessionList
     revocations: Revocations
-    shortcut: Shortcut
+    shortcut: FastPath
     origins: Origins
     complete: middleware.Complete
     write_buffers: WriteBuffers
-    turns: Turns
-    together: GroupCommit
+    turns: KeyedLimiter
+    together: EnrollmentBatcher
     resources: AsyncExitStack
     shared: Shared
     streams: Streams

@@ -12,12 +12,13 @@ from sanic.exceptions import NotFound as UnknownPath
 from sanic.response import empty, raw
 from tortoise.exceptions import DBConnectionError, TransactionManagementError
 
-from api import auditing
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
-from infra import faults, logs
+from api.security import audit
+from infra import error_messages
 from infra.cache import TooManyFills
-from infra.metrics import CLIENT_GONE
-from infra.pool import PoolFull
+from infra.db.pool import PoolFull
+from infra.observability import logs
+from infra.observability.metrics import CLIENT_GONE
 from services import errors
 from services.errors import Code, ServiceError
 
@@ -91,7 +92,7 @@ def status_of(error: type[ServiceError]) -> int:
 async def render(request: Request, error: Exception) -> HTTPResponse:
     """Turn whatever was raised into the envelope."""
     if isinstance(error, ServiceError):
-        auditing.note_refusal(request, status_of(type(error)), error.code)
+        audit.note_refusal(request, status_of(type(error)), error.code)
         return _service_error(error)
     if (reason := _why_unavailable(error)) is not None:
         return _service_error(errors.Unavailable(reason))
@@ -105,10 +106,10 @@ def _why_unavailable(error: BaseException) -> str | None:
     """Return what a client is told of a part that this call can't do without now."""
     if isinstance(error, PoolFull | TooManyFills):
         return str(error)
-    if faults.is_disk_full(error):
+    if error_messages.is_disk_full(error):
         log.error("disk_full", error=str(error))
         return "The disk is full; try again later"
-    if faults.is_read_only(error):
+    if error_messages.is_read_only(error):
         log.error("database_read_only", error=str(error))
         return "Nothing can be changed now; try again later"
     if isinstance(error, TransactionManagementError) and error.__cause__:

@@ -8,29 +8,30 @@ from functools import partial
 
 from tortoise import BaseDBAsyncClient
 
-from api import gauges, middleware
+from api import collectors, middleware
 from api.context import Application, Context
-from api.limits import Limits
-from api.monitors import Monitors
-from api.shortcut import Shortcut
-from infra import limits, logs, metrics
+from api.health import HealthQueries
+from api.protocol.fast_path import FastPath
+from api.security.rate_limits import Limits
+from infra import rate_limits
+from infra.aio.shield import drain
 from infra.cache import AnswerCache, open_store
-from infra.database import COMMAND_TIMEOUT_SECONDS, another, database
-from infra.feed import DatabaseFeed
-from infra.keys import KeyRing
-from infra.process import give_large_pieces_back
-from infra.replica import Reports
+from infra.db.engine import COMMAND_TIMEOUT_SECONDS, database, open_pool
+from infra.db.feed import DatabaseFeed
+from infra.db.replica import ReplicaRouter
+from infra.key_ring import KeyRing
+from infra.observability import logs, metrics
+from infra.process.system import tune_malloc
 from infra.session_list import SessionList
 from infra.settings import require_database, require_direct_database
-from infra.shield import drain
 from infra.storage import open_storage
-from infra.storage.recent import Recent
-from services import answers
-from services.group_commit import GroupCommit
-from services.refusals import Refusals
-from services.removed_images import RemovedImages
-from services.revocations import Revocations
-from services.turns import Turns
+from infra.storage.object_cache import ObjectCache
+from services.audit.denied import DeniedAudit
+from services.auth.revocations import Revocations
+from services.catalogue import read
+from services.enrollments.batcher import EnrollmentBatcher
+from services.enrollments.limiter import KeyedLimiter
+from services.images.removals import RemovedImages
 
 # A database that is down or busy gets no more warming than this.
 WARM_AGAIN_SECONDS = 2.0
@@ -40,11 +41,11 @@ log = logs.get_logger(__name__)
 
 async def open_resources(app: Application) -> None:
     """Connect this server process to what it needs; at the end it is closed in reverse."""
-    give_large_pieces_back()
+    tune_malloc()
     context = app.ctx
     context.resources = AsyncExitStack()
     metrics.send_to(context.metrics_sender)
-    await context.resources.enter_async_context(middleware.books())
+    await context.resources.enter_async_context(middleware.flush_telemetry())
     await _open_database(context)
     context.keys = KeyRing(context.settings)
     await _open_limits(context)
@@ -73,17 +74,17 @@ async def _open_database(context: Context) -> None:
             settings.database_pool_size,
             settings.database_pool_wait_seconds,
             settings.response_seconds + COMMAND_TIMEOUT_SECONDS,
-            is_kept=True,
+            prewarm=True,
         )
     )
     # Health checks have a connection of their own: a pool full of slow queries is still connected.
-    probe = await context.resources.enter_async_context(another(url, pool_size=1))
-    context.monitors = Monitors(probe)
+    probe = await context.resources.enter_async_context(open_pool(url, pool_size=1))
+    context.health = HealthQueries(probe)
 
 
 async def _open_limits(context: Context) -> None:
     settings = context.settings
-    redis = limits.connect(settings.limits) if settings.limits else None
+    redis = rate_limits.connect(settings.limits) if settings.limits else None
     if redis:
         context.resources.push_async_callback(redis.aclose)
     context.limits = await Limits.open(settings, redis, context.streams, context.resources)
@@ -91,29 +92,29 @@ async def _open_limits(context: Context) -> None:
 
 
 def _open_audit(context: Context) -> None:
-    context.refusals = Refusals()
-    context.resources.push_async_callback(context.refusals.write)
-    _start(context, context.refusals.keep_writing())
+    context.denied_audit = DeniedAudit()
+    context.resources.push_async_callback(context.denied_audit.write)
+    _start(context, context.denied_audit.keep_writing())
 
 
 def _open_enrollments(context: Context) -> None:
     # Enrolments that need their own transaction: a busy course may use a third of the connections,
     # a second busy course one more.
-    context.turns = Turns(max(1, context.settings.database_pool_size // 3))
-    context.together = GroupCommit()
+    context.course_limiter = KeyedLimiter(max(1, context.settings.database_pool_size // 3))
+    context.batcher = EnrollmentBatcher()
 
 
 def _open_images(context: Context) -> None:
     settings = context.settings
     context.storage = open_storage(settings)
-    context.recent = Recent(
+    context.object_cache = ObjectCache(
         context.storage, settings.image_memory_bytes, settings.image_memory_seconds
     )
 
 
 def _follow_database(context: Context) -> None:
     context.revocations = Revocations()
-    removed = RemovedImages(context.recent.remove)
+    removed = RemovedImages(context.object_cache.remove)
     url = require_direct_database(context.settings)
     _start(context, DatabaseFeed(url, context.revocations, removed).follow())
 
@@ -124,24 +125,26 @@ async def _open_replica(context: Context) -> None:
     if settings.database_replica_url:
         pool = (settings.database_pool_size, settings.database_pool_wait_seconds)
         replica = await context.resources.enter_async_context(
-            another(settings.database_replica_url, *pool)
+            open_pool(settings.database_replica_url, *pool)
         )
-    context.reports = Reports(context.shared, replica)
-    _start(context, context.reports.follow())
+    context.replica_router = ReplicaRouter(context.shared, replica)
+    _start(context, context.replica_router.follow())
 
 
 async def _open_cache(context: Context) -> None:
     settings = context.settings
     context.cache = AnswerCache(
-        open_store(settings.cache or "memory://", partial(answers.shape, context.storage.url)),
+        open_store(settings.cache or "memory://", partial(read.shape, context.storage.url)),
         memory_bytes=settings.cache_memory_bytes,
         shared=context.shared,
-        owed=answers.owed,
+        owed=read.owed,
     )
     await context.cache.start()
     context.resources.push_async_callback(context.cache.close)
-    context.shortcut = Shortcut(context.cache.hot, context.recent, context.limits, context.origins)
-    await context.resources.enter_async_context(gauges.shown(context.cache))
+    context.fast_path = FastPath(
+        context.cache.hot, context.object_cache, context.limits, context.origins
+    )
+    await context.resources.enter_async_context(collectors.shown(context.cache))
 
 
 async def warm_up(context: Context) -> None:
@@ -156,7 +159,7 @@ async def warm_up(context: Context) -> None:
 async def _warm(context: Context, names: list[str]) -> None:
     while True:
         try:
-            await answers.warm(context.cache, names, context.storage.url)
+            await read.warm(context.cache, names, context.storage.url)
         except Exception:
             # The loop has to go on: without it memory would stay cold after the next loss.
             log.exception("cache_not_warmed")

@@ -11,9 +11,9 @@ from sanic import Request, Sanic
 from sanic.response import BaseHTTPResponse
 from uuid_utils import uuid7
 
-from api import cors
-from api.patience import hang_up
-from infra import access, logs, metrics
+from api.protocol.slow_clients import hang_up
+from api.security import cors
+from infra.observability import access_log, logs, metrics
 from infra.settings import Environment, Settings
 from services.errors import Code, Fault, Invalid
 
@@ -104,7 +104,7 @@ def _record(request: Request, response: BaseHTTPResponse) -> None:
     route = f"/{request.route.path}" if request.route else metrics.NO_ROUTE
     metrics.observe_request(request.method, route, response.status, seconds)
     client = request.app.ctx.limits.clients.address(request)
-    access.record(
+    access_log.record(
         (
             # Not the path: it may have an email in it.
             *(time.time(), request_id, request.method, route),
@@ -114,7 +114,7 @@ def _record(request: Request, response: BaseHTTPResponse) -> None:
 
 
 @asynccontextmanager
-async def books() -> AsyncIterator[None]:
+async def flush_telemetry() -> AsyncIterator[None]:
     """Write the log and the metrics down again and again, and once more at the end."""
     writing = asyncio.create_task(_write_books())
     try:
@@ -131,7 +131,7 @@ async def _write_books() -> None:
 
 
 def _write_down() -> None:
-    access.flush()
+    access_log.flush()
     metrics.flush()
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from redis.asyncio import Redis
 
-from infra.limits.breaker import Breaker
+from infra.rate_limits.breaker import Breaker
 
 PREFIX = "session"
 TTL_SECONDS = 24 * 60 * 60

@@ -14,7 +14,9 @@ from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from infra import dsn, tls, worker_groups
+from infra import tls
+from infra.db import dsn
+from infra.process import worker_groups
 
 ENV_FILE = Path(".env")
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")

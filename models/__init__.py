@@ -3,7 +3,7 @@
 from models.audit import AuditEntry, Outcome
 from models.course import Course, Difficulty
 from models.enrollment import Enrollment
-from models.idempotency import KeptAnswer
+from models.idempotency import IdempotentResponse
 from models.image import ImageVariant, Upload
 from models.session import RefreshToken, Session
 from models.task import Task, TaskSchedule, TaskState
@@ -17,8 +17,8 @@ __all__ = [
     "Difficulty",
     "Enrollment",
     "EnrollmentTotal",
+    "IdempotentResponse",
     "ImageVariant",
-    "KeptAnswer",
     "Outcome",
     "RefreshToken",
     "Role",

@@ -8,7 +8,7 @@ from tortoise.fields.db_defaults import Now
 from models.indexes import SqlIndex
 
 
-class KeptAnswer(Model):
+class IdempotentResponse(Model):
     """An answer, to be given again; inserted in the transaction of what it tells.
 
     `digest` is the SHA-256 of operation, caller and key, `fingerprint` that of the request's

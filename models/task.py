@@ -80,7 +80,7 @@ class Task(Model):
                 "(finished_at) WHERE finished_at IS NOT NULL",
                 fields=["finished_at"],
             ),
-            # What every process asks twice a second (services/removed_images.py).
+            # What every process asks twice a second (services/images/removals.py).
             SqlIndex(
                 "ix_tasks_images_removed",
                 "(created_at DESC) WHERE name = 'images.remove'",

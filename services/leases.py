@@ -123,7 +123,7 @@ async def finish(claim: Claim) -> None:
     await _fenced(claim, _SUCCEEDED)
 
 
-async def finish_alone(claim: Claim) -> None:
+async def complete_without_effects(claim: Claim) -> None:
     """Mark a task succeeded that has no effects to commit with it, and don't wait for the disk.
 
     A server that crashes at that moment forgets it, and the task runs once more, as it would if its
@@ -155,7 +155,7 @@ async def _fenced(
         raise LeaseLost
 
 
-async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
+async def fail_attempt(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
     """Queue the task for another attempt, or end it: failed, or cancelled if that was asked for.
 
     Returns:
@@ -178,7 +178,7 @@ async def give_up(claim: Claim, error: str, traceback: str, *, permanent: bool) 
     return found[0]["state"] if found else None
 
 
-async def settle_cancelled(claim: Claim) -> bool:
+async def mark_cancelled(claim: Claim) -> bool:
     """Mark the task cancelled if that is why its lease was lost; tell whether it was."""
     found = await rows(
         "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "  # noqa: S608

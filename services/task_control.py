@@ -11,10 +11,12 @@ from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from infra.cache import Cache
-from infra.database import primary, transaction
+from infra.db import batches
+from infra.db.engine import primary
+from infra.db.transactions import transaction
 from models import Task, TaskState
-from services import audit, batches
-from services.audit import Action
+from services.audit import trail
+from services.audit.trail import Action
 from services.catalogue.change import announce_image_task
 from services.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
 from services.tasks import CHANNEL, TaskName, get, rows, unindexed
@@ -139,7 +141,7 @@ async def retry(cache: Cache, task_id: UUID) -> Task:
             task = await get(task_id)
             if not found:
                 raise TaskNotRetryable
-            await audit.record(Action.RETRY_TASK, task_id)
+            await trail.record(Action.RETRY_TASK, task_id)
             await _announce(cache, task)
     except IntegrityError:
         raise TaskNotRetryable("Another task does the same work already") from None
@@ -169,7 +171,7 @@ async def cancel(cache: Cache, task_id: UUID) -> Task:
         task = await get(task_id)
         if not found:
             raise TaskNotCancellable
-        await audit.record(Action.CANCEL_TASK, task_id)
+        await trail.record(Action.CANCEL_TASK, task_id)
         await _announce(cache, task)
     return task
 
@@ -189,7 +191,7 @@ async def drop(cache: Cache, task_id: UUID) -> None:
             task_id,
         ):
             raise TaskNotDroppable
-        await audit.record(Action.DROP_TASK, task_id)
+        await trail.record(Action.DROP_TASK, task_id)
         await _announce(cache, task)
 
 

@@ -8,8 +8,8 @@ import orjson
 from tortoise import BaseDBAsyncClient
 from uuid_utils.compat import uuid7
 
-from infra import logs
-from infra.database import primary
+from infra.db.engine import primary
+from infra.observability import logs
 from models import Task, TaskState
 from services.errors import (
     TaskNotFound,
@@ -84,7 +84,7 @@ async def enqueue(
     return await enqueue(name, args, dedupe_key=dedupe_key, priority=priority)
 
 
-async def step_aside(task_id: UUID) -> None:
+async def release_dedupe_key(task_id: UUID) -> None:
     """Let another task of the same dedupe key be queued from now on, though this one runs."""
     await Task.filter(id=task_id).update(dedupe_key=None)
 
@@ -102,7 +102,7 @@ async def get(task_id: UUID) -> Task:
     return task
 
 
-async def are_carried(source: BaseDBAsyncClient | None = None) -> bool:
+async def is_relay_alive(source: BaseDBAsyncClient | None = None) -> bool:
     """Tell whether some worker's relay is there and reaches the broker."""
     relays = await (source or primary()).execute_query_dict(
         """

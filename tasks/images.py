@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from services import images
 from services.catalogue import images as course_images
 from services.catalogue.change import change
 from services.errors import TooLarge, UnsupportedMedia, UploadGone
+from services.images import pipeline
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -23,7 +23,7 @@ ATTEMPTS_OF_AN_HOUR = 21
 async def process_image(context: TaskContext, course_id: str, upload_id: str) -> None:
     """Make the variants of a staged image, store them, and show them."""
     course, upload = UUID(course_id), UUID(upload_id)
-    variants = await images.store_variants(
+    variants = await pipeline.store_variants(
         context.storage, course, upload, context.settings.max_image_pixels, context.progress
     )
     async with context.finishing(), change(context.cache, course) as finished:

@@ -2,9 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from infra import database
+from infra.db import engine
 from infra.settings import require_direct_database
-from services import audit, housekeeping, idempotency, sessions, task_control
+from services import task_control
+from services.audit import trail
+from services.auth import sessions
+from services.enrollments import idempotency
+from services.images import housekeeping
 from services.tasks import TaskName
 from tasks.registry import TaskContext, task
 
@@ -42,7 +46,7 @@ async def prune_answers(context: TaskContext) -> None:
 @task(TaskName.PRUNE_AUDIT_LOG, queue="maintenance", timeout=600, every=DAY_SECONDS)
 async def prune_audit_log(context: TaskContext) -> None:
     """Forget what was done more than a year ago."""
-    removed = await audit.prune()
+    removed = await trail.prune()
     context.log.info("audit_log_pruned", entries=removed)
 
 
@@ -56,7 +60,7 @@ async def remove_orphans(context: TaskContext) -> None:
 @task(TaskName.ANALYZE, queue="maintenance", timeout=600, every=DAY_SECONDS)
 async def analyze(context: TaskContext) -> None:
     """Refresh the planner's statistics after a day of enrolments."""
-    await database.analyze(require_direct_database(context.settings))
+    await engine.analyze(require_direct_database(context.settings))
     context.log.info("database_analyzed")
 
 

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from structlog.stdlib import BoundLogger
 
-from infra import logs
 from infra.cache import Outpost
-from infra.database import transaction
+from infra.db.transactions import transaction
+from infra.observability import logs
 from infra.settings import Settings
 from infra.storage import Storage
 from services import leases
@@ -88,7 +88,7 @@ class TaskContext:
         """
         if not self.is_finishing:
             self.is_finishing = True
-            await leases.finish_alone(self._claim)
+            await leases.complete_without_effects(self._claim)
 
 
 # A coroutine function of a `TaskContext`, or a plain one of a `tasks.threads.ThreadTaskContext`.

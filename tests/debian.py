@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.embedded import probe
-from deploy.embedded.home import Home
-from deploy.embedded.keeper import tail
-from deploy.embedded.process import NOBODY, Launcher, Part
+from deploy.embedded.data_dir import DataDir
+from deploy.embedded.process import NOBODY, Launcher, ProcessSpec
+from deploy.embedded.process_supervisor import tail
 from tests.absent import is_absent
 from tests.factories import free_ports
 
@@ -32,7 +32,7 @@ async def tls_postgres(folder, certificate, key):
     """Run a server that takes no connection without TLS; yield its port."""
     programs = postgres_programs()
     (port,) = free_ports(1)
-    async with Launcher(home := Home(folder)) as launcher:
+    async with Launcher(home := DataDir(folder)) as launcher:
         data, secret = home.root / "tls", home.root / "key.pem"
         shutil.copy(key, secret)
         secret.chmod(_OWNED)
@@ -40,7 +40,7 @@ async def tls_postgres(folder, certificate, key):
         data.mkdir(mode=0o700)
         _give_away(data)
         made = (str(programs / "initdb"), "-D", str(data), "-U", "app", "--no-sync", "-A", "trust")
-        assert await launcher.run(Part("initdb", made, folder=data, unprivileged=True)) == 0
+        assert await launcher.run(ProcessSpec("initdb", made, folder=data, unprivileged=True)) == 0
         (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 trust\n")
         settings = {
             "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
@@ -48,7 +48,7 @@ async def tls_postgres(folder, certificate, key):
         }  # fmt: skip
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         command = (str(programs / "postgres"), "-D", str(data), *options)
-        await _run(launcher, Part("tls", command, lambda: _takes(port), {}, data, True))  # noqa: FBT003
+        await _run(launcher, ProcessSpec("tls", command, lambda: _takes(port), {}, data, True))  # noqa: FBT003
         yield port
 
 
@@ -60,7 +60,7 @@ async def pgbouncer(folder, url):
         is_absent("PgBouncer", "pgbouncer")
     (port,) = free_ports(1)
     server = urlsplit(url)
-    async with Launcher(home := Home(folder)) as launcher:
+    async with Launcher(home := DataDir(folder)) as launcher:
         own = home.root / "pgbouncer"
         own.mkdir(mode=0o700)
         users, config = own / "users.txt", own / "pgbouncer.ini"
@@ -77,7 +77,9 @@ async def pgbouncer(folder, url):
         account = f"{server.username}:{server.password}"
         pooled = server._replace(netloc=f"{account}@127.0.0.1:{port}").geturl()
         command = (program, str(config))
-        part = Part("pgbouncer", command, lambda: _takes(port), folder=own, unprivileged=True)
+        part = ProcessSpec(
+            "pgbouncer", command, lambda: _takes(port), folder=own, unprivileged=True
+        )
         await _run(launcher, part)
         yield pooled
 
@@ -88,7 +90,7 @@ def _give_away(path: Path) -> None:
         os.chown(path, NOBODY, NOBODY)
 
 
-async def _run(launcher: Launcher, part: Part) -> None:
+async def _run(launcher: Launcher, part: ProcessSpec) -> None:
     await launcher.start(part)
     try:
         await asyncio.wait_for(probe.until(part.is_ready), START_SECONDS)

@@ -16,7 +16,7 @@ import jwt
 from uuid_utils.compat import uuid7
 
 from api.middleware import BOOKS_SECONDS
-from infra.keys import kid_of
+from infra.key_ring import kid_of
 from infra.settings import DEFAULT_JWT_SECRET, metrics_port_beside
 
 ADMIN = {"username": "admin", "password": "admin!dev"}

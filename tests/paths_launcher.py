@@ -5,14 +5,14 @@ PATH_COUNT names the file; without it every request goes the normal path.
 
 import os
 
-from api.shortcut import Shortcut
-from worker.cli import main
+from api.protocol.fast_path import FastPath
+from cli.main import main
 
 COUNT = os.environ.get("PATH_COUNT")
-answer = Shortcut.answer
+answer = FastPath.answer
 
 
-def counted(self: Shortcut, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
+def counted(self: FastPath, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
     """Answer on the fast path, and count it."""
     response = answer(self, data, peer)
     if response is not None:
@@ -21,11 +21,11 @@ def counted(self: Shortcut, data: bytes, peer: str) -> tuple[bytes, bytes] | Non
     return response
 
 
-def refused(_self: Shortcut, _data: bytes, _peer: str) -> None:
+def refused(_self: FastPath, _data: bytes, _peer: str) -> None:
     """Leave every request to the normal path."""
 
 
 # Server processes are spawned: they import this module, and so do what it does.
-Shortcut.answer = counted if COUNT else refused
+FastPath.answer = counted if COUNT else refused
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from deploy.embedded import probe
-from deploy.embedded.home import Home
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.process import Launcher
 
@@ -31,7 +31,7 @@ class OwnPostgres:
 @asynccontextmanager
 async def own_postgres(folder):
     """Run one for the length of the block."""
-    async with Launcher(home := Home(folder)) as launcher:
+    async with Launcher(home := DataDir(folder)) as launcher:
         server = OwnPostgres(Postgres(home, launcher, fsync=False), launcher)
         await server.start()
         yield server

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from infra import logs
 from infra.cache import Outpost
+from infra.observability import logs
 from infra.settings import Settings
 from infra.storage import Storage
 from services import leases
@@ -90,7 +90,7 @@ async def _attempt(
                     await cast("Awaitable[None]", registration.body(context, **claim.args))
                 await context.finish()
     except LeaseLost:
-        cancelled = await leases.settle_cancelled(claim)
+        cancelled = await leases.mark_cancelled(claim)
         log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
         return "cancelled" if cancelled else None
     except MemoryError as error:
@@ -98,15 +98,15 @@ async def _attempt(
         traceback.clear_frames(error.__traceback__)
         # Where even this can't be done, the lease lapses.
         with suppress(Exception):
-            await _give_up(claim, registration, error, note, is_late=False)
+            await _fail_attempt(claim, registration, error, note, is_late=False)
         raise
     except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
-        return await _give_up(claim, registration, error, note, is_late=limit.expired())
+        return await _fail_attempt(claim, registration, error, note, is_late=limit.expired())
     log.info("task_succeeded", attempt=claim.attempt)
     return "succeeded"
 
 
-async def _give_up(
+async def _fail_attempt(
     claim: Claim,
     registration: Registration,
     error: Exception,
@@ -119,7 +119,7 @@ async def _give_up(
         # One of the body's own says nothing of how long the task took.
         sentence = f"The task took longer than its {registration.timeout:g} s"
     permanent = isinstance(error, registration.permanent)
-    state = await leases.give_up(claim, sentence, traceback.format_exc(), permanent=permanent)
+    state = await leases.fail_attempt(claim, sentence, traceback.format_exc(), permanent=permanent)
     note(sentence)
     # What a task declares has no traceback worth reading.
     trace = None if _is_declared(error, registration) else error

@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from infra import logs
-from infra.database import direct_connection
+from infra.db.engine import direct_connection
+from infra.observability import logs
 from services import leases
 from services.leases import Claim, LeaseLost
 

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
-from infra import logs
 from infra.cache import Outpost, open_store
-from infra.database import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
-from infra.process import be_nice, die_with_parent
+from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
+from infra.observability import logs
+from infra.process.system import be_nice, die_with_parent
 from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
-from services import answers
+from services.catalogue import read
 from tasks.registry import load_tasks
 from worker.execution import Backends, ThreadLeftBehind, execute
 from worker.heartbeat import Heartbeat
@@ -48,7 +48,7 @@ class WorkerProcess:
         pool = database(require_database(settings), POOL_SIZE, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
         storage = open_storage(settings)
-        shape = partial(answers.shape, storage.url)
+        shape = partial(read.shape, storage.url)
         cache = Outpost(open_store(settings.cache or "memory://", shape))
         self._resources.push_async_callback(cache.close)
         heartbeat = Heartbeat(require_direct_database(settings))

@@ -15,7 +15,7 @@ from celery import Celery
 from kombu.exceptions import BatchPublishError, OperationalError
 from kombu.messaging import Producer
 
-from infra import logs
+from infra.observability import logs
 from services.leases import LOST_WORKER, ended_attempt
 from services.tasks import ALIVE_LOCK, unindexed
 from tasks.registry import Registration
@@ -381,7 +381,7 @@ class Relay:
             await self.connection.execute("SELECT pg_advisory_lock_shared($1)", ALIVE_LOCK)
             self._alive = True
 
-    async def show_gone(self) -> None:
+    async def release_liveness_lock(self) -> None:
         """Let the lock go: tasks wait, for the broker is away."""
         if self._alive:
             await self.connection.execute("SELECT pg_advisory_unlock_shared($1)", ALIVE_LOCK)

@@ -7,8 +7,9 @@ import threading
 import asyncpg
 from celery import Celery
 
-from infra import logs
-from infra.database import BROKEN, direct_connection
+from infra.db.engine import direct_connection
+from infra.db.transactions import BROKEN
+from infra.observability import logs
 from services.tasks import CHANNEL
 from tasks.registry import load_tasks
 from worker.relay import BATCH, PLANNER, BrokerAway, Relay
@@ -74,7 +75,7 @@ async def _relay_on(
                 published = await relay.run_once()
             except BrokerAway as error:
                 log.warning("relay_lost_broker", error=str(error))
-                await relay.show_gone()
+                await relay.release_liveness_lock()
             if published == BATCH:
                 continue
             with contextlib.suppress(TimeoutError):

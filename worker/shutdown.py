@@ -12,9 +12,9 @@ from celery import signals
 from celery.apps.worker import Worker
 from celery.worker import state
 
-from infra import logs
-from infra.database import direct_connection
-from infra.signals import end_by, stopping
+from infra.db.engine import direct_connection
+from infra.observability import logs
+from infra.process.signals import end_by, stopping
 from services.tasks import CHANNEL
 
 # After the children are killed Celery should end by itself.

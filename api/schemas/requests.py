@@ -13,7 +13,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from api.replies import MAX_LIMIT
+from api.endpoint.replies import MAX_LIMIT
 from api.schemas import cursors
 from api.schemas.cursors import CursorField
 from api.schemas.fields import (
@@ -33,7 +33,7 @@ from api.schemas.fields import (
 from infra.cache import Page
 from models import Difficulty, TaskState
 from services.catalogue.courses import CourseChanges, CourseFields
-from services.shelf import Filters, Sort
+from services.catalogue.queries import Filters, Sort
 from services.task_control import Cursor
 
 MAX_PAGE = 1_000_000

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas import cursors
 from models import Difficulty, Role, Task, TaskState, User
-from services.enrollments import StudentSummary
+from services.enrollments.enroll import StudentSummary
 from services.errors import Code
 from services.task_control import Cursor
 

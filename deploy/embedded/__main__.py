@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable
 
 from deploy.embedded import lock
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import EmbeddedError, InUseError
-from deploy.embedded.home import Home
 from deploy.embedded.plan import Plan, service_plan
 from deploy.embedded.ports import why_not_free
 from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
-from infra import faults, signals
-from infra.faults import DISK_FULL, is_disk_full
+from infra import error_messages
+from infra.error_messages import DISK_FULL, is_disk_full
+from infra.process import signals
 from infra.settings import Settings, SettingsError, load_settings
 
 EXIT_USAGE = 2
@@ -25,7 +26,7 @@ def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
         data_dir = settings.data_dir.resolve()
         with lock.hold(data_dir, settings.port):
             _check_ports(settings)
-            home = Home(data_dir)
+            home = DataDir(data_dir)
             home.withdraw()  # what a killed supervisor said of servers that are gone
             home.ports.reserve(settings.port, settings.flower_port, settings.metrics_at or 0)
             supervisor = Supervisor(settings, make_plan(settings), home)
@@ -49,11 +50,11 @@ def _check_ports(settings: Settings) -> None:
     names: dict[int, str] = {}
     for key, (host, port) in wanted.items():
         if port in names:
-            raise InUseError(faults.of_one_port(names[port], key, port))
+            raise InUseError(error_messages.of_one_port(names[port], key, port))
         names[port] = key
         if error := why_not_free(port, host):
             host_key = "METRICS_HOST" if key == "METRICS_PORT" else "HOST"
-            raise InUseError(faults.of_address(host_key, key, host, port, error))
+            raise InUseError(error_messages.of_address(host_key, key, host, port, error))
 
 
 def _fail(message: str, code: int) -> int:

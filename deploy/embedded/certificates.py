@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from deploy.embedded.home import write_private
+from deploy.embedded.data_dir import write_private
 
 LIFETIME = timedelta(days=3650)
 # A clock that is set back a little must not make the certificate one of the future.

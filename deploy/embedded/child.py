@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from infra.process import die_with_parent  # isolated mode has no path to it
+from infra.process.system import die_with_parent  # isolated mode has no path to it
 
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded.binaries import PostgresInstall
+from deploy.embedded.data_dir import write_private
 from deploy.embedded.errors import DamagedError, StartError
-from deploy.embedded.home import write_private
-from deploy.embedded.keeper import tail
-from deploy.embedded.process import NOBODY, Launcher, Part
+from deploy.embedded.process import NOBODY, Launcher, ProcessSpec
+from deploy.embedded.process_supervisor import tail
 
 USER = "enroll"
 MAX_CONNECTIONS = 200
@@ -68,7 +68,7 @@ class Cluster:
 
     def part(
         self, name: str, port: int, is_ready: Callable[[], Awaitable[bool]], *, fsync: bool
-    ) -> Part:
+    ) -> ProcessSpec:
         """Return how the folder is served, on a loopback port."""
         _end_orphan(self.folder / "postmaster.pid")
         settings = {
@@ -82,7 +82,7 @@ class Cluster:
         if (self.install.extensions / "pg_stat_statements.control").exists():
             settings["shared_preload_libraries"] = "pg_stat_statements"
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        return Part(
+        return ProcessSpec(
             name,
             (str(self.install.folder / "postgres"), "-D", str(self.folder), *options),
             is_ready=is_ready,
@@ -107,10 +107,10 @@ class Cluster:
         log = self.launcher.home.log(program)
         return StartError(f"{program} failed; the end of {log}:\n{tail(log)}")
 
-    def _tool(self, program: str, *options: str, port: int | None = None) -> Part:
+    def _tool(self, program: str, *options: str, port: int | None = None) -> ProcessSpec:
         server = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": USER}
         client = {**server, "PGPASSWORD": self.password, "PGSSLMODE": "disable"}
-        return Part(
+        return ProcessSpec(
             program,
             (str(self.install.folder / program), *options),
             environment=client if port else {},

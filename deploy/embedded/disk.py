@@ -13,11 +13,11 @@ from contextlib import suppress
 
 import asyncpg
 
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import StartError
-from deploy.embedded.home import Home
-from infra.database import direct_connection
-from infra.faults import DISK_FULL
-from infra.private import PRIVATE_FILE
+from infra.db.engine import direct_connection
+from infra.error_messages import DISK_FULL
+from infra.process.private_files import PRIVATE_FILE
 
 MEGABYTE = 1024 * 1024
 RESERVE_BYTES = 64 * MEGABYTE
@@ -33,7 +33,7 @@ _WRITES = {"default_transaction_read_only": "off"}
 class Disk:
     """The file system of DATA_DIR, and the database on it, if there is one."""
 
-    def __init__(self, home: Home, say: Callable[[str], None]) -> None:
+    def __init__(self, home: DataDir, say: Callable[[str], None]) -> None:
         self._home = home
         self._say = say
         self._file = home.root / "reserve"

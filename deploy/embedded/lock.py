@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.embedded.errors import InUseError
-from infra.private import private_folder
+from infra.process.private_files import private_folder
 
 
 @contextmanager

@@ -5,10 +5,10 @@ import sys
 from dataclasses import dataclass
 
 from deploy.embedded import probe
-from deploy.embedded.process import Part
-from infra import worker_groups
+from deploy.embedded.process import ProcessSpec
+from infra.process import worker_groups
+from infra.process.worker_groups import WorkerGroup
 from infra.settings import Settings
-from infra.worker_groups import WorkerGroup
 
 HTTP_OK = 200
 TASKS_CONNECTED = re.compile(rb'"tasks"\s*:\s*"connected"')
@@ -19,9 +19,9 @@ EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, no
 class Plan:
     """What runs on the servers, in this order."""
 
-    before: tuple[Part, ...] = ()
-    services: tuple[Part, ...] = ()
-    after: tuple[Part, ...] = ()
+    before: tuple[ProcessSpec, ...] = ()
+    services: tuple[ProcessSpec, ...] = ()
+    after: tuple[ProcessSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,18 @@ def service_plan(settings: Settings) -> Plan:
 
     migrated = {"SKIP_MIGRATION": "true"}
     return Plan(
-        before=() if settings.skip_migration else (Part("migrate", enroll("migrate")),),
+        before=() if settings.skip_migration else (ProcessSpec("migrate", enroll("migrate")),),
         services=(
-            Part("api", enroll("api"), api_is_ready, migrated, grace_seconds=4.5),
+            ProcessSpec("api", enroll("api"), api_is_ready, migrated, grace_seconds=4.5),
             *(
-                Part(group.name, _worker(group), worker_is_ready, migrated, grace_seconds=4.5)
+                ProcessSpec(
+                    group.name, _worker(group), worker_is_ready, migrated, grace_seconds=4.5
+                )
                 for group in worker_groups.parse(settings.worker_queues)
             ),
-            Part("flower", enroll("flower"), flower_is_ready, migrated, grace_seconds=2.0),
+            ProcessSpec("flower", enroll("flower"), flower_is_ready, migrated, grace_seconds=2.0),
         ),
-        after=(Part("demo", enroll("demo"), grace_seconds=1.0),),
+        after=(ProcessSpec("demo", enroll("demo"), grace_seconds=1.0),),
     )
 
 
@@ -90,4 +92,4 @@ def _worker(group: WorkerGroup) -> tuple[str, ...]:
 
 def enroll(*command: str) -> tuple[str, ...]:
     """Return how a command of the service's command line is run."""
-    return (sys.executable, "-m", "worker.cli", *command)
+    return (sys.executable, "-m", "cli.main", *command)

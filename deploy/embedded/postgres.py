@@ -8,8 +8,8 @@ import asyncpg
 
 from deploy.embedded.binaries import find_postgres
 from deploy.embedded.cluster import USER, Cluster
-from deploy.embedded.home import Home
-from deploy.embedded.process import Launcher, Part
+from deploy.embedded.data_dir import DataDir
+from deploy.embedded.process import Launcher, ProcessSpec
 from deploy.embedded.upgrade import finish_upgrade, upgrade
 from infra.settings import Settings
 
@@ -26,7 +26,7 @@ class Postgres:
 
     def __init__(
         self,
-        home: Home,
+        home: DataDir,
         launcher: Launcher,
         *,
         fsync: bool = True,
@@ -53,7 +53,7 @@ class Postgres:
         place = f"127.0.0.1:{self.port}/{DATABASE}"
         return {"DATABASE_URL": f"postgresql://{USER}:{self._password}@{place}?sslmode=disable"}
 
-    async def prepare(self) -> Part:
+    async def prepare(self) -> ProcessSpec:
         """Make the data folder if there is none; upgrade one of an older version."""
         cluster = Cluster(self._launcher, self._install, self._folder, self._password)
         finish_upgrade(self._folder)

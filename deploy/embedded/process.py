@@ -11,10 +11,10 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Self
 
-from deploy.embedded.home import Home
+from deploy.embedded.data_dir import DataDir
 
 CHILD = Path(__file__).with_name("child.py")
-GUARD = Path(__file__).with_name("guard.py")
+REAPER = Path(__file__).with_name("reaper.py")
 # Isolated and without site: starts in 15 ms whatever the environment holds.
 PYTHON = (sys.executable, "-I", "-S")
 NOBODY = 65534
@@ -26,7 +26,7 @@ async def always_ready() -> bool:
 
 
 @dataclass(frozen=True)
-class Part:
+class ProcessSpec:
     """One program of the service: how it is run, known to be ready, and stopped."""
 
     name: str
@@ -44,7 +44,7 @@ class Process:
     """A running part, the leader of its process group."""
 
     def __init__(
-        self, part: Part, process: asyncio.subprocess.Process, launcher: "Launcher"
+        self, part: ProcessSpec, process: asyncio.subprocess.Process, launcher: "Launcher"
     ) -> None:
         self.part = part
         self.pid = process.pid
@@ -78,7 +78,7 @@ class Process:
 class Launcher:
     """Starts parts with their logs; none of them outlives its `async with` block."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: DataDir) -> None:
         self.home = home
         self.is_closing = False
         self._running: dict[int, Process] = {}
@@ -87,7 +87,7 @@ class Launcher:
     async def __aenter__(self) -> Self:
         """Start the guard, for the case that this process is killed."""
         self._guard = await asyncio.create_subprocess_exec(
-            *(*PYTHON, str(GUARD)), stdin=PIPE, stdout=DEVNULL, start_new_session=True
+            *(*PYTHON, str(REAPER)), stdin=PIPE, stdout=DEVNULL, start_new_session=True
         )
         return self
 
@@ -101,7 +101,9 @@ class Launcher:
             self._guard.stdin.close()
             await self._guard.wait()
 
-    async def start(self, part: Part, environment: Mapping[str, str] | None = None) -> Process:
+    async def start(
+        self, part: ProcessSpec, environment: Mapping[str, str] | None = None
+    ) -> Process:
         """Start a part; `environment` and then the part's own add to the supervisor's."""
         user = str(NOBODY) if part.unprivileged and os.geteuid() == 0 else "-"
         arguments = (str(os.getpid()), str(int(part.death_signal)), user)
@@ -121,7 +123,7 @@ class Launcher:
         self._tell_guard(f"+{running.pid}\n")
         return running
 
-    async def run(self, part: Part, environment: Mapping[str, str] | None = None) -> int:
+    async def run(self, part: ProcessSpec, environment: Mapping[str, str] | None = None) -> int:
         """Run a part to its end and return its exit code."""
         process = await self.start(part, environment)
         try:

@@ -15,9 +15,9 @@ from botocore.credentials import Credentials
 from deploy.embedded import probe
 from deploy.embedded.binaries import WHEELS, Binaries, check_written_by, find_weed
 from deploy.embedded.certificates import make_certificates
-from deploy.embedded.home import Home, write_private
-from deploy.embedded.process import Part
-from infra.private import private_folder
+from deploy.embedded.data_dir import DataDir, write_private
+from deploy.embedded.process import ProcessSpec
+from infra.process.private_files import private_folder
 from infra.settings import Settings
 
 BUCKET = "media"
@@ -35,7 +35,7 @@ class SeaweedFS:
     name = "storage"
     title = "SeaweedFS (S3)"
 
-    def __init__(self, home: Home, region: str, binaries: Binaries = WHEELS) -> None:
+    def __init__(self, home: DataDir, region: str, binaries: Binaries = WHEELS) -> None:
         self._home = home
         self._region = region
         self._folder = home.root / "seaweedfs"
@@ -62,7 +62,7 @@ class SeaweedFS:
             "AWS_REGION": self._region,
         }
 
-    async def prepare(self) -> Part:
+    async def prepare(self) -> ProcessSpec:
         """Write who may do what."""
         private_folder(self._folder)
         check_written_by(self._folder, self._program)
@@ -92,7 +92,7 @@ class SeaweedFS:
             "filer.localSocket": "filer.sock",
         }
         arguments = [f"-{key}={value}" for key, value in options.items()]
-        return Part(
+        return ProcessSpec(
             self.name,
             (str(self._program.path), "-logtostderr=true", "mini", *arguments),
             is_ready=self._is_ready,

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from deploy.embedded import lock
 from deploy.embedded.binaries import WHEELS, Binaries
-from deploy.embedded.home import Home
-from deploy.embedded.keeper import Keeper
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.postgres import Postgres
-from deploy.embedded.process import Launcher, Part
+from deploy.embedded.process import Launcher, ProcessSpec
+from deploy.embedded.process_supervisor import ProcessSupervisor
 from deploy.embedded.seaweed import SeaweedFS
 from deploy.embedded.valkey import Broker, Cache
 from infra.settings import Settings
@@ -39,7 +39,7 @@ class Server(Protocol):
     def environment(self) -> dict[str, str]:
         """What a client needs."""
 
-    async def prepare(self) -> Part:
+    async def prepare(self) -> ProcessSpec:
         """Make its data folder and configuration, and return how it is run."""
 
 
@@ -74,7 +74,7 @@ class Servers:
         self._launcher = launcher
         self._say = say
         self._servers = {name: makers[name]() for name in NAMES if name in only}
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers: dict[str, ProcessSupervisor] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class Servers:
     async def start(self, name: str) -> None:
         """Start one and return when it answers."""
         server = self._servers[name]
-        keeper = Keeper(await server.prepare(), self._launcher, {}, self._say)
+        keeper = ProcessSupervisor(await server.prepare(), self._launcher, {}, self._say)
         self._keepers[name] = keeper
         await keeper.start()
         self._say(f"{server.title} answers on port {server.port}")
@@ -125,7 +125,7 @@ async def running(
 ) -> AsyncIterator[Servers]:
     """Run chosen servers for the length of the block, with a handle on each."""
     with lock.hold(data_dir):
-        async with Launcher(Home(data_dir)) as launcher:
+        async with Launcher(DataDir(data_dir)) as launcher:
             chosen = Servers(launcher, only, fsync=fsync, binaries=binaries)
             try:
                 await chosen.start_all()

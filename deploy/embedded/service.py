@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from deploy.embedded.console import UP
 from deploy.embedded.errors import StartError
-from deploy.embedded.keeper import tail
-from deploy.embedded.show import UP
+from deploy.embedded.process_supervisor import tail
 from infra.settings import embedded_env_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent

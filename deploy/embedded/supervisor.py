@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from deploy.embedded.binaries import Binaries
+from deploy.embedded.console import StatusConsole
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.disk import Disk
 from deploy.embedded.errors import EmbeddedError, StartError
-from deploy.embedded.home import Home
-from deploy.embedded.keeper import Keeper, how_it_ended, tail
 from deploy.embedded.plan import Addresses, Plan
-from deploy.embedded.process import Launcher, Part
+from deploy.embedded.process import Launcher, ProcessSpec
+from deploy.embedded.process_supervisor import ProcessSupervisor, how_it_ended, tail
 from deploy.embedded.servers import Servers, wanted_servers
-from deploy.embedded.show import Show
-from infra import signals
+from infra.process import signals
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH
 
@@ -26,14 +26,14 @@ FLOWER_USER = "operator"
 class Supervisor:
     """The service of one data folder, whose lock the caller holds."""
 
-    def __init__(self, settings: Settings, plan: Plan, home: Home) -> None:
+    def __init__(self, settings: Settings, plan: Plan, home: DataDir) -> None:
         self._settings = settings
         self._plan = plan
         self._home = home
-        self._show = Show()
+        self._show = StatusConsole()
         self._launcher = Launcher(home)
         self._disk = Disk(home, self._show.line)
-        self._keepers: list[Keeper] = []
+        self._keepers: list[ProcessSupervisor] = []
         wanted, say = wanted_servers(settings), self._show.line
         self._servers = Servers(
             self._launcher,
@@ -123,15 +123,15 @@ class Supervisor:
             for part in self._plan.services:
                 starts.create_task(self._start(part))
 
-    async def _run_once(self, part: Part) -> None:
+    async def _run_once(self, part: ProcessSpec) -> None:
         code = await self._launcher.run(part, self._environment)
         if code != 0:
             log = self._home.log(part.name)
             raise StartError(f"{part.name} {how_it_ended(code)}; the end of {log}:\n{tail(log)}")
         self._show.line(f"{part.name}: done")
 
-    async def _start(self, part: Part) -> None:
-        keeper = Keeper(part, self._launcher, self._environment, self._show.line)
+    async def _start(self, part: ProcessSpec) -> None:
+        keeper = ProcessSupervisor(part, self._launcher, self._environment, self._show.line)
         self._keepers.append(keeper)
         await keeper.start()
         self._show.line(f"{part.name} is ready")

@@ -21,7 +21,7 @@ from deploy.embedded import probe
 from deploy.embedded.binaries import POSTGRES_FOLDERS, find_old_postgres
 from deploy.embedded.cluster import USER, Cluster, make_folder
 from deploy.embedded.errors import StartError, VersionMismatchError
-from infra.database import direct_connection
+from infra.db.engine import direct_connection
 
 READY_SECONDS = 60.0
 # The text of a row depends on them, and a database may have its own.

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from deploy.embedded import probe
 from deploy.embedded.binaries import WHEELS, Binaries, Version, check_written_by, find_valkey
-from deploy.embedded.home import Home, write_private
-from deploy.embedded.process import Part
-from infra.private import private_folder
+from deploy.embedded.data_dir import DataDir, write_private
+from deploy.embedded.process import ProcessSpec
+from infra.process.private_files import private_folder
 from infra.settings import Settings
 
 # What data of Valkey 9 start with, which Redis can't read.
@@ -22,7 +22,7 @@ class Valkey:
     variable: ClassVar[str]
     options: ClassVar[dict[str, str]]
 
-    def __init__(self, home: Home, binaries: Binaries = WHEELS) -> None:
+    def __init__(self, home: DataDir, binaries: Binaries = WHEELS) -> None:
         self._home = home
         self._password = home.secrets[f"{self.name}_password"]
         self._folder = home.root / f"valkey-{self.name}"
@@ -34,7 +34,7 @@ class Valkey:
         """What a client needs."""
         return {self.variable: f"redis://:{self._password}@127.0.0.1:{self.port}/0"}
 
-    async def prepare(self) -> Part:
+    async def prepare(self) -> ProcessSpec:
         """Write the configuration: in a file, for a command line shows its password."""
         private_folder(self._folder)
         check_written_by(self._folder, self._program, self._writer())
@@ -49,7 +49,7 @@ class Valkey:
         }
         lines = [f"{key} {value}\n" for key, value in options.items()]
         write_private(configuration, "".join(lines))
-        return Part(
+        return ProcessSpec(
             self.name,
             (str(self._program.path), str(configuration)),
             is_ready=self._is_ready,

@@ -22,13 +22,13 @@ from dataclasses import astuple, dataclass, field, replace
 from math import inf
 from typing import Any
 
-from infra import logs
 from infra.cache.entry import Entry, Key, Make, Piece, id_of
 from infra.cache.hot import Hot
 from infra.cache.link import SURE_SECONDS
 from infra.cache.memory import Memory
 from infra.cache.shared import Shared
 from infra.cache.store import CacheAway, Fresh, Listener, Store, Turn
+from infra.observability import logs
 
 LASTING_SECONDS = 300.0
 JITTER = 0.1

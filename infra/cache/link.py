@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError
 
-from infra import logs
 from infra.cache.patience import patience
 from infra.cache.store import CacheAway, Listener
+from infra.observability import logs
 
 if TYPE_CHECKING:
     from infra.cache.redis import RedisStore

@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
-from infra import logs
 from infra.cache.answers import lasting, wait_for
 from infra.cache.entry import Entry, Key, Make, Piece
 from infra.cache.store import CacheAway, Store
+from infra.observability import logs
 
 LOOK_SECONDS = 1.0
 LOOK_FOR_MARK_SECONDS = 0.03

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 from tortoise import Tortoise
 
-from infra import dsn
-from infra.database import Session, direct_connection, tortoise_config_of
+from infra.db import dsn
+from infra.db.engine import Session, direct_connection, tortoise_config_of
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock

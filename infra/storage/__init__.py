@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
-from infra.storage.stored import StoredObject
+from infra.storage.stored_object import StoredObject
 
 __all__ = [
     "Storage",

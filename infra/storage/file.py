@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.keys import check_key, check_prefix, public_url
-from infra.storage.stored import StoredObject, type_of
+from infra.storage.stored_object import StoredObject, type_of
 
 CONNECTED_SECONDS = 2
 # Half-written files are here, where no key can be: `check_key` refuses names with a dot.

@@ -1,7 +1,7 @@
 """The image store of tests: a dict, gone with the process."""
 
 from infra.storage.keys import check_key, check_prefix, public_url
-from infra.storage.stored import StoredObject
+from infra.storage.stored_object import StoredObject
 
 
 class MemoryStorage:

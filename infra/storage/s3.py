@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_url
-from infra.storage.stored import ANY_TYPE, StoredObject
+from infra.storage.stored_object import ANY_TYPE, StoredObject
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -18,7 +18,7 @@ import psutil
 import redis
 
 from deploy.embedded.servers import servers
-from infra.process import die_with_parent
+from infra.process.system import die_with_parent
 from loadtests.bench import bulk
 from loadtests.bench.results import ROOT
 from loadtests.bench.venv import bench_python
@@ -101,10 +101,10 @@ class Environment:
         await server.close()
         url = self._database_url.replace("/course_enrollment", f"/{name}")
         env = self._environment() | OURS | {"DATABASE_URL": url}
-        await _run(sys.executable, "-m", "worker.cli", "migrate", env=env)
+        await _run(sys.executable, "-m", "cli.main", "migrate", env=env)
         is_much = enrollments > MANY_ENROLLMENTS
         sizes = (f"--courses={courses}", f"--enrollments={0 if is_much else enrollments}")
-        await _run(sys.executable, "-m", "worker.cli", "seed", *sizes, env=env)
+        await _run(sys.executable, "-m", "cli.main", "seed", *sizes, env=env)
         connection = await asyncpg.connect(url, command_timeout=600)
         if is_much:
             await bulk.enrol(connection, enrollments)
@@ -138,7 +138,7 @@ class Environment:
             "DATA_DIR": str(self._folder / name),
             "API_WORKERS": "1",
         }
-        command = (sys.executable, "-m", "worker.cli", "api")
+        command = (sys.executable, "-m", "cli.main", "api")
         return await self._start(name, command, env | settings, "/health/live")
 
     def two_cores(self) -> tuple[int, ...]:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import httpx
 
+from cli.demo import picture
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.service import Service, start_service
 from loadtests.load.catalogue import by_popularity
-from worker.demo import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = ROOT / "loadtests" / ".data"
@@ -89,7 +89,7 @@ def _fill(service: Service, say: Say) -> None:
         say(f"adding {COURSES:,} courses and {ENROLLMENTS:,} enrolments")
         amounts = ["--courses", str(COURSES), "--enrollments", str(ENROLLMENTS)]
         subprocess.run(
-            [sys.executable, "-m", "worker.cli", "seed", *amounts],
+            [sys.executable, "-m", "cli.main", "seed", *amounts],
             cwd=ROOT,
             env={**os.environ, **service.env},
             check=True,

@@ -31,9 +31,9 @@ _PROGRAMS = {
     "weed": "S3",
 }
 _ARGUMENTS = {
-    "-m worker.cli api": "api",
-    "-m worker.cli worker": "worker",
-    "-m worker.cli flower": "Flower",
+    "-m cli.main api": "api",
+    "-m cli.main worker": "worker",
+    "-m cli.main flower": "Flower",
     "-m locust": "Locust",
 }
 

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from infra.cache import Cache
-from infra.database import transaction
+from infra.db.transactions import transaction
 from models import Course
-from services import answers, audit, shelf
-from services.audit import Action
+from services.audit import trail
+from services.audit.trail import Action
+from services.catalogue import queries, read
+from services.catalogue.queries import Snapshot
 from services.errors import CourseChanged, CourseNotFound
-from services.shelf import Snapshot
 
 # Evaluated on the locked course; a change takes place only if it is true.
 Condition = Callable[[Snapshot], bool]
@@ -47,7 +48,7 @@ class Change:
 
     async def snapshot(self) -> Snapshot:
         """Read the course as the transaction leaves it."""
-        return await shelf.snapshot(self.course_id)
+        return await queries.snapshot(self.course_id)
 
 
 @asynccontextmanager
@@ -64,7 +65,7 @@ async def change(
         changing = Change(course_id)
         yield changing
         if action is not None:
-            await audit.record(action, course_id)
+            await trail.record(action, course_id)
         await _announce_after_commit(cache, changing)
 
 
@@ -76,6 +77,6 @@ async def announce_image_task(cache: Cache, course_id: UUID) -> None:
 async def _announce_after_commit(cache: Cache, change: Change) -> None:
     """Have readers learn of the change as soon as the running transaction commits."""
     if change.texts:
-        await answers.announce(cache, change.course_id, *change.texts)
+        await read.announce(cache, change.course_id, *change.texts)
     else:
-        await answers.announce_image(cache, change.course_id)
+        await read.announce_image(cache, change.course_id)

@@ -11,12 +11,12 @@ from uuid_utils.compat import uuid7
 
 from infra.cache import Cache
 from models import Course, Difficulty
-from services.audit import Action
+from services.audit.trail import Action
 from services.catalogue import images
 from services.catalogue.change import Change, Condition, change
+from services.catalogue.queries import Snapshot
 from services.catalogue.render import UrlOf
 from services.errors import CourseNotFound
-from services.shelf import Snapshot
 
 
 @dataclass(frozen=True)

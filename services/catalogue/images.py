@@ -5,10 +5,11 @@ from uuid import UUID
 from tortoise.expressions import RawSQL
 
 from models import Course, ImageVariant, Upload
-from services import imaging, tasks
+from services import tasks
 from services.catalogue.change import Change
 from services.errors import UploadGone
-from services.images import StoredVariant, prefix_of
+from services.images import variants as images_variants
+from services.images.pipeline import StoredVariant, prefix_of
 from services.tasks import TaskName
 
 
@@ -60,7 +61,7 @@ async def publish(
             course_id=change.course_id,
             width=variant.width,
             height=variant.height,
-            format=imaging.FORMAT,
+            format=images_variants.FORMAT,
             bytes=variant.bytes,
             key=variant.key,
         )

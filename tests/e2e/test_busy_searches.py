@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from services.search_slots import SLOT_LOCK, SLOTS
+from services.catalogue.search_slots import SLOT_LOCK, SLOTS
 from tests.factories import new_email, refused
 
 SEARCHES = ("busy", "b", "bu", "busy " * 20)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from uuid_utils.compat import uuid7
 
 from api.schemas.responses import CourseOut, CoursePageOut
-from services.searches import bit_of, bits_of
+from services.catalogue.signatures import bit_of, bits_of
 from tests import photos
 from tests.factories import COURSE, eventually, refused, scrape
 from tests.instances import instance

@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from api.listen import bind
-from infra.process import AUTOGROUP
+from api.protocol.accept import bind
+from infra.process.system import AUTOGROUP
 from tests.processes import connections_of
 
 CONNECTIONS = 200

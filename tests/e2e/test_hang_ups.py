@@ -9,7 +9,7 @@ from random import Random
 
 import httpx
 
-from infra.database import direct_connection
+from infra.db.engine import direct_connection
 from tests.factories import ADMIN, eventually, new_email
 from tests.hanging_up import hang_up
 from tests.instances import instance

@@ -80,8 +80,8 @@ async def test_writes_are_limited_by_user_wherever_they_come_from(client):
     assert 29 <= done <= 35
     refused(answer, 429, "RATE_LIMITED", MESSAGE)
     assert answer.headers["ratelimit-limit"] == "30"
-    another = bearer(token(role="admin")) | behind_proxy("198.51.100.1")
-    assert (await client.post(COURSES, headers=another, json={})).status_code == 400
+    open_pool = bearer(token(role="admin")) | behind_proxy("198.51.100.1")
+    assert (await client.post(COURSES, headers=open_pool, json={})).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.scrape import MAX_CONNECTIONS, PACE_SECONDS
-from infra.meters import OTHER
+from api.metrics_server import MAX_CONNECTIONS, PACE_SECONDS
+from infra.observability.meters import OTHER
 from infra.settings import metrics_port_beside
 from tests.factories import free_ports, scrape
 from tests.instances import instance

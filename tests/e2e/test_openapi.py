@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from uuid_utils.compat import uuid7
 
+from api.endpoint.operation import API_PREFIX
 from api.errors import TITLES
-from api.operation import API_PREFIX
 from services.errors import Code
 from tests import photos
 from tests.factories import ADMIN, COURSE, NO_ID, bearer, new_email, token

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from infra.database import another, database, direct_connection
+from infra.db.engine import database, direct_connection, open_pool
 from tests import photos
 from tests.debian import pgbouncer
 from tests.factories import ADMIN, COURSE, Api, bearer, dies_everywhere, new_email
@@ -119,7 +119,7 @@ async def test_a_transaction_has_the_limits_that_a_pooled_session_has_not(site, 
         with pytest.raises(ValueError, match="DATABASE_DIRECT_URL"):
             async with direct_connection(url):
                 pass
-        async with another(url, pool_size=1) as source:
+        async with open_pool(url, pool_size=1) as source:
             assert await source.execute_query_dict(limits) == [{"statement": "0", "idle": "0"}]
             async with source._in_transaction() as one:  # noqa: SLF001  of another client
                 assert await one.execute_query_dict(limits) == [{"statement": "35s", "idle": "30s"}]

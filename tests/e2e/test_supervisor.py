@@ -28,7 +28,7 @@ import os, sys
 from deploy.embedded import probe
 from deploy.embedded.__main__ import main
 from deploy.embedded.plan import Plan
-from deploy.embedded.process import Part
+from deploy.embedded.process import ProcessSpec
 
 def dummies(settings):
     def python(code):
@@ -39,12 +39,12 @@ def dummies(settings):
         return "NEVER_READY" not in os.environ
     web = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(settings.port))
     return Plan(
-        before=(Part("migrate", python("import os; print(os.environ['DATABASE_URL'])")),),
+        before=(ProcessSpec("migrate", python("import os; print(os.environ['DATABASE_URL'])")),),
         services=(
-            Part("api", web, answers),
-            Part("worker", python(WORKER), is_ready, grace_seconds=3),
+            ProcessSpec("api", web, answers),
+            ProcessSpec("worker", python(WORKER), is_ready, grace_seconds=3),
         ),
-        after=(Part("demo", python("pass")),),
+        after=(ProcessSpec("demo", python("pass")),),
     )
 
 WORKER = %r

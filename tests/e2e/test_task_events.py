@@ -87,8 +87,8 @@ async def test_after_the_last_event_there_is_nothing_more(client, task):
     last = answer.text.partition("id: ")[2].partition("\n")[0]
     again = await client.get(path, headers={"Last-Event-ID": last})
     assert (again.status_code, again.content) == (204, b"")
-    another = await client.get(path, headers={"Last-Event-ID": "3-running-50"})
-    assert another.text.count("data: ") == 1
+    open_pool = await client.get(path, headers={"Last-Event-ID": "3-running-50"})
+    assert open_pool.text.count("data: ") == 1
 
 
 async def test_an_admin_sees_the_arguments(api, client, task):

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from uuid_utils.compat import uuid7
 
-from api import scrape
-from infra.process import NICENESS
+from api import metrics_server
+from infra.process.system import NICENESS
 from tests import photos
 from tests.factories import NO_ID, TIME, bearer, eventually, free_ports, refused, token
 from tests.processes import commands_of, session_niceness
@@ -146,7 +146,7 @@ async def test_flower_asks_for_its_password(service):
     (port,) = free_ports(1)
     own = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": ":".join(FLOWER_USER)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker.cli", "flower"),
+        *(sys.executable, "-m", "cli.main", "flower"),
         env=os.environ | service.env | own,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -186,6 +186,6 @@ def test_who_works_in_the_background_leaves_the_processor_to_the_api(service):
             assert session_niceness(part.pid) in {None, NICENESS * is_worker}
             niceness = {child.nice() for child in commands_of(part)}
             # The process that answers Prometheus gives way to those that answer clients.
-            of_metrics = set() if is_worker else {max(os.nice(0), scrape.NICENESS)}
+            of_metrics = set() if is_worker else {max(os.nice(0), metrics_server.NICENESS)}
             assert niceness == {max(os.nice(0), NICENESS * is_worker)} | of_metrics, command
     assert len([command for command in parts.values() if "worker" in command]) == 2

@@ -44,7 +44,7 @@ def enroll(service):
 
     async def run(*arguments, typed=""):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker.cli", "tasks", *arguments),
+            *(sys.executable, "-m", "cli.main", "tasks", *arguments),
             env=os.environ | service.env,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -150,7 +150,7 @@ async def test_watch_shows_the_queues_live(service, rows):
     task_id = await _task(rows)
     terminal, other_end = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker.cli", "tasks", "watch"),
+        *(sys.executable, "-m", "cli.main", "tasks", "watch"),
         env=os.environ | service.env | {"COLUMNS": "160", "LINES": "50", "TERM": "xterm"},
         stdin=other_end,
         stdout=other_end,

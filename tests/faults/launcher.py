@@ -13,10 +13,10 @@ from kombu import Producer
 import worker.app
 import worker.heartbeat
 import worker.relay
+from cli.main import main
 from models import Task
 from services import leases
 from services.leases import Claim
-from worker.cli import main
 
 leases.LEASE_SECONDS = 2.0
 leases.BACKOFF = "make_interval(secs => 0.1 + random() / 5)"

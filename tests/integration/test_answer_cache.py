@@ -119,12 +119,12 @@ async def _read(cache, truth, key=KEY) -> int:
 async def _kept(cache, truth, key=KEY) -> None:
     """Read until the answer comes from memory."""
 
-    async def is_kept() -> bool:
+    async def prewarm() -> bool:
         before = cache.counts.memory
         await cache.get(key, truth)
         return cache.counts.memory > before
 
-    await eventually(is_kept, within=5)
+    await eventually(prewarm, within=5)
 
 
 async def test_it_is_made_once_then_found_in_memory_and_by_others_in_redis(

@@ -6,8 +6,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from infra.database import database
-from services import answers
+from infra.db.engine import database
+from services.catalogue import read
 
 PLACE = "/media/{}".format
 
@@ -32,7 +32,7 @@ async def guest(new_database):
 
 async def _shape(url, place=PLACE):
     async with database(url, pool_size=1):
-        return await answers.shape(place)
+        return await read.shape(place)
 
 
 async def test_each_database_has_one_shape_by_whatever_name_it_is_reached(new_database):

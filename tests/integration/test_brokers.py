@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 import celeryconfig
 from infra.cache import Outpost, open_store
-from infra.database import database, direct_connection
+from infra.db.engine import database, direct_connection
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Task, TaskState

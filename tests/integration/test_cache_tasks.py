@@ -2,15 +2,15 @@
 
 import pytest
 
-from infra import logs
 from infra.cache import Entry, MemoryStore, NoCache, Outpost
-from infra.database import database
+from infra.db.engine import database
+from infra.observability import logs
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState
-from services import answers, leases
-from services.catalogue import courses
-from services.shelf import Filters
+from services import leases
+from services.catalogue import courses, read
+from services.catalogue.queries import Filters
 from services.tasks import TaskName
 from tasks import cache
 from tasks.registry import TaskContext
@@ -46,21 +46,21 @@ def _context(outpost, claim):
 
 async def test_changes_ask_once_for_a_warming_that_has_not_begun(outpost):
     for _ in range(3):
-        await answers.ask_to_warm()
+        await read.ask_to_warm()
     assert await _warmings(TaskState.QUEUED) == 1
 
 
 async def test_a_change_during_a_warming_is_warmed_by_the_next(outpost, monkeypatch):
     """It may be past the answer that the change made old."""
-    await answers.ask_to_warm()
-    await outpost.store.count({answers.NEWEST.name: 1})
+    await read.ask_to_warm()
+    await outpost.store.count({read.NEWEST.name: 1})
 
     async def make(url_of):
-        await answers.ask_to_warm()
-        await answers.ask_to_warm()
+        await read.ask_to_warm()
+        await read.ask_to_warm()
         return Entry.of(b"[]")
 
-    monkeypatch.setattr("services.shelf.newest", make)
+    monkeypatch.setattr("services.catalogue.queries.newest", make)
     await cache.warm(await _start(outpost))
     assert await _warmings(TaskState.RUNNING) == 1
     assert await _warmings(TaskState.QUEUED) == 1
@@ -68,20 +68,20 @@ async def test_a_change_during_a_warming_is_warmed_by_the_next(outpost, monkeypa
 
 async def test_what_is_lacking_is_warmed_listings_first(outpost):
     created = await _create(outpost)
-    page = answers.key_of_page(Filters(), 1, 10).name
+    page = read.key_of_page(Filters(), 1, 10).name
     names = [f"course:{created.id}", page, "no such name", "courses"]
     sheet = "courses?sheet=0&sort=newest&difficulty="
-    assert await answers.lacking(outpost, names) == [sheet, "courses", names[0]]
+    assert await read.lacking(outpost, names) == [sheet, "courses", names[0]]
     await outpost.store.count({name: 10 - n for n, name in enumerate(names)})
-    await answers.ask_to_warm()
+    await read.ask_to_warm()
     await cache.warm(await _start(outpost))
     # A course whose picture is being made is not kept.
-    assert await answers.lacking(outpost, names) == [names[0]]
+    assert await read.lacking(outpost, names) == [names[0]]
 
 
 async def _refreshings(outpost):
     """Run the tasks that a change has enqueued; return the versions of the listings around it."""
-    versions = [(await outpost.store.begin(answers.NEWEST, None)).version]
+    versions = [(await outpost.store.begin(read.NEWEST, None)).version]
     queued = await Task.filter(name=TaskName.REFRESH_CACHE, state=TaskState.QUEUED)
     for task in queued:
         claim = await _claim(task)
@@ -89,7 +89,7 @@ async def _refreshings(outpost):
         await cache.refresh(context, **claim.args)
         await context.finish()
     assert queued
-    versions.append((await outpost.store.begin(answers.NEWEST, None)).version)
+    versions.append((await outpost.store.begin(read.NEWEST, None)).version)
     return versions
 
 

@@ -6,7 +6,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from infra.cache import NoCache
-from infra.database import database
+from infra.db.engine import database
 from models import AuditEntry, Course, Difficulty, Task
 from services import task_control
 from services.catalogue import courses

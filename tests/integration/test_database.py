@@ -9,16 +9,10 @@ import pytest
 from tortoise import Tortoise
 from uuid_utils.compat import uuid7
 
-from infra.database import (
-    UNUSABLE,
-    another,
-    database,
-    is_connected,
-    primary,
-    transaction,
-)
+from infra.db.engine import UNUSABLE, database, is_connected, open_pool, primary
 from infra.db.migrations import MIGRATIONS, migrate, migration_config
-from infra.pool import PoolFull
+from infra.db.pool import PoolFull
+from infra.db.transactions import transaction
 from models import Course, Difficulty, Outcome, Role, TaskState
 
 COURSE = "INSERT INTO courses (id, title, description, difficulty) VALUES ($1, $2, $3, $4)"
@@ -251,10 +245,10 @@ async def test_checks_list_what_the_code_lists(connection, enum, constraint):
     assert sorted(check.split("'")[1::2]) == sorted(enum)
 
 
-@pytest.mark.parametrize(("is_kept", "open_at_once"), [(True, 3), (False, 1)])
-async def test_a_pool_that_is_kept_is_open_before_it_is_needed(new_database, is_kept, open_at_once):
+@pytest.mark.parametrize(("prewarm", "open_at_once"), [(True, 3), (False, 1)])
+async def test_a_pool_that_is_kept_is_open_before_it_is_needed(new_database, prewarm, open_at_once):
     own = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    async with database(await new_database(migrated=False), pool_size=3, is_kept=is_kept):
+    async with database(await new_database(migrated=False), pool_size=3, prewarm=prewarm):
         pool = Tortoise.get_connection("default")
         _, rows = await pool.execute_query(own)
         assert rows[0][0] == open_at_once
@@ -359,10 +353,10 @@ async def test_a_pool_has_as_many_places_as_before_whatever_became_of_its_connec
 
 async def test_a_pool_that_is_full_hides_no_database_and_one_that_is_gone_is_seen(new_database):
     url = await new_database(migrated=False)
-    async with database(url, pool_size=1, patience=0.1), another(url, pool_size=1) as beside:
+    async with database(url, pool_size=1, patience=0.1), open_pool(url, pool_size=1) as beside:
         async with Tortoise.get_connection("default").acquire_connection():
             assert await is_connected(beside)
             assert not await is_connected(primary())
         assert await is_connected(primary())
-    async with another("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1) as gone:
+    async with open_pool("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1) as gone:
         assert not await is_connected(gone)

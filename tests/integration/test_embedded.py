@@ -24,8 +24,9 @@ import pytest
 from botocore.exceptions import ClientError
 from redis.asyncio import Redis
 
-from deploy.embedded import binaries, home, keeper, lock, servers
+from deploy.embedded import binaries, data_dir, lock, process_supervisor, servers
 from deploy.embedded.binaries import WHEELS, Binaries
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import (
     DamagedError,
     InUseError,
@@ -33,13 +34,12 @@ from deploy.embedded.errors import (
     StartError,
     VersionMismatchError,
 )
-from deploy.embedded.home import Home
-from deploy.embedded.keeper import Keeper
 from deploy.embedded.ports import Ports, is_free
 from deploy.embedded.postgres import Postgres
-from deploy.embedded.process import Launcher, Part
+from deploy.embedded.process import Launcher, ProcessSpec
+from deploy.embedded.process_supervisor import ProcessSupervisor
 from deploy.embedded.servers import Servers
-from infra.private import private_folder
+from infra.process.private_files import private_folder
 from tests.absent import is_absent
 from tests.processes import commands_of, connections_of
 
@@ -176,7 +176,7 @@ async def test_only_the_chosen_servers_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_data_outlive_the_servers(end: str, tmp_path: Path) -> None:
-    async with Launcher(Home(tmp_path)) as launcher:
+    async with Launcher(DataDir(tmp_path)) as launcher:
         chosen = Servers(launcher)
         await chosen.start_all()
         first = chosen.environment
@@ -403,11 +403,11 @@ def test_a_lock_without_words_is_still_a_lock(tmp_path: Path) -> None:
 
 
 def test_a_long_log_is_cut_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home, "LOG_LIMIT_BYTES", 100)
-    monkeypatch.setattr(home, "LOG_KEPT_BYTES", 50)
-    log = Home(tmp_path).log("api")
+    monkeypatch.setattr(data_dir, "LOG_LIMIT_BYTES", 100)
+    monkeypatch.setattr(data_dir, "LOG_KEPT_BYTES", 50)
+    log = DataDir(tmp_path).log("api")
     log.write_text("\n".join(f"line {number}" for number in range(100)), encoding="utf-8")
-    Home(tmp_path)
+    DataDir(tmp_path)
     kept = log.read_text(encoding="utf-8").splitlines()
     assert kept[-1] == "line 99"
     assert kept[0].startswith("line ")
@@ -415,18 +415,18 @@ def test_a_long_log_is_cut_to_its_end(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_secrets_stay_the_same(tmp_path: Path) -> None:
-    first = Home(tmp_path).secrets
-    assert Home(tmp_path).secrets == first
+    first = DataDir(tmp_path).secrets
+    assert DataDir(tmp_path).secrets == first
     assert json.loads((tmp_path / "secrets.json").read_text(encoding="utf-8")) == first
     assert len(first["s3_encryption_key"]) == 64
 
 
 @pytest.mark.parametrize("content", [b"", b"eighteen", b"\xff"])
 async def test_a_damaged_database_folder_is_named(tmp_path: Path, content: bytes) -> None:
-    Home(tmp_path)  # with the secrets of that folder
+    DataDir(tmp_path)  # with the secrets of that folder
     folder = private_folder(tmp_path / "postgres")
     (folder / "PG_VERSION").write_bytes(content)
-    launcher = Launcher(Home(tmp_path))
+    launcher = Launcher(DataDir(tmp_path))
     with pytest.raises(DamagedError, match=str(folder / "PG_VERSION")):
         await Postgres(launcher.home, launcher).prepare()
 
@@ -434,23 +434,25 @@ async def test_a_damaged_database_folder_is_named(tmp_path: Path, content: bytes
 async def test_a_part_that_is_never_ready_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "READY_SECONDS", 0.3)
+    monkeypatch.setattr(process_supervisor, "READY_SECONDS", 0.3)
 
     async def never() -> bool:
         return False
 
     code = "import time; print('thinking', flush=True); time.sleep(600)"
-    part = Part("api", (sys.executable, "-c", code), never)
-    async with Launcher(Home(tmp_path)) as launcher:
-        kept = Keeper(part, launcher, {}, lambda _: None)
+    part = ProcessSpec("api", (sys.executable, "-c", code), never)
+    async with Launcher(DataDir(tmp_path)) as launcher:
+        kept = ProcessSupervisor(part, launcher, {}, lambda _: None)
         with pytest.raises(StartError, match=r"api is not ready after 0.3 s; the end of .*api.log"):
             await kept.start()
         await kept.stop()
 
 
 async def test_whoever_is_cancelled_while_stopping_a_part_is_cancelled(tmp_path: Path) -> None:
-    async with Launcher(Home(tmp_path)) as launcher:
-        kept = Keeper(Part("api", ("/bin/sleep", "600")), launcher, {}, lambda _: None)
+    async with Launcher(DataDir(tmp_path)) as launcher:
+        kept = ProcessSupervisor(
+            ProcessSpec("api", ("/bin/sleep", "600")), launcher, {}, lambda _: None
+        )
         await kept.start()
         stopping = asyncio.create_task(kept.stop())
         await asyncio.sleep(0)
@@ -462,11 +464,11 @@ async def test_whoever_is_cancelled_while_stopping_a_part_is_cancelled(tmp_path:
 async def test_restarts_come_ever_more_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "FIRST_DELAY_SECONDS", 0.02)
-    monkeypatch.setattr(keeper, "LONGEST_DELAY_SECONDS", 0.08)
+    monkeypatch.setattr(process_supervisor, "FIRST_DELAY_SECONDS", 0.02)
+    monkeypatch.setattr(process_supervisor, "LONGEST_DELAY_SECONDS", 0.08)
     said: list[str] = []
-    async with Launcher(Home(tmp_path)) as launcher:
-        kept = Keeper(Part("api", ("/bin/false",)), launcher, {}, said.append)
+    async with Launcher(DataDir(tmp_path)) as launcher:
+        kept = ProcessSupervisor(ProcessSpec("api", ("/bin/false",)), launcher, {}, said.append)
         await kept.start()
 
         async def five() -> bool:
@@ -481,8 +483,10 @@ async def test_restarts_come_ever_more_slowly(
 
 async def test_a_part_that_comes_back_is_told(tmp_path: Path) -> None:
     said: list[str] = []
-    async with Launcher(Home(tmp_path)) as launcher:
-        kept = Keeper(Part("api", ("/bin/sleep", "600")), launcher, {}, said.append)
+    async with Launcher(DataDir(tmp_path)) as launcher:
+        kept = ProcessSupervisor(
+            ProcessSpec("api", ("/bin/sleep", "600")), launcher, {}, said.append
+        )
         await kept.start()
         sleeping: list[psutil.Process] = []
 
@@ -508,7 +512,7 @@ async def test_a_part_that_comes_back_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 def test_die_with_parent() -> None:
-    child = "from infra.process import die_with_parent; die_with_parent(); import time\n"
+    child = "from infra.process.system import die_with_parent; die_with_parent(); import time\n"
     child += "print('ready', flush=True); time.sleep(600)"
     parent = "import subprocess, sys, time\n"
     parent += f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\n"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from infra.cache import NoCache, Outpost, open_store
-from infra.database import database, direct_connection
+from infra.db.engine import database, direct_connection
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Course, Difficulty, Task, TaskState

@@ -7,18 +7,20 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-import infra.database
+import infra.db.engine
 from infra.cache import NoCache, Outpost, open_store
-from infra.database import analyze, database, direct_connection
+from infra.db import batches
+from infra.db.engine import analyze, database, direct_connection
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Course, Difficulty, Task, TaskState, Upload
-from services import batches, housekeeping, images, task_control, tasks
+from services import task_control, tasks
 from services.catalogue import courses
 from services.catalogue import images as course_images
 from services.catalogue.change import change
 from services.catalogue.courses import CourseFields
 from services.errors import UploadGone
+from services.images import housekeeping, pipeline
 from tasks.registry import load_tasks
 from tests import photos
 from worker.execution import Backends, execute
@@ -50,7 +52,7 @@ async def _uploaded(storage: MemoryStorage, *, publish: bool):
     async def report(percent):
         reported.append(percent)
 
-    variants = await images.store_variants(storage, course.id, upload.id, PIXELS, report)
+    variants = await pipeline.store_variants(storage, course.id, upload.id, PIXELS, report)
     assert reported == [50, 75]
     if publish:
         async with change(NoCache(), course.id) as finished:

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from infra.database import database
-from services import accounts
-from services.accounts import LastAdmin
+from infra.db.engine import database
+from services.auth import accounts
+from services.auth.accounts import LastAdmin
 
 ENROLL = Path(sys.executable).with_name("enroll")
 FAILED, USAGE = 1, 2

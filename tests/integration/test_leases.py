@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.cache import NoCache
-from infra.database import database, transaction
+from infra.db.engine import database
+from infra.db.transactions import transaction
 from models import Course, Difficulty, Task, TaskState
 from services import leases, task_control, tasks
 from services.errors import TaskNotRetryable
@@ -93,7 +94,7 @@ async def test_only_a_finish_with_effects_waits_for_the_disk():
         assert await _waits_for_the_disk()
     claim = await leases.claim((await _published()).id, "one")
     async with transaction():
-        await leases.finish_alone(claim)
+        await leases.complete_without_effects(claim)
         assert not await _waits_for_the_disk()
     assert (await tasks.get(claim.id)).state is TaskState.SUCCEEDED
     # That was this statement's business alone.
@@ -119,8 +120,8 @@ async def test_a_run_given_up_for_dead_commits_nothing():
     with pytest.raises(LeaseLost):
         await leases.report(zombie, 50)
     with pytest.raises(LeaseLost):
-        await leases.finish_alone(zombie)
-    assert await leases.give_up(zombie, "e", "t", permanent=True) is None
+        await leases.complete_without_effects(zombie)
+    assert await leases.fail_attempt(zombie, "e", "t", permanent=True) is None
     await leases.finish(second)
 
 
@@ -144,7 +145,7 @@ async def test_an_error_waits_longer_each_time_and_ends_failed():
         claim = await leases.claim(task.id, "one")
         assert claim.attempt == attempt
         before = datetime.now(UTC)
-        state = await leases.give_up(claim, "broken", "Traceback", permanent=False)
+        state = await leases.fail_attempt(claim, "broken", "Traceback", permanent=False)
         left = await tasks.get(task.id)
         waits.append((left.available_at - before).total_seconds())
         assert state == ("failed" if attempt == 3 else "queued")
@@ -158,7 +159,7 @@ async def test_an_error_waits_longer_each_time_and_ends_failed():
 
 async def test_a_permanent_error_is_not_tried_again():
     claim = await leases.claim((await _published()).id, "one")
-    assert await leases.give_up(claim, "broken", "Traceback", permanent=True) == "failed"
+    assert await leases.fail_attempt(claim, "broken", "Traceback", permanent=True) == "failed"
 
 
 async def test_reports_keep_the_lease_and_the_progress():
@@ -175,7 +176,7 @@ async def test_a_running_task_that_is_cancelled_stops_at_its_next_report():
     assert (await task_control.cancel(NoCache(), claim.id)).state is TaskState.RUNNING
     with pytest.raises(LeaseLost):
         await leases.report(claim, 50)
-    assert await leases.settle_cancelled(claim)
+    assert await leases.mark_cancelled(claim)
     assert (await tasks.get(claim.id)).state is TaskState.CANCELLED
 
 

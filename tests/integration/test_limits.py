@@ -12,24 +12,24 @@ from redis.exceptions import RedisError
 from tortoise.exceptions import DBConnectionError
 from uuid_utils.compat import uuid7
 
-from api.limits import Limits
+from api.security.rate_limits import Limits
 from deploy.embedded.servers import running
-from infra import limits
-from infra.limits import (
-    Ask,
+from infra import rate_limits
+from infra.rate_limits import (
+    FallbackBuckets,
+    FallbackLogins,
     Kind,
     MemoryBuckets,
     MemoryLogins,
     Rate,
     RedisBuckets,
     RedisLogins,
-    SafeBuckets,
-    SafeLogins,
+    TokenRequest,
 )
-from infra.limits.logins import FORGET_SECONDS, keys_of
+from infra.rate_limits.logins import FORGET_SECONDS, keys_of
 from infra.settings import Settings
+from services.auth.passwords import HashersBusy
 from services.errors import InvalidCredentials, RateLimited
-from services.passwords import HashersBusy
 from tests.factories import free_ports
 
 RATES = {
@@ -43,8 +43,8 @@ RATES = {
 @pytest.fixture
 async def redis(service, monkeypatch):
     """The broker's Redis of the service, on a machine that runs other tests as well."""
-    monkeypatch.setattr("infra.limits.TIMEOUT_SECONDS", 5.0)
-    opened = limits.connect(service.env["BROKER_URL"])
+    monkeypatch.setattr("infra.rate_limits.TIMEOUT_SECONDS", 5.0)
+    opened = rate_limits.connect(service.env["BROKER_URL"])
     yield opened
     await opened.aclose()
 
@@ -68,32 +68,40 @@ def client():
 
 
 async def test_a_minutes_worth_may_come_at_once_and_no_more(buckets, client):
-    [first, second] = await buckets.take([Ask(Kind.READS, client, 59), Ask(Kind.READS, client, 5)])
+    [first, second] = await buckets.take(
+        [TokenRequest(Kind.READS, client, 59), TokenRequest(Kind.READS, client, 5)]
+    )
     assert (first.granted, first.left) == (59, 1)
     assert (second.granted, second.left) == (1, 0)
     assert 0.8 < second.wait_seconds <= 1.0
     assert 58 < second.full_seconds <= 60
-    [third] = await buckets.take([Ask(Kind.READS, client)])
+    [third] = await buckets.take([TokenRequest(Kind.READS, client)])
     assert third.granted == 0
 
 
 async def test_tokens_come_back_one_by_one(buckets, client):
-    await buckets.take([Ask(Kind.WRITES, client, 6_000)])
+    await buckets.take([TokenRequest(Kind.WRITES, client, 6_000)])
     started = time.monotonic()
     await asyncio.sleep(0.1)
-    [taken] = await buckets.take([Ask(Kind.WRITES, client, 1_000)])
+    [taken] = await buckets.take([TokenRequest(Kind.WRITES, client, 1_000)])
     elapsed = time.monotonic() - started
     assert 10 <= taken.granted <= elapsed * 100 + 2
 
 
 async def test_each_client_and_each_kind_has_a_bucket(buckets, client):
-    await buckets.take([Ask(Kind.READS, client, 60)])
-    asks = [Ask(Kind.WRITES, client), Ask(Kind.READS, f"{client}-other"), Ask(Kind.READS, client)]
+    await buckets.take([TokenRequest(Kind.READS, client, 60)])
+    asks = [
+        TokenRequest(Kind.WRITES, client),
+        TokenRequest(Kind.READS, f"{client}-other"),
+        TokenRequest(Kind.READS, client),
+    ]
     assert [taken.granted for taken in await buckets.take(asks)] == [1, 1, 0]
 
 
 async def test_those_who_ask_at_once_share_one_bucket(buckets, client):
-    answers = await asyncio.gather(*(buckets.take([Ask(Kind.READS, client, 3)]) for _ in range(40)))
+    answers = await asyncio.gather(
+        *(buckets.take([TokenRequest(Kind.READS, client, 3)]) for _ in range(40))
+    )
     assert 60 <= sum(taken.granted for [taken] in answers) <= 61
 
 
@@ -109,7 +117,7 @@ async def test_in_redis_too_each_failed_login_waits_longer(redis, client, failed
 
 
 async def test_a_bucket_that_is_full_again_leaves_nothing_in_redis(redis, client):
-    await RedisBuckets(redis, RATES).take([Ask(Kind.WRITES, client)])
+    await RedisBuckets(redis, RATES).take([TokenRequest(Kind.WRITES, client)])
     assert 0 < await redis.pttl(f"limit:writes:{client}") <= 12
 
 
@@ -117,7 +125,7 @@ async def test_redis_that_forgot_the_script_learns_it_again(redis, client):
     buckets = RedisBuckets(redis, RATES)
     for _ in range(2):
         await redis.script_flush()
-        [taken] = await buckets.take([Ask(Kind.READS, client)])
+        [taken] = await buckets.take([TokenRequest(Kind.READS, client)])
         assert taken.granted == 1
         await redis.script_flush()
         assert (await RedisLogins(redis).attempt(client, "192.0.2.1")).wait == 0
@@ -145,7 +153,7 @@ async def test_ten_failed_logins_are_free_and_then_each_waits_twice_as_long(clie
         waits.append(wait)
         now[0] += wait
     assert waits == [0] * 9 + [1, 2, 4, 8, 16, 32] + [60] * 5
-    now[0] += limits.logins.FORGET_SECONDS + 61
+    now[0] += rate_limits.logins.FORGET_SECONDS + 61
     for number in range(10):
         assert await wait_of(logins, client, f"192.0.2.{number}") == 0
 
@@ -260,11 +268,13 @@ async def test_strangers_do_not_make_the_owner_wait_at_home(logins, client):
 
 async def test_while_redis_is_away_a_process_counts_alone(client):
     [port] = free_ports(1)
-    away = limits.connect(f"redis://127.0.0.1:{port}/0")
-    buckets = SafeBuckets(RedisBuckets(away, RATES), MemoryBuckets(RATES))
-    granted = [(await buckets.take([Ask(Kind.READS, client)]))[0].granted for _ in range(61)]
+    away = rate_limits.connect(f"redis://127.0.0.1:{port}/0")
+    buckets = FallbackBuckets(RedisBuckets(away, RATES), MemoryBuckets(RATES))
+    granted = [
+        (await buckets.take([TokenRequest(Kind.READS, client)]))[0].granted for _ in range(61)
+    ]
     assert granted == [1] * 60 + [0]
-    logins = SafeLogins(RedisLogins(away), MemoryLogins())
+    logins = FallbackLogins(RedisLogins(away), MemoryLogins())
     waits = [await wait_of(logins, client, "192.0.2.1") for _ in range(9)]
     assert waits == [0] * 9
     tenth = await logins.attempt(client, "192.0.2.1")
@@ -279,24 +289,24 @@ async def test_what_a_process_counted_alone_is_not_taken_from_redis(redis, clien
     for number in range(50):
         assert await wait_of(shared, f"{client}-{number}", place) == 0
     [port] = free_ports(1)
-    away = SafeLogins(RedisLogins(limits.connect(f"redis://127.0.0.1:{port}/0")), own)
+    away = FallbackLogins(RedisLogins(rate_limits.connect(f"redis://127.0.0.1:{port}/0")), own)
     alone = await away.attempt(f"own-{client}", place)
     assert alone.wait == 0
-    await SafeLogins(shared, own).succeed(f"own-{client}", place, alone)
+    await FallbackLogins(shared, own).succeed(f"own-{client}", place, alone)
     assert await wait_of(shared, f"{client}-50", place) > 0
 
 
 async def test_redis_that_comes_back_counts_again(tmp_path, client):
     async with running(tmp_path / "servers", {"broker"}) as servers:
-        redis = limits.connect(servers.environment["BROKER_URL"])
-        buckets = SafeBuckets(RedisBuckets(redis, RATES), MemoryBuckets(RATES))
-        await buckets.take([Ask(Kind.READS, client, 50)])
+        redis = rate_limits.connect(servers.environment["BROKER_URL"])
+        buckets = FallbackBuckets(RedisBuckets(redis, RATES), MemoryBuckets(RATES))
+        await buckets.take([TokenRequest(Kind.READS, client, 50)])
         await servers.stop("broker")
-        [alone] = await buckets.take([Ask(Kind.READS, client, 50)])
+        [alone] = await buckets.take([TokenRequest(Kind.READS, client, 50)])
         assert alone.granted == 50
         await servers.start("broker")
         deadline = time.monotonic() + 10
-        while (await buckets.take([Ask(Kind.READS, client, 30)]))[0].granted == 30:
+        while (await buckets.take([TokenRequest(Kind.READS, client, 30)]))[0].granted == 30:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
 
@@ -305,12 +315,12 @@ async def test_redis_that_hangs_costs_one_request_a_second_its_patience(client):
     # The kernel takes connections, and nobody ever answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        redis = RedisBuckets(limits.connect(f"redis://127.0.0.1:{port}/0"), RATES)
+        redis = RedisBuckets(rate_limits.connect(f"redis://127.0.0.1:{port}/0"), RATES)
         with pytest.raises((RedisError, TimeoutError)):
-            await redis.take([Ask(Kind.READS, client)])
-        buckets = SafeBuckets(redis, MemoryBuckets(RATES))
-        await buckets.take([Ask(Kind.READS, client)])
+            await redis.take([TokenRequest(Kind.READS, client)])
+        buckets = FallbackBuckets(redis, MemoryBuckets(RATES))
+        await buckets.take([TokenRequest(Kind.READS, client)])
         started = time.monotonic()
         for _ in range(100):
-            await buckets.take([Ask(Kind.READS, client)])
+            await buckets.take([TokenRequest(Kind.READS, client)])
         assert time.monotonic() - started < 0.2

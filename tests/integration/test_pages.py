@@ -9,10 +9,10 @@ from uuid import UUID
 import orjson
 import pytest
 
-from infra.database import database
+from infra.db.engine import database
 from models import Course, Difficulty
-from services import shelf
-from services.shelf import Filters, Sort
+from services.catalogue import queries
+from services.catalogue.queries import Filters, Sort
 
 COUNT = 41
 LIMITS = (1, 7, 20, 100)
@@ -51,8 +51,8 @@ async def courses(request, new_database):
 @pytest.mark.parametrize(("first", "far"), [(100, 1000), (5, 1000), (5, 8), (0, 0)])
 @pytest.mark.parametrize("sort", Sort)
 async def test_pages_are_slices_of_what_matches_in_order(courses, monkeypatch, sort, first, far):
-    monkeypatch.setattr(shelf, "FIRST", first)
-    monkeypatch.setattr(shelf, "FAR", far)
+    monkeypatch.setattr(queries, "FIRST", first)
+    monkeypatch.setattr(queries, "FAR", far)
     for difficulties, search in product(SUBSETS, [None, "LOGIC", "heor"]):
         filters = Filters(search=search, difficulties=difficulties, sort=sort)
         expected = _expected(courses, filters)
@@ -73,13 +73,13 @@ def _sent(entry):
 async def test_a_page_that_is_cut_is_the_page_that_is_made(
     courses, monkeypatch, sort, difficulties
 ):
-    monkeypatch.setattr(shelf, "SHEET", 20)
+    monkeypatch.setattr(queries, "SHEET", 20)
     filters = Filters(difficulties=difficulties, sort=sort)
     for limit in (1, 5, 10, 20):
         for number in range(1, COUNT // limit + 3):
-            sheet = await shelf.sheet(filters, (number - 1) * limit // 20, str)
-            made = await shelf.page(filters, number, limit, str)
-            assert _sent(shelf.cut(sheet, number, limit, filters)) == _sent(made)
+            sheet = await queries.sheet(filters, (number - 1) * limit // 20, str)
+            made = await queries.page(filters, number, limit, str)
+            assert _sent(queries.cut(sheet, number, limit, filters)) == _sent(made)
 
 
 def _expected(courses, filters):
@@ -94,5 +94,5 @@ def _expected(courses, filters):
 
 
 async def _page(filters, number, limit):
-    content = orjson.loads((await shelf.page(filters, number, limit, str)).body)
+    content = orjson.loads((await queries.page(filters, number, limit, str)).body)
     return [course["id"] for course in content["data"]], content["pagination"]["total_count"]

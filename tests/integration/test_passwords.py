@@ -8,11 +8,11 @@ import pytest
 from passlib.context import CryptContext
 from uuid_utils.compat import uuid7
 
-from infra.database import database
+from infra.db.engine import database
 from models import Role, User
-from services import accounts, passwords
+from services.auth import accounts, passwords
+from services.auth.passwords import ARGON2, Hashers, HashersBusy
 from services.errors import InvalidCredentials
-from services.passwords import ARGON2, Hashers, HashersBusy
 
 old = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4, bcrypt__ident="2a")
 PASSWORD = "correct horse"
@@ -27,7 +27,7 @@ async def _connected(new_database):
 @pytest.fixture
 async def users(_connected, monkeypatch):
     """An account of today, one of the old service, and one that is disabled."""
-    monkeypatch.setattr("services.passwords._kinds._until", 0.0)
+    monkeypatch.setattr("services.auth.passwords._kinds._until", 0.0)
     hashes = {"old": old.hash(PASSWORD), "new": await passwords.hashed(PASSWORD)}
     hashes["disabled"] = hashes["old"]
     made = {}
@@ -61,7 +61,7 @@ class Watched:
 def work(monkeypatch):
     """Which hashes are worked out, by kind."""
     done = []
-    name = "services.passwords._context"
+    name = "services.auth.passwords._context"
     monkeypatch.setattr(name, Watched(passwords.__dict__["_context"], done))
     return done
 

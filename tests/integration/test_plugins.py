@@ -7,7 +7,7 @@ import pytest
 
 from deploy.embedded.servers import running
 from deploy.embedded.service import start_service
-from infra.database import database
+from infra.db.engine import database
 from infra.db.migrations import migrate
 from models import Course, Difficulty, Task, TaskState
 from services import tasks

@@ -13,22 +13,20 @@ import pytest
 from tortoise import Tortoise
 from uuid_utils.compat import uuid7
 
-from api.monitors import Monitors
-from infra.database import (
+from api.health import HealthQueries
+from infra.db.engine import (
     UNUSABLE,
-    after_commit,
-    another,
     database,
     direct_connection,
     gives_connections,
+    open_pool,
     pool_use,
     primary,
     take_expired_leases,
-    transaction,
 )
 from infra.db.migrations import migrate
-from infra.pool import PoolFull
-from infra.transactions import NoTransaction, RolledBack
+from infra.db.pool import PoolFull
+from infra.db.transactions import NoTransaction, RolledBack, after_commit, transaction
 from models import Course
 from tests.cancelling import each_cancellation
 from tests.factories import eventually
@@ -266,7 +264,7 @@ async def test_what_fails_after_a_commit_fails_neither_it_nor_the_next(server, c
 
 
 async def test_a_server_that_is_killed_again_and_again_takes_no_connection_along(server):
-    async with database(server.url, pool_size=SIZE, patience=0.5, is_kept=True):
+    async with database(server.url, pool_size=SIZE, patience=0.5, prewarm=True):
         random, over = Random(7), asyncio.Event()
 
         async def client() -> None:
@@ -322,7 +320,7 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
 async def test_a_pool_that_gives_nothing_out_is_seen_and_one_that_is_busy_is_not(
     server, monkeypatch
 ):
-    monkeypatch.setattr("infra.database.RECENT_SECONDS", 0.3)
+    monkeypatch.setattr("infra.db.engine.RECENT_SECONDS", 0.3)
     async with database(server.url, pool_size=SIZE, patience=0.2):
         assert await gives_connections()
         async with AsyncExitStack() as leases:
@@ -349,12 +347,12 @@ async def test_postgresql_itself_ends_what_a_session_leaves(server):
 
 
 async def test_readiness_asks_the_pool_that_requests_use(server, monkeypatch):
-    monkeypatch.setattr("infra.database.RECENT_SECONDS", 0.0)
+    monkeypatch.setattr("infra.db.engine.RECENT_SECONDS", 0.0)
     async with (
         database(server.url, pool_size=1, patience=0.1),
-        another(server.url, pool_size=1) as beside,
+        open_pool(server.url, pool_size=1) as beside,
     ):
-        monitors = Monitors(beside)
+        monitors = HealthQueries(beside)
         assert await monitors.is_connected()
         async with primary().acquire_connection():
             assert not await monitors.is_connected()

@@ -12,10 +12,12 @@ import pytest
 from celery import Celery
 from uuid_utils.compat import uuid7
 
-from infra.database import database, direct_connection, primary
+from infra.db.engine import database, direct_connection, primary
 from models import Course, Difficulty, Enrollment, TaskState
-from services import enrollments, shelf, task_control
-from services.shelf import Filters, Sort
+from services import task_control
+from services.catalogue import queries as catalogue_queries
+from services.catalogue.queries import Filters, Sort
+from services.enrollments import enroll
 from services.task_control import TaskFilters
 from tasks.registry import Registration
 from worker.relay import PLANNER, Relay
@@ -86,7 +88,7 @@ async def written(new_database):
 
 async def _enroll(url, *arguments):
     command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "worker.cli", *arguments), env=os.environ | {"DATABASE_URL": url}
+        *(sys.executable, "-m", "cli.main", *arguments), env=os.environ | {"DATABASE_URL": url}
     )
     assert await asyncio.wait_for(command.wait(), SEED_SECONDS) == 0
 
@@ -132,36 +134,42 @@ MANY = {
     "two in a row": "learn learn",
 }
 READS = {
-    "newest": lambda _c, _e: shelf.newest(str),
-    "page": lambda _c, _e: shelf.page(Filters(), 3, 100, str),
-    "oldest": lambda _c, _e: shelf.page(Filters(sort=Sort.OLDEST), 1, 10, str),
-    "by title": lambda _c, _e: shelf.page(Filters(sort=Sort.TITLE), 1, 10, str),
-    "one difficulty": lambda _c, _e: shelf.page(Filters(difficulties=ADVANCED), 2, 10, str),
-    "two difficulties": lambda _c, _e: shelf.page(Filters(difficulties=TWO), 1, 10, str),
+    "newest": lambda _c, _e: catalogue_queries.newest(str),
+    "page": lambda _c, _e: catalogue_queries.page(Filters(), 3, 100, str),
+    "oldest": lambda _c, _e: catalogue_queries.page(Filters(sort=Sort.OLDEST), 1, 10, str),
+    "by title": lambda _c, _e: catalogue_queries.page(Filters(sort=Sort.TITLE), 1, 10, str),
+    "one difficulty": lambda _c, _e: catalogue_queries.page(
+        Filters(difficulties=ADVANCED), 2, 10, str
+    ),
+    "two difficulties": lambda _c, _e: catalogue_queries.page(
+        Filters(difficulties=TWO), 1, 10, str
+    ),
     **{
-        f"far page, {name}": lambda _c, _e, filters=filters, number=number: shelf.page(
+        f"far page, {name}": lambda _c, _e, filters=filters, number=number: catalogue_queries.page(
             filters, number, LIMIT, str
         )
         for name, (filters, number) in FAR_PAGES.items()
     },
-    "search": lambda _c, _e: shelf.page(Filters(search="algebra 4242"), 1, 10, str),
-    "search and difficulty": lambda _c, _e: shelf.page(
+    "search": lambda _c, _e: catalogue_queries.page(Filters(search="algebra 4242"), 1, 10, str),
+    "search and difficulty": lambda _c, _e: catalogue_queries.page(
         Filters(search="Algebra 42", difficulties=ADVANCED), 1, 10, str
     ),
     **{
-        f"search, {name}": lambda _c, _e, search=search: shelf.page(Filters(search), 1, 10, str)
+        f"search, {name}": lambda _c, _e, search=search: catalogue_queries.page(
+            Filters(search), 1, 10, str
+        )
         for name, search in (FEW | MANY).items()
     },
-    "course": lambda c, _e: shelf.course(c.id, str),
-    "courses": lambda c, _e: shelf.courses([c.id], str),
-    "of student": lambda _c, e: enrollments.of_student(primary(), e.student_email, 1, 1000),
-    "students of course": lambda c, _e: enrollments.students_of(primary(), c.id, 1, 5),
-    "enrollments": lambda _c, _e: enrollments.page(primary(), 2, 100, str),
-    "enrollments of course": lambda c, _e: enrollments.page(primary(), 1, 10, str, course_id=c.id),
-    "enrollments of student": lambda _c, e: enrollments.page(
+    "course": lambda c, _e: catalogue_queries.course(c.id, str),
+    "courses": lambda c, _e: catalogue_queries.courses([c.id], str),
+    "of student": lambda _c, e: enroll.of_student(primary(), e.student_email, 1, 1000),
+    "students of course": lambda c, _e: enroll.students_of(primary(), c.id, 1, 5),
+    "enrollments": lambda _c, _e: enroll.page(primary(), 2, 100, str),
+    "enrollments of course": lambda c, _e: enroll.page(primary(), 1, 10, str, course_id=c.id),
+    "enrollments of student": lambda _c, e: enroll.page(
         primary(), 1, 10, str, student_email=e.student_email
     ),
-    "students": lambda _c, _e: enrollments.students(primary(), 5, 100),
+    "students": lambda _c, _e: enroll.students(primary(), 5, 100),
     "tasks of the queues": lambda _c, _e: task_control.stats(),
     "latest tasks": lambda _c, _e: task_control.page(TaskFilters(), 100),
     "failed tasks": lambda _c, _e: task_control.page(
@@ -248,7 +256,7 @@ async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, ca
 @pytest.mark.parametrize(("number", "limit"), [(1, 10), (1, 20), (1, 100), (6, 20), (60, 20)])
 async def test_pages_share_a_plan(seeded, caplog, number, limit):
     [(query, values)] = await _sent(
-        seeded, caplog, lambda _c, _e: shelf.page(Filters(), number, limit, str)
+        seeded, caplog, lambda _c, _e: catalogue_queries.page(Filters(), number, limit, str)
     )
     async with direct_connection(seeded) as connection:
         page = await connection.prepare(query)

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from uuid_utils.compat import uuid7
 
-from infra.database import database
+from infra.db.engine import database
 from models import Task, TaskSchedule, TaskState
 from services import leases, tasks
 from services.tasks import TaskName, enqueue

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from deploy.embedded.binaries import find_postgres
-from deploy.embedded.home import Home
-from deploy.embedded.process import NOBODY, Launcher, Part
+from deploy.embedded.data_dir import DataDir
+from deploy.embedded.process import NOBODY, Launcher, ProcessSpec
 from deploy.embedded.servers import running
 from tests.factories import ADMIN, COURSE, bearer, eventually, free_ports
 from tests.instances import instance
@@ -26,7 +26,7 @@ async def databases(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replica")
     async with running(folder / "primary", {"postgres"}, fsync=False) as servers:
         url = servers.environment["DATABASE_URL"]
-        home = Home(folder / "replica")
+        home = DataDir(folder / "replica")
         (port,) = free_ports(1)
         async with Launcher(home) as launcher:
             copy = home.root / "copy"
@@ -56,7 +56,7 @@ async def databases(tmp_path_factory):
                 part for each in settings.items() for part in ("-c", "=".join(map(str, each)))
             ]
             program = (str(programs / "postgres"), "-D", str(copy), *options)
-            await launcher.start(Part("replica", program, folder=copy, unprivileged=True))
+            await launcher.start(ProcessSpec("replica", program, folder=copy, unprivileged=True))
             replica = url.replace(f":{url.rpartition(':')[2].partition('/')[0]}/", f":{port}/")
 
             async def answers() -> bool:
@@ -73,7 +73,7 @@ async def databases(tmp_path_factory):
 
 async def _run(launcher, *command: str) -> None:
     folder = Path(command[command.index("-D") + 1])
-    part = Part("basebackup", command, folder=folder, unprivileged=True)
+    part = ProcessSpec("basebackup", command, folder=folder, unprivileged=True)
     assert await launcher.run(part) == 0, launcher.home.log("basebackup").read_text()
 
 

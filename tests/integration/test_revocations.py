@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from infra.database import database
-from infra.feed import POLL_SECONDS, DatabaseFeed
-from services import sessions
-from services.revocations import FRESH_SECONDS, Revocations
+from infra.db.engine import database
+from infra.db.feed import POLL_SECONDS, DatabaseFeed
+from services.auth import sessions
+from services.auth.revocations import FRESH_SECONDS, Revocations
 from tests.factories import eventually
 
 END = "UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1"
@@ -133,7 +133,7 @@ async def test_what_it_knows_gets_old_within_a_second(url):
 
 
 async def test_those_whose_tokens_have_ended_are_forgotten(url, new_session, rows, monkeypatch):
-    monkeypatch.setattr("services.revocations.RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr("services.auth.revocations.RELOAD_SECONDS", 0.0)
     over = await new_session("now() - interval '2 hours'")
     await rows(END, over)
     known = Revocations()

@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from infra.database import database
-from services import shelf
-from services.folding import fold
-from services.shelf import Filters
+from infra.db.engine import database
+from services.catalogue import queries
+from services.catalogue.folding import fold
+from services.catalogue.queries import Filters
 from services.tasks import rows
 
 # What changes when it is folded or normalised, and blanks; signs have codes of their own.
@@ -114,5 +114,5 @@ async def _store(title):
 
 
 async def _found(search):
-    entry = await shelf.page(Filters(search=search), 1, 10, str)
+    entry = await queries.page(Filters(search=search), 1, 10, str)
     return entry.body.count(b'"title":')

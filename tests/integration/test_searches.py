@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from infra.database import database
-from services.searches import BITS, bit_of, bits_of
+from infra.db.engine import database
+from services.catalogue.signatures import BITS, bit_of, bits_of
 from services.tasks import rows
 
 # Letters of which some become others, or several, when they are made large; and what LIKE knows.

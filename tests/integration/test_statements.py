@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, nullcontext
 import pytest
 from tortoise import Tortoise
 
-from infra.database import database
+from infra.db.engine import database
 from models import Course, Difficulty, ImageVariant
-from services import enrollments, shelf
+from services.catalogue import queries
+from services.catalogue.queries import Filters, Sort
+from services.enrollments import enroll
 from services.errors import AlreadyEnrolled, CourseNotFound, UnknownCourse
-from services.shelf import Filters, Sort
 from tests.factories import NO_ID
 
 PAGES = {
@@ -20,10 +21,10 @@ PAGES = {
     "found nothing": Filters(search="nowhere"),
 }
 READS = {
-    "course": lambda course: shelf.course(course.id, str),
-    "newest": lambda _: shelf.newest(str),
+    "course": lambda course: queries.course(course.id, str),
+    "newest": lambda _: queries.newest(str),
     **{
-        f"page, {name}": lambda _, filters=filters: shelf.page(filters, 1, 10, str)
+        f"page, {name}": lambda _, filters=filters: queries.page(filters, 1, 10, str)
         for name, filters in PAGES.items()
     },
 }
@@ -71,11 +72,11 @@ class _Held:
 )
 async def test_an_enrollment_is_one_round_trip(course, enrolled_before, known, outcome):
     if enrolled_before:
-        await enrollments.enroll("a@example.org", course.id)
-    await enrollments.enroll("b@example.org", course.id)
+        await enroll.enroll("a@example.org", course.id)
+    await enroll.enroll("b@example.org", course.id)
     async with _sent() as sent:
         with pytest.raises(outcome) if outcome else nullcontext():
-            await enrollments.enroll("a@example.org", course.id if known else NO_ID)
+            await enroll.enroll("a@example.org", course.id if known else NO_ID)
     assert len(sent) == 1
 
 
@@ -91,5 +92,5 @@ async def test_a_read_is_one_round_trip(course, read):
 async def test_a_course_that_is_not_there_is_one_round_trip(course):
     async with _sent() as sent:
         with pytest.raises(CourseNotFound):
-            await shelf.course(NO_ID, str)
+            await queries.course(NO_ID, str)
     assert len(sent) == 1

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from infra.cache import NoCache
-from infra.database import database
+from infra.db.engine import database
 from models import Task, TaskState
 from services import leases, task_control, tasks
 from services.errors import (

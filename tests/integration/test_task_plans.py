@@ -13,7 +13,7 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 
 from infra.cache import NoCache
-from infra.database import database, direct_connection
+from infra.db.engine import database, direct_connection
 from models import Task
 from services import leases, task_control
 from services.errors import ServiceError
@@ -45,11 +45,11 @@ async def _every_statement_by_id() -> None:
     await leases.extend(claim)
     await leases.report(claim, 50)
     await leases.finish(claim)
-    await leases.finish_alone(await claimed())
-    await leases.give_up(await claimed(), "error", "traceback", permanent=True)
+    await leases.complete_without_effects(await claimed())
+    await leases.fail_attempt(await claimed(), "error", "traceback", permanent=True)
     claim = await claimed()
     await task_control.cancel(NoCache(), claim.id)
-    await leases.settle_cancelled(claim)
+    await leases.mark_cancelled(claim)
     await task_control.retry(NoCache(), claim.id)
     await task_control.cancel(NoCache(), claim.id)
     await task_control.drop(NoCache(), claim.id)
@@ -107,7 +107,7 @@ async def test_a_task_is_refused_what_its_state_forbids_and_nothing_else(url):
     for act in (task_control.retry, task_control.drop):
         with pytest.raises(ServiceError):
             await act(NoCache(), task_id)
-    assert await leases.give_up(claim, "error", "traceback", permanent=True) == "failed"
+    assert await leases.fail_attempt(claim, "error", "traceback", permanent=True) == "failed"
     with pytest.raises(ServiceError):
         await task_control.cancel(NoCache(), task_id)
     await task_control.drop(NoCache(), task_id)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import dsn
-from infra.database import another, database, direct_connection, is_connected, primary
+from infra.db import dsn
+from infra.db.engine import database, direct_connection, is_connected, open_pool, primary
 from infra.db.migrations import migrate
 from infra.settings import Settings, require_database
 from tests.debian import tls_postgres
@@ -47,7 +47,7 @@ async def _pool(url: str) -> bool:
 
 
 async def _replica(url: str) -> bool:
-    async with another(url, pool_size=1) as source:
+    async with open_pool(url, pool_size=1) as source:
         [found] = await source.execute_query_dict(USES_TLS)
         return found["ssl"]
 
@@ -112,7 +112,7 @@ async def test_health_sees_a_server_that_cannot_be_verified(server, authority):
     url = f"postgresql://app@localhost:{port}/postgres?sslmode=verify-full"
     for trusted, connected in ((certificate, True), (None, False)):
         authority(trusted)
-        async with another(url, pool_size=1) as source:
+        async with open_pool(url, pool_size=1) as source:
             assert await is_connected(source) == connected
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from deploy.embedded.certificates import make_certificates
 from deploy.embedded.servers import running
-from infra import limits
+from infra import rate_limits
 from infra.cache.redis import RedisStore
 from infra.tls import broker_tls, management_api
 from tests.factories import eventually
@@ -91,7 +91,7 @@ async def ask_as_the_cache(url):
 
 
 async def ask_as_the_limits(url):
-    redis = limits.connect(url)
+    redis = rate_limits.connect(url)
     try:
         return await redis.ping()
     except RedisError:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from deploy.embedded import probe
-from deploy.embedded.home import Home
-from deploy.embedded.keeper import tail
-from deploy.embedded.process import Launcher, Part, Process
+from deploy.embedded.data_dir import DataDir
+from deploy.embedded.process import Launcher, Process, ProcessSpec
+from deploy.embedded.process_supervisor import tail
 from deploy.embedded.valkey import Broker as Valkey
 from services import tasks
 
@@ -32,7 +32,7 @@ class Broker(Protocol):
 
     url: str
 
-    async def part(self) -> Part:
+    async def part(self) -> ProcessSpec:
         """Return how it is run."""
 
 
@@ -43,7 +43,7 @@ class Redis:
         self._valkey = Valkey(launcher.home)
         self.url = self._valkey.environment["BROKER_URL"]
 
-    async def part(self) -> Part:
+    async def part(self) -> ProcessSpec:
         return await self._valkey.prepare()
 
 
@@ -62,7 +62,7 @@ class RabbitMQ:
         self._name_server: Process | None = None
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
 
-    async def part(self) -> Part:
+    async def part(self) -> ProcessSpec:
         base = self._launcher.home.root / "rabbitmq"
         base.mkdir(exist_ok=True)
         (base / "plugins").write_text("[].\n", encoding="utf-8")
@@ -91,10 +91,10 @@ class RabbitMQ:
         if self._name_server is None:
             # Else RabbitMQ starts one in the background, and it would outlive the test.
             command = (shutil.which("epmd") or "epmd", "-port", str(self._names))
-            part = Part("epmd", command, environment=environment)
+            part = ProcessSpec("epmd", command, environment=environment)
             self._name_server = await self._launcher.start(part)
             await asyncio.wait_for(probe.until(lambda: _answers(self._names)), START_SECONDS)
-        return Part(
+        return ProcessSpec(
             "rabbitmq",
             (self.program() or "",),
             lambda: _answers(self._port, b"AMQP\x00\x00\x09\x01"),
@@ -133,7 +133,7 @@ class Running:
 @asynccontextmanager
 async def running(kind: type[Redis | RabbitMQ], folder: Path) -> AsyncIterator[Running]:
     """Run a broker for the length of the block."""
-    async with Launcher(Home(folder)) as launcher:
+    async with Launcher(DataDir(folder)) as launcher:
         broker = Running(kind(launcher), launcher)
         await broker.start()
         yield broker
@@ -142,16 +142,16 @@ async def running(kind: type[Redis | RabbitMQ], folder: Path) -> AsyncIterator[R
 @asynccontextmanager
 async def worker(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Path]:
     """Run `enroll worker` on the open database's tasks; yield its log once it carries them."""
-    async with Launcher(Home(folder)) as launcher:
+    async with Launcher(DataDir(folder)) as launcher:
         own = {"DATA_DIR": str(folder / "data"), "CACHE_URL": "memory://"} | dict(environment)
-        part = Part("worker", (str(ENROLL), "worker"), tasks.are_carried, own, folder)
+        part = ProcessSpec("worker", (str(ENROLL), "worker"), tasks.is_relay_alive, own, folder)
         process = await launcher.start(part)
         await _until_ready(part, launcher)
         yield launcher.home.log("worker")
         await process.stop()
 
 
-async def _until_ready(part: Part, launcher: Launcher) -> None:
+async def _until_ready(part: ProcessSpec, launcher: Launcher) -> None:
     try:
         await asyncio.wait_for(probe.until(part.is_ready), START_SECONDS)
     except TimeoutError:

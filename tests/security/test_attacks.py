@@ -26,7 +26,7 @@ HEAVIEST = (
     "300 zTXt of a megabyte",
     "huge iCCP",
 )
-DECODER = "services.decoder_process"
+DECODER = "services.images.sandbox_process"
 
 
 def workers(service) -> list[psutil.Process]:

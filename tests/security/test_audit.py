@@ -13,9 +13,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 import api.app  # noqa: F401  its import declares the operations
-from api.operation import OPERATIONS, Access
-from services.audit import Action
-from services.refusals import MAX_KINDS
+from api.endpoint.operation import OPERATIONS, Access
+from services.audit.denied import MAX_KINDS
+from services.audit.trail import Action
 from tests import photos
 from tests.factories import (
     ADMIN,
@@ -27,7 +27,7 @@ from tests.factories import (
     token,
 )
 from tests.security.conftest import SETTINGS
-from tests.security.test_enrollment_door import student
+from tests.security.test_enrollment_rights import student
 
 UNKNOWN_TASK = "test.of_the_audit_log"
 
@@ -382,7 +382,7 @@ def enroll(service):
 
     async def run(*arguments, typed="", environment=None):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "worker.cli", *arguments),
+            *(sys.executable, "-m", "cli.main", *arguments),
             env=os.environ | service.env | {"COLUMNS": "240"} | (environment or {}),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -11,9 +11,9 @@ import pytest
 from passlib.context import CryptContext
 from uuid_utils.compat import uuid7
 
-from infra.database import database
-from services import accounts
-from services.accounts import KnownPassword
+from infra.db.engine import database
+from services.auth import accounts
+from services.auth.accounts import KnownPassword
 from tests.absent import is_absent
 from tests.factories import free_ports
 from tests.security.conftest import SETTINGS

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api.operation import FORM, OPERATIONS, Access
+from api.endpoint.operation import FORM, OPERATIONS, Access
 from tests import photos
 from tests.factories import ADMIN, COURSE, NO_ID
 from tests.security.conftest import FRONT_END, OTHER_FRONT_END

@@ -17,12 +17,12 @@ import asyncpg
 import httpx
 import pytest
 
+from cli.seed import seed as fill_tables
 from deploy.embedded.service import start_service
 from infra.settings import Settings
 from tests.factories import free_ports
 from tests.security import fuzz_report
 from tests.security.servers import own_api
-from worker.seed import seed as fill_tables
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import requests
 
-from api.http1 import MAX_IDLE_SECONDS, MAX_LINGER_BYTES
+from api.protocol.http1 import MAX_IDLE_SECONDS, MAX_LINGER_BYTES
 from tests.absent import is_absent
 from tests.factories import bearer, token
 from tests.security.servers import own_api
@@ -40,7 +40,7 @@ TIMES = 5
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Denial:
     """A request, and how it is refused with a body of each size."""
 
     method: str
@@ -51,14 +51,14 @@ class Refusal:
 
 
 REFUSALS = [
-    Refusal("POST", UPLOAD, 401, "MISSING_TOKEN", FORM),
-    Refusal("POST", UPLOAD, 401, "INVALID_TOKEN", {"Authorization": "Bearer x", **FORM}),
-    Refusal("POST", UPLOAD, 403, "FORBIDDEN", bearer(token()) | FORM),
-    Refusal("POST", UPLOAD, 429, "RATE_LIMITED", ADMIN | LIMITED | FORM),
-    Refusal("POST", "/api/v1/nothing", 404, "NOT_FOUND", JSON),
-    Refusal("PUT", "/media/nothing.webp", 405, "METHOD_NOT_ALLOWED"),
-    Refusal("DELETE", "/health/live", 405, "METHOD_NOT_ALLOWED", JSON),
-    Refusal("PUT", "/api/v1/courses/x/image", 400, "INVALID_FORMAT", ADMIN | FORM),
+    Denial("POST", UPLOAD, 401, "MISSING_TOKEN", FORM),
+    Denial("POST", UPLOAD, 401, "INVALID_TOKEN", {"Authorization": "Bearer x", **FORM}),
+    Denial("POST", UPLOAD, 403, "FORBIDDEN", bearer(token()) | FORM),
+    Denial("POST", UPLOAD, 429, "RATE_LIMITED", ADMIN | LIMITED | FORM),
+    Denial("POST", "/api/v1/nothing", 404, "NOT_FOUND", JSON),
+    Denial("PUT", "/media/nothing.webp", 405, "METHOD_NOT_ALLOWED"),
+    Denial("DELETE", "/health/live", 405, "METHOD_NOT_ALLOWED", JSON),
+    Denial("PUT", "/api/v1/courses/x/image", 400, "INVALID_FORMAT", ADMIN | FORM),
 ]
 # These depend on the size: what is over the limit of the body is refused for that.
 LIMIT = 6_291_456
@@ -187,7 +187,7 @@ async def test_every_client_reads_the_refusal(server, tmp_path, ask: Ask, size):
     for refusal in (REFUSALS[0], REFUSALS[4]):
         expected = (refusal.status, refusal.code)
         assert await ask(server.address, refusal, size, tmp_path) == expected
-    too_large = Refusal("POST", "/api/v1/courses", 413, "PAYLOAD_TOO_LARGE", ADMIN | JSON)
+    too_large = Denial("POST", "/api/v1/courses", 413, "PAYLOAD_TOO_LARGE", ADMIN | JSON)
     found = await ask(server.address, too_large, size, tmp_path)
     assert found == ((413, too_large.code) if size > JSON_LIMIT else (400, "MALFORMED_JSON"))
 
@@ -202,7 +202,7 @@ async def test_every_refusal_is_read(server, tmp_path, refusal, size):
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_what_is_refused_for_its_body_is_read(server, tmp_path, size):
-    wrong = Refusal("POST", UPLOAD, 400, "INVALID_FORMAT", ADMIN | {"Content-Type": "text/plain"})
+    wrong = Denial("POST", UPLOAD, 400, "INVALID_FORMAT", ADMIN | {"Content-Type": "text/plain"})
     found = await by_http_client(server.address, wrong, size, tmp_path)
     assert found == ((413, "PAYLOAD_TOO_LARGE") if size > LIMIT else (400, "INVALID_FORMAT"))
 

@@ -13,11 +13,11 @@ import psutil
 import pytest
 from uuid_utils.compat import uuid7
 
-import api.tasks
-from api import streams
-from api.limits import Limits
-from api.streams import Streams
-from infra.limits import MemoryBuckets, MemoryLogins
+import api.routes.tasks
+from api.security import sse_limits
+from api.security.rate_limits import Limits
+from api.security.sse_limits import Streams
+from infra.rate_limits import MemoryBuckets, MemoryLogins
 from infra.settings import Settings
 from models import Task, TaskState
 from services.errors import RateLimited
@@ -57,7 +57,7 @@ async def test_a_client_has_so_many_streams(service, tmp_path, path):
                 return answer.status_code
 
         user = bearer(token())
-        for number in range(streams.MAX_OF_CLIENT):
+        for number in range(sse_limits.MAX_OF_CLIENT):
             for args in (("192.0.2.1",), (f"198.51.100.{number}", user)):
                 answer = await opened.enter_async_context(watch(*args))
                 assert answer.status_code == 200
@@ -66,7 +66,7 @@ async def test_a_client_has_so_many_streams(service, tmp_path, path):
                 await answer.aread()
                 message = "Too many requests; slow down"
                 refused(answer, 429, "RATE_LIMITED", message)
-                assert answer.headers["retry-after"] == str(streams.RETRY_AFTER_SECONDS)
+                assert answer.headers["retry-after"] == str(sse_limits.RETRY_AFTER_SECONDS)
         # Neither other clients nor those who are exempt are concerned.
         assert await status("192.0.2.2") == 200
         assert await status("192.0.2.1", bearer(token())) == 200
@@ -93,13 +93,13 @@ async def test_the_streams_of_a_client_are_counted_once_an_instance(service, tmp
 
         async def open_all():
             found = 0
-            for _ in range(streams.MAX_OF_CLIENT * 3):
+            for _ in range(sse_limits.MAX_OF_CLIENT * 3):
                 watched = client.stream("GET", path, headers=address)
                 answer = await opened.enter_async_context(watched)
                 found += answer.status_code == 200
             return found
 
-        assert await open_all() == streams.MAX_OF_CLIENT
+        assert await open_all() == sse_limits.MAX_OF_CLIENT
         by_process = {
             each.pid: sum(one.status == "ESTABLISHED" for one in each.net_connections())
             for each in server.process.children()
@@ -113,7 +113,7 @@ async def test_the_streams_of_a_client_are_counted_once_an_instance(service, tmp
                 return answer.status_code == 200
 
         await eventually(is_free, within=60)
-        assert await open_all() < streams.MAX_OF_CLIENT
+        assert await open_all() < sse_limits.MAX_OF_CLIENT
 
 
 async def test_a_server_that_stops_ends_its_streams_first(service, tmp_path, path):
@@ -194,7 +194,7 @@ async def test_a_stream_ends_and_is_resumed(monkeypatch):
         respond=respond,
     )
     monkeypatch.setattr(api.tasks.slow_work, "get", get)
-    monkeypatch.setattr(streams, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(sse_limits, "MAX_SECONDS", 0.5)
     await api.tasks.watch_task(request, task.id)
     assert ends == [2]
     last = sent[1].partition("\n")[0].removeprefix("id: ")

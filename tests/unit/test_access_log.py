@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api import middleware
-from infra import access, logs
+from infra.observability import access_log, logs
 
 LINE = (1_763_946_000.25, "id-1", "GET", "/api/v1/courses", 200, 0.0123456, "127.0.0.1")
 
@@ -22,15 +22,15 @@ def written(capsys):
     handlers, level = root.handlers[:], root.level
     logs.configure("INFO", "json", process="api")
     yield lambda: capsys.readouterr().err
-    access.flush()
+    access_log.flush()
     root.handlers[:] = handlers
     root.setLevel(level)
 
 
 def test_a_line_has_the_form_of_all_others(written):
-    access.record(LINE)
+    access_log.record(LINE)
     assert written() == ""
-    access.flush()
+    access_log.flush()
     assert json.loads(written()) == {
         "process": "api",
         "request_id": "id-1",
@@ -48,29 +48,29 @@ def test_a_line_has_the_form_of_all_others(written):
 
 def test_lines_are_written_once_and_in_order(written):
     for number in range(5):
-        access.record((*LINE[:4], 200 + number, *LINE[5:]))
-    access.flush()
-    access.flush()
+        access_log.record((*LINE[:4], 200 + number, *LINE[5:]))
+    access_log.flush()
+    access_log.flush()
     statuses = [json.loads(line)["status"] for line in written().splitlines()]
     assert statuses == [200, 201, 202, 203, 204]
 
 
 def test_many_lines_are_written_without_being_asked_for(written):
-    for _ in range(access.MOST_LINES):
-        access.record(LINE)
-    assert written().count("\n") == access.MOST_LINES
+    for _ in range(access_log.MOST_LINES):
+        access_log.record(LINE)
+    assert written().count("\n") == access_log.MOST_LINES
 
 
 def test_any_bytes_are_logged(written):
-    access.record((*LINE[:2], "G\udcc3T", *LINE[3:]))
-    access.flush()
+    access_log.record((*LINE[:2], "G\udcc3T", *LINE[3:]))
+    access_log.flush()
     assert json.loads(written())["method"] == "G\udcc3T"
 
 
 def test_the_level_counts(written):
     logs.configure("WARNING", "json", process="api")
-    access.record(LINE)
-    access.flush()
+    access_log.record(LINE)
+    access_log.flush()
     assert written() == ""
 
 
@@ -84,14 +84,14 @@ def full_disk():
 async def test_a_full_disk_costs_lines_and_nothing_else(written, full_disk, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", full_disk)
-        for _ in range(access.MOST_LINES + 1):
-            access.record(LINE)
-        async with middleware.books():
+        for _ in range(access_log.MOST_LINES + 1):
+            access_log.record(LINE)
+        async with middleware.flush_telemetry():
             await asyncio.sleep(2 * middleware.BOOKS_SECONDS)
             logs.get_logger("test").warning("not_written")
-    access.record(LINE)
-    access.flush()
+    access_log.record(LINE)
+    access_log.flush()
     first, second = map(json.loads, written().splitlines())
     assert first["event"] == "request"
     assert (second["event"], second["reason"]) == ("log_lines_lost", "disk full")
-    assert second["lines"] == access.MOST_LINES + 2
+    assert second["lines"] == access_log.MOST_LINES + 2

@@ -6,8 +6,8 @@ import pytest
 
 from infra.cache import Entry
 from models import Difficulty
-from services import answers, searches
-from services.shelf import Filters, Sort
+from services.catalogue import read, signatures
+from services.catalogue.queries import Filters, Sort
 
 BEGINNER, INTERMEDIATE, ADVANCED = Difficulty
 COURSE = UUID("019aae3c-5f00-7cc0-8000-3f1bb9a3c001")
@@ -27,7 +27,7 @@ COURSE = UUID("019aae3c-5f00-7cc0-8000-3f1bb9a3c001")
     ],
 )
 def test_what_finds_the_same_has_one_key(one, other):
-    assert answers.key_of_page(one, 1, 10) == answers.key_of_page(other, 1, 10)
+    assert read.key_of_page(one, 1, 10) == read.key_of_page(other, 1, 10)
 
 
 def test_what_finds_another_has_another_key():
@@ -48,8 +48,8 @@ def test_what_finds_another_has_another_key():
         for number in (1, 2)
         for limit in (10, 100)
     ]
-    keys = {answers.key_of_page(*way).name for way in ways}
-    assert len(keys | {answers.NEWEST.name, answers.key_of_course(COURSE).name}) == len(ways) + 2
+    keys = {read.key_of_page(*way).name for way in ways}
+    assert len(keys | {read.NEWEST.name, read.key_of_course(COURSE).name}) == len(ways) + 2
 
 
 @pytest.mark.parametrize(
@@ -57,19 +57,19 @@ def test_what_finds_another_has_another_key():
     [(Filters(), 1, False), (Filters(), 501, True), (Filters(search="x"), 1, True)],
 )
 def test_what_there_is_endlessly_much_of_is_rare(filters, number, is_rare):
-    assert answers.key_of_page(filters, number, 10).rare is is_rare
+    assert read.key_of_page(filters, number, 10).rare is is_rare
 
 
 def test_a_search_is_of_its_own_topic_and_has_a_bit_where_it_is_long_enough():
-    found = [answers.key_of_page(Filters(search=term), 1, 10) for term in ("React", "Go", "")]
+    found = [read.key_of_page(Filters(search=term), 1, 10) for term in ("React", "Go", "")]
     assert [key.topic for key in found] == ["searches", "searches", "courses"]
-    assert found[0].bit in searches.bits_of("Learn REACT today")
+    assert found[0].bit in signatures.bits_of("Learn REACT today")
     assert [key.bit for key in found[1:]] == [None, None]
 
 
 def test_a_long_search_is_not_kept():
-    assert answers.key_of_page(Filters(search="x" * 64), 1, 10)
-    assert answers.key_of_page(Filters(search="x" * 65), 1, 10) is None
+    assert read.key_of_page(Filters(search="x" * 64), 1, 10)
+    assert read.key_of_page(Filters(search="x" * 65), 1, 10) is None
 
 
 class Asked:
@@ -87,10 +87,10 @@ class Asked:
 @pytest.mark.parametrize(
     "key",
     [
-        answers.NEWEST,
-        answers.key_of_course(COURSE),
-        answers.key_of_page(Filters(), 1, 10),
-        answers.key_of_page(
+        read.NEWEST,
+        read.key_of_course(COURSE),
+        read.key_of_page(Filters(), 1, 10),
+        read.key_of_page(
             Filters(search="ü & %", difficulties=frozenset([ADVANCED, BEGINNER]), sort=Sort.TITLE),
             7,
             100,
@@ -100,7 +100,7 @@ class Asked:
 )
 async def test_a_name_is_enough_to_ask_again(key):
     asked = Asked()
-    await answers.by_name(asked, key.name, str)
+    await read.by_name(asked, key.name, str)
     assert asked.key == key
 
 
@@ -110,8 +110,8 @@ async def test_a_name_is_enough_to_ask_again(key):
 )
 async def test_a_page_is_cut_from_its_sheet(number, limit, sheet):
     filters = Filters(difficulties=frozenset([BEGINNER]), sort=Sort.TITLE)
-    name = answers.key_of_page(filters, number, limit).name
-    assert await answers.lacking(Lacking(), [name]) == [
+    name = read.key_of_page(filters, number, limit).name
+    assert await read.lacking(Lacking(), [name]) == [
         f"courses?sheet={sheet}&sort=title&difficulty=Beginner"
     ]
 
@@ -121,8 +121,8 @@ async def test_a_page_is_cut_from_its_sheet(number, limit, sheet):
     [(Filters(search="x"), 1, 10), (Filters(), 501, 10), (Filters(), 4, 30), (Filters(), 2, 70)],
 )
 async def test_a_page_that_is_rare_or_on_two_sheets_stands_alone(filters, number, limit):
-    name = answers.key_of_page(filters, number, limit).name
-    assert await answers.lacking(Lacking(), [name]) == [name]
+    name = read.key_of_page(filters, number, limit).name
+    assert await read.lacking(Lacking(), [name]) == [name]
 
 
 class Lacking:
@@ -135,7 +135,7 @@ class Lacking:
 async def test_a_sheet_is_asked_for_by_its_name():
     asked = Asked()
     name = "courses?sheet=3&sort=oldest&difficulty="
-    await answers.by_name(asked, name, str)
+    await read.by_name(asked, name, str)
     assert asked.key.name == name
 
 
@@ -149,6 +149,6 @@ async def test_a_sheet_is_asked_for_by_its_name():
     ],
 )
 async def test_a_name_of_no_key_warms_nothing(name):
-    assert await answers.warm(Asked(), [name], str) == 0
+    assert await read.warm(Asked(), [name], str) == 0
     # Of a course it takes the database to know.
-    assert await answers.lacking(Lacking(), [name]) == [name] * name.startswith("course:")
+    assert await read.lacking(Lacking(), [name]) == [name] * name.startswith("course:")

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, Field
 
-from api import binding, bodies
+from api.endpoint import binding, bodies
 from api.schemas.fields import CourseId, Email
 from api.schemas.requests import (
     CourseIn,
@@ -22,8 +22,8 @@ from api.schemas.requests import (
 )
 from infra.settings import Settings
 from models import Difficulty
+from services.catalogue.queries import Sort
 from services.errors import Code, Invalid, TooLarge
-from services.shelf import Sort
 from tests.factories import COURSE, NO_ID
 
 DIFFICULTY = "Difficulty must be one of: Beginner, Intermediate, Advanced"

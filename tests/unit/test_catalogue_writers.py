@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 SEAM = Path("services/catalogue")
 PRODUCTION = ("api", "infra", "services", "tasks", "worker")
 # By COPY, for an empty or large database; a trigger tells the readers.
-SEEDING = Path("worker/seed.py")
+SEEDING = Path("cli/seed.py")
 SHOWN = {"Course", "ImageVariant"}
 WRITES = {"create", "bulk_create", "bulk_update", "update", "delete", "save", "get_or_create"}
 SQL_WRITE = re.compile(

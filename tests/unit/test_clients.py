@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from api.clients import Clients
+from api.security.clients import Clients
 
 PROXIES = (ip_network("127.0.0.0/8"), ip_network("fe80::/10"))
 CLIENTS = Clients(PROXIES, (ip_network("10.0.0.0/8"), ip_network("fe80::/10")))

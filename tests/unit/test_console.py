@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from worker.console import harmless, table
+from cli.console import harmless, table
 
 COLUMNS = ("id", "name", "state", "error")
 ROW = ("01a2075e-644b-73b4-ad77-4537554e13f0", "images.process", "failed", "no " * 30)

@@ -8,7 +8,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from infra.settings import Settings
-from services.image_headers import MOST_PIXELS, PROGRESSIVE
+from services.images.headers import MOST_PIXELS, PROGRESSIVE
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 SETTING = re.compile(r"^(#?)([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)

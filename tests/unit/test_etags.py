@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.etags import etag, matches_strongly, matches_weakly
+from api.endpoint.etags import etag, matches_strongly, matches_weakly
 
 DIGEST = "0123456789abcdef0123456789abcdef"
 TAG = etag(DIGEST)

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from infra import meters, metrics
-from infra.meters import OTHER, Counter, Gauge, Histogram, LabelValues, Meter, Totals
+from infra.observability import meters, metrics
+from infra.observability.meters import OTHER, Counter, Gauge, Histogram, LabelValues, Meter, Totals
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def test_the_values_of_a_label_are_bounded():
 
 
 def test_a_name_is_declared_once():
-    with pytest.raises(ValueError, match="rate_limit_alone_total is declared twice"):
-        Counter("rate_limit_alone_total", "Again.")
+    with pytest.raises(ValueError, match="rate_limit_fallback_total is declared twice"):
+        Counter("rate_limit_fallback_total", "Again.")
 
 
 @pytest.mark.parametrize("meter", Meter.declared.values(), ids=lambda meter: meter.name)
@@ -147,7 +147,7 @@ def test_metrics_are_declared_with_bounded_labels_only(request):
         for path in (root / folder).rglob("*.py")
         if importing.search(path.read_text())
     }
-    assert found.keys() == {"infra/meters.py", "infra/metrics.py"}
+    assert found.keys() == {"infra/observability/meters.py", "infra/observability/metrics.py"}
     assert not hasattr(metrics, "Summary")
     assert metrics.Counter is Counter
     assert metrics.Histogram is Histogram

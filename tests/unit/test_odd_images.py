@@ -9,8 +9,8 @@ import pytest
 import pyvips
 from PIL import Image
 
-from services.image_headers import BrokenImage, UnsupportedImage, inspect
-from services.imaging import render
+from services.images.headers import BrokenImage, UnsupportedImage, inspect
+from services.images.variants import render
 from tests import odd_images, photos
 
 LIMIT = 50_000_000

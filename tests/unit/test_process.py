@@ -10,13 +10,13 @@ PROGRAM = """
 import os
 from pathlib import Path
 
-from infra.process import give_large_pieces_back
+from infra.process.system import tune_malloc
 
 def megabytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
 
 if {gives_back}:
-    give_large_pieces_back()
+    tune_malloc()
 bytes(3 << 20)
 before, large, kept = megabytes(), [], []
 for _ in range(20):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from worker.cli import app
+from cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from infra.pool import PoolFull
-from services import search_slots
-from services.search_slots import SLOTS, SearchesBusy, SearchSlots
+from infra.db.pool import PoolFull
+from services.catalogue import search_slots
+from services.catalogue.search_slots import SLOTS, SearchesBusy, SearchSlots
 
 
 async def test_no_search_goes_without_a_slot():

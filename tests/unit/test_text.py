@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from infra import logs
+from cli.console import print_json, say
+from infra.observability import logs
 from infra.text import harmless_json, harmless_lines
-from worker.console import print_json, say
 
 HOSTILE = "[/x]\x1b[2J\x9b31m\u202egnp.exe\u2028\u2029\x85\x7f\r\n\U000e0041Zoë"
 
@@ -75,7 +75,7 @@ def test_what_is_logged_steers_nothing(configured, capsys, log_format):
 
 def test_one_module_prints():
     """`make lint` bans the names; this, that they are banned for all modules but that one."""
-    for path in Path("worker").glob("*.py"):
+    for path in Path("cli").glob("*.py"):
         calls = {
             ast.unparse(node.func)
             for node in ast.walk(ast.parse(path.read_text()))

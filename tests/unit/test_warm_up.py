@@ -24,7 +24,7 @@ async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
             raise OSError("the database is away")
         return len(names)
 
-    monkeypatch.setattr("api.lifespan.answers.warm", warm)
+    monkeypatch.setattr("api.lifespan.read.warm", warm)
     monkeypatch.setattr("api.lifespan.WARM_AGAIN_SECONDS", 0.0)
     settings = SimpleNamespace(cache_warm_answers=7)
     storage = SimpleNamespace(url=str)

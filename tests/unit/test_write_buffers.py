@@ -1,6 +1,6 @@
 """Bytes that wait for slow clients are bounded, and the slowest clients are dropped first."""
 
-from api.write_buffers import WriteBuffers
+from api.protocol.write_buffers import WriteBuffers
 
 
 class Connection:

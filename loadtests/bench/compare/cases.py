@@ -62,7 +62,7 @@ OUR_CORE, OUR_CORES = (
     "ours, list, a process and its load on one core",
     "ours, list, two processes and their load on two cores",
 )
-# A header that the fast path (api.shortcut) does not know.
+# A header that the fast path (api.protocol.fast_path) does not know.
 NORMAL_PATH = ("X-Not-Plain: 1",)
 
 AIMS = (

@@ -17,14 +17,14 @@ PAGE = 20
 
 
 @dataclass(frozen=True)
-class Taken:
+class TokenGrant:
     """How many rows there are, and the bytes that each takes with its part of the indexes."""
 
     rows: int
     bytes_each: float
 
 
-async def on_disk(database: Database) -> dict[str, Taken]:
+async def on_disk(database: Database) -> dict[str, TokenGrant]:
     """Return what the rows of each table take, indexes and TOAST included."""
     connection = await asyncpg.connect(database.url, command_timeout=120)
     found = {}
@@ -32,12 +32,12 @@ async def on_disk(database: Database) -> dict[str, Taken]:
         rows = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608  constants
         taken = await connection.fetchval("SELECT pg_total_relation_size($1::regclass)", table)
         if rows:
-            found[table] = Taken(rows, taken / rows)
+            found[table] = TokenGrant(rows, taken / rows)
     await connection.close()
     return found
 
 
-async def in_memory(database: Database, instance: Instance) -> Taken:
+async def in_memory(database: Database, instance: Instance) -> TokenGrant:
     """Read every course and every page once; return by how much that made the process grow."""
     connection = await asyncpg.connect(database.url)
     ids = [str(row["id"]) for row in await connection.fetch("SELECT id FROM courses")]
@@ -48,7 +48,7 @@ async def in_memory(database: Database, instance: Instance) -> Taken:
     before = _resident(instance)
     await asyncio.to_thread(_read, instance.url, paths)
     await asyncio.sleep(SETTLE_SECONDS)
-    return Taken(len(ids), (_resident(instance) - before) / len(ids))
+    return TokenGrant(len(ids), (_resident(instance) - before) / len(ids))
 
 
 def _read(url: str, paths: list[str]) -> None:
@@ -69,7 +69,7 @@ def _resident(instance: Instance) -> int:
     return sum(each.memory_info().rss for each in (first, *first.children(recursive=True)))
 
 
-def table(disk: dict[str, Taken], memory: Taken) -> str:
+def table(disk: dict[str, TokenGrant], memory: TokenGrant) -> str:
     """Render both."""
     lines = [
         "| what | how many | bytes each |",

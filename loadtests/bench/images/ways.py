@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from services.imaging import render
+from services.images.variants import render
 
 SIZES = ((1280, 960), (640, 480), (320, 240))
 QUALITY = 80

@@ -19,19 +19,19 @@ from sanic.response import HTTPResponse
 
 from api import middleware
 from api.app import create_app
-from api.cached import headers_of
 from api.context import Application
-from api.etags import matches_weakly
-from api.heads import Declaration, Heads
-from api.limits import Limits
-from api.replies import JSON
-from api.shortcut import Shortcut, parse
-from infra import access, metrics
+from api.endpoint.cached import headers_of
+from api.endpoint.etags import matches_weakly
+from api.endpoint.replies import JSON
+from api.protocol.fast_path import FastPath, parse
+from api.protocol.header_templates import Declaration, HeaderTemplates
+from api.security.rate_limits import Limits
 from infra.cache import AnswerCache, Entry, Key, open_store
-from infra.limits import Kind
+from infra.observability import access_log, metrics
+from infra.rate_limits import Kind
 from infra.settings import Settings
 from infra.storage import open_storage
-from infra.storage.recent import Recent
+from infra.storage.object_cache import ObjectCache
 
 TIMES = 20_000
 BODY_BYTES = 10_000
@@ -68,9 +68,9 @@ async def _fast(app: Application) -> Costs:
     if slot := cache.memory.get(key.name):
         slot.expires = inf
     declared = Declaration(ROUTE, ROUTE, JSON, partial(headers_of, path=ROUTE))
-    heads = entry.prepared = Heads.of(app, declared, entry)
+    heads = entry.prepared = HeaderTemplates.of(app, declared, entry)
     shortcut, limits, tag = shortcut_of(app, cache), app.ctx.limits, f'"{entry.digest}"'
-    line: access.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
+    line: access_log.Line = (time.time(), "an-id", "GET", ROUTE, 200, 0.001, CLIENT)
     whole = _time(lambda: shortcut.answer(ASKED, CLIENT))
     if shortcut.answer(ASKED, CLIENT) is None:
         raise RuntimeError("the fast path was not taken to the end")
@@ -85,14 +85,14 @@ async def _fast(app: Application) -> Costs:
             lambda: b"".join((*heads.full, b"an-id", entry.body))
         ),
         "metrics": _time(lambda: metrics.observe_request("GET", ROUTE, 200, 0.001)),
-        "access log, the writing included": _time(lambda: access.record(line)),
+        "access log, the writing included": _time(lambda: access_log.record(line)),
     }
 
 
-def shortcut_of(app: Application, cache: AnswerCache) -> Shortcut:
+def shortcut_of(app: Application, cache: AnswerCache) -> FastPath:
     """Return the fast path to a cache, without images."""
-    recent = Recent(open_storage(app.ctx.settings), 0, 0.0)
-    return Shortcut(cache.hot, recent, app.ctx.limits, app.ctx.origins)
+    recent = ObjectCache(open_storage(app.ctx.settings), 0, 0.0)
+    return FastPath(cache.hot, recent, app.ctx.limits, app.ctx.origins)
 
 
 async def _nothing() -> list[str]:

@@ -21,14 +21,14 @@ from typing import Any
 
 from api.app import create_app
 from api.context import Application
-from api.limits import Limits
-from api.shortcut import ShortcutProtocol
+from api.protocol.fast_path import FastPathProtocol
+from api.security.rate_limits import Limits
 from infra.cache import AnswerCache, Entry, open_store
 from infra.settings import Settings
 from infra.storage import open_storage
 from loadtests.bench.profile.costs import ASKED, BODY_BYTES, CLIENT, shortcut_of
-from services import answers
-from services.shelf import Filters
+from services.catalogue import read as catalogue_read
+from services.catalogue.queries import Filters
 
 TIMES, WARM = 100, 10
 LIMIT_SECONDS = 170.0
@@ -127,13 +127,13 @@ async def read(times: int) -> None:
     async with AsyncExitStack() as resources:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123
             transport = await _open(app, resources)
-            protocol = ShortcutProtocol(loop=asyncio.get_running_loop(), app=app)
+            protocol = FastPathProtocol(loop=asyncio.get_running_loop(), app=app)
             protocol.connection_made(transport)
             await asyncio.sleep(0)
             for data in (NORMAL, ASKED):
                 # The first plain one takes the normal path and leaves its head for the others.
                 await _ask(protocol, transport, data, WARM)
-            if app.ctx.shortcut.answer(ASKED, CLIENT) is None:
+            if app.ctx.fast_path.answer(ASKED, CLIENT) is None:
                 raise SystemExit("the fast path was not taken")
             for data in PATHS.values():
                 os.getsid(0)
@@ -147,10 +147,10 @@ async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
     context.limits = await Limits.open(context.settings, None, context.streams, resources)
     context.storage = open_storage(context.settings)
     context.cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
-    context.shortcut = shortcut_of(app, context.cache)
+    context.fast_path = shortcut_of(app, context.cache)
     context.limits.reads.take(CLIENT)
     await context.limits.reads.borrow()
-    key = answers.key_of_page(Filters(), 1, 20)
+    key = catalogue_read.key_of_page(Filters(), 1, 20)
     if key is None:
         raise SystemExit("the first page is not kept")
     await context.cache.get(key, _make)
@@ -168,7 +168,7 @@ async def _nothing() -> list[str]:
     return []
 
 
-async def _ask(protocol: ShortcutProtocol, transport: Nowhere, data: bytes, times: int) -> None:
+async def _ask(protocol: FastPathProtocol, transport: Nowhere, data: bytes, times: int) -> None:
     """Ask one after the other; the loop turns only where the answer is not there at once."""
     for _ in range(times):
         answered = transport.written

@@ -17,8 +17,9 @@ from uuid import UUID
 
 import orjson
 
+from cli.seed import seed
 from deploy.embedded.servers import servers
-from infra.database import database
+from infra.db.engine import database
 from infra.db.migrations import migrate
 from infra.settings import load_settings
 from loadtests.bench import pages, results
@@ -26,7 +27,6 @@ from loadtests.bench.reads.ways import AGGREGATED, OBJECTS, OURS, VALUES, WAYS
 from loadtests.bench.results import machine, verdict
 from models import Course
 from services.tasks import rows
-from worker.seed import seed
 
 COURSES, SIZES, ROUNDS, SECONDS = 10_000, (20, 100, 1000), 5, 1.0
 PLACES = ("one course", *(f"{size:,} courses" for size in SIZES))
@@ -44,7 +44,7 @@ HOW = (
 )
 
 Rates = dict[str, dict[str, float]]
-Ask = Callable[[], Awaitable[bytes]]
+TokenRequest = Callable[[], Awaitable[bytes]]
 
 _PICTURES = """
     INSERT INTO image_variants (id, course_id, width, height, format, bytes, key)
@@ -115,7 +115,7 @@ async def _compare(pictured: int) -> Rates:
     }
 
 
-def _asks(name: str, course_id: UUID) -> dict[str, Ask]:
+def _asks(name: str, course_id: UUID) -> dict[str, TokenRequest]:
     page, one = WAYS[name]
     listed = {f"{size:,} courses": (lambda size=size: page(size)) for size in SIZES}
     return {"one course": lambda: one(course_id), **listed}
@@ -137,7 +137,7 @@ def _timed(value: Any) -> Any:
     return value
 
 
-async def measure(ask: Ask) -> float:
+async def measure(ask: TokenRequest) -> float:
     """Return how many answers a second."""
     answered, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < SECONDS:

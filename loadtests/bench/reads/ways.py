@@ -10,9 +10,8 @@ from tortoise.queryset import QuerySet
 
 from api.schemas.responses import CourseOut, CoursePageOut
 from models import Course, TaskState
-from services import shelf
-from services.catalogue import render
-from services.shelf import Filters
+from services.catalogue import queries, render
+from services.catalogue.queries import Filters
 from services.tasks import rows
 
 BASE = "https://images.example.org/"
@@ -142,13 +141,13 @@ def _shown(course: dict[str, Any]) -> dict[str, Any]:
 
 
 async def raw(limit: int) -> bytes:
-    """Build JSON of rows: what services/shelf.py does."""
-    return (await shelf.page(Filters(), 1, limit, url_of)).body
+    """Build JSON of rows: what services/catalogue/queries.py does."""
+    return (await queries.page(Filters(), 1, limit, url_of)).body
 
 
 async def one_raw(course_id: UUID) -> bytes:
     """Do the same for a course."""
-    return (await shelf.course(course_id, url_of)).body
+    return (await queries.course(course_id, url_of)).body
 
 
 async def aggregated(limit: int) -> bytes:

@@ -13,7 +13,7 @@ import redis
 
 POLL_SECONDS = 0.02
 TABLE_POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 120.0
+POOL_WAIT_SECONDS = 120.0
 
 
 class Meter(Protocol):
@@ -44,7 +44,7 @@ class TableMeter:
 
     async def drain(self, count: int) -> float:
         """Wait until this backlog is done; return the tasks a second."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(POOL_WAIT_SECONDS):
             while await self._connection.fetchval(self._pending):  # noqa: ASYNC110  no event
                 await asyncio.sleep(TABLE_POLL_SECONDS)
         return count / float(await self._connection.fetchval(self._seconds))
@@ -66,7 +66,7 @@ class BrokerMeter:
     async def drain(self, count: int) -> float:
         """Wait until this backlog is done; return the tasks a second."""
         began = time.perf_counter()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(POOL_WAIT_SECONDS):
             while pending := self._count():
                 if pending >= count:
                     began = time.perf_counter()

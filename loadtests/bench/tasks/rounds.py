@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from infra.process import die_with_parent
+from infra.process.system import die_with_parent
 from loadtests.bench.tasks import cpu, stamps
 from loadtests.bench.tasks.systems import System
 

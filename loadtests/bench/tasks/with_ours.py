@@ -4,7 +4,8 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from infra.database import database, transaction
+from infra.db.engine import database
+from infra.db.transactions import transaction
 from loadtests.bench.tasks import stamps
 from services.tasks import enqueue
 from tasks.registry import TaskContext, task

@@ -1,0 +1,38 @@
+"""What a server process tells /metrics about its cache and its pool."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from infra.cache import AnswerCache
+from infra.db import engine
+from infra.observability import metrics
+
+SHOW_SECONDS = 0.25
+
+
+@asynccontextmanager
+async def shown(cache: AnswerCache) -> AsyncIterator[None]:
+    """Tell it again and again, in batches: a counter of many processes is slow to count with."""
+    showing = asyncio.create_task(_show_again_and_again(cache))
+    try:
+        yield
+    finally:
+        showing.cancel()
+
+
+async def _show_again_and_again(cache: AnswerCache) -> None:
+    while True:
+        show(cache)
+        await asyncio.sleep(SHOW_SECONDS)
+
+
+def show(cache: AnswerCache) -> None:
+    """Bring the metrics up to date."""
+    counts = cache.take_counts()
+    answers = {"memory": counts.memory, "redis": counts.redis, "database": counts.database}
+    metrics.count_cache(answers, counts.errors, counts.invalidations)
+    metrics.show_cache(len(cache.memory), cache.memory.size)
+    use = engine.pool_use()
+    metrics.show_pool(use.size, use.in_use, use.waiting)
+    metrics.count_expired_leases(engine.take_expired_leases())

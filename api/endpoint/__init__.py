@@ -1,0 +1,1 @@
+"""The declaration of an endpoint: binding, bodies, responses, its page in OpenAPI."""

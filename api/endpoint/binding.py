@@ -1,0 +1,195 @@
+"""From what a request carries to checked values; whatever is wrong with it becomes faults."""
+
+from functools import cache
+from typing import Any, TypeVar, get_origin
+from urllib.parse import unquote_plus
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from sanic import Request
+
+from api.endpoint import bodies
+from api.endpoint.bodies import MAX_NAME
+from api.schemas.fields import DIFFICULTY_MESSAGE
+from api.schemas.requests import FilePart, PageQuery
+from infra.cache import Page
+from services.catalogue.queries import PLAIN_LIST_LIMIT
+from services.errors import Code, Fault, Invalid
+
+MAX_PARAMETERS = 50
+_FILES = (FilePart, FilePart | None)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LABELS = {
+    "course_id": "Course ID",
+    "enrollment_id": "Enrollment ID",
+    "task_id": "Task ID",
+    "image_url": "Image URL",
+    "sort": "Sort order",
+}
+_REQUIRED_MESSAGES = {"difficulty": DIFFICULTY_MESSAGE}
+
+# What Pydantic calls a fault, and what we do; those that our own validators raise are ours.
+_OUR_CODES = frozenset(code.value for code in Code)
+_NOT_VALID = (Code.INVALID_FORMAT, "{label} is not valid")
+_NUMBER = (Code.INVALID_TYPE, "{label} must be a whole number")
+_FILE = (Code.INVALID_TYPE, "{label} must be a file")
+_EXPLANATIONS = {
+    "missing": (Code.REQUIRED, "{label} is required"),
+    "string_too_short": (Code.REQUIRED, "{label} is required"),
+    "string_too_long": (Code.TOO_LONG, "{label} must have at most {max_length} characters"),
+    "string_type": (Code.INVALID_TYPE, "{label} must be text"),
+    "extra_forbidden": (Code.UNKNOWN_FIELD, "There is no field called {label}"),
+    "enum": (Code.NOT_ALLOWED, "{label} must be one of: {choices}"),
+    "greater_than_equal": (Code.OUT_OF_RANGE, "{label} must be at least {ge}"),
+    "less_than_equal": (Code.OUT_OF_RANGE, "{label} must be at most {le}"),
+    "int_type": _NUMBER,
+    "int_parsing": _NUMBER,
+    "int_parsing_size": _NUMBER,
+    "int_from_float": _NUMBER,
+    "model_type": _FILE,
+}
+
+
+def json_body(body: bytes, model: type[Model]) -> Model:
+    """Return a JSON body as a model.
+
+    Raises:
+        Invalid: it is not a JSON object, or its fields are not the model's.
+
+    """
+    return _validate(model, bodies.json_object(body))
+
+
+def query(request: Request, model: type[Model]) -> Model:
+    """Return the query as a model; other parameters are ignored.
+
+    Of several of a name the last counts; where a list is taken, they are one.
+
+    Raises:
+        Invalid: a parameter's value is not one that it can have.
+
+    """
+    if request.query_string.count("&") >= MAX_PARAMETERS:
+        message = f"The query may have at most {MAX_PARAMETERS} parameters"
+        raise Invalid(Fault("query", Code.TOO_LONG, message))
+    given: dict[str, str] = {}
+    for name, value in _parameters(request):
+        if value and (field := model.model_fields.get(name)):
+            several = name in given and get_origin(field.annotation) is frozenset
+            given[name] = f"{given[name]},{value}" if several else value
+    return _validate(model, given)
+
+
+def has_query(request: Request, model: type[BaseModel]) -> bool:
+    """Tell whether the query has any of the model's parameters, blank ones too."""
+    return any(name in model.model_fields for name, _ in _parameters(request))
+
+
+def _parameters(request: Request) -> list[tuple[str, str]]:
+    """Return the parameters of the query.
+
+    Raises:
+        Invalid: they are not UTF-8.
+
+    """
+    pairs = (part.partition("=") for part in request.query_string.split("&") if part)
+    try:
+        return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+    except UnicodeDecodeError:
+        raise Invalid(Fault("query", Code.INVALID_FORMAT, "The query must be UTF-8")) from None
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
+
+
+def page(request: Request, query: PageQuery) -> Page:
+    """Return the page that is asked for; without parameters, the whole list up to its bound."""
+    if not query.model_fields_set and not has_query(request, type(query)):
+        return Page(1, PLAIN_LIST_LIMIT)
+    return query.position()
+
+
+def header(request: Request, name: str, kind: Any) -> Any:
+    """Return a header as its kind; None if it is not there.
+
+    Raises:
+        Invalid: it is there twice, or not of that kind.
+
+    """
+    given = request.headers.getall(name, [])
+    if not given:
+        return None
+    if len(given) > 1:
+        raise Invalid(Fault(name, Code.INVALID_FORMAT, f"{name} may be there once"))
+    return path_value(name, kind, given[0].strip(" \t"))
+
+
+def path_value(name: str, kind: Any, value: str) -> Any:
+    """Return a part of the path, or a header, as its kind.
+
+    Raises:
+        Invalid: it is not of that kind.
+
+    """
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise Invalid(*(_fault(detail, name) for detail in error.errors())) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    # Making one takes longer than all else that a request needs.
+    return TypeAdapter(kind)
+
+
+def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
+    """Return a `multipart/form-data` body as a model; files are `{name, data}`.
+
+    Raises:
+        Invalid: it is not a well-formed form, or its fields are not the model's.
+
+    """
+    return _validate(model, bodies.form_parts(body, content_type, _file_fields(model)))
+
+
+@cache
+def _file_fields(model: type[BaseModel]) -> frozenset[str]:
+    fields = model.model_fields.items()
+    return frozenset(name for name, field in fields if field.annotation in _FILES)
+
+
+def _validate(model: type[Model], content: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise Invalid(*(_fault(detail) for detail in error.errors())) from None
+
+
+def _fault(detail: ErrorDetails, field: str | None = None) -> Fault:
+    field = (field or str(detail["loc"][0]))[:MAX_NAME]
+    label = _LABELS.get(field, field.replace("_", " ").capitalize())
+    if detail["type"] == "extra_forbidden":
+        label = repr(field)
+    code, message = _explain(detail, label)
+    if code is Code.REQUIRED:
+        message = _REQUIRED_MESSAGES.get(field, message)
+    return Fault(field, code, message)
+
+
+def _explain(detail: ErrorDetails, label: str) -> tuple[Code, str]:
+    if detail["type"] in _OUR_CODES:
+        return Code(detail["type"]), detail["msg"]
+    if detail["input"] is None:
+        return _EXPLANATIONS["missing"][0], f"{label} is required"
+    code, template = _EXPLANATIONS.get(detail["type"], _NOT_VALID)
+    limits = detail.get("ctx", {})
+    choices = _choices(str(limits.get("expected", "")))
+    return code, template.format(**limits, label=label, choices=choices)
+
+
+def _choices(expected: str) -> str:
+    return expected.replace("'", "").replace(" or ", ", ")

@@ -1,0 +1,198 @@
+"""Bodies, as far as they go without knowing what is to be in them: read, and taken apart."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from email.message import Message
+from io import BytesIO
+from typing import Any
+
+import orjson
+from multipart import MultipartError, MultipartParser, parse_options_header
+from sanic import Request
+from sanic.exceptions import RequestTimeout
+
+from api.protocol.slow_clients import Deadline, hang_up
+from services.errors import Code, Fault, Invalid, TooLarge
+
+MAX_JSON_BYTES = 1024 * 1024
+MAX_FIELDS = 50
+# Of all its objects and lists together.
+MAX_MEMBERS = 1000
+MAX_DEPTH = 8
+MAX_PARTS = 20
+MAX_NAME = 64
+
+
+class MalformedJson(Invalid):
+    """The request body must be a JSON object"""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Fault("body", Code.MALFORMED_JSON, reason))
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body, streamed by the server; api.protocol.http1 discards what is over the limit.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes.
+        RequestTimeout: it comes too slowly; the connection ends with the answer.
+
+    """
+    if int(request.headers.get("content-length", 0)) <= limit:
+        try:
+            body = await _read(request, limit)
+        except TimeoutError:
+            hang_up(request)
+            raise RequestTimeout from None
+        if len(body) <= limit:
+            return body
+    raise TooLarge(f"The request body may have at most {limit} bytes")
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Return the body, or its beginning if it has more than `limit` bytes."""
+    if _is_here(request.stream):
+        # As nearly all are: nothing is to be waited for, and not for long either.
+        return b"".join([chunk async for chunk in _chunks(request)])
+    body = bytearray()
+    async with asyncio.timeout(None) as timeout:
+        deadline = Deadline(timeout, request.app.ctx.settings.request_seconds)
+        async for chunk in _chunks(request):
+            body += chunk
+            if len(body) > limit:
+                break
+            deadline.extend(len(chunk))
+    return bytes(body)
+
+
+def _is_here(stream: Any) -> bool:
+    """Tell whether all of a body whose length is known came with the head."""
+    return stream.request_body is True and len(stream.recv_buffer) >= stream.request_bytes_left
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    stream: Any = request.stream
+    while chunk := await stream.read():
+        yield chunk
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is.
+
+    Raises:
+        MalformedJson: it is none, or one that another parser might read in another way.
+
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise MalformedJson("The request body must be a JSON object")
+    if len(content) > MAX_FIELDS:
+        raise MalformedJson(f"The request body may have at most {MAX_FIELDS} fields")
+    if _is_deeper(content, MAX_DEPTH):
+        raise MalformedJson(f"The request body may be nested at most {MAX_DEPTH} deep")
+    if _members(content) > MAX_MEMBERS:
+        raise MalformedJson(f"The request body may have at most {MAX_MEMBERS} values in all")
+    # orjson lets the last of several win in silence where another parser might not. With no more
+    # colons than fields none can have been lost; else all is parsed once more.
+    if body.count(b":") > len(content):
+        json.loads(body, object_pairs_hook=_unique)
+    return content
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    if not isinstance(content, (dict, list)):
+        return False
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in _parts_of(content))
+
+
+def _members(content: Any) -> int:
+    parts = _parts_of(content)
+    return len(parts) + sum(_members(part) for part in parts if isinstance(part, (dict, list)))
+
+
+def _parts_of(content: dict[str, Any] | list[Any]) -> Collection[Any]:
+    return content.values() if isinstance(content, dict) else content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name, number in times.items() if number > 1)[:MAX_NAME]
+        raise MalformedJson(f"The request body has the field {twice!r} twice")
+    return content
+
+
+def form_parts(body: bytes, content_type: str, files: Collection[str] = ()) -> dict[str, Any]:
+    """Return the parts of a `multipart/form-data` body; files are `{name, data}`, others text.
+
+    A part that should be one of the `files` and is none is bytes.
+
+    Raises:
+        Invalid: it is not a well-formed form.
+
+    """
+    kind, options = parse_options_header(content_type)
+    boundary = options.get("boundary")
+    if kind != "multipart/form-data" or not boundary:
+        raise _malformed_form("The request body must be multipart/form-data")
+    try:
+        return _parts(body, boundary, files)
+    except (MultipartError, UnicodeDecodeError) as error:
+        raise _malformed_form(f"The form is malformed: {error}") from None
+
+
+def _parts(body: bytes, boundary: str, files: Collection[str]) -> dict[str, Any]:
+    parser = MultipartParser(
+        BytesIO(body),
+        boundary,
+        part_limit=MAX_PARTS,
+        # The whole body is in memory already: no part may go to a file.
+        spool_limit=len(body) + 1,
+        memory_limit=len(body) + 1,
+        # Takes any byte of a part's headers; `_text` finds out which charset it was.
+        charset="latin-1",
+        strict=True,
+    )
+    parts: dict[str, Any] = {}
+    for part in parser:
+        name, filename = _text(part.name), _filename(part)
+        if name in parts:
+            raise MultipartError(f"the field {name!r} is there twice")
+        if not filename and not part.size:
+            # Missing; a browser sends a file without name and content where none was chosen.
+            continue
+        if filename is not None:
+            parts[name] = {"name": filename, "data": part.raw}
+        else:
+            parts[name] = part.raw if name in files else part.raw.decode()
+    return parts
+
+
+def _filename(part: Any) -> str | None:
+    """Return the name of a part's file; None: it is no file.
+
+    Some clients send the name in the extended form (RFC 8187) alone.
+    """
+    if part.filename is not None:
+        return _text(part.filename)
+    disposition = Message()
+    disposition["Content-Disposition"] = dict(part.headerlist).get("Content-Disposition", "")
+    return disposition.get_filename()
+
+
+def _text(value: str) -> str:
+    """Return what a header has, read as Latin-1, as the text that it is: UTF-8, or Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _malformed_form(message: str) -> Invalid:
+    return Invalid(Fault("body", Code.INVALID_FORMAT, message))

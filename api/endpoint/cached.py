@@ -1,0 +1,90 @@
+"""Sending what is cached: the validators, and 304 to whoever has it already."""
+
+from functools import partial
+
+from sanic import HTTPResponse, Request
+from sanic.response import raw
+
+from api.endpoint.etags import etag, field, matches_strongly, matches_weakly
+from api.endpoint.replies import JSON, page_headers
+from api.protocol.header_templates import Declaration, HeaderTemplates
+from infra.cache import Entry, Key
+from services.catalogue.change import Condition
+from services.catalogue.queries import Snapshot
+from services.catalogue.render import UrlOf
+
+# Whoever keeps an answer asks before each use whether it still holds.
+CACHE_CONTROL = "no-cache"
+VALIDATORS = {
+    "ETag": "Strong; with `If-None-Match` an unchanged answer is 304 without a body.",
+    "Cache-Control": "`no-cache`: may be kept, and is to be validated before each use.",
+}
+
+
+UNCHANGED = {"If-None-Match": "Tags that the caller has: if the answer's is one, it is 304."}
+TAGGED = {"ETag": "Strong; names this version in an `If-Match`."}
+
+
+def send(request: Request, entry: Entry, key: Key | None, path: str) -> HTTPResponse:
+    """Answer with an entry, and let the next request for the same target be a hit.
+
+    `path` is the canonical path of the resource; the same entry under another path is sent by the
+    normal path only.
+    """
+    route = f"/{request.route.path}" if request.route else path
+    declared = Declaration(route, path, JSON, partial(headers_of, path=path))
+    is_kept = (
+        key is not None
+        and _is_canonical(request, path)
+        and request.app.ctx.cache.remember(request.raw_url, key)
+    )
+    return send_unless_known(request, entry, declared, is_at_hand=is_kept)
+
+
+def send_unless_known(
+    request: Request, entry: Entry, declared: Declaration, *, is_at_hand: bool = True
+) -> HTTPResponse:
+    """Answer with an entry, or that it is unchanged.
+
+    The fast path sends it from now on, if it is `is_at_hand` there.
+    """
+    if is_at_hand and _is_canonical(request, declared.path):
+        _prepare(request, entry, declared)
+    known = matches_weakly(field(request, "if-none-match"), entry.digest)
+    return declared.response(entry, is_known=known)
+
+
+def _is_canonical(request: Request, path: str) -> bool:
+    return request.raw_url.partition(b"?")[0] == path.encode()
+
+
+def _prepare(request: Request, entry: Entry, declared: Declaration) -> None:
+    if isinstance(entry.prepared, HeaderTemplates):
+        return
+    entry.prepared = HeaderTemplates.of(request.app, declared, entry)
+    request.app.ctx.cache.memory.weigh(request.raw_url, entry, entry.prepared.size)
+
+
+def headers_of(entry: Entry, path: str) -> dict[str, str]:
+    """Return the headers of an entry: the same for everyone who asks."""
+    headers = {"ETag": etag(entry.digest), "Cache-Control": CACHE_CONTROL}
+    if entry.page is not None and entry.total is not None:
+        headers |= page_headers(path, entry.page, entry.total)
+    return headers
+
+
+def send_written(
+    snapshot: Snapshot, url_of: UrlOf, status: int, headers: dict[str, str] | None = None
+) -> HTTPResponse:
+    """Answer with a course that was written, byte for byte as readers get it, and with its tag."""
+    entry = snapshot.entry(url_of)
+    return raw(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})}, JSON)
+
+
+def condition_of(request: Request) -> Condition | None:
+    """Return the condition of an `If-Match`, or None without one."""
+    given = field(request, "if-match")
+    if given is None:
+        return None
+    url_of = request.app.ctx.storage.url
+    return lambda snapshot: matches_strongly(given, snapshot.entry(url_of).digest)

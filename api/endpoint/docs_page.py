@@ -1,0 +1,73 @@
+"""The OpenAPI document and Swagger UI, whose assets we serve: it works with no internet."""
+
+import orjson
+from sanic import Blueprint, HTTPResponse, Request
+from sanic.response import raw, redirect
+from swagger_ui_bundle import swagger_ui_path
+
+from api.endpoint.openapi import build_document
+from api.endpoint.replies import JSON
+
+pages = Blueprint("documentation")
+
+_ASSETS = (
+    "swagger-ui.css",
+    "index.css",
+    "swagger-ui-bundle.js",
+    "swagger-ui-standalone-preset.js",
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+)
+# Swagger UI styles its parts inline; everything comes from this server all the same.
+_POLICY = {
+    "Content-Security-Policy": (
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+}
+_INITIALIZER = """\
+window.onload = () => {
+  window.ui = SwaggerUIBundle({
+    url: "/openapi.json",
+    dom_id: "#swagger-ui",
+    deepLinking: true,
+    persistAuthorization: true,
+    tryItOutEnabled: true,
+    validatorUrl: null,
+    presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+    layout: "BaseLayout",
+  });
+};
+"""
+
+
+@pages.get("/openapi.json", name="openapi")
+@pages.get("/swagger/doc.json", name="swagger_document")
+async def show_document(request: Request) -> HTTPResponse:
+    """Return the document; it is built once a process."""
+    if not hasattr(request.app.ctx, "openapi"):
+        request.app.ctx.openapi = orjson.dumps(build_document())
+    return raw(request.app.ctx.openapi, content_type=JSON)
+
+
+@pages.get("/swagger/swagger-initializer.js")
+async def show_initializer(_request: Request) -> HTTPResponse:
+    """Point the page to our document."""
+    return raw(_INITIALIZER, content_type="text/javascript", headers=_POLICY)
+
+
+@pages.get("/swagger", strict_slashes=False)
+async def show_swagger(_request: Request) -> HTTPResponse:
+    """Lead to the page."""
+    return redirect("/swagger/index.html")
+
+
+@pages.get("/swagger/index.html", name="swagger_page")
+async def show_page(_request: Request) -> HTTPResponse:
+    """Show Swagger UI."""
+    page = (swagger_ui_path / "index.html").read_text()
+    return raw(page, content_type="text/html; charset=utf-8", headers=_POLICY)
+
+
+for _asset in _ASSETS:
+    pages.static(f"/swagger/{_asset}", swagger_ui_path / _asset, name=_asset.replace(".", "_"))

@@ -1,0 +1,30 @@
+"""What production may do and better did not."""
+
+from api.routes import media
+from infra.observability import logs
+from infra.settings import Environment, Settings
+
+# Clients can refresh; a token that was stolen is good for its life, unless its user logs out.
+ADVISED_TOKEN_SECONDS = 60 * 60
+
+log = logs.get_logger(__name__)
+
+
+def advise(settings: Settings) -> None:
+    """Say what production may do and better did not."""
+    if settings.environment is not Environment.PRODUCTION:
+        return
+    if settings.storage_public_url is None and not media.is_wanted(settings):
+        log.warning(
+            "images_without_nosniff",
+            setting="STORAGE_PUBLIC_URL",
+            advised="this service's own /media, or a CDN before it; a bucket can't say nosniff",
+        )
+    lifetime = settings.token_lifetime_seconds
+    if lifetime > ADVISED_TOKEN_SECONDS:
+        log.warning(
+            "tokens_live_long",
+            setting="TOKEN_LIFETIME_SECONDS",
+            seconds=lifetime,
+            advised=ADVISED_TOKEN_SECONDS,
+        )

@@ -1,0 +1,221 @@
+"""The fast path: a read whose response is in memory is sent as soon as its bytes have come.
+
+Sanic would wake a task, make a request, ask the router, run the middleware and render the headers,
+to send bytes that were all there before. Here a plain GET or HEAD of such a response is parsed and
+answered inside `data_received`; it is limited, measured and logged as every other. What is not
+provably plain goes the normal path, through Sanic. Heads are rendered from what operations declare
+(api.protocol.header_templates), never taken from a response that somebody got.
+"""
+
+import re
+import time
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sanic.http import Stage
+
+from api.endpoint.etags import matches_weakly
+from api.middleware import MAX_HEADERS, TEXT, new_request_id, sane_request_id
+from api.protocol.flow_control import FlowControlProtocol
+from api.protocol.header_templates import HeaderTemplates
+from api.security.cors import Origins
+from api.security.rate_limits import Limits
+from infra.cache import Entry
+from infra.cache.hot import Hot
+from infra.observability import access_log, metrics
+from infra.storage import MEDIA_PATH
+from infra.storage.object_cache import ObjectCache
+
+LONGEST = 8192
+WORDS_OF_LINE = 3
+MAX_BLOCKS = 256
+# A larger body is written as it is, and not copied behind its head.
+MAX_COPIED_BYTES = 16 * 1024
+# A larger body goes the normal path, which writes it as fast as the client reads.
+MAX_BODY_BYTES = 512 * 1024
+_END = b"\r\n\r\n"
+_MEDIA = f"{MEDIA_PATH}/".encode()
+# Headers that make no difference to a public response; `host` is there once.
+_PLAIN = frozenset(
+    b"accept accept-encoding accept-language authorization baggage cache-control content-type "
+    b"cookie dnt downlink ect host if-modified-since pragma priority purpose referer rtt save-data "
+    b"sec-ch-prefers-color-scheme sec-ch-prefers-reduced-motion sec-ch-ua sec-ch-ua-arch "
+    b"sec-ch-ua-bitness sec-ch-ua-form-factors sec-ch-ua-full-version "
+    b"sec-ch-ua-full-version-list sec-ch-ua-mobile sec-ch-ua-model sec-ch-ua-platform "
+    b"sec-ch-ua-platform-version sec-ch-ua-wow64 sec-fetch-dest sec-fetch-mode sec-fetch-site "
+    b"sec-fetch-storage-access sec-fetch-user sec-gpc sec-purpose sentry-trace te tracestate "
+    b"upgrade-insecure-requests user-agent x-forwarded-host x-forwarded-port x-forwarded-proto "
+    b"x-real-ip x-requested-with".split()
+)
+# Headers whose values matter; given twice they are not plain.
+_READ = {
+    b"if-none-match": "tags",
+    b"origin": "origin",
+    b"traceparent": "traceparent",
+    b"x-forwarded-for": "forwarded",
+    b"x-request-id": "request_id",
+}
+# W3C Trace Context, with the flag of a caller that does not record the trace.
+_UNSAMPLED = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][02468ace]")
+
+
+class Fields(NamedTuple):
+    """What the headers of a plain request say; None is for what is not there."""
+
+    tags: str | None = None
+    request_id: str | None = None
+    forwarded: str | None = None
+    origin: str | None = None
+    traceparent: str | None = None
+
+
+class ParsedRequest(NamedTuple):
+    """A plain request."""
+
+    method: str
+    target: bytes
+    fields: Fields
+    request_id: str
+
+
+def parse(data: bytes) -> ParsedRequest | None:
+    """Return what is asked, if it is one whole plain request; None sends it the normal path."""
+    if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
+        return None
+    line, _, block = data.partition(b"\r\n")
+    words = line.split(b" ")
+    if len(words) != WORDS_OF_LINE or words[2] != b"HTTP/1.1" or line.translate(None, TEXT):
+        return None
+    fields = fields_of(block)
+    if fields is None:
+        return None
+    method = "GET" if words[0] == b"GET" else "HEAD"
+    return ParsedRequest(method, words[1], fields, fields.request_id or new_request_id())
+
+
+# A client sends the same headers again and again.
+@lru_cache(maxsize=MAX_BLOCKS)
+def fields_of(block: bytes) -> Fields | None:
+    """Return what a block of headers says, if all of them are plain.
+
+    A value that matters is plain if Sanic reads it in the same way: ASCII, without blanks around
+    it but the one after the colon.
+    """
+    lines = block[:-4].split(b"\r\n")
+    if len(lines) > MAX_HEADERS or block.translate(None, TEXT) != b"\r\n" * (len(lines) + 1):
+        return None
+    hosts = 0
+    values: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        name = name.lower()
+        if name in _PLAIN and colon:
+            hosts += name == b"host"
+            continue
+        value = value.removeprefix(b" ")
+        known = _READ.get(name)
+        if known and colon and known not in values and value.isascii() and value == value.strip():
+            values[known] = value.decode()
+        elif name != b"connection" or value.lower() != b"keep-alive":
+            return None
+    fields = Fields(**values)
+    trace = fields.traceparent
+    if hosts != 1 or (trace is not None and not _UNSAMPLED.fullmatch(trace)):
+        return None
+    return fields._replace(request_id=sane_request_id(fields.request_id or ""))
+
+
+class FastPath:
+    """The fast path of a server process."""
+
+    def __init__(self, hot: Hot, recent: ObjectCache, limits: Limits, origins: Origins) -> None:
+        self._hot = hot
+        self._recent = recent
+        self._limits = limits
+        self._origins = origins
+
+    def answer(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
+        """Return the response, if the request is plain and memory has it.
+
+        That is the head with a small body, and b""; or the head, and the body.
+        """
+        began = time.perf_counter()
+        asked = parse(data)
+        if asked is None:
+            return None
+        slot = self._hot.get(asked.target) or self._hot.cut(asked.target)
+        entry = slot.entry if slot else self._shown(asked.target)
+        if entry is None:
+            return None
+        heads = entry.prepared
+        path = asked.target.partition(b"?")[0]
+        if not isinstance(heads, HeaderTemplates) or heads.path != path:
+            return None
+        if len(entry.body) > MAX_BODY_BYTES:
+            return None
+        is_known = matches_weakly(asked.fields.tags, entry.digest)
+        head = heads.unchanged if is_known else heads.full
+        clients = self._limits.clients
+        client = clients.address_of(
+            peer, [asked.fields.forwarded] if asked.fields.forwarded else []
+        )
+        if not self._limits.reads.take(clients.key_of(client)):
+            return None
+        # Not before: what goes the long way after all is counted there.
+        if slot:
+            self._hot.count(slot)
+        body = b"" if is_known or asked.method == "HEAD" else entry.body
+        is_small = len(body) <= MAX_COPIED_BYTES
+        cors = b"" if asked.fields.origin is None else self._origins.lines(asked.fields.origin)
+        parts = (head.before, asked.request_id.encode(), head.middle, cors, head.after)
+        status = 304 if is_known else 200
+        seconds = time.perf_counter() - began
+        route = heads.declared.route
+        metrics.observe_request(asked.method, route, status, seconds)
+        whose = (time.time(), asked.request_id, asked.method, route)
+        access_log.record((*whose, status, seconds, client))
+        return b"".join((*parts, body if is_small else b"")), b"" if is_small else body
+
+    def _shown(self, target: bytes) -> Entry | None:
+        """Return the object of the store that is asked for, if it is at hand."""
+        if not target.startswith(_MEDIA):
+            return None
+        # A name that has to be quoted is another one here: no head has its path.
+        shown = self._recent.peek(target[len(_MEDIA) :].decode("latin-1"))
+        return shown.entry if shown else None
+
+
+class FastPathProtocol(FlowControlProtocol):
+    """Sanic's protocol, with a look at the bytes first."""
+
+    __slots__ = ("_is_between", "_shortcut")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._shortcut: FastPath = self.app.ctx.fast_path
+        # Whether Sanic waits for a new request: nothing of an older one may be under way, neither
+        # its response nor what is left of its body.
+        self._is_between = False
+
+    async def receive_more(self) -> None:
+        """Wait for bytes, as Sanic asks for them."""
+        http = self._http
+        self._is_between = http.stage is Stage.IDLE and http.request is None
+        await super().receive_more()  # type: ignore[no-untyped-call]
+
+    def data_received(self, data: bytes) -> None:
+        """Answer at once, or leave the bytes to Sanic."""
+        transport, peer = self.transport, self.conn_info
+        if self._is_between and self._can_write.is_set() and transport and peer:
+            response = self._shortcut.answer(data, peer.client_ip)
+            if response is not None:
+                head, body = response
+                self._time = time.monotonic()
+                self.keep_alive_timeout = self.app.config.KEEP_ALIVE_TIMEOUT
+                transport.write(head)
+                if body:
+                    self.sending = body
+                    transport.write(body)
+                return
+        self._is_between = False
+        super().data_received(data)

@@ -1,0 +1,75 @@
+"""Sanic's protocol, with bounds on what waits for a client that does not read."""
+
+import asyncio
+from typing import Any
+
+from sanic import Request
+from sanic.exceptions import RequestCancelled
+
+from api.endpoint.operation import FORM_OVERHEAD_BYTES
+from api.protocol.http1 import BoundedHttp
+from api.protocol.slow_clients import SlowClientProtocol
+from infra.observability import metrics
+
+
+class FlowControlProtocol(SlowClientProtocol):
+    """Writes no faster than the client reads; closes the connection of one that does not read.
+
+    `sending` is the body, shared with the cache, that is being sent.
+    """
+
+    HTTP_CLASS = BoundedHttp
+    __slots__ = ("_buffers", "max_body_bytes", "sending")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        context = self.app.ctx
+        self.max_body_bytes: int = context.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+        self.sending = b""
+        self._buffers = context.write_buffers
+        self.request_handler = self._handle
+
+    async def writable(self) -> None:
+        """Wait until the client has read most of what was written.
+
+        Raises:
+            RequestCancelled: it did not within the time of a response; the connection is closed.
+
+        """
+        if self._can_write.is_set():
+            return
+        try:
+            async with asyncio.timeout(self.response_timeout):
+                await self._can_write.wait()
+        except TimeoutError:
+            self.drop()
+            raise RequestCancelled from None
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Write, when the client has read what was written before."""
+        await self.writable()
+        await super().send(data)  # type: ignore[no-untyped-call]
+
+    def drop(self) -> None:
+        """Close the connection at once, with what waits in its buffer."""
+        metrics.count_dropped_reader()
+        if self.transport:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Count what waits: the transport's buffer is over its high-water mark."""
+        super().pause_writing()  # type: ignore[no-untyped-call]
+        if self.transport:
+            waiting = self.transport.get_write_buffer_size() - len(self.sending)
+            self._buffers.hold(self, max(0, waiting), self.sending)
+
+    def resume_writing(self) -> None:
+        """Count no longer: the client has read, or the connection is lost."""
+        self._buffers.release(self)
+        super().resume_writing()  # type: ignore[no-untyped-call]
+
+    async def _handle(self, request: Request) -> None:
+        await self.app.handle_request(request)
+        # Sanic's stream is false where it waits for a request.
+        if self._http is not None:
+            await self._http.discard_body()

@@ -1,0 +1,77 @@
+"""What admins see and do across courses."""
+
+from uuid import UUID
+
+from sanic import Blueprint, HTTPResponse, Request
+from sanic.response import empty, raw
+
+from api.endpoint.operation import API_PREFIX, Access, operation
+from api.endpoint.replies import JSON, PAGE_HEADERS, page_headers, reply
+from api.schemas.fields import EnrollmentId
+from api.schemas.requests import EnrollmentQuery, PageQuery
+from api.schemas.responses import EnrollmentsOut, StudentOut, StudentsOut
+from services.catalogue import render
+from services.enrollments import enroll
+from services.errors import EnrollmentNotFound
+
+admin = Blueprint("admin", url_prefix=f"{API_PREFIX}/admin")
+
+
+@operation(
+    admin,
+    "GET",
+    "/students",
+    access=Access.ADMIN,
+    query=PageQuery,
+    responses={200: StudentsOut},
+    headers=PAGE_HEADERS,
+)
+async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
+    """List the students, by email"""
+    found, total = await request.app.ctx.replica_router.read(
+        lambda source: enroll.students(source, query.page, query.limit)
+    )
+    headers = page_headers(request.path, query.position(), total)
+    content = StudentsOut(students=[StudentOut.of(one) for one in found], total=total)
+    return reply(content, headers=headers)
+
+
+@operation(
+    admin,
+    "GET",
+    "/enrollments",
+    access=Access.ADMIN,
+    query=EnrollmentQuery,
+    responses={200: EnrollmentsOut},
+    headers=PAGE_HEADERS,
+)
+async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResponse:
+    """List the enrollments, the latest first"""
+    url_of = request.app.ctx.storage.url
+    shown, total = await request.app.ctx.replica_router.read(
+        lambda source: enroll.page(
+            source,
+            query.page,
+            query.limit,
+            url_of,
+            course_id=query.course_id,
+            student_email=query.email,
+        )
+    )
+    body = b'{"enrollments":%s,"total":%d}' % (render.array(shown), total)
+    return raw(body, 200, page_headers(request.path, query.position(), total), JSON)
+
+
+@operation(
+    admin,
+    "DELETE",
+    "/enrollments/<enrollment_id>",
+    access=Access.ADMIN,
+    parameters={"enrollment_id": EnrollmentId},
+    responses={204: None},
+    errors=(EnrollmentNotFound,),
+)
+async def delete_enrollment(_request: Request, enrollment_id: UUID) -> HTTPResponse:
+    """Delete an enrollment"""
+    await enroll.delete(enrollment_id)
+    return empty()

@@ -1,0 +1,59 @@
+"""The objects of the image store, where their addresses lead to this service."""
+
+from urllib.parse import unquote, urlsplit
+
+from sanic import Blueprint, HTTPResponse, Request
+from sanic.exceptions import NotFound
+
+from api.endpoint.cached import send_unless_known
+from api.endpoint.etags import etag
+from api.protocol.header_templates import Declaration
+from infra.cache import Entry
+from infra.rate_limits import Kind
+from infra.settings import Settings
+from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
+from infra.storage.keys import CACHE_CONTROL
+from services.errors import Unavailable
+
+media = Blueprint("media")
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Tell whether the images' addresses lead here, by themselves or through a CDN.
+
+    They do where no STORAGE_PUBLIC_URL says where the files of this machine are, or where it ends
+    in our path.
+    """
+    public = settings.storage_public_url
+    if public:
+        return urlsplit(public).path.rstrip("/") == MEDIA_PATH
+    return urlsplit(settings.storage or "").scheme == "file"
+
+
+@media.get(f"{MEDIA_PATH}/<quoted:path>")
+@media.head(f"{MEDIA_PATH}/<quoted:path>", name="show_headers")
+async def show_object(request: Request, quoted: str) -> HTTPResponse:
+    """Return an object; whoever has it may keep it, for what is under a key never changes."""
+    await request.app.ctx.limits.spend(request, Kind.READS)
+    key = unquote(quoted)
+    try:
+        # Sanic's own `unquote` leaves out parameters that are paths.
+        shown = await request.app.ctx.object_cache.get(key)
+    except StorageUnavailable as error:
+        raise Unavailable("The image store is away; try again soon") from error
+    except StorageRefused:
+        shown = None
+    if shown is None:
+        raise NotFound
+    route = f"/{request.route.path}" if request.route else MEDIA_PATH
+    declared = Declaration(route, f"{MEDIA_PATH}/{key}", shown.content_type, _headers_of)
+    return send_unless_known(request, shown.entry, declared)
+
+
+def _headers_of(entry: Entry) -> dict[str, str]:
+    return {
+        "ETag": etag(entry.digest),
+        "Cache-Control": CACHE_CONTROL,
+        # Pages of any origin show pictures.
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }

@@ -1,0 +1,164 @@
+"""The slow work, as clients watch it and admins steer it."""
+
+import time
+from urllib.parse import urlencode
+from uuid import UUID
+
+from sanic import Blueprint, HTTPResponse, Request
+from sanic.response import empty, raw
+
+from api.endpoint.operation import API_PREFIX, EVENT_STREAM, Access, Events, operation
+from api.endpoint.replies import PAGE_HEADERS, link_headers, reply
+from api.schemas.fields import TaskId
+from api.schemas.requests import TaskQuery
+from api.schemas.responses import TaskOut, TasksOut
+from api.security import sse_limits
+from api.security.rate_limits import Limits
+from api.security.tokens import identify
+from models import Task
+from services import task_control
+from services import tasks as slow_work
+from services.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
+from services.task_control import FINAL, OLDEST, TaskFilters
+
+POLL_SECONDS = 0.3
+KEEP_ALIVE_SECONDS = 15.0
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+tasks = Blueprint("tasks", url_prefix=f"{API_PREFIX}/tasks")
+admin_tasks = Blueprint("admin-tasks", url_prefix=f"{API_PREFIX}/admin/tasks")
+
+
+@operation(
+    tasks,
+    "GET",
+    "/<task_id>",
+    parameters={"task_id": TaskId},
+    responses={200: TaskOut},
+    errors=(TaskNotFound,),
+)
+async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
+    """Show a task
+
+    Whoever holds its id may look; arguments and traceback are shown to admins only.
+    """
+    return reply(await _shown(request, await slow_work.get(task_id)))
+
+
+@operation(
+    tasks,
+    "GET",
+    "/<task_id>/events",
+    parameters={"task_id": TaskId},
+    responses={200: Events(TaskOut), 204: None},
+    errors=(TaskNotFound,),
+    takes={"Last-Event-ID": "The last event that was seen: it is not sent again."},
+)
+async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
+    """Watch a task
+
+    Server-sent events, each the same object as `GET /tasks/{id}`, until it is final, or for five
+    minutes. With the header `Last-Event-ID`, what was seen already is not sent again; 204 if that
+    was the last event of all. A server that stops ends its streams with an event named `restart`,
+    whose `retry` says in how many milliseconds to come back; its data say so, too, as
+    `{"retry_milliseconds": 1500}`. A client may have 20 streams open on an instance.
+    """
+    limits: Limits = request.app.ctx.limits
+    task = await slow_work.get(task_id)
+    seen = request.headers.get("last-event-id")
+    if task.state in FINAL and seen == _event_id(task):
+        # A browser resumes what ended, unless it is told that there is nothing more.
+        return empty()
+    if request.method == "HEAD":
+        # Sanic breaks a stream off, and the connection with it, at the first byte not to be sent.
+        return raw(b"", headers=_NOT_KEPT, content_type=EVENT_STREAM)
+    with limits.stream(request, await identify(request)):
+        await _watch(request, task, seen)
+    return None
+
+
+async def _watch(request: Request, task: Task, seen: str | None) -> None:
+    limits: Limits = request.app.ctx.limits
+    response = await request.respond(content_type=EVENT_STREAM, headers=_NOT_KEPT)
+    # The head goes with the first bytes: who resumes is told at once that the stream stands.
+    await response.send(": watching\n\n")
+    started = quiet_since = time.monotonic()
+    while True:
+        event = _event_id(task)
+        if event != seen:
+            shown = (await _shown(request, task)).model_dump_json()
+            await response.send(f"id: {event}\ndata: {shown}\n\n")
+            seen, quiet_since = event, time.monotonic()
+        elif time.monotonic() - quiet_since > KEEP_ALIVE_SECONDS:
+            await response.send(": still there\n\n")
+            quiet_since = time.monotonic()
+        if task.state in FINAL or time.monotonic() - started > sse_limits.MAX_SECONDS:
+            break
+        if await limits.streams.pause(POLL_SECONDS):
+            await response.send(sse_limits.restart_event())
+            break
+        task = await slow_work.get(task.id)
+    await response.eof()
+
+
+def _event_id(task: Task) -> str:
+    return f"{task.attempts}-{task.state.value}-{task.progress}"
+
+
+@operation(
+    admin_tasks,
+    "GET",
+    "",
+    access=Access.ADMIN,
+    query=TaskQuery,
+    responses={200: TasksOut},
+    headers=PAGE_HEADERS,
+)
+async def list_tasks(request: Request, query: TaskQuery) -> HTTPResponse:
+    """List the tasks, the newest first"""
+    states = frozenset({query.status}) if query.status else frozenset()
+    filters = TaskFilters(states=states, name=query.name)
+    page = await task_control.turn(filters, query.limit, query.cursor)
+    places = {"first": None, "prev": page.newer, "next": page.older, "last": OLDEST}
+    links = {
+        relation: urlencode(query.link(place))
+        for relation, place in places.items()
+        if place or relation == "first"
+    }
+    headers = link_headers(request.path, links, page.total)
+    return reply(TasksOut.of(page.tasks, query.limit), headers=headers)
+
+
+@operation(
+    admin_tasks,
+    "POST",
+    "/<task_id>/retry",
+    access=Access.ADMIN,
+    parameters={"task_id": TaskId},
+    responses={202: TaskOut},
+    errors=(TaskNotFound, TaskNotRetryable),
+)
+async def retry_task(request: Request, task_id: UUID) -> HTTPResponse:
+    """Queue a failed or cancelled task again; make a waiting one due now"""
+    task = await task_control.retry(request.app.ctx.cache, task_id)
+    return reply(TaskOut.of(task, whole=True), 202)
+
+
+@operation(
+    admin_tasks,
+    "POST",
+    "/<task_id>/cancel",
+    access=Access.ADMIN,
+    parameters={"task_id": TaskId},
+    responses={202: TaskOut},
+    errors=(TaskNotFound, TaskNotCancellable),
+)
+async def cancel_task(request: Request, task_id: UUID) -> HTTPResponse:
+    """Cancel a task: a waiting one at once, a running one at its next report"""
+    task = await task_control.cancel(request.app.ctx.cache, task_id)
+    return reply(TaskOut.of(task, whole=True), 202)
+
+
+async def _shown(request: Request, task: Task) -> TaskOut:
+    identity = await identify(request)
+    return TaskOut.of(task, whole=identity is not None and identity.is_admin)

@@ -1,0 +1,148 @@
+"""The limits of requests: whom a request counts for, and what it says when there are too many."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from typing import Self
+
+from redis.asyncio import Redis
+from sanic import Request
+
+from api.security.clients import Clients
+from api.security.sse_limits import Streams
+from api.security.tokens import Identity
+from infra import rate_limits
+from infra.observability import metrics
+from infra.rate_limits import (
+    Buckets,
+    Kind,
+    LoginThrottle,
+    MemoryBuckets,
+    MemoryLogins,
+    Rate,
+    TokenGrant,
+    TokenLeaser,
+    TokenRequest,
+)
+from infra.settings import Settings
+from services.errors import InvalidCredentials, RateLimited
+
+
+class Limits:
+    """The limits of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        buckets: Buckets,
+        logins: LoginThrottle,
+        streams: Streams | None = None,
+    ) -> None:
+        self.clients = Clients(settings.trusted_proxies, settings.rate_limit_exempt)
+        self.rates = rates_of(settings)
+        self.streams = streams or Streams()
+        self.reads, self.writes = (
+            TokenLeaser(buckets, kind, self.rates[kind], self.clients.is_exempt)
+            for kind in (Kind.READS, Kind.WRITES)
+        )
+        self._borrowers = {Kind.READS: self.reads, Kind.WRITES: self.writes}
+        self._buckets = buckets
+        self._logins = logins
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, redis: Redis | None, streams: Streams, resources: AsyncExitStack
+    ) -> Self:
+        """Open the limits of the settings; they borrow in the background until closed."""
+        own, own_logins = MemoryBuckets(rates_of(settings)), MemoryLogins()
+        buckets: Buckets = own
+        logins: LoginThrottle = own_logins
+        if redis:
+            buckets = rate_limits.FallbackBuckets(
+                rate_limits.RedisBuckets(redis, rates_of(settings)), own
+            )
+            logins = rate_limits.FallbackLogins(rate_limits.RedisLogins(redis), own_logins)
+        opened = cls(settings, buckets, logins, streams)
+        for borrower in (opened.reads, opened.writes):
+            resources.callback(asyncio.create_task(borrower.run()).cancel)
+        return opened
+
+    async def spend(self, request: Request, kind: Kind) -> None:
+        """Count a request for its user, if it has one, or its address.
+
+        Raises:
+            RateLimited: there are too many.
+
+        """
+        address = self.clients.key(request)
+        client = _name(getattr(request.ctx, "identity", None), address)
+        if borrower := self._borrowers.get(kind):
+            # An address that is exempt is so with every account.
+            is_exempt = client is not address and self.clients.is_exempt(address)
+            counted = address if is_exempt else client
+            if not borrower.take(counted) and not await borrower.take_once_known(counted):
+                raise self._refusal(kind, borrower.refusal(client))
+        elif not self.clients.is_exempt(address):
+            [taken] = await self._buckets.take([TokenRequest(kind, client)])
+            if not taken.granted:
+                raise self._refusal(kind, taken)
+
+    @asynccontextmanager
+    async def login(self, request: Request, username: str) -> AsyncIterator[None]:
+        """Count an attempt to log in, made inside, as failed until it succeeds.
+
+        What breaks before it is known whether the password was right is no failure.
+
+        Raises:
+            RateLimited: too many failed before.
+
+        """
+        address = self.clients.key(request)
+        if self.clients.is_exempt(address):
+            yield
+            return
+        attempt = await self._logins.attempt(username, address)
+        if attempt.wait:
+            metrics.count_refusal("failed_logins")
+            seconds = rate_limits.whole_seconds(attempt.wait)
+            raise RateLimited(rate_limits.FREE_OF_ACCOUNT, seconds, seconds)
+        try:
+            yield
+        except InvalidCredentials:
+            raise
+        except Exception:
+            await self._logins.release(attempt)
+            raise
+        await self._logins.succeed(username, address, attempt)
+
+    def stream(self, request: Request, identity: Identity | None) -> AbstractContextManager[None]:
+        """Count a stream of its user, if it has one, or its address, while it is open.
+
+        Raises:
+            RateLimited: there are too many.
+
+        """
+        address = self.clients.key(request)
+        return self.streams.one(_name(identity, address), is_exempt=self.clients.is_exempt(address))
+
+    def _refusal(self, kind: Kind, taken: TokenGrant) -> RateLimited:
+        metrics.count_refusal(kind)
+        return RateLimited(
+            self.rates[kind].per_minute,
+            rate_limits.whole_seconds(taken.wait_seconds),
+            rate_limits.whole_seconds(taken.full_seconds),
+        )
+
+
+def _name(identity: Identity | None, address: str) -> str:
+    return f"user:{identity.user_id}" if identity else address
+
+
+def rates_of(settings: Settings) -> dict[Kind, Rate]:
+    """Return how many requests of each kind are allowed."""
+    return {
+        Kind.READS: Rate(settings.rate_limit_reads),
+        Kind.WRITES: Rate(settings.rate_limit_writes),
+        Kind.UPLOADS: Rate(settings.rate_limit_uploads),
+        Kind.LOGINS: Rate(settings.rate_limit_logins),
+    }

@@ -1,0 +1,1 @@
+"""`enroll`, the command line: one module a noun."""

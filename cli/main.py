@@ -1,0 +1,253 @@
+"""`enroll`: the service's command line. Each command imports what it needs when it is called."""
+
+import logging
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from tortoise.exceptions import BaseORMException
+
+from cli import audit as cli_audit
+from cli import keys, tasks, users
+from cli.console import print_json, say
+from infra import error_messages
+from infra.db.migrations import SchemaTooOldError
+from infra.observability import logs
+from infra.process import signals
+from infra.settings import (
+    Settings,
+    SettingsError,
+    Use,
+    load_settings,
+    require_database,
+)
+from infra.tls import management_api
+from services.audit import trail
+from services.errors import ServiceError
+
+log = logs.get_logger(__name__)
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+# Typer keeps its copy of click private; the parent of this public error is that of all of them.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    help="Run and steer the course enrollment service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
+app.command("audit")(cli_audit.show)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer's callback
+    if wanted:
+        say(f"enroll {version('course-enrollment-service')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _enroll(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Run and steer the course enrollment service."""
+
+
+@app.command()
+def api() -> None:
+    """Serve the HTTP API; migrates the database first, unless SKIP_MIGRATION."""
+    settings = _settings("api", Use.ALL)
+    from api.protocol.accept import listening
+    from api.protocol.server import serve
+    from cli.setup import check, refuse_default_password, set_up
+
+    async def make_ready() -> None:
+        await set_up(settings)
+        await refuse_default_password(settings)
+
+    def prepare() -> None:
+        signals.run(make_ready())
+
+    with listening(settings) as sockets:
+        check(settings)
+        sys.exit(serve(settings, sockets, prepare, explain))
+
+
+@app.command()
+def worker(
+    queues: Annotated[str, typer.Option(help="Comma list; all when left out.")] = "",
+    exclude_queues: Annotated[str, typer.Option(help="Comma list of those not to serve.")] = "",
+    concurrency: Annotated[int, typer.Option(min=0, help="Processes; 0: as in settings.")] = 0,
+    prefetch: Annotated[
+        int, typer.Option(min=1, help="Messages a process may hold, the one at work included.")
+    ] = 1,
+) -> None:
+    """Run tasks, and carry them from the database to the broker."""
+    settings = _settings("worker", Use.WORKER)
+    from cli.setup import check, refuse_default_password
+    from infra.db.engine import UNUSABLE
+    from worker.app import app as celery
+
+    check(settings)
+    # A worker starts while the database is away or not yet migrated; then no account can log in.
+    with suppress(*UNUSABLE):
+        signals.run(refuse_default_password(settings))
+    arguments = [
+        "worker",
+        "--pool=prefork",
+        f"--concurrency={concurrency or settings.worker_concurrency}",
+        f"--prefetch-multiplier={prefetch}",
+        f"--loglevel={settings.log_level}",
+    ]
+    # Workers of one machine need names of their own: Flower would take them for one.
+    if queues:
+        arguments += [f"--queues={queues}", f"--hostname={queues.replace(',', '-')}@%h"]
+    elif exclude_queues:
+        name = f"not-{exclude_queues.replace(',', '-')}"
+        arguments += [f"--exclude-queues={exclude_queues}", f"--hostname={name}@%h"]
+    celery.worker_main(arguments)
+
+
+@app.command()
+def flower() -> None:
+    """Serve Flower on FLOWER_PORT, the operators' view of the workers."""
+    settings = _settings("flower", Use.BROKER | Use.FLOWER)
+    from flower.views.monitor import Metrics
+    from tornado.web import authenticated
+
+    from worker.app import app as celery
+
+    # Flower asks for its password everywhere but here.
+    Metrics.get = authenticated(Metrics.get)
+    arguments = [
+        "flower",
+        f"--address={settings.host}",
+        f"--port={settings.flower_port}",
+        f"--logging={settings.log_level.lower()}",
+        "--tasks-columns=name,uuid,state,kwargs,received,runtime,worker",
+    ]
+    if api := management_api(settings.broker or ""):
+        arguments.append(f"--broker-api={api}")
+    if settings.flower_basic_auth:
+        arguments.append(f"--basic-auth={settings.flower_basic_auth.get_secret_value()}")
+    try:
+        celery.start(arguments)
+    except OSError as error:
+        if not error_messages.is_of_address(error):
+            raise
+        sentence = error_messages.of_address(
+            "HOST", "FLOWER_PORT", settings.host, settings.flower_port, error
+        )
+        raise SettingsError(sentence) from None
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date and create the admin if there is none."""
+    from cli.setup import set_up
+
+    settings = _settings("migrate", Use.DATABASE | Use.ADMIN, skip_migration=False)
+    for name in signals.run(set_up(settings)):
+        say(f"applied {name}")
+
+
+@app.command()
+def demo() -> None:
+    """Fill an empty catalogue with a dozen courses with pictures."""
+    from cli.demo import create_demo_courses
+
+    count = signals.run(create_demo_courses(_settings("demo", Use.DATABASE)))
+    say(f"{count} demo courses created" if count else "there are courses already")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import api.app  # noqa: F401  its import declares the operations
+    from api.endpoint.openapi import build_document
+
+    document = build_document()
+    print_json(document)
+
+
+@app.command()
+def seed(
+    courses: Annotated[int, typer.Option(min=0, max=1_000_000, help="How many to add.")] = 1_000,
+    enrollments: Annotated[
+        int, typer.Option(min=0, max=100_000_000, help="How many to add, over these courses.")
+    ] = 10_000,
+) -> None:
+    """Fill a database by COPY, for load tests."""
+    from cli.seed import seed as fill
+
+    signals.run(fill(_settings("seed", Use.DATABASE), courses, enrollments))
+
+
+def _settings(process: str, uses: Use, **overrides: Any) -> Settings:
+    settings = load_settings(uses=uses, **overrides)
+    if Use.DATABASE in uses:
+        require_database(settings)
+    logs.configure(settings.log_level, settings.log_format, process=process)
+    logs.take_over(is_json_wanted="log_format" in settings.model_fields_set)
+    return settings
+
+
+def main() -> None:
+    """Run the command line; a fault is one line a sentence on standard error, no traceback."""
+    try:
+        signals.raise_stopped()
+        trail.set_actor(cli_audit.operator())
+        code = app(standalone_mode=False)
+    except BaseException as error:  # noqa: BLE001  a signal's and SystemExit, too
+        code = explain(error)
+    if signum := signals.received():
+        signals.end_by(signum)
+    sys.exit(code)
+
+
+def explain(error: BaseException) -> int:
+    """Say what went wrong, a line a sentence, and return the exit code."""
+    if signals.received() or isinstance(error, KeyboardInterrupt):
+        return EXIT_FAILED  # what a signal leads to is no fault
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else EXIT_FAILED
+    message, code = _fault(error)
+    for line in message.splitlines():
+        if logs.is_json_wanted():
+            log.error("command_failed", message=line)
+        else:
+            say(f"enroll: {line}", to_stderr=True)
+    return code
+
+
+def _fault(error: BaseException) -> tuple[str, int]:
+    match error:
+        case _UsageError():
+            return error.format_message(), EXIT_USAGE
+        case SettingsError():
+            return str(error), EXIT_USAGE
+        case typer.Abort() | SchemaTooOldError():
+            return str(error) or "given up", EXIT_FAILED
+        case ServiceError():
+            return error.message, EXIT_FAILED
+        case OSError() | asyncpg.PostgresError() | BaseORMException():
+            return error_messages.sentence(error), EXIT_FAILED
+    logging.getLogger(__name__).debug("unforeseen", exc_info=error)
+    return f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What must be done once before anything serves: the schema and the admin."""
+
+from collections.abc import Callable
+
+from infra.db.engine import database
+from infra.db.migrations import migrate
+from infra.key_ring import KeyRing
+from infra.settings import (
+    DEFAULT_ADMIN_PASSWORD,
+    Environment,
+    Settings,
+    SettingsError,
+    require_database,
+    require_direct_database,
+)
+from infra.storage import StorageError, open_storage
+from services.auth.accounts import admins_with_password, ensure_admin
+from services.auth.passwords import PasswordRefused
+
+
+def check(settings: Settings) -> None:
+    """Look whether the settings name what the API and the workers need, and can use.
+
+    Raises:
+        SettingsError: they don't; a line a fault.
+
+    """
+    needs: tuple[Callable[[Settings], object], ...] = (open_storage, KeyRing)
+    faults = []
+    for use in needs:
+        try:
+            use(settings)
+        except (StorageError, SettingsError) as error:
+            faults.append(str(error))
+    if faults:
+        raise SettingsError("\n".join(faults))
+
+
+async def set_up(settings: Settings) -> list[str]:
+    """Migrate unless SKIP_MIGRATION, create the admin; return the migrations applied.
+
+    Raises:
+        SettingsError: ADMIN_PASSWORD is not one that can be hashed.
+
+    """
+    url = require_database(settings)
+    direct_url = require_direct_database(settings)
+    applied = [] if settings.skip_migration else await migrate(direct_url)
+    async with database(url, pool_size=1):
+        try:
+            await ensure_admin(settings.admin_username, settings.admin_password.get_secret_value())
+        except PasswordRefused as error:
+            raise SettingsError(f"ADMIN_PASSWORD: {error}") from None
+    return applied
+
+
+async def refuse_default_password(settings: Settings) -> None:
+    """Check in production that no stored admin has the default password, as ADMIN_PASSWORD cannot.
+
+    Raises:
+        SettingsError: an admin who may log in has it.
+
+    """
+    if settings.environment is not Environment.PRODUCTION:
+        return
+    async with database(require_database(settings), pool_size=1):
+        names = await admins_with_password(DEFAULT_ADMIN_PASSWORD.get_secret_value())
+    if names:
+        raise SettingsError(
+            f"the stored password of {', '.join(map(repr, names))} is the default one, which "
+            "everybody knows; change it with `enroll users passwd NAME`"
+        )

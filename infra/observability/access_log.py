@@ -1,0 +1,70 @@
+"""The access log: a line a request, written many at a time, so that a request hardly pays."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+import orjson
+
+from infra.observability import logs
+from infra.text import harmless_json
+
+EVENT = "request"
+LOGGER = "access"
+# So many lines are written at once even if nobody asks for it.
+MOST_LINES = 1000
+
+# When (seconds since 1970), request id, method, route, status, seconds taken, client.
+Line = tuple[float, str, str, str, int, float, str]
+
+_lines: list[Line] = []
+
+
+def record(line: Line) -> None:
+    """Keep a line until the next `flush`."""
+    _lines.append(line)
+    if len(_lines) >= MOST_LINES:
+        flush()
+
+
+def flush() -> None:
+    """Write what was kept, as `infra.observability.logs` would have."""
+    if not _lines:
+        return
+    lines = _lines[:]
+    _lines.clear()
+    if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
+        return
+    if logs.is_json():
+        logs.write(harmless_json(b"".join(map(_json, lines)).decode()))
+        return
+    log = logs.get_logger(LOGGER)
+    for line in lines:
+        log.info(EVENT, **_fields(line))
+
+
+def _fields(line: Line) -> dict[str, object]:
+    _, request_id, method, route, status, seconds, client = line
+    return {
+        "request_id": request_id,
+        "method": method,
+        "route": route,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 2),
+        "client": client,
+    }
+
+
+def _json(line: Line) -> bytes:
+    whole = {
+        **logs.process_fields(),
+        **_fields(line),
+        "event": EVENT,
+        "logger": LOGGER,
+        "level": "info",
+        "timestamp": datetime.fromtimestamp(line[0], UTC),
+    }
+    try:
+        return orjson.dumps(whole, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return json.dumps(whole, default=datetime.isoformat).encode() + b"\n"  # odd bytes

@@ -1,0 +1,233 @@
+"""Sessions: what a login opens, refresh tokens continue, and a logout ends everywhere.
+
+A refresh token is good for one use. Used again later than two tabs of a browser could, it was
+stolen, from us or by us nobody knows: the whole session ends.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from infra.db.transactions import transaction
+from infra.observability import logs
+from models import User
+from services.audit import trail
+from services.audit.trail import Action
+from services.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenExpired
+from services.tasks import rows
+
+TOKEN_BYTES = 32
+OVERLAP_SECONDS = 10
+
+log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long, in seconds: an access token; a refresh token that is not used; a session."""
+
+    token: int
+    refresh: int
+    session: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session that was opened or continued, and its end; nobody will see the token again."""
+
+    session_id: UUID
+    user: User
+    refresh_token: str
+    expires_at: datetime
+
+
+async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
+    """Open a session for a user whose password was right.
+
+    Raises:
+        InvalidCredentials: the password was changed or the account disabled in between.
+
+    """
+    token, session_id = _new_token(), uuid7()
+    async with transaction():
+        if (expires_at := await _open(user, lifetimes, session_id, _digest(token))) is None:
+            raise InvalidCredentials
+        await trail.record(Action.LOGIN, session_id, by=user)
+    return Opened(session_id, user, token, expires_at)
+
+
+async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str) -> datetime | None:
+    opened = await rows(
+        """
+        WITH account AS (
+            SELECT id FROM users
+            WHERE id = $2 AND password_hash = $3 AND disabled_at IS NULL FOR SHARE
+        ), opened AS (
+            INSERT INTO sessions (id, user_id, expires_at, tokens_until)
+            SELECT $1, id, now() + make_interval(secs => $4), now() + make_interval(secs => $5)
+            FROM account RETURNING id, expires_at
+        )
+        INSERT INTO refresh_tokens (digest, session_id, expires_at)
+        SELECT $6, id, now() + make_interval(secs => $7) FROM opened
+        RETURNING (SELECT expires_at FROM opened) AS session_end
+        """,
+        session_id,
+        user.id,
+        user.password_hash,
+        lifetimes.session,
+        lifetimes.token,
+        digest,
+        min(lifetimes.refresh, lifetimes.session),
+    )
+    return opened[0]["session_end"] if opened else None
+
+
+async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
+    """Spend a refresh token for a new one.
+
+    Used again within ten seconds, as by two tabs, it is exchanged for the session's current token:
+    a session has one chain of tokens, so a copy of any of them is noticed by its later use.
+
+    Raises:
+        RefreshTokenExpired: its time, or the session's, is over.
+        InvalidRefreshToken: it is not one of ours, its session has ended, or it was used before;
+            in that case the session ends now.
+
+    """
+    async with transaction():
+        found = await _find(token)
+        if not found["is_spent"]:
+            if found["has_expired"]:
+                raise RefreshTokenExpired
+            while found["successor_nonce"]:
+                token = _successor(token, found["successor_nonce"])
+                found = await _find(token)
+                if found["used_at"] is None:
+                    return await _continue(found, token, lifetimes)
+            nonce = secrets.token_hex(TOKEN_BYTES)
+            successor = _successor(token, nonce)
+            await _spend(found, nonce, successor, lifetimes)
+            return await _continue(found, successor, lifetimes)
+    log.warning("refresh_token_reused", session_id=str(found["session_id"]))
+    # Used twice, it was stolen.
+    await end(found["session_id"], Action.END_SESSION)
+    raise InvalidRefreshToken
+
+
+async def _find(token: str) -> dict[str, Any]:
+    """Return a refresh token's row, locked; of parallel uses each sees what the one before did."""
+    known = await rows(
+        """
+        SELECT digest, session_id, user_id, used_at, successor_nonce,
+            used_at < clock_timestamp() - make_interval(secs => $2) AS is_spent,
+            refresh_tokens.expires_at < clock_timestamp()
+                OR sessions.expires_at < clock_timestamp() AS has_expired
+        FROM refresh_tokens JOIN sessions ON sessions.id = session_id
+        WHERE digest = $1 AND revoked_at IS NULL FOR UPDATE OF refresh_tokens
+        """,
+        _digest(token),
+        OVERLAP_SECONDS,
+    )
+    if not known:
+        raise InvalidRefreshToken
+    return known[0]
+
+
+async def _spend(found: dict[str, Any], nonce: str, successor: str, lifetimes: Lifetimes) -> None:
+    await rows(
+        """
+        WITH spent AS (
+            UPDATE refresh_tokens
+            SET used_at = coalesce(used_at, clock_timestamp()), successor_nonce = $2
+            WHERE digest = $1 RETURNING session_id
+        )
+        INSERT INTO refresh_tokens (digest, session_id, expires_at)
+        SELECT $3, sessions.id, least(expires_at, now() + make_interval(secs => $4))
+        FROM spent JOIN sessions ON sessions.id = session_id
+        """,
+        found["digest"],
+        nonce,
+        _digest(successor),
+        lifetimes.refresh,
+    )
+
+
+async def _continue(found: dict[str, Any], token: str, lifetimes: Lifetimes) -> Opened:
+    """Return the session with the refresh token that it goes on with."""
+    session_id = found["session_id"]
+    continued = await rows(
+        """
+        UPDATE sessions
+        SET tokens_until = greatest(tokens_until, now() + make_interval(secs => $2))
+        WHERE id = $1 AND revoked_at IS NULL RETURNING expires_at
+        """,
+        session_id,
+        lifetimes.token,
+    )
+    user = await User.get_or_none(id=found["user_id"], disabled_at=None)
+    if not continued or user is None:
+        raise InvalidRefreshToken
+    return Opened(session_id, user, token, continued[0]["expires_at"])
+
+
+async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:
+    """End a session: its tokens of both kinds are dead, on every instance within a second."""
+    query = (
+        "UPDATE sessions SET revoked_at = clock_timestamp() "
+        "WHERE id = $1 AND revoked_at IS NULL RETURNING id"
+    )
+    async with transaction():
+        if await rows(query, session_id):
+            await trail.record(action, session_id)
+
+
+async def end_all(user_id: UUID) -> list[UUID]:
+    """End the sessions of a user; return which were open."""
+    ended = await rows(
+        "UPDATE sessions SET revoked_at = clock_timestamp() "
+        "WHERE user_id = $1 AND revoked_at IS NULL RETURNING id, expires_at",
+        user_id,
+    )
+    return [each["id"] for each in ended]
+
+
+async def is_revoked(session_id: UUID) -> bool:
+    """Ask the database whether a session was ended."""
+    return bool(
+        await rows("SELECT FROM sessions WHERE id = $1 AND revoked_at IS NOT NULL", session_id)
+    )
+
+
+async def prune() -> int:
+    """Forget sessions and refresh tokens that are over; return how many sessions.
+
+    A revoked session is remembered as long as a token of it may be in somebody's hands.
+    """
+    over = await rows(
+        "DELETE FROM sessions WHERE expires_at < now() "
+        "AND tokens_until < now() - interval '1 hour' RETURNING id"
+    )
+    await rows("DELETE FROM refresh_tokens WHERE expires_at < now() RETURNING digest")
+    return len(over)
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def _successor(token: str, nonce: str) -> str:
+    """Return the token that follows one: neither the token alone nor the database has it."""
+    digest = hmac.digest(token.encode(), nonce.encode(), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _digest(token: str) -> str:
+    # 256 random bits can't be guessed back from a plain hash: no salt, no slow function.
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,359 @@
+"""The catalogue's queries: each response is of one statement, without an object a row."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from urllib.parse import urlencode
+from uuid import UUID
+
+from tortoise import BaseDBAsyncClient
+
+from infra.cache import Entry, Page
+from infra.db.engine import primary
+from models import Difficulty
+from services.catalogue import render
+from services.catalogue.folding import fold
+from services.catalogue.render import Row, UrlOf
+from services.catalogue.search_slots import SLOT_LOCK, SLOTS, SearchSlots
+from services.errors import CourseNotFound
+from services.tasks import rows
+
+# To be raised with every change of the shape, or of what makes an answer old: releases that render
+# otherwise, or announce something else, share no answers.
+VERSION = 3
+PLAIN_LIST_LIMIT = 1000
+# To so many courses all pages have one plan. From there on it pays to see how to skip; where a plan
+# has to know how rare a difficulty is, only from so many on.
+FIRST, FAR = 100, 1000
+# How many courses are fetched at once, for the pages that begin and end among them.
+SHEET = 100
+# JSON has no line break but as an escape.
+_LINE = b"\n"
+
+
+class Sort(StrEnum):
+    """The orders that a listing can have."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    TITLE = "title"
+
+
+# Each with its reverse.
+_ORDERS = {
+    Sort.NEWEST: ("created_at DESC, id DESC", "created_at, id"),
+    Sort.OLDEST: ("created_at, id", "created_at DESC, id DESC"),
+    Sort.TITLE: ("title, id", "title DESC, id DESC"),
+}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which courses a listing shows, and in what order."""
+
+    search: str | None = None
+    difficulties: frozenset[Difficulty] = frozenset()
+    sort: Sort = Sort.NEWEST
+
+    @property
+    def query(self) -> str:
+        """Return the query that asks for them; what is left out has no parameter."""
+        given = {
+            "search": self.search,
+            "difficulty": ",".join(sorted(self.difficulties)),
+            "sort": "" if self.sort is Sort.NEWEST else self.sort.value,
+        }
+        return urlencode({name: value for name, value in given.items() if value}, safe=",")
+
+
+# What a course shows, `chosen` being some courses. Its image is its task's and variants': read in
+# the same statement, for on its own it could be of another moment. They are looked for by arrays,
+# in which PostgreSQL expects ten: it reads neither a small table whole for each course, nor a large
+# one for a page whose LIMIT it does not know.
+_WITH_IMAGES = """
+    sized AS (
+        SELECT course_id, json_agg(json_build_array(width, height, format, bytes, key)
+                                   ORDER BY width DESC) AS variants
+        FROM image_variants WHERE course_id IN (SELECT unnest(ARRAY(SELECT id FROM chosen)))
+        GROUP BY course_id
+    ),
+    unfinished AS (
+        SELECT id, state, error FROM tasks WHERE id = ANY(ARRAY(
+            SELECT image_task_id FROM chosen WHERE image_task_id IS NOT NULL
+        ))
+    )
+"""
+_SHOWN = """
+    chosen.id::text AS id, chosen.title, chosen.description, chosen.difficulty, chosen.image_url,
+    chosen.created_at, chosen.updated_at, sized.variants,
+    unfinished.id::text AS task_id, unfinished.state AS task_state, unfinished.error AS task_error
+"""
+_IMAGES = """
+    LEFT JOIN unfinished ON unfinished.id = chosen.image_task_id
+    LEFT JOIN sized ON sized.course_id = chosen.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A course as it stands at one moment, with what its image shows."""
+
+    id: UUID
+    row: Row
+
+    def entry(self, url_of: UrlOf) -> Entry:
+        """Return the answer that readers get; fleeting while the image is in processing."""
+        body = render.course(self.row, url_of)
+        return Entry.of(body, fleeting=render.is_in_processing(self.row))
+
+
+async def snapshot(course_id: UUID) -> Snapshot:
+    """Read a course, in the running transaction if there is one.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    found = await rows(
+        f"""
+        WITH chosen AS MATERIALIZED (SELECT * FROM courses WHERE id = $1), {_WITH_IMAGES}
+        SELECT {_SHOWN} FROM chosen {_IMAGES}
+        """,  # noqa: S608  constants of this module only
+        course_id,
+    )
+    if not found:
+        raise CourseNotFound
+    return Snapshot(course_id, found[0])
+
+
+async def course(course_id: UUID, url_of: UrlOf) -> Entry:
+    """Return a course.
+
+    Raises:
+        CourseNotFound: there is none of this id.
+
+    """
+    return (await snapshot(course_id)).entry(url_of)
+
+
+async def courses(
+    course_ids: Collection[UUID], url_of: UrlOf, source: BaseDBAsyncClient | None = None
+) -> dict[UUID, Entry]:
+    """Return those of the courses that there are, by their ids."""
+    found = await (source or primary()).execute_query_dict(
+        f"""
+        WITH chosen AS MATERIALIZED (SELECT * FROM courses WHERE id = ANY($1::uuid[])),
+            {_WITH_IMAGES}
+        SELECT {_SHOWN} FROM chosen {_IMAGES}
+        """,  # noqa: S608  constants of this module only
+        [list(course_ids)],
+    )
+    return {UUID(row["id"]): Entry.of(render.course(row, url_of)) for row in found}
+
+
+async def newest(url_of: UrlOf) -> Entry:
+    """Return the newest thousand courses as an array, and how many there are."""
+    shown, total = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
+    page = Page(1, PLAIN_LIST_LIMIT)
+    return Entry.of(render.array(_rendered(shown, url_of)), total, page)
+
+
+async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
+    """Return one page of the courses that match, and where it stands."""
+    shown, total = await _select(filters, (number - 1) * limit, limit)
+    body = render.page(_rendered(shown, url_of), total, number, limit)
+    return Entry.of(body, total, Page(number, limit, filters.query))
+
+
+async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
+    """Return a hundred courses that match, of which pages are cut: the first sheet is number 0."""
+    shown, total = await _select(filters, number * SHEET, SHEET)
+    return Entry.of(_LINE.join(_rendered(shown, url_of)), total)
+
+
+def cut(sheet: Entry, number: int, limit: int, filters: Filters) -> Entry:
+    """Return the page that `page` would, from the sheet of these filters that it is on."""
+    courses = sheet.body.split(_LINE) if sheet.body else []
+    first = (number - 1) * limit % SHEET
+    total = sheet.total or 0
+    body = render.page(courses[first : first + limit], total, number, limit)
+    return Entry.of(body, total, Page(number, limit, filters.query))
+
+
+def _rendered(shown: Sequence[Row], url_of: UrlOf) -> Iterator[bytes]:
+    return (render.course(row, url_of) for row in shown)
+
+
+async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[Row], int]:
+    """Return the rows of a page, and how many there are on all pages.
+
+    Raises:
+        SearchesBusy: it is a search, and there are too many.
+
+    """
+    values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
+    if filters.search:
+        found = await _search(filters, filters.search, values)
+    else:
+        is_far = offset >= (FAR if filters.difficulties else FIRST)
+        first = FIRST if offset + limit <= FIRST else 0
+        # Records as they come: a dictionary of each would cost what making the JSON does.
+        _, found = await primary().execute_query(_listing(filters, first, is_far=is_far), values)
+    # A page without courses is one row that has the total only.
+    return (found if found[0]["id"] is not None else ()), found[0]["total"]
+
+
+_slots = SearchSlots()
+
+
+async def _search(filters: Filters, search: str, values: list[object]) -> Sequence[Row]:
+    statement = _searching(replace(filters, search=None), min(len(fold(search)), TRIGRAM))
+
+    async def look() -> Sequence[Row] | None:
+        _, found = await primary().execute_query(statement, [*values, search])
+        return found if found[0]["total"] is not None else None
+
+    return await _slots.run(look)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What differs between the statements: `counted` among its tables, and the chosen courses.
+
+    Their values are $1 the offset, $2 the limit, $3 the difficulties, and $4 the search.
+    """
+
+    tables: str
+    chosen: str
+
+
+def _statement(filters: Filters, parts: _Parts) -> str:
+    order, _ = _ORDERS[filters.sort]
+    return f"""
+        {parts.tables}, chosen AS MATERIALIZED ({parts.chosen}), {_WITH_IMAGES}
+        SELECT counted.total, {_SHOWN} FROM counted LEFT JOIN chosen ON true {_IMAGES}
+        ORDER BY {_qualified(order)}
+    """  # noqa: S608  constants of this module only
+
+
+@lru_cache(maxsize=64)
+def _listing(filters: Filters, first: int, *, is_far: bool) -> str:
+    """Return the statement of a page, which is among so many `first` ones; 0: it is not.
+
+    Made once, for asyncpg looks for it by its text.
+    """
+    return _statement(filters, _far(filters) if is_far else _near(filters, first))
+
+
+_COUNTED = """
+    WITH counted AS MATERIALIZED (
+        SELECT sum(total)::int AS total FROM course_totals WHERE difficulty = ANY($3::text[])
+    )
+"""
+
+
+def _near(filters: Filters, first: int) -> _Parts:
+    """Take the rows as they come."""
+    order, _ = _ORDERS[filters.sort]
+    courses = f"courses {_where(filters)}"
+    if first and not filters.difficulties:
+        # PostgreSQL takes a LIMIT it does not know for a tenth. Of so few a tenth is a page, so one
+        # plan is kept for all. How rare a difficulty is, a plan has to know, as it is made.
+        courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {first}) AS first"  # noqa: S608
+    return _Parts(_COUNTED, f"SELECT * FROM {courses} ORDER BY {order} LIMIT $2 OFFSET $1")  # noqa: S608
+
+
+def _far(filters: Filters) -> _Parts:
+    """Skip in an index alone, from the nearer end: `LIMIT 0` reads nothing.
+
+    The planner sees none of the numbers, or it would plan each page anew: that takes longer.
+    """
+    where = _where(filters)
+    order, reverse = _ORDERS[filters.sort]
+    # With all that an index has by the order nothing has to be picked of what is skipped.
+    columns = f"{_column(filters)}, id"
+    walk = """
+        , walk AS MATERIALIZED (
+            SELECT $1::bigint AS ahead, greatest(total - $1::bigint - $2::bigint, 0) AS behind,
+                   CASE WHEN $1 <= total / 2 THEN $2 ELSE 0 END AS forth,
+                   CASE WHEN $1 <= total / 2 THEN 0
+                        ELSE greatest(least($2, total - $1), 0) END AS back
+            FROM counted
+        )
+    """
+    picked = f"""
+        SELECT id FROM (
+            (SELECT {columns} FROM courses {where} ORDER BY {order}
+             LIMIT (SELECT forth FROM walk) OFFSET (SELECT ahead FROM walk))
+            UNION ALL
+            (SELECT {columns} FROM courses {where} ORDER BY {reverse}
+             LIMIT (SELECT back FROM walk) OFFSET (SELECT behind FROM walk))
+        ) AS walked
+    """  # noqa: S608
+    return _Parts(_COUNTED + walk, _of(picked))
+
+
+# By their lengths: of less than three letters there is no trigram. Each is computed once, unseen by
+# the planner, which so has one plan for all: by an index, that reads the texts of few courses.
+TRIGRAM = 3
+_MATCHES = {
+    1: "search_pairs(search_text) @@ (SELECT (quote_literal(search_text($4)) || ':*')::tsquery)",
+    2: "search_pairs(search_text) @@ (SELECT quote_literal(search_text($4))::tsquery)",
+    # Neither % nor _ is in what `search_text` returns.
+    3: "search_text LIKE (SELECT '%' || search_text($4) || '%')",
+}
+_SLOT = f"""
+    slot AS MATERIALIZED (
+        SELECT FROM generate_series(1, {SLOTS}) AS number
+        WHERE pg_try_advisory_xact_lock({SLOT_LOCK}, number) LIMIT 1
+    )
+"""
+_HAS_SLOT = "(SELECT count(*) FROM slot) = 1"
+
+
+@lru_cache(maxsize=64)
+def _searching(filters: Filters, length: int) -> str:
+    """Return the statement of a page of a search, which has so many letters, or more.
+
+    What matches is looked for once, for the page and for the count, in a slot; there is no total
+    if none is free.
+    """
+    order, _ = _ORDERS[filters.sort]
+    tables = f"""
+        WITH {_SLOT}, found AS MATERIALIZED (
+            SELECT id, {_column(filters)}
+            FROM (SELECT * FROM courses {_where(filters)}) AS courses
+            WHERE {_HAS_SLOT} AND {_MATCHES[length]}
+        ),
+        counted AS MATERIALIZED (
+            SELECT CASE WHEN {_HAS_SLOT} THEN count(*)::int END AS total,
+                   $3::text[] AS difficulties
+            FROM found
+        )
+    """  # noqa: S608
+    picked = f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"  # noqa: S608
+    return _statement(filters, _Parts(tables, _of(picked)))
+
+
+def _column(filters: Filters) -> str:
+    return "title" if filters.sort is Sort.TITLE else "created_at"
+
+
+def _where(filters: Filters) -> str:
+    match len(filters.difficulties):
+        case 0:
+            return ""
+        case 1:  # in order in ix_courses_difficulty_newest, as the planner sees of `=` only
+            return "WHERE difficulty = ($3::text[])[1]"
+        case _:
+            return "WHERE difficulty = ANY($3::text[])"
+
+
+def _of(picked: str) -> str:
+    # An array, for whatever a LIMIT of unknown size is guessed to let through, these are few.
+    return f"SELECT * FROM courses WHERE id = ANY(ARRAY({picked}))"  # noqa: S608
+
+
+def _qualified(order: str) -> str:
+    return ", ".join(f"chosen.{term}" for term in order.split(", "))

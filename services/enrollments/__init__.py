@@ -1,0 +1,1 @@
+"""Students enrolling in courses."""

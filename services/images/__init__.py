@@ -1,0 +1,1 @@
+"""Images of courses: from the staged bytes to the stored variants."""

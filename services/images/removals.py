@@ -1,0 +1,32 @@
+"""Which images were removed, as every process knows it: none is served from memory after that."""
+
+from collections.abc import Callable
+from typing import Any
+
+from infra.storage.object_cache import MOST_REMOVED
+
+# A removal is a task, inserted in the transaction that stops showing the image. The interval is
+# longer than any such transaction: it may commit behind a later one.
+# The name is no parameter: a plan for any name would not use the index of this one.
+_REMOVED = "SELECT args->>'prefix' AS prefix FROM tasks WHERE name = 'images.remove'"
+_LATEST = _REMOVED + " AND created_at > now() - interval '1 minute'"
+_ALL = _REMOVED + " ORDER BY created_at DESC LIMIT $1"
+
+
+class RemovedImages:
+    """Tells `remove` the key prefix of each removed image, several times (`infra.db.feed`)."""
+
+    channel = None
+
+    def __init__(self, remove: Callable[[str], None]) -> None:
+        self._remove = remove
+
+    async def poll(self, connection: Any, *, is_first: bool) -> None:
+        """Read what was removed lately, or all that is known."""
+        asked = (_ALL, MOST_REMOVED) if is_first else (_LATEST,)
+        # The oldest first, for those are forgotten first.
+        for row in reversed(await connection.fetch(*asked, timeout=10)):
+            self._remove(row["prefix"])
+
+    def hear(self, payload: str) -> None:
+        """Take nothing: there is no channel."""

@@ -1,0 +1,191 @@
+"""Group commit: who waits for a course goes with the others, and answers for nobody but himself."""
+
+import asyncio
+from collections import Counter
+from types import SimpleNamespace
+
+import asyncpg
+import pytest
+from tortoise.exceptions import IntegrityError
+
+from infra.db.engine import database
+from models import Course, Difficulty
+from services.enrollments import enroll as enrollments_enroll
+from services.enrollments.batcher import MOST_TOGETHER, EnrollmentBatcher
+from services.enrollments.enroll import Place
+from services.enrollments.limiter import CourseBusy
+from services.errors import AlreadyEnrolled, UnknownCourse
+from tests.factories import new_email
+
+SOON_SECONDS = 0.3
+
+
+@pytest.fixture
+async def course(new_database):
+    """A course in a database of its own, and a connection beside the pool's."""
+    url = await new_database()
+    async with database(url, pool_size=4):
+        made = await Course.create(title="T", description="D", difficulty=Difficulty.BEGINNER)
+        beside = await asyncpg.connect(url)
+        yield SimpleNamespace(id=made.id, connection=beside)
+        await beside.close()
+
+
+async def _enrolled(course):
+    """Return who is enrolled, and by how many statements."""
+    rows = await course.connection.fetch("SELECT student_email, xmin::text FROM enrollments")
+    return {row["student_email"] for row in rows}, len({row["xmin"] for row in rows})
+
+
+async def _all(together, course, emails):
+    wanted = (together.enroll(email, course.id) for email in emails)
+    return await asyncio.gather(*wanted, return_exceptions=True)
+
+
+async def test_who_waits_goes_with_the_others(course):
+    together = EnrollmentBatcher()
+    emails = [new_email() for _ in range(1 + MOST_TOGETHER)]
+    places = await _all(together, course, emails)
+    assert {place.course_id for place in places} == {course.id}
+    assert len({place.id for place in places}) == len(emails)
+    # The first one met nobody whom to wait with.
+    assert await _enrolled(course) == (set(emails), 2)
+
+
+async def test_no_more_go_together_than_are_worth_it(course):
+    together = EnrollmentBatcher()
+    emails = [new_email() for _ in range(1 + 2 * MOST_TOGETHER + 1)]
+    await _all(together, course, emails)
+    assert await _enrolled(course) == (set(emails), 4)
+
+
+async def test_each_of_several_groups_of_a_student_gives_one_place(course):
+    together = EnrollmentBatcher()
+    emails = [new_email() for _ in range(20)]
+    found = await _all(together, course, emails * 3)
+    assert Counter(map(type, found)) == {Place: 20, AlreadyEnrolled: 40}
+    enrolled, _ = await _enrolled(course)
+    assert enrolled == set(emails)
+    totals = await course.connection.fetchrow(
+        "SELECT sum(enrollments) AS enrollments, sum(students) AS students FROM enrollment_totals"
+    )
+    assert dict(totals) == {"enrollments": 20, "students": 20}
+
+
+async def test_two_groups_with_the_same_students_do_not_wait_for_each_other_for_ever(course):
+    emails = sorted(new_email() for _ in range(9))
+    async with course.connection.transaction():
+        # Both meet this one halfway, and by then each would hold what the other wants next.
+        await course.connection.execute(
+            "INSERT INTO enrollments (id, student_email, course_id) "
+            "VALUES (gen_random_uuid(), $1, $2)",
+            emails[4],
+            course.id,
+        )
+        both = [
+            asyncio.create_task(enrollments_enroll.enroll_all(order, course.id))
+            for order in (emails, emails[::-1])
+        ]
+        await asyncio.sleep(SOON_SECONDS)
+        assert not any(each.done() for each in both)
+    first, second = await asyncio.gather(*both)
+    assert Counter(map(type, first + second)) == {Place: 8, type(None): 10}
+
+
+async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course, monkeypatch):
+    is_at_work, may_go_on = asyncio.Event(), asyncio.Event()
+    enroll_all = enrollments_enroll.enroll_all
+
+    async def held_up(*wanted):
+        is_at_work.set()
+        await may_go_on.wait()
+        return await enroll_all(*wanted)
+
+    monkeypatch.setattr("services.enrollments.enroll.enroll_all", held_up)
+    together = EnrollmentBatcher()
+    emails = [new_email() for _ in range(4)]
+    before = [asyncio.create_task(together.enroll(email, course.id)) for email in emails[:3]]
+    await is_at_work.wait()
+    late = asyncio.create_task(together.enroll(emails[3], course.id))
+    await asyncio.sleep(0)
+    may_go_on.set()
+    assert [type(place) for place in await asyncio.gather(*before, late)] == [Place] * 4
+    assert await _enrolled(course) == (set(emails), 3)
+
+
+async def test_others_are_answered_between_two_of_a_group(course):
+    together, rounds, answered_in = EnrollmentBatcher(), 0, []
+
+    async def count_rounds():
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    async def enroll():
+        await together.enroll(new_email(), course.id)
+        answered_in.append(rounds)
+
+    counting = asyncio.create_task(count_rounds())
+    await asyncio.gather(*(enroll() for _ in range(1 + MOST_TOGETHER)))
+    counting.cancel()
+    assert len(set(answered_in)) == 1 + MOST_TOGETHER
+
+
+async def test_whom_the_database_refuses_hurts_nobody_else(course):
+    together = EnrollmentBatcher()
+    refused = "Not-In-Lower-Case@example.org"
+    emails = [new_email() for _ in range(5)]
+    *others, last = await _all(together, course, [*emails, refused])
+    assert [type(place) for place in others] == [Place] * 5
+    assert isinstance(last, IntegrityError)
+    enrolled, _ = await _enrolled(course)
+    assert enrolled == set(emails)
+
+
+async def test_a_course_that_goes_meanwhile_is_unknown_to_all(course):
+    together = EnrollmentBatcher()
+    async with course.connection.transaction():
+        await course.connection.execute("DELETE FROM courses")
+        waiting = [asyncio.create_task(together.enroll(new_email(), course.id)) for _ in range(5)]
+        await asyncio.sleep(SOON_SECONDS)
+        assert not any(each.done() for each in waiting)
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in found] == [UnknownCourse] * 5
+
+
+async def test_who_hangs_up_takes_no_place_and_nobody_along(course):
+    together = EnrollmentBatcher()
+    async with course.connection.transaction():
+        await course.connection.execute("SELECT FROM courses FOR UPDATE")
+        first, _, third = emails = [new_email() for _ in range(3)]
+        waiting = [asyncio.create_task(together.enroll(email, course.id)) for email in emails]
+        await asyncio.sleep(SOON_SECONDS)
+        waiting[1].cancel()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in found] == [Place, asyncio.CancelledError, Place]
+    enrolled, _ = await _enrolled(course)
+    assert enrolled == {first, third}
+
+
+async def test_whoever_waits_too_long_is_told_so_and_the_next_are_served(course):
+    together = EnrollmentBatcher(patience_seconds=0.05)
+    async with course.connection.transaction():
+        await course.connection.execute("SELECT FROM courses FOR UPDATE")
+        first = asyncio.create_task(together.enroll(new_email(), course.id))
+        await asyncio.sleep(0)
+        found = await _all(together, course, [new_email() for _ in range(3)])
+        assert [type(each) for each in found] == [CourseBusy] * 3
+    await first
+    assert isinstance(await together.enroll(new_email(), course.id), Place)
+
+
+async def test_a_database_that_fails_is_told_to_all(course, monkeypatch):
+    async def broken(*_):
+        raise ConnectionResetError
+
+    together = EnrollmentBatcher()
+    monkeypatch.setattr("services.enrollments.enroll.enroll_all", broken)
+    first, *others = await _all(together, course, [new_email() for _ in range(4)])
+    assert isinstance(first, Place)
+    assert [type(each) for each in others] == [ConnectionResetError] * 3
