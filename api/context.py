@@ -32,21 +32,21 @@ class Context(SimpleNamespace):
 
     settings: Settings
     storage: Storage
-    recent: ObjectCache
+    object_cache: ObjectCache
     cache: AnswerCache
-    reports: ReplicaRouter
-    monitors: HealthQueries
+    replica_router: ReplicaRouter
+    health: HealthQueries
     keys: KeyRing
     limits: Limits
-    refusals: DeniedAudit
+    denied_audit: DeniedAudit
     sessions: SessionList
     revocations: Revocations
-    shortcut: FastPath
+    fast_path: FastPath
     origins: Origins
     complete: middleware.Complete
     write_buffers: WriteBuffers
-    turns: KeyedLimiter
-    together: EnrollmentBatcher
+    course_limiter: KeyedLimiter
+    batcher: EnrollmentBatcher
     resources: AsyncExitStack
     shared: Shared
     streams: Streams
