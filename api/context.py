@@ -23,8 +23,7 @@ from infra.storage import Storage
 from infra.storage.object_cache import ObjectCache
 from services.audit.denied import DeniedAudit
 from services.auth.revocations import Revocations
-from services.enrollments.batcher import EnrollmentBatcher
-from services.enrollments.limiter import KeyedLimiter
+from services.enrollments.enroll import Enroller
 
 
 class Context(SimpleNamespace):
@@ -45,8 +44,7 @@ class Context(SimpleNamespace):
     origins: Origins
     complete: middleware.Complete
     write_buffers: WriteBuffers
-    course_limiter: KeyedLimiter
-    batcher: EnrollmentBatcher
+    enroller: Enroller
     resources: AsyncExitStack
     shared: Shared
     streams: Streams

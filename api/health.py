@@ -6,14 +6,27 @@ connections out, only that pool can tell.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tortoise import BaseDBAsyncClient
 
+from infra.cache import AnswerCache
 from infra.db import engine
+from infra.storage import Storage
 from services import tasks
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of the service are connected; `tasks`: some relay reaches the broker."""
+
+    database: bool
+    redis: bool
+    storage: bool
+    tasks: bool
 
 
 class HealthQueries:
@@ -22,6 +35,16 @@ class HealthQueries:
     def __init__(self, source: BaseDBAsyncClient) -> None:
         self.is_connected = SingleFlight(lambda: _serves(source))
         self.is_relay_alive = SingleFlight(lambda: tasks.is_relay_alive(source))
+
+    async def parts(self, cache: AnswerCache, storage: Storage) -> Parts:
+        """Check all parts; without the database nothing is known of the tasks."""
+        is_connected = await self.is_connected()
+        redis, stored, carried = await asyncio.gather(
+            cache.is_connected(),
+            storage.is_connected(),
+            self.is_relay_alive() if is_connected else asyncio.sleep(0, result=False),
+        )
+        return Parts(is_connected, redis, stored, carried)
 
 
 async def _serves(source: BaseDBAsyncClient) -> bool:

@@ -29,8 +29,7 @@ from infra.storage.object_cache import ObjectCache
 from services.audit.denied import DeniedAudit
 from services.auth.revocations import Revocations
 from services.catalogue import read
-from services.enrollments.batcher import EnrollmentBatcher
-from services.enrollments.limiter import KeyedLimiter
+from services.enrollments.enroll import Enroller
 from services.images.removals import RemovedImages
 
 # A database that is down or busy gets no more warming than this.
@@ -50,11 +49,12 @@ async def open_resources(app: Application) -> None:
     context.keys = KeyRing(context.settings)
     await _open_limits(context)
     _open_audit(context)
-    _open_enrollments(context)
     _open_images(context)
     _follow_database(context)
     await _open_replica(context)
     await _open_cache(context)
+    pool_size = context.settings.database_pool_size
+    context.enroller = Enroller(context.cache, context.storage.url, pool_size)
     _start(context, warm_up(context))
     # Closed first: what follows a commit needs the resources above.
     context.resources.push_async_callback(drain)
@@ -95,13 +95,6 @@ def _open_audit(context: Context) -> None:
     context.denied_audit = DeniedAudit()
     context.resources.push_async_callback(context.denied_audit.write)
     _start(context, context.denied_audit.keep_writing())
-
-
-def _open_enrollments(context: Context) -> None:
-    # Enrolments that need their own transaction: a busy course may use a third of the connections,
-    # a second busy course one more.
-    context.course_limiter = KeyedLimiter(max(1, context.settings.database_pool_size // 3))
-    context.batcher = EnrollmentBatcher()
 
 
 def _open_images(context: Context) -> None:

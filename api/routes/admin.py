@@ -11,7 +11,7 @@ from api.schemas.fields import EnrollmentId
 from api.schemas.requests import EnrollmentQuery, PageQuery
 from api.schemas.responses import EnrollmentsOut, StudentOut, StudentsOut
 from services.catalogue import render
-from services.enrollments import enroll
+from services.enrollments import listing, write
 from services.errors import EnrollmentNotFound
 
 admin = Blueprint("admin", url_prefix=f"{API_PREFIX}/admin")
@@ -29,7 +29,7 @@ admin = Blueprint("admin", url_prefix=f"{API_PREFIX}/admin")
 async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
     """List the students, by email"""
     found, total = await request.app.ctx.replica_router.read(
-        lambda source: enroll.students(source, query.page, query.limit)
+        lambda source: listing.students(source, query.page, query.limit)
     )
     headers = page_headers(request.path, query.position(), total)
     content = StudentsOut(students=[StudentOut.of(one) for one in found], total=total)
@@ -47,16 +47,9 @@ async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
 )
 async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResponse:
     """List the enrollments, the latest first"""
-    url_of = request.app.ctx.storage.url
+    url_of, filters = request.app.ctx.storage.url, query.filters()
     shown, total = await request.app.ctx.replica_router.read(
-        lambda source: enroll.page(
-            source,
-            query.page,
-            query.limit,
-            url_of,
-            course_id=query.course_id,
-            student_email=query.email,
-        )
+        lambda source: listing.page(source, filters, query.page, query.limit, url_of)
     )
     body = b'{"enrollments":%s,"total":%d}' % (render.array(shown), total)
     return raw(body, 200, page_headers(request.path, query.position(), total), JSON)
@@ -73,5 +66,5 @@ async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResp
 )
 async def delete_enrollment(_request: Request, enrollment_id: UUID) -> HTTPResponse:
     """Delete an enrollment"""
-    await enroll.delete(enrollment_id)
+    await write.delete(enrollment_id)
     return empty()

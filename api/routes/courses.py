@@ -31,7 +31,7 @@ from services.catalogue.courses import CourseChanges
 from services.catalogue.queries import Snapshot
 from services.catalogue.render import UrlOf
 from services.catalogue.search_slots import SearchesBusy
-from services.enrollments import enroll
+from services.enrollments import listing, write
 from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound
 from services.images import pipeline
 from services.images.headers import FileTooLarge, ImageTooLarge, TooManyFrames, UnsupportedImage
@@ -259,7 +259,7 @@ async def list_course_students(request: Request, course_id: UUID, query: PageQue
     """
     page = binding.page(request, query)
     emails, total = await request.app.ctx.replica_router.read(
-        lambda source: enroll.students_of(source, course_id, page.number, page.limit)
+        lambda source: listing.students_of(source, course_id, page.number, page.limit)
     )
     headers = page_headers(request.path, page, total)
     return reply(CourseStudentsOut(students=emails, total=total), headers=headers)
@@ -276,7 +276,7 @@ async def list_course_students(request: Request, course_id: UUID, query: PageQue
 )
 async def drop_course_student(_request: Request, course_id: UUID, email: str) -> HTTPResponse:
     """Take a student out of a course"""
-    await enroll.drop(course_id, email)
+    await write.drop(course_id, email)
     return empty()
 
 

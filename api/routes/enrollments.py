@@ -1,5 +1,6 @@
 """Enrolling."""
 
+from functools import partial
 from urllib.parse import quote
 
 import orjson
@@ -14,14 +15,12 @@ from api.schemas.requests import EnrollmentIn, PageQuery
 from api.schemas.responses import StudentEnrollmentOut, StudentEnrollmentsOut
 from api.security import tokens
 from api.security.tokens import Identity
-from infra.cache import Entry
-from services.catalogue import read, render
-from services.enrollments import enroll as places
-from services.enrollments import idempotency
-from services.enrollments.enroll import Place
-from services.enrollments.idempotency import Answer, Keyed, KeyReused
+from services.catalogue import render
+from services.enrollments import listing
+from services.enrollments.enroll import Enroller, EnrollmentRequest
+from services.enrollments.idempotency import KeyedRequest, KeyReused, StoredResponse
 from services.enrollments.limiter import CourseBusy
-from services.errors import AlreadyEnrolled, CourseNotFound, UnknownCourse
+from services.errors import AlreadyEnrolled, UnknownCourse
 
 enrollments = Blueprint("enrollments", url_prefix=API_PREFIX)
 
@@ -54,30 +53,22 @@ async def create_enrollment(
     themselves, and an admin anybody.
     """
     caller = tokens.admit(request, body.student_email)
-    context = request.app.ctx
-    keyed = None
-    if idempotency_key is not None:
-        keyed = await _keyed(request, body, idempotency_key, caller)
-        # First of all: what is asked again may be of a course that is gone, or crowded by now.
-        if kept := await idempotency.kept(keyed):
-            return _replayed(kept)
-    try:
-        # Before any transaction: the cache may have to ask the database by itself.
-        course = await read.course(context.cache, body.course_id, context.storage.url)
-    except CourseNotFound:
-        raise UnknownCourse from None
-    if keyed is None and not _is_by_admin(request):
-        place = await context.batcher.enroll(body.student_email, body.course_id)
-        return _created(body, _shown(body.student_email, place, course))
-    async with context.course_limiter.of(body.course_id):
-        if keyed is None:
-            return _created(body, await _enroll(request, body, course))
-        return await _enroll_once(request, body, course, keyed)
+    by_admin = caller is not None and caller.is_admin
+    wanted = EnrollmentRequest(body.student_email, body.course_id, is_by_admin=by_admin)
+    location = f"{API_PREFIX}/students/{quote(body.student_email, safe='@')}/enrollments"
+    enroller: Enroller = request.app.ctx.enroller
+    if idempotency_key is None:
+        return raw(await enroller.enroll(wanted), 201, {"Location": location}, JSON)
+    keyed = await _keyed(request, body, idempotency_key, caller)
+    response, is_repeated = await enroller.enroll_once(wanted, keyed, partial(_stored, location))
+    return _sent(response, is_repeated=is_repeated)
 
 
-async def _keyed(request: Request, body: EnrollmentIn, key: str, caller: Identity | None) -> Keyed:
+async def _keyed(
+    request: Request, body: EnrollmentIn, key: str, caller: Identity | None
+) -> KeyedRequest:
     caller = caller or await tokens.identify(request)
-    return Keyed(
+    return KeyedRequest(
         operation="enrollments",
         caller=str(caller.user_id) if caller else "anyone",
         key=key,
@@ -85,52 +76,13 @@ async def _keyed(request: Request, body: EnrollmentIn, key: str, caller: Identit
     )
 
 
-async def _enroll_once(
-    request: Request, body: EnrollmentIn, course: Entry, keyed: Keyed
-) -> HTTPResponse:
-
-    async def act() -> Answer:
-        headers = {"Content-Type": JSON, "Location": _location(body)}
-        return Answer(201, headers, await _enroll(request, body, course))
-
-    answer, is_replayed = await idempotency.once(keyed, act)
-    return _replayed(answer) if is_replayed else raw(answer.body, answer.status, answer.headers)
+def _stored(location: str, content: bytes) -> StoredResponse:
+    return StoredResponse(201, {"Content-Type": JSON, "Location": location}, content)
 
 
-def _created(body: EnrollmentIn, content: bytes) -> HTTPResponse:
-    return raw(content, 201, {"Location": _location(body)}, JSON)
-
-
-def _location(body: EnrollmentIn) -> str:
-    return f"{API_PREFIX}/students/{quote(body.student_email, safe='@')}/enrollments"
-
-
-def _replayed(answer: Answer) -> HTTPResponse:
-    return raw(answer.body, answer.status, answer.headers | {"Idempotency-Replayed": "true"})
-
-
-async def _enroll(request: Request, body: EnrollmentIn, course: Entry) -> bytes:
-    """Give the place, and return the JSON of StudentEnrollmentOut."""
-    enroll = places.enroll_for if _is_by_admin(request) else places.enroll
-    place = await enroll(body.student_email, body.course_id)
-    return _shown(body.student_email, place, course)
-
-
-def _is_by_admin(request: Request) -> bool:
-    identity: Identity | None = request.ctx.identity
-    return identity is not None and identity.is_admin
-
-
-def _shown(student_email: str, place: Place, course: Entry) -> bytes:
-    """Return the JSON of StudentEnrollmentOut; that of the course is ready."""
-    # Texts: asyncpg's UUIDs are no UUIDs to orjson.
-    shown = {
-        "id": str(place.id),
-        "student_email": student_email,
-        "course_id": str(place.course_id),
-        "enrolled_at": place.enrolled_at,
-    }
-    return render.with_course(shown, course.body)
+def _sent(response: StoredResponse, *, is_repeated: bool) -> HTTPResponse:
+    replayed = {"Idempotency-Replayed": "true"} if is_repeated else {}
+    return raw(response.body, response.status, response.headers | replayed)
 
 
 @operation(
@@ -151,17 +103,9 @@ async def list_student_enrollments(request: Request, email: str, query: PageQuer
     """
     tokens.admit(request, email)
     context, page = request.app.ctx, binding.page(request, query)
-    held, total = await context.replica_router.read(
-        lambda source: places.of_student(source, email, page.number, page.limit)
+    shown, total = await listing.of_student_rendered(
+        context.replica_router, context.cache, context.storage.url, email, page
     )
-    ids = [place.course_id for place in held]
-    known = await read.courses(context.cache, ids, context.storage.url)
-    found = [
-        _shown(email, place, known[place.course_id])
-        for place in held
-        # A course that is gone by now took its places along.
-        if place.course_id in known
-    ]
-    whole = b'{"student_email":%s,"enrollments":%s,"total":%d}'
-    body = whole % (orjson.dumps(email), render.array(found), total)
+    content = b'{"student_email":%s,"enrollments":%s,"total":%d}'
+    body = content % (orjson.dumps(email), render.array(shown), total)
     return raw(body, 200, page_headers(request.path, page, total), JSON)

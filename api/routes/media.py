@@ -13,6 +13,7 @@ from infra.rate_limits import Kind
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
 from infra.storage.keys import CACHE_CONTROL
+from infra.storage.object_cache import CachedObject, ObjectCache
 from services.errors import Unavailable
 
 media = Blueprint("media")
@@ -33,21 +34,26 @@ def is_wanted(settings: Settings) -> bool:
 @media.get(f"{MEDIA_PATH}/<quoted:path>")
 @media.head(f"{MEDIA_PATH}/<quoted:path>", name="show_headers")
 async def show_object(request: Request, quoted: str) -> HTTPResponse:
-    """Return an object; whoever has it may keep it, for what is under a key never changes."""
+    """Return an object; clients may keep it, for the object of a key never changes."""
     await request.app.ctx.limits.spend(request, Kind.READS)
+    # Sanic's own `unquote` leaves out parameters that are paths.
     key = unquote(quoted)
+    shown = await _read(request.app.ctx.object_cache, key)
+    route = f"/{request.route.path}" if request.route else MEDIA_PATH
+    declared = Declaration(route, f"{MEDIA_PATH}/{key}", shown.content_type, _headers_of)
+    return send_unless_known(request, shown.entry, declared)
+
+
+async def _read(recent: ObjectCache, key: str) -> CachedObject:
     try:
-        # Sanic's own `unquote` leaves out parameters that are paths.
-        shown = await request.app.ctx.object_cache.get(key)
+        shown = await recent.get(key)
     except StorageUnavailable as error:
         raise Unavailable("The image store is away; try again soon") from error
     except StorageRefused:
         shown = None
     if shown is None:
         raise NotFound
-    route = f"/{request.route.path}" if request.route else MEDIA_PATH
-    declared = Declaration(route, f"{MEDIA_PATH}/{key}", shown.content_type, _headers_of)
-    return send_unless_known(request, shown.entry, declared)
+    return shown
 
 
 def _headers_of(entry: Entry) -> dict[str, str]:

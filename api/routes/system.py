@@ -1,13 +1,12 @@
 """What operators and monitors ask."""
 
-import asyncio
 from importlib.metadata import version
 
 from sanic import Blueprint, HTTPResponse, Request
 
 from api.endpoint.operation import operation
 from api.endpoint.replies import reply
-from api.schemas.responses import Connection, Health, HealthOut, LiveOut, ReadyOut
+from api.schemas.responses import HealthOut, LiveOut, ReadyOut
 from services.errors import Unavailable
 
 SERVICE = "course-enrollment-service"
@@ -22,31 +21,9 @@ async def health(request: Request) -> HTTPResponse:
     200 while the service can answer; 503 when the database is gone.
     """
     context = request.app.ctx
-    connected = await context.health.is_connected()
-    redis, storage, carried = await asyncio.gather(
-        context.cache.is_connected(),
-        context.storage.is_connected(),
-        context.health.is_relay_alive() if connected else _never(),
-    )
-    state = Health.HEALTHY if redis and storage and carried else Health.DEGRADED
-    found = HealthOut(
-        status=state if connected else Health.UNHEALTHY,
-        service=SERVICE,
-        database=_connection(connected),
-        redis=_connection(redis),
-        storage=_connection(storage),
-        tasks=_connection(carried),
-        version=version(SERVICE),
-    )
-    return reply(found, 200 if connected else 503)
-
-
-async def _never() -> bool:
-    return False
-
-
-def _connection(connected: bool) -> Connection:  # noqa: FBT001  a yes or no is what it maps
-    return Connection.CONNECTED if connected else Connection.DISCONNECTED
+    parts = await context.health.parts(context.cache, context.storage)
+    content = HealthOut.of(parts, service=SERVICE, version=version(SERVICE))
+    return reply(content, 200 if parts.database else 503)
 
 
 @operation(system, "GET", "/health/live", responses={200: LiveOut}, unlimited=True)

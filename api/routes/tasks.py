@@ -19,7 +19,7 @@ from models import Task
 from services import task_control
 from services import tasks as slow_work
 from services.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
-from services.task_control import FINAL, OLDEST, TaskFilters
+from services.task_control import FINAL, OLDEST, TaskFilters, TaskPage
 
 POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 15.0
@@ -63,7 +63,6 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     whose `retry` says in how many milliseconds to come back; its data say so, too, as
     `{"retry_milliseconds": 1500}`. A client may have 20 streams open on an instance.
     """
-    limits: Limits = request.app.ctx.limits
     task = await slow_work.get(task_id)
     seen = request.headers.get("last-event-id")
     if task.state in FINAL and seen == _event_id(task):
@@ -72,7 +71,7 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     if request.method == "HEAD":
         # Sanic breaks a stream off, and the connection with it, at the first byte not to be sent.
         return raw(b"", headers=_NOT_KEPT, content_type=EVENT_STREAM)
-    with limits.stream(request, await identify(request)):
+    with request.app.ctx.limits.stream(request, await identify(request)):
         await _watch(request, task, seen)
     return None
 
@@ -119,14 +118,17 @@ async def list_tasks(request: Request, query: TaskQuery) -> HTTPResponse:
     states = frozenset({query.status}) if query.status else frozenset()
     filters = TaskFilters(states=states, name=query.name)
     page = await task_control.turn(filters, query.limit, query.cursor)
-    places = {"first": None, "prev": page.newer, "next": page.older, "last": OLDEST}
-    links = {
-        relation: urlencode(query.link(place))
-        for relation, place in places.items()
-        if place or relation == "first"
-    }
-    headers = link_headers(request.path, links, page.total)
+    headers = link_headers(request.path, _links(query, page), page.total)
     return reply(TasksOut.of(page.tasks, query.limit), headers=headers)
+
+
+def _links(query: TaskQuery, page: TaskPage) -> dict[str, str]:
+    cursors = {"first": None, "prev": page.newer, "next": page.older, "last": OLDEST}
+    return {
+        relation: urlencode(query.link(cursor))
+        for relation, cursor in cursors.items()
+        if cursor or relation == "first"
+    }
 
 
 @operation(

@@ -34,6 +34,7 @@ from infra.cache import Page
 from models import Difficulty, TaskState
 from services.catalogue.courses import CourseChanges, CourseFields
 from services.catalogue.queries import Filters, Sort
+from services.enrollments.listing import EnrollmentFilters
 from services.task_control import Cursor
 
 MAX_PAGE = 1_000_000
@@ -248,6 +249,10 @@ class EnrollmentQuery(PageQuery):
         BeforeValidator(_blank_is_missing),
         Field(description="Only those of this student."),
     ] = None
+
+    def filters(self) -> EnrollmentFilters:
+        """Return which enrollments are asked for."""
+        return EnrollmentFilters(course_id=self.course_id, student_email=self.email)
 
 
 class TaskQuery(BaseModel):

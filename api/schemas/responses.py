@@ -1,5 +1,6 @@
 """What clients get. Optional fields that are absent, rather than null, say so with `_Absent`."""
 
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -7,9 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from api.health import Parts
 from api.schemas import cursors
 from models import Difficulty, Role, Task, TaskState, User
-from services.enrollments.enroll import StudentSummary
+from services.enrollments.listing import StudentSummary
 from services.errors import Code
 from services.task_control import Cursor
 
@@ -308,6 +310,17 @@ class HealthOut(BaseModel):
         Field(description="Whether slow work is carried to the workers.", examples=["connected"]),
     ]
     version: Annotated[str, Field(description="The release.", examples=["1.0.0"])]
+
+    @classmethod
+    def of(cls, parts: Parts, *, service: str, version: str) -> Self:
+        """Return the state of the service; without its database it is unhealthy."""
+        shown = {
+            name: Connection.CONNECTED if is_connected else Connection.DISCONNECTED
+            for name, is_connected in asdict(parts).items()
+        }
+        degraded = Health.DEGRADED if parts.database else Health.UNHEALTHY
+        status = degraded if Connection.DISCONNECTED in shown.values() else Health.HEALTHY
+        return cls(status=status, service=service, version=version, **shown)
 
 
 class LiveOut(BaseModel):

@@ -1,8 +1,8 @@
-"""Group commit: students who want the same course at the same time are enrolled together.
+"""Batches of enrolments: students who enrol in one course at the same time share a statement.
 
-A statement, a round trip and a commit cost more than a row does. Whoever comes while others of the
-course are at it waits for a turn anyway, and then all who wait go at once. The idea is from DeWitt
-et al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.
+A statement, a round trip and a commit cost more than a row. While a course is busy, requests for it
+wait; all that wait are then inserted together. This is group commit, of DeWitt et al.,
+"Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.
 """
 
 import asyncio
@@ -10,97 +10,96 @@ from uuid import UUID
 
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from services.enrollments import enroll as enrollments_enroll
-from services.enrollments.enroll import Place
-from services.enrollments.limiter import POOL_WAIT_SECONDS, KeyedLimiter
+from services.enrollments import write
+from services.enrollments.limiter import WAIT_SECONDS, KeyedLimiter
+from services.enrollments.write import Enrollment
 from services.errors import AlreadyEnrolled, ServiceError
 
-# Eight share most of what can be shared. More would be answered at once, too, and meanwhile nobody
-# else is: what others wait beside a crowd grows with it.
+# Eight share most of the cost. A larger batch would delay requests for other courses longer.
 MOST_TOGETHER = 8
 
-_Waiting = tuple[str, asyncio.Future[Place]]
+_Waiting = tuple[str, asyncio.Future[Enrollment]]
 
 
 class EnrollmentBatcher:
-    """Gathers who comes for a course while others are at it; one group of a course at a time."""
+    """Collects requests for a course while another batch of it runs; one batch a course."""
 
-    def __init__(self, patience_seconds: float = POOL_WAIT_SECONDS) -> None:
-        self._turns = KeyedLimiter(1, patience_seconds)
-        self._gathering: dict[UUID, list[_Waiting]] = {}
-        self._at_work: set[asyncio.Task[None]] = set()
+    def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._limiter = KeyedLimiter(1, wait_seconds)
+        self._open: dict[UUID, list[_Waiting]] = {}
+        self._running: set[asyncio.Task[None]] = set()
 
-    async def enroll(self, student_email: str, course_id: UUID) -> Place:
-        """Give the student a place, together with others who want one in this course.
+    async def enroll(self, student_email: str, course_id: UUID) -> Enrollment:
+        """Enrol the student, together with others who wait for this course.
 
         Raises:
-            AlreadyEnrolled, UnknownCourse: as `services.enrollments.enroll` does.
-            Crowded: it was not the course's turn in time.
+            AlreadyEnrolled, UnknownCourse: as `services.enrollments.write.insert` does.
+            Crowded: the course was too busy for too long.
 
         """
-        group = self._gathering.get(course_id)
-        if group is None and self._turns.is_free(course_id):
-            async with self._turns.of(course_id):
-                return await enrollments_enroll.enroll(student_email, course_id)
-        if group is None or len(group) >= MOST_TOGETHER:
-            group = self._gather(course_id)
-        place: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        group.append((student_email, place))
-        return await place
+        batch = self._open.get(course_id)
+        if batch is None and self._limiter.is_free(course_id):
+            async with self._limiter.hold(course_id):
+                return await write.insert(student_email, course_id)
+        if batch is None or len(batch) >= MOST_TOGETHER:
+            batch = self._start(course_id)
+        enrolled: asyncio.Future[Enrollment] = asyncio.get_running_loop().create_future()
+        batch.append((student_email, enrolled))
+        return await enrolled
 
-    def _gather(self, course_id: UUID) -> list[_Waiting]:
-        group = self._gathering[course_id] = []
-        # Nobody's own task: whoever hangs up takes no one else along.
-        work = asyncio.create_task(self._enroll(course_id, group))
-        self._at_work.add(work)
-        work.add_done_callback(self._at_work.discard)
-        return group
+    def _start(self, course_id: UUID) -> list[_Waiting]:
+        batch = self._open[course_id] = []
+        # Own task, so that one client's disconnect cannot cancel the batch.
+        work = asyncio.create_task(self._run(course_id, batch))
+        self._running.add(work)
+        work.add_done_callback(self._running.discard)
+        return batch
 
-    async def _enroll(self, course_id: UUID, group: list[_Waiting]) -> None:
+    async def _run(self, course_id: UUID, batch: list[_Waiting]) -> None:
         try:
-            async with self._turns.of(course_id):
-                self._close(course_id, group)
-                await _enroll_together(course_id, group)
-        except Exception as error:  # noqa: BLE001  it is theirs who wait
-            self._close(course_id, group)
-            for _, place in group:
-                _tell(place, error)
+            async with self._limiter.hold(course_id):
+                self._close(course_id, batch)
+                await _insert_all(course_id, batch)
+        except Exception as error:  # noqa: BLE001  the waiting requests raise it
+            self._close(course_id, batch)
+            for _, enrolled in batch:
+                _resolve(enrolled, error)
 
-    def _close(self, course_id: UUID, group: list[_Waiting]) -> None:
-        if self._gathering.get(course_id) is group:
-            del self._gathering[course_id]
+    def _close(self, course_id: UUID, batch: list[_Waiting]) -> None:
+        if self._open.get(course_id) is batch:
+            del self._open[course_id]
 
 
-async def _enroll_together(course_id: UUID, group: list[_Waiting]) -> None:
-    # Whoever has hung up meanwhile gets no place that they don't know of.
-    waiting = [(email, place) for email, place in group if not place.done()]
+async def _insert_all(course_id: UUID, batch: list[_Waiting]) -> None:
+    # A client that has disconnected is not enrolled: it would not learn of it.
+    waiting = [(email, enrolled) for email, enrolled in batch if not enrolled.done()]
     if not waiting:
         return
     try:
-        places = await enrollments_enroll.enroll_all([email for email, _ in waiting], course_id)
+        added = await write.insert_all([email for email, _ in waiting], course_id)
     except (IntegrityError, OperationalError):
-        await _enroll_one_by_one(course_id, waiting)
+        await _insert_one_by_one(course_id, waiting)
         return
-    for (_, place), given in zip(waiting, places, strict=True):
-        _tell(place, given or AlreadyEnrolled())
-        # One each time round the event loop: others are answered in between.
+    for (_, enrolled), enrollment in zip(waiting, added, strict=True):
+        _resolve(enrolled, enrollment or AlreadyEnrolled())
+        # One response each turn of the event loop, so that other requests run in between.
         await asyncio.sleep(0)
 
 
-async def _enroll_one_by_one(course_id: UUID, waiting: list[_Waiting]) -> None:
-    """Find out whom the database refuses: the others have done nothing wrong."""
-    for email, place in waiting:
+async def _insert_one_by_one(course_id: UUID, waiting: list[_Waiting]) -> None:
+    """Insert each by itself after a refused batch: only the one at fault fails."""
+    for email, enrolled in waiting:
         try:
-            _tell(place, await enrollments_enroll.enroll(email, course_id))
+            _resolve(enrolled, await write.insert(email, course_id))
         except (ServiceError, IntegrityError, OperationalError) as error:
-            _tell(place, error)
+            _resolve(enrolled, error)
 
 
-def _tell(place: asyncio.Future[Place], outcome: Place | Exception) -> None:
-    """Answer whoever waits for a place, if they still do."""
-    if place.done():
+def _resolve(enrolled: asyncio.Future[Enrollment], outcome: Enrollment | Exception) -> None:
+    """Set the outcome of a request, unless its client has disconnected."""
+    if enrolled.done():
         return
-    if isinstance(outcome, Place):
-        place.set_result(outcome)
+    if isinstance(outcome, Enrollment):
+        enrolled.set_result(outcome)
     else:
-        place.set_exception(outcome)
+        enrolled.set_exception(outcome)

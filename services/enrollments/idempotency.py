@@ -1,7 +1,7 @@
-"""One effect a key: a request that comes again gets the answer of the first.
+"""One effect a key: a repeated request gets the response to the first one.
 
-The key is taken and the answer kept in the transaction of the effect, so there is never one without
-the others. Of two at once PostgreSQL lets the second wait until the first has committed or not.
+Key, response and effect commit in one transaction. Of two requests at once PostgreSQL makes the
+second wait until the first has ended.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ class KeyReused(Conflict):
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """A request with a key: whose it is, what it asks of which operation."""
+class KeyedRequest:
+    """A request with a key: its caller, its operation and its content."""
 
     operation: str
     caller: str
@@ -38,34 +38,35 @@ class Keyed:
 
     @cached_property
     def digest(self) -> str:
-        """Return what it is found by."""
-        # JSON keeps the parts apart: no caller's key can be made to look like another's.
+        """Return the hash that it is found by."""
+        # JSON separates the parts: no key of one caller can equal that of another.
         parts = self.operation, self.caller, self.key
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return what tells it from another request with the same key."""
+        """Return the hash that differs for another request with the same key."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a client gets, byte for byte."""
+class StoredResponse:
+    """A response as it was sent, byte for byte."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[Answer, bool]:
-    """Act and keep the answer, or return the one that is kept; tell whether it was kept.
+async def respond_once(
+    request: KeyedRequest, act: Callable[[], Awaitable[StoredResponse]]
+) -> tuple[StoredResponse, bool]:
+    """Act and store the response, or return the stored one; and whether it was stored before.
 
-    What `act` raises undoes all and keeps nothing: a refusal did nothing that must not be done
-    twice, and may be none the next time.
+    An error of `act` undoes all and stores nothing: the next attempt may succeed.
 
     Raises:
-        KeyReused: the key stands for a request of other content.
+        KeyReused: the key stands for another request.
 
     """
     async with transaction():
@@ -85,16 +86,16 @@ async def once(request: Keyed, act: Callable[[], Awaitable[Answer]]) -> tuple[An
                 acted.body,
             )
             return acted, False
-    answer = await kept(request)
+    stored = await find(request)
     # None: it was pruned between the two statements.
-    return await once(request, act) if answer is None else (answer, True)
+    return await respond_once(request, act) if stored is None else (stored, True)
 
 
-async def kept(request: Keyed) -> Answer | None:
-    """Return the answer that is kept for a request, if there is one.
+async def find(request: KeyedRequest) -> StoredResponse | None:
+    """Return the response that is stored for a request, if there is one.
 
     Raises:
-        KeyReused: the key stands for a request of other content.
+        KeyReused: the key stands for another request.
 
     """
     found = await IdempotentResponse.get_or_none(digest=request.digest)
@@ -102,11 +103,11 @@ async def kept(request: Keyed) -> Answer | None:
         return None
     if found.fingerprint != request.fingerprint:
         raise KeyReused
-    return Answer(found.status or 0, found.headers or {}, bytes(found.body or b""))
+    return StoredResponse(found.status or 0, found.headers or {}, bytes(found.body or b""))
 
 
 async def prune() -> int:
-    """Forget the answers that were kept long enough; return how many."""
+    """Delete the responses that have expired; return how many."""
     return await batches.delete(
         "idempotent_responses", "created_at < now() - $1::interval", KEPT_FOR
     )

@@ -1,4 +1,4 @@
-"""Turns: so many at once for each key, and the others wait in the order in which they came."""
+"""A limiter by key: so many holders of each key at once; the others wait in order of arrival."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from services.errors import Unavailable
 
-POOL_WAIT_SECONDS = 5.0
+WAIT_SECONDS = 5.0
 
 
 class CourseBusy(Unavailable):
@@ -15,90 +15,90 @@ class CourseBusy(Unavailable):
 
 
 class KeyedLimiter:
-    """Gives each key a place of its own, and to all keys together `limit` - 1 more.
+    """Gives each key a slot of its own, and all keys together `limit` - 1 shared slots.
 
-    So one crowded key has `limit` places, and however many are crowded, they have those and one
-    each. Students of popular courses wait here, where waiting is cheap, and not on the connections
-    that all others need. A key without anybody costs nothing.
+    One busy key has `limit` slots; several busy keys have one each and share the others. Requests
+    for busy courses wait here, where waiting is cheap, and not for the connections that all other
+    requests need. A key without holders costs nothing.
     """
 
-    def __init__(self, limit: int, patience_seconds: float = POOL_WAIT_SECONDS) -> None:
+    def __init__(self, limit: int, wait_seconds: float = WAIT_SECONDS) -> None:
         self._shared = limit - 1
-        self._patience = patience_seconds
-        self._inside: dict[Hashable, int] = {}
-        # While somebody waits, no shared place is free; the key that had one last is the last.
+        self._wait_seconds = wait_seconds
+        self._holders: dict[Hashable, int] = {}
+        # While a key has waiters no shared slot is free; the key that got one last is at the end.
         self._queues: dict[Hashable, deque[asyncio.Event]] = {}
 
     @property
     def keys(self) -> int:
-        """How many keys somebody holds or waits for."""
-        return len(self._inside)
+        """How many keys have holders."""
+        return len(self._holders)
 
     def is_free(self, key: Hashable) -> bool:
-        """Tell whether nobody holds any of the key's places."""
-        return key not in self._inside
+        """Return whether the key has no holders."""
+        return key not in self._holders
 
     @asynccontextmanager
-    async def of(self, key: Hashable) -> AsyncIterator[None]:
-        """Hold one of the key's places for the length of the block.
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+        """Hold a slot of the key for the length of the block.
 
         Raises:
             Crowded: none was free in time.
 
         """
-        if not self._enter(key):
+        if not self._try_acquire(key):
             await self._wait(key)
         try:
             yield
         finally:
-            self._leave(key)
+            self._release(key)
 
-    def _enter(self, key: Hashable) -> bool:
-        inside = self._inside.get(key, 0)
-        if inside:
+    def _try_acquire(self, key: Hashable) -> bool:
+        holders = self._holders.get(key, 0)
+        if holders:
             if not self._shared:
                 return False
             self._shared -= 1
-        self._inside[key] = inside + 1
+        self._holders[key] = holders + 1
         return True
 
     async def _wait(self, key: Hashable) -> None:
-        turn = asyncio.Event()
-        self._queues.setdefault(key, deque()).append(turn)
+        acquired = asyncio.Event()
+        self._queues.setdefault(key, deque()).append(acquired)
         try:
-            async with asyncio.timeout(self._patience):
-                await turn.wait()
+            async with asyncio.timeout(self._wait_seconds):
+                await acquired.wait()
         except TimeoutError:
-            self._fail_attempt(key, turn)
+            self._abandon(key, acquired)
             raise CourseBusy from None
         except asyncio.CancelledError:
-            self._fail_attempt(key, turn)
+            self._abandon(key, acquired)
             raise
 
-    def _fail_attempt(self, key: Hashable, turn: asyncio.Event) -> None:
-        if turn.is_set():
-            self._leave(key)
+    def _abandon(self, key: Hashable, acquired: asyncio.Event) -> None:
+        if acquired.is_set():
+            self._release(key)
             return
         queue = self._queues[key]
-        queue.remove(turn)
+        queue.remove(acquired)
         if not queue:
             del self._queues[key]
 
-    def _leave(self, key: Hashable) -> None:
-        """Hand the place on: one's own to the next of this key, a shared one to each in turn."""
-        self._inside[key] -= 1
-        is_shared = self._inside[key] > 0
+    def _release(self, key: Hashable) -> None:
+        """Pass the slot on: a key's own to its next waiter, a shared one to each key in turn."""
+        self._holders[key] -= 1
+        is_shared = self._holders[key] > 0
         heir = next(iter(self._queues), None) if is_shared else key
         if heir in self._queues:
-            self._hand_to(heir)
+            self._pass_to(heir)
         elif is_shared:
             self._shared += 1
         else:
-            del self._inside[key]
+            del self._holders[key]
 
-    def _hand_to(self, key: Hashable) -> None:
+    def _pass_to(self, key: Hashable) -> None:
         queue = self._queues.pop(key)
         queue.popleft().set()
-        self._inside[key] += 1
+        self._holders[key] += 1
         if queue:
             self._queues[key] = queue

@@ -10,10 +10,10 @@ from tortoise.exceptions import IntegrityError
 
 from infra.db.engine import database
 from models import Course, Difficulty
-from services.enrollments import enroll as enrollments_enroll
+from services.enrollments import write
 from services.enrollments.batcher import MOST_TOGETHER, EnrollmentBatcher
-from services.enrollments.enroll import Place
 from services.enrollments.limiter import CourseBusy
+from services.enrollments.write import Enrollment
 from services.errors import AlreadyEnrolled, UnknownCourse
 from tests.factories import new_email
 
@@ -63,7 +63,7 @@ async def test_each_of_several_groups_of_a_student_gives_one_place(course):
     together = EnrollmentBatcher()
     emails = [new_email() for _ in range(20)]
     found = await _all(together, course, emails * 3)
-    assert Counter(map(type, found)) == {Place: 20, AlreadyEnrolled: 40}
+    assert Counter(map(type, found)) == {Enrollment: 20, AlreadyEnrolled: 40}
     enrolled, _ = await _enrolled(course)
     assert enrolled == set(emails)
     totals = await course.connection.fetchrow(
@@ -83,25 +83,25 @@ async def test_two_groups_with_the_same_students_do_not_wait_for_each_other_for_
             course.id,
         )
         both = [
-            asyncio.create_task(enrollments_enroll.enroll_all(order, course.id))
+            asyncio.create_task(write.insert_all(order, course.id))
             for order in (emails, emails[::-1])
         ]
         await asyncio.sleep(SOON_SECONDS)
         assert not any(each.done() for each in both)
     first, second = await asyncio.gather(*both)
-    assert Counter(map(type, first + second)) == {Place: 8, type(None): 10}
+    assert Counter(map(type, first + second)) == {Enrollment: 8, type(None): 10}
 
 
 async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course, monkeypatch):
     is_at_work, may_go_on = asyncio.Event(), asyncio.Event()
-    enroll_all = enrollments_enroll.enroll_all
+    insert_all = write.insert_all
 
     async def held_up(*wanted):
         is_at_work.set()
         await may_go_on.wait()
-        return await enroll_all(*wanted)
+        return await insert_all(*wanted)
 
-    monkeypatch.setattr("services.enrollments.enroll.enroll_all", held_up)
+    monkeypatch.setattr("services.enrollments.write.insert_all", held_up)
     together = EnrollmentBatcher()
     emails = [new_email() for _ in range(4)]
     before = [asyncio.create_task(together.enroll(email, course.id)) for email in emails[:3]]
@@ -109,7 +109,7 @@ async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course, monk
     late = asyncio.create_task(together.enroll(emails[3], course.id))
     await asyncio.sleep(0)
     may_go_on.set()
-    assert [type(place) for place in await asyncio.gather(*before, late)] == [Place] * 4
+    assert [type(place) for place in await asyncio.gather(*before, late)] == [Enrollment] * 4
     assert await _enrolled(course) == (set(emails), 3)
 
 
@@ -137,7 +137,7 @@ async def test_whom_the_database_refuses_hurts_nobody_else(course):
     refused = "Not-In-Lower-Case@example.org"
     emails = [new_email() for _ in range(5)]
     *others, last = await _all(together, course, [*emails, refused])
-    assert [type(place) for place in others] == [Place] * 5
+    assert [type(place) for place in others] == [Enrollment] * 5
     assert isinstance(last, IntegrityError)
     enrolled, _ = await _enrolled(course)
     assert enrolled == set(emails)
@@ -163,13 +163,13 @@ async def test_who_hangs_up_takes_no_place_and_nobody_along(course):
         await asyncio.sleep(SOON_SECONDS)
         waiting[1].cancel()
     found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(each) for each in found] == [Place, asyncio.CancelledError, Place]
+    assert [type(each) for each in found] == [Enrollment, asyncio.CancelledError, Enrollment]
     enrolled, _ = await _enrolled(course)
     assert enrolled == {first, third}
 
 
 async def test_whoever_waits_too_long_is_told_so_and_the_next_are_served(course):
-    together = EnrollmentBatcher(patience_seconds=0.05)
+    together = EnrollmentBatcher(wait_seconds=0.05)
     async with course.connection.transaction():
         await course.connection.execute("SELECT FROM courses FOR UPDATE")
         first = asyncio.create_task(together.enroll(new_email(), course.id))
@@ -177,7 +177,7 @@ async def test_whoever_waits_too_long_is_told_so_and_the_next_are_served(course)
         found = await _all(together, course, [new_email() for _ in range(3)])
         assert [type(each) for each in found] == [CourseBusy] * 3
     await first
-    assert isinstance(await together.enroll(new_email(), course.id), Place)
+    assert isinstance(await together.enroll(new_email(), course.id), Enrollment)
 
 
 async def test_a_database_that_fails_is_told_to_all(course, monkeypatch):
@@ -185,7 +185,7 @@ async def test_a_database_that_fails_is_told_to_all(course, monkeypatch):
         raise ConnectionResetError
 
     together = EnrollmentBatcher()
-    monkeypatch.setattr("services.enrollments.enroll.enroll_all", broken)
+    monkeypatch.setattr("services.enrollments.write.insert_all", broken)
     first, *others = await _all(together, course, [new_email() for _ in range(4)])
-    assert isinstance(first, Place)
+    assert isinstance(first, Enrollment)
     assert [type(each) for each in others] == [ConnectionResetError] * 3

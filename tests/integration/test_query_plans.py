@@ -17,7 +17,8 @@ from models import Course, Difficulty, Enrollment, TaskState
 from services import task_control
 from services.catalogue import queries as catalogue_queries
 from services.catalogue.queries import Filters, Sort
-from services.enrollments import enroll
+from services.enrollments import listing
+from services.enrollments.listing import EnrollmentFilters
 from services.task_control import TaskFilters
 from tasks.registry import Registration
 from worker.relay import PLANNER, Relay
@@ -162,14 +163,16 @@ READS = {
     },
     "course": lambda c, _e: catalogue_queries.course(c.id, str),
     "courses": lambda c, _e: catalogue_queries.courses([c.id], str),
-    "of student": lambda _c, e: enroll.of_student(primary(), e.student_email, 1, 1000),
-    "students of course": lambda c, _e: enroll.students_of(primary(), c.id, 1, 5),
-    "enrollments": lambda _c, _e: enroll.page(primary(), 2, 100, str),
-    "enrollments of course": lambda c, _e: enroll.page(primary(), 1, 10, str, course_id=c.id),
-    "enrollments of student": lambda _c, e: enroll.page(
-        primary(), 1, 10, str, student_email=e.student_email
+    "of student": lambda _c, e: listing.of_student(primary(), e.student_email, 1, 1000),
+    "students of course": lambda c, _e: listing.students_of(primary(), c.id, 1, 5),
+    "enrollments": lambda _c, _e: listing.page(primary(), EnrollmentFilters(), 2, 100, str),
+    "enrollments of course": lambda c, _e: listing.page(
+        primary(), EnrollmentFilters(course_id=c.id), 1, 10, str
     ),
-    "students": lambda _c, _e: enroll.students(primary(), 5, 100),
+    "enrollments of student": lambda _c, e: listing.page(
+        primary(), EnrollmentFilters(student_email=e.student_email), 1, 10, str
+    ),
+    "students": lambda _c, _e: listing.students(primary(), 5, 100),
     "tasks of the queues": lambda _c, _e: task_control.stats(),
     "latest tasks": lambda _c, _e: task_control.page(TaskFilters(), 100),
     "failed tasks": lambda _c, _e: task_control.page(

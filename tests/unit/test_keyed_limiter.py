@@ -19,7 +19,7 @@ class Place:
         return asyncio.create_task(self.work(key, who))
 
     async def work(self, key, who):
-        async with self.turns.of(key):
+        async with self.turns.hold(key):
             self.inside.append(who or key)
             await self.go_on.wait()
             self.inside.remove(who or key)
@@ -44,7 +44,7 @@ async def test_keys_have_the_shared_places_in_turn_and_their_own_for_themselves(
     turns, order = KeyedLimiter(2), []
 
     async def come(key):
-        async with turns.of(key):
+        async with turns.hold(key):
             order.append(key)
             for _ in range(3):
                 await asyncio.sleep(0)
@@ -62,7 +62,7 @@ async def test_those_who_wait_go_in_the_order_in_which_they_came():
     place.go_on.set()
 
     async def come(who):
-        async with place.turns.of("a"):
+        async with place.turns.hold("a"):
             order.append(who)
             await asyncio.sleep(0)
 
@@ -71,7 +71,7 @@ async def test_those_who_wait_go_in_the_order_in_which_they_came():
 
 
 async def test_who_waits_too_long_is_told_so_and_takes_no_place():
-    place = Place(KeyedLimiter(1, patience_seconds=0.01))
+    place = Place(KeyedLimiter(1, wait_seconds=0.01))
     first = place.start("a")
     await _settle()
     with pytest.raises(CourseBusy, match="Too many are enrolling"):
@@ -93,14 +93,14 @@ async def test_who_gives_up_or_fails_leaves_the_place_to_the_next():
     await _settle()
     assert place.turns.keys == 0
     with pytest.raises(ZeroDivisionError):
-        async with place.turns.of("a"):
+        async with place.turns.hold("a"):
             raise ZeroDivisionError
-    async with asyncio.timeout(1), place.turns.of("a"):
+    async with asyncio.timeout(1), place.turns.hold("a"):
         pass
 
 
 async def test_a_key_that_nobody_wants_is_forgotten():
     turns = KeyedLimiter(1)
-    async with turns.of("a"):
+    async with turns.hold("a"):
         assert turns.keys == 1
     assert turns.keys == 0
