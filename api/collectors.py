@@ -35,4 +35,4 @@ def show(cache: AnswerCache) -> None:
     metrics.show_cache(len(cache.memory), cache.memory.size)
     use = engine.pool_use()
     metrics.show_pool(use.size, use.in_use, use.waiting)
-    metrics.count_expired_leases(engine.pop_expired_leases())
+    metrics.count_expired_leases(engine.take_expired_leases())

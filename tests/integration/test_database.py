@@ -337,7 +337,7 @@ async def test_whoever_waits_for_a_connection_is_not_overtaken(new_database):
 
 
 async def test_a_pool_has_as_many_places_as_before_whatever_became_of_its_connections(new_database):
-    async with database(await new_database(migrated=False), pool_size=2, wait_seconds=0.2):
+    async with database(await new_database(migrated=False), pool_size=2, patience=0.2):
         pool = Tortoise.get_connection("default")
         for _ in range(3):
             async with pool.acquire_connection() as connection:
@@ -353,7 +353,7 @@ async def test_a_pool_has_as_many_places_as_before_whatever_became_of_its_connec
 
 async def test_a_pool_that_is_full_hides_no_database_and_one_that_is_gone_is_seen(new_database):
     url = await new_database(migrated=False)
-    async with database(url, pool_size=1, wait_seconds=0.1), open_pool(url, pool_size=1) as beside:
+    async with database(url, pool_size=1, patience=0.1), open_pool(url, pool_size=1) as beside:
         async with Tortoise.get_connection("default").acquire_connection():
             assert await is_connected(beside)
             assert not await is_connected(primary())
