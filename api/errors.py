@@ -3,33 +3,36 @@
 from contextlib import suppress
 from http import HTTPStatus
 
-import asyncpg
-from redis.exceptions import RedisError
 from sanic import HTTPResponse, Request, SanicException
 from sanic.constants import HTTPMethod
 from sanic.exceptions import MethodNotAllowed, PayloadTooLarge, RequestTimeout, ServiceUnavailable
 from sanic.exceptions import NotFound as UnknownPath
 from sanic.response import empty, raw
-from tortoise.exceptions import DBConnectionError, TransactionManagementError
 
 from api.schemas.responses import ErrorDetailsOut, ErrorOut, FaultOut
 from api.security import audit
 from infra import error_messages
 from infra.cache import TooManyFills
 from infra.db.pool import PoolFull
+from infra.error_messages import Outage
+from infra.errors import DeclaredError
 from infra.observability import logs
 from infra.observability.metrics import CLIENT_GONE
+from infra.queue.errors import TaskNotFound, TaskStateConflict
 from services import errors
 from services.errors import Code, ServiceError
 
 RETRY_AFTER_SECONDS = 2
+_RESPONSE_TIMEOUT = Outage("response_timeout", "The request took too long; try again soon")
 
-STATUSES: dict[type[ServiceError], int] = {
+STATUSES: dict[type[DeclaredError], int] = {
     errors.Invalid: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    TaskNotFound: 404,
     errors.Conflict: 409,
+    TaskStateConflict: 409,
     errors.Changed: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
@@ -53,49 +56,21 @@ TITLES = {
     503: "Service unavailable",
 }
 
-# What the driver and the pool raise while the database is away, restarts or has no room.
-_DATABASE_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    DBConnectionError,
-)
-
-# What ends a transaction that took too long or stood in another's way: it can be tried again.
-_TRANSACTION_ENDED = (
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.TransactionTimeoutError,
-)
-
-# Kinds of errors, the event in the log, and what a client is told; the first that fits counts.
-_UNAVAILABLE: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
-    ((ServiceUnavailable,), "response_timeout", "The request took too long; try again soon"),
-    (_TRANSACTION_ENDED, "transaction_ended", "The database is busy; try again soon"),
-    ((RedisError,), "redis_away", "A part of the service is away; try again soon"),
-    (_DATABASE_AWAY, "database_away", "The database is away; try again soon"),
-)
-
 log = logs.get_logger(__name__)
 
 
-def status_of(error: type[ServiceError]) -> int:
+def status_of(error: type[DeclaredError]) -> int:
     """Return the status of an error class: its own, or that of the parent in the table."""
     return next((STATUSES[kind] for kind in error.__mro__ if kind in STATUSES), 500)
 
 
 async def render(request: Request, error: Exception) -> HTTPResponse:
     """Turn whatever was raised into the envelope."""
-    if isinstance(error, ServiceError):
-        audit.note_refusal(request, status_of(type(error)), error.code)
-        return _service_error(error)
+    if isinstance(error, DeclaredError):
+        audit.note_refusal(request, status_of(type(error)), _code_of(error))
+        return _declared_error(error)
     if (reason := _why_unavailable(error)) is not None:
-        return _service_error(errors.Unavailable(reason))
+        return _declared_error(errors.Unavailable(reason))
     if isinstance(error, SanicException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _framework_error(request, error)
     log.error("unforeseen_error", exc_info=error)
@@ -103,22 +78,16 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
 
 
 def _why_unavailable(error: BaseException) -> str | None:
-    """Return what a client is told of a part that this call can't do without now."""
+    """Return what a client is told of a part that is down now; None: nothing is down."""
     if isinstance(error, PoolFull | TooManyFills):
         return str(error)
-    if error_messages.is_disk_full(error):
-        log.error("disk_full", error=str(error))
-        return "The disk is full; try again later"
-    if error_messages.is_read_only(error):
-        log.error("database_read_only", error=str(error))
-        return "Nothing can be changed now; try again later"
-    if isinstance(error, TransactionManagementError) and error.__cause__:
-        error = error.__cause__  # Tortoise's wrapping
-    for kinds, event, message in _UNAVAILABLE:
-        if isinstance(error, kinds):
-            log.warning(event, error=str(error))
-            return message
-    return None
+    outage = (
+        _RESPONSE_TIMEOUT if isinstance(error, ServiceUnavailable) else error_messages.outage(error)
+    )
+    if outage is None:
+        return None
+    log.log(outage.level, outage.event, error=str(error))
+    return outage.message
 
 
 async def gone(_request: Request, _error: BaseException) -> HTTPResponse:
@@ -152,7 +121,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(allowed))
 
 
-def _service_error(error: ServiceError) -> HTTPResponse:
+def _declared_error(error: DeclaredError) -> HTTPResponse:
     status = status_of(type(error))
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
@@ -173,9 +142,16 @@ def _limit_headers(error: errors.RateLimited) -> dict[str, str]:
     }
 
 
-def content_of(error: ServiceError) -> ErrorOut:
+def _code_of(error: DeclaredError) -> Code:
+    if isinstance(error, ServiceError):
+        return error.code
+    return Code.NOT_FOUND if isinstance(error, TaskNotFound) else Code.TASK_STATE
+
+
+def content_of(error: DeclaredError) -> ErrorOut:
     """Return the envelope of an error."""
-    details = ErrorDetailsOut(code=error.code, field=error.field)
+    field = error.field if isinstance(error, ServiceError) else None
+    details = ErrorDetailsOut(code=_code_of(error), field=field)
     if isinstance(error, errors.Invalid):
         first = error.faults[0]
         faults = [FaultOut(**vars(fault)) for fault in error.faults]

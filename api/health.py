@@ -13,8 +13,8 @@ from tortoise import BaseDBAsyncClient
 
 from infra.cache import AnswerCache
 from infra.db import engine
+from infra.queue.liveness import is_relay_alive
 from infra.storage import Storage
-from services import tasks
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class HealthQueries:
 
     def __init__(self, source: BaseDBAsyncClient) -> None:
         self.is_connected = SingleFlight(lambda: _serves(source))
-        self.is_relay_alive = SingleFlight(lambda: tasks.is_relay_alive(source))
+        self.is_relay_alive = SingleFlight(lambda: is_relay_alive(source))
 
     async def parts(self, cache: AnswerCache, storage: Storage) -> Parts:
         """Check all parts; without the database nothing is known of the tasks."""

@@ -22,6 +22,7 @@ from infra.db.replica import ReplicaRouter
 from infra.key_ring import KeyRing
 from infra.observability import logs, metrics
 from infra.process.system import tune_malloc
+from infra.queue import hooks
 from infra.session_list import SessionList
 from infra.settings import require_database, require_direct_database
 from infra.storage import open_storage
@@ -31,6 +32,7 @@ from services.auth.revocations import Revocations
 from services.catalogue import read
 from services.enrollments.enroll import Enroller
 from services.images.removals import RemovedImages
+from services.task_hooks import TaskHooks
 
 # A database that is down or busy gets no more warming than this.
 WARM_AGAIN_SECONDS = 2.0
@@ -133,6 +135,7 @@ async def _open_cache(context: Context) -> None:
         owed=read.owed,
     )
     await context.cache.start()
+    context.resources.enter_context(hooks.registered(TaskHooks(context.cache)))
     context.resources.push_async_callback(context.cache.close)
     context.fast_path = FastPath(
         context.cache.hot, context.object_cache, context.limits, context.origins

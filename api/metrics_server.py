@@ -16,8 +16,7 @@ from infra.observability.meters import LabelValues, Totals
 from infra.observability.metrics import Reading
 from infra.process import signals
 from infra.process.prefork import Ready
-from services import task_control
-from services.task_control import UNSEEN, QueueStats
+from infra.queue.stats import UNASSIGNED, QueueStats, queue_stats
 
 PATH = "/metrics"
 # An exposition is made at most so often; scrapes in between share the next one.
@@ -116,7 +115,7 @@ class _Scrapes:
     async def _readings(self) -> list[Reading]:
         try:
             async with asyncio.timeout(DATABASE_SECONDS):
-                return _task_readings(await task_control.stats(self._source))
+                return _task_readings(await queue_stats(self._source))
         except UNUSABLE as error:  # TimeoutError is an OSError
             log.warning("queues_not_read", error=str(error))
             return []
@@ -124,7 +123,7 @@ class _Scrapes:
 
 def _task_readings(found: list[QueueStats]) -> list[Reading]:
     # One queue at least: where nothing waits, that is 0, and not unknown.
-    queues = {UNSEEN: QueueStats(UNSEEN), **{each.queue: each for each in found}}.values()
+    queues = {UNASSIGNED: QueueStats(UNASSIGNED), **{each.queue: each for each in found}}.values()
     open_tasks: dict[tuple[str, ...], float] = {
         (each.queue, state): float(getattr(each, state))
         for each in queues

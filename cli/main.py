@@ -6,15 +6,14 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Any
 
-import asyncpg
 import typer
-from tortoise.exceptions import BaseORMException
 
 from cli import audit as cli_audit
 from cli import keys, tasks, users
 from cli.console import print_json, say
 from infra import error_messages
 from infra.db.migrations import SchemaTooOldError
+from infra.errors import DeclaredError
 from infra.observability import logs
 from infra.process import signals
 from infra.settings import (
@@ -26,7 +25,6 @@ from infra.settings import (
 )
 from infra.tls import management_api
 from services.audit import trail
-from services.errors import ServiceError
 
 log = logs.get_logger(__name__)
 
@@ -241,10 +239,10 @@ def _fault(error: BaseException) -> tuple[str, int]:
             return str(error), EXIT_USAGE
         case typer.Abort() | SchemaTooOldError():
             return str(error) or "given up", EXIT_FAILED
-        case ServiceError():
+        case DeclaredError():
             return error.message, EXIT_FAILED
-        case OSError() | asyncpg.PostgresError() | BaseORMException():
-            return error_messages.sentence(error), EXIT_FAILED
+    if isinstance(error, error_messages.DATABASE_ERRORS):
+        return error_messages.sentence(error), EXIT_FAILED
     logging.getLogger(__name__).debug("unforeseen", exc_info=error)
     return f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED
 

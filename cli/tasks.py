@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from datetime import timedelta
-from functools import partial
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -20,11 +19,14 @@ from infra.cache import NoCache
 from infra.db.engine import database
 from infra.observability import logs
 from infra.process import signals
+from infra.queue import hooks, operations, queries
+from infra.queue.errors import QueueError
+from infra.queue.queries import TaskFilters
+from infra.queue.stats import QueueStats, queue_stats
+from infra.queue.table import TaskRow
 from infra.settings import Use, load_settings, require_database
-from models import Task, TaskState
-from services import task_control, tasks
-from services.errors import ServiceError
-from services.task_control import TaskFilters
+from models import TaskState
+from services.task_hooks import TaskHooks
 
 EXIT_NOT_DRAINED = 3
 WATCH_SECONDS = 1.0
@@ -71,9 +73,9 @@ def list_tasks(  # noqa: PLR0913  an argument an option
 ) -> None:
     """List tasks, the newest first."""
     filters, offset = _filters(state, name, older_than), (page - 1) * limit
-    found = _run(lambda: task_control.page(filters, limit, offset=offset))
+    found = _run(lambda: queries.list_tasks(filters, limit, offset=offset))
     if as_json:
-        print_json([_whole(task) for task in found])
+        print_json([asdict(task) for task in found])
         return
     print_table(TASK_COLUMNS, map(_task_row, found), dispensable=DISPENSABLE)
 
@@ -81,7 +83,7 @@ def list_tasks(  # noqa: PLR0913  an argument an option
 @app.command()
 def show(task_id: UUID, *, as_json: AsJson = False) -> None:
     """Show a task whole, with its arguments and traceback."""
-    whole = _whole(_run(lambda: tasks.get(task_id)))
+    whole = asdict(_run(lambda: queries.get(task_id)))
     if as_json:
         print_json(whole)
         return
@@ -113,21 +115,21 @@ def _bulk_command(
 _bulk_command(
     "retry",
     "retried",
-    partial(task_control.retry, NoCache()),
+    operations.retry,
     TaskState.FAILED,
     "Queue failed or cancelled tasks again; without ids, all failed ones that match the filters.",
 )
 _bulk_command(
     "cancel",
     "cancelled",
-    partial(task_control.cancel, NoCache()),
+    operations.cancel,
     TaskState.QUEUED,
     "Cancel waiting or running tasks; without ids, all waiting ones that match the filters.",
 )
 _bulk_command(
     "drop",
     "dropped",
-    partial(task_control.drop, NoCache()),
+    operations.drop,
     TaskState.FAILED,
     "Delete tasks that have ended; without ids, all failed ones that match the filters.",
 )
@@ -136,7 +138,7 @@ _bulk_command(
 @app.command()
 def stats(*, as_json: AsJson = False) -> None:
     """Show how the queues stand."""
-    found = _run(task_control.stats)
+    found = _run(queue_stats)
     if as_json:
         print_json([asdict(each) for each in found])
     else:
@@ -151,7 +153,7 @@ def drain(
 
     async def wait() -> int:
         deadline = time.monotonic() + timeout
-        while left := sum(each.queued + each.running for each in await task_control.stats()):
+        while left := sum(each.queued + each.running for each in await queue_stats()):
             if time.monotonic() >= deadline:
                 return left
             await asyncio.sleep(min(WATCH_SECONDS, timeout))
@@ -172,8 +174,8 @@ def watch() -> None:
         with Live(console=console, screen=console.is_terminal) as live:
             while True:
                 stats, latest = (
-                    await task_control.stats(),
-                    await task_control.page(TaskFilters(), 20),
+                    await queue_stats(),
+                    await queries.list_tasks(TaskFilters(), 20),
                 )
                 grid = Table.grid(padding=(1, 0))
                 grid.add_row(table(console, STATS_COLUMNS, map(_stats_row, stats)))
@@ -196,7 +198,7 @@ def _bulk(
     *,
     yes: bool,
 ) -> None:
-    chosen = task_ids or _run(lambda: task_control.ids(filters))
+    chosen = task_ids or _run(lambda: queries.list_ids(filters))
     if not chosen:
         say("no task matches")
         return
@@ -208,7 +210,7 @@ def _bulk(
         for task_id in chosen:
             try:
                 await act(task_id)
-            except ServiceError as error:
+            except QueueError as error:
                 faults.append(f"{task_id}: {error.message}")
         return faults
 
@@ -226,26 +228,20 @@ def _filters(
     return TaskFilters(states=frozenset(states or ()), name=name, older_than=older_than)
 
 
-def _stats_row(each: task_control.QueueStats) -> tuple[object, ...]:
+def _stats_row(each: QueueStats) -> tuple[object, ...]:
     return each.queue, each.queued, each.running, each.failed, f"{each.oldest_due_seconds:.1f} s"
 
 
-def _task_row(task: Task) -> tuple[object, ...]:
+def _task_row(task: TaskRow) -> tuple[object, ...]:
     return (
         task.id,
         task.name,
-        task.state.value,
+        task.state,
         f"{task.progress} %",
         f"{task.attempts}/{task.max_attempts or '-'}",
         f"{task.created_at:%Y-%m-%d %H:%M:%S}",
         task.error or "",
     )
-
-
-def _whole(task: Task) -> dict[str, Any]:
-    described = Task.describe()
-    fields = [described["pk_field"], *described["data_fields"]]
-    return {field["name"]: getattr(task, field["name"]) for field in fields}
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -254,6 +250,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     async def connected() -> T:
         async with database(require_database(settings), pool_size=1):
-            return await work()
+            with hooks.registered(TaskHooks(NoCache())):
+                return await work()
 
     return signals.run(connected())

@@ -1,16 +1,75 @@
 """What the operating system or the database refuses, named by what it is."""
 
 import errno
+import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import asyncpg
-from tortoise.exceptions import BaseORMException
+from redis.exceptions import RedisError
+from tortoise.exceptions import (
+    BaseORMException,
+    DBConnectionError,
+    TransactionManagementError,
+)
 
 DISK_FULL = "disk full"
+# What `sentence` explains.
+DATABASE_ERRORS = (OSError, asyncpg.PostgresError, BaseORMException)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OF_ANOTHER_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _ADDRESS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A part that is down for a while: the event for the log, the sentence for a client."""
+
+    event: str
+    message: str
+    level: int = logging.WARNING
+
+
+_DISK_FULL = Outage("disk_full", "The disk is full; try again later", logging.ERROR)
+_READ_ONLY = Outage(
+    "database_read_only", "Nothing can be changed now; try again later", logging.ERROR
+)
+# What ends a transaction that took too long or blocked another: it can be tried again.
+_TRANSACTION_ENDED = (
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.TransactionTimeoutError,
+)
+# What the driver and the pool raise while the database is away, restarts or has no room.
+_DATABASE_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    DBConnectionError,
+)
+# The first that fits counts.
+_OUTAGES: tuple[tuple[tuple[type[BaseException], ...], Outage], ...] = (
+    (_TRANSACTION_ENDED, Outage("transaction_ended", "The database is busy; try again soon")),
+    ((RedisError,), Outage("redis_away", "A part of the service is away; try again soon")),
+    (_DATABASE_AWAY, Outage("database_away", "The database is away; try again soon")),
+)
+
+
+def outage(error: BaseException) -> Outage | None:
+    """Return the outage that an error of a driver is a sign of, if it is of one."""
+    if is_disk_full(error):
+        return _DISK_FULL
+    if is_read_only(error):
+        return _READ_ONLY
+    if isinstance(error, TransactionManagementError) and error.__cause__:
+        error = error.__cause__  # Tortoise's wrapping
+    return next((found for kinds, found in _OUTAGES if isinstance(error, kinds)), None)
 
 
 def is_disk_full(error: BaseException) -> bool:

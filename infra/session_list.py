@@ -9,12 +9,18 @@ from uuid import UUID
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from infra.errors import DeclaredError
 from infra.rate_limits.breaker import Breaker
 
 PREFIX = "session"
 TTL_SECONDS = 24 * 60 * 60
 SCAN_COUNT = 1_000
+
+
+class SessionListAway(DeclaredError):
+    """Redis is away, and with it the list of sessions"""
 
 
 class SessionList:
@@ -42,11 +48,17 @@ class SessionList:
         """Return what was said of each session, by its id.
 
         Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
+            SessionListAway: Redis is away.
 
         """
         if not self._redis:
             return {}
+        try:
+            return await self._read()
+        except (RedisError, OSError, TimeoutError):
+            raise SessionListAway from None
+
+    async def _read(self) -> dict[str, dict[str, str]]:
         keys = [key async for key in self._redis.scan_iter(match=f"{PREFIX}:*", count=SCAN_COUNT)]
         entries = await self._redis.mget(keys) if keys else []
         return {

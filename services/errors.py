@@ -5,8 +5,9 @@ The API maps each class of the first level to a status; nothing here knows HTTP.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from inspect import cleandoc
 from typing import ClassVar
+
+from infra.errors import DeclaredError
 
 
 class Code(StrEnum):
@@ -47,16 +48,12 @@ class Fault:
     message: str
 
 
-class ServiceError(Exception):
+class ServiceError(DeclaredError):
     """Something went wrong."""
 
     code: ClassVar[Code] = Code.INTERNAL
     # The one field of the request that is at fault, if the class tells.
     field: ClassVar[str | None] = None
-
-    def __init__(self, message: str | None = None) -> None:
-        self.message = message or cleandoc(type(self).__doc__ or "")
-        super().__init__(self.message)
 
 
 class NotFound(ServiceError):
@@ -134,28 +131,6 @@ class CourseChanged(Changed):
 
 class EnrollmentNotFound(NotFound):
     """The requested enrollment does not exist"""
-
-
-class TaskNotFound(NotFound):
-    """The requested task does not exist"""
-
-
-class TaskNotRetryable(Conflict):
-    """Only a failed, cancelled or waiting task can be retried"""
-
-    code = Code.TASK_STATE
-
-
-class TaskNotCancellable(Conflict):
-    """The task has ended already"""
-
-    code = Code.TASK_STATE
-
-
-class TaskNotDroppable(Conflict):
-    """Only a task that has ended can be dropped; cancel it first"""
-
-    code = Code.TASK_STATE
 
 
 class UploadGone(NotFound):

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from infra.cache import CacheAway
-from services import tasks
+from infra.queue.enqueue import release_dedupe_key
 from services.catalogue import read
-from services.tasks import TaskName
+from services.task_names import TaskName
 from tasks.registry import TaskContext, task
 
 
@@ -24,7 +24,7 @@ async def refresh(context: TaskContext, courses: list[str]) -> None:
 async def warm(context: TaskContext) -> None:
     """Have the answers at hand that are read most, before anybody waits for one."""
     # What a change makes old from now on is for the next one: this one may be past it.
-    await tasks.release_dedupe_key(context.id)
+    await release_dedupe_key(context.id)
     try:
         names = await context.cache.top(context.settings.cache_warm_answers)
         lacking = await read.lacking(context.cache, names)

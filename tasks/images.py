@@ -6,10 +6,10 @@ from services.catalogue import images as course_images
 from services.catalogue.change import change
 from services.errors import TooLarge, UnsupportedMedia, UploadGone
 from services.images import pipeline
-from services.tasks import TaskName
+from services.task_names import TaskName
 from tasks.registry import TaskContext, task
 
-# With the pauses between them, a bucket may be away for an hour (services/leases.py).
+# With the pauses between them, a bucket may be away for an hour (infra/queue/leases.py).
 ATTEMPTS_OF_AN_HOUR = 21
 
 

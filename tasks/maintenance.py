@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from infra.db import engine
+from infra.queue import operations
 from infra.settings import require_direct_database
-from services import task_control
 from services.audit import trail
 from services.auth import sessions
 from services.enrollments import idempotency
 from services.images import housekeeping
-from services.tasks import TaskName
+from services.task_names import TaskName
 from tasks.registry import TaskContext, task
 
 DAY_SECONDS = 24 * 60 * 60
@@ -18,7 +18,7 @@ DAY_SECONDS = 24 * 60 * 60
 @task(TaskName.PRUNE_TASKS, queue="maintenance", timeout=600, every=3600)
 async def prune_tasks(context: TaskContext) -> None:
     """Forget the tasks that ended well long ago."""
-    removed = await task_control.prune(_retained_since(context))
+    removed = await operations.prune(_retained_since(context))
     context.log.info("tasks_pruned", tasks=removed)
 
 

@@ -15,10 +15,10 @@ from structlog.stdlib import BoundLogger
 from infra.cache import Outpost
 from infra.db.transactions import transaction
 from infra.observability import logs
+from infra.queue import leases
+from infra.queue.leases import Claim
 from infra.settings import Settings
 from infra.storage import Storage
-from services import leases
-from services.leases import Claim
 
 PLUGINS = "course_enrollment.tasks"
 BUILT_IN = ("tasks.cache", "tasks.images", "tasks.maintenance")

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from services.leases import LeaseLost
+from infra.queue.errors import LeaseLost
 from tasks.registry import PermanentError, TaskBody, TaskContext
 
 # For the thread of an attempt that was given up to end by itself.
@@ -111,7 +111,7 @@ class BodyThread:
         """Call the function in a thread; cancelled, abandon it there.
 
         Raises:
-            PermanentError: it returned something to be awaited, which nobody does.
+            PermanentError: it returned an awaitable, which a thread does not await.
 
         """
         own = ThreadTaskContext(context)
@@ -135,7 +135,7 @@ class BodyThread:
             return True
         await asyncio.wait({self._ended}, timeout=THREAD_SECONDS)
         if self._ended.done():
-            self._ended.exception()  # asked for, it is not logged as one that nobody met
+            self._ended.exception()  # retrieved, it is not logged
         return self._ended.done()
 
 

@@ -7,7 +7,10 @@ from passlib.context import CryptContext
 from uuid_utils.compat import uuid7
 
 from deploy.embedded.service import start_service
+from infra.cache import NoCache
 from infra.db.migrations import migrate
+from infra.queue import hooks
+from services.task_hooks import TaskHooks
 from tests.factories import Api, free_ports
 
 pytest_plugins = ["tests.application", "tests.faults.table"]
@@ -84,6 +87,13 @@ async def new_user(service):
 
     yield make
     await connection.close()
+
+
+@pytest.fixture
+def task_hooks():
+    """What each process of the service registers before it operates on tasks."""
+    with hooks.registered(TaskHooks(NoCache())):
+        yield
 
 
 @pytest.fixture

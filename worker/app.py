@@ -43,7 +43,7 @@ _process: WorkerProcess | None = None
 
 
 class AttemptFailed(Exception):
-    """The task has failed; the message is what everybody may know of why"""
+    """The task has failed; the message is the public reason"""
 
 
 @signals.worker_process_init.connect

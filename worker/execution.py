@@ -1,4 +1,4 @@
-"""One run of one task in a worker process: claim, keep the lease, work, finish or give up."""
+"""One run of one task in a worker process: claim, keep the lease, work, finish or fail."""
 
 import asyncio
 import traceback
@@ -9,12 +9,13 @@ from typing import cast
 from uuid import UUID
 
 from infra.cache import Outpost
+from infra.errors import DeclaredError
 from infra.observability import logs
+from infra.queue import leases
+from infra.queue.errors import LeaseLost
+from infra.queue.leases import Claim
 from infra.settings import Settings
 from infra.storage import Storage
-from services import leases
-from services.errors import ServiceError
-from services.leases import Claim, LeaseLost
 from tasks.registry import Registration, TaskContext
 from tasks.threads import BodyThread
 from worker.heartbeat import Heartbeat, Run
@@ -43,9 +44,9 @@ class ThreadLeftBehind(Exception):
 async def execute(
     backends: Backends, task_id: UUID, note: Callable[[str], None] = lambda _: None
 ) -> str | None:
-    """Run the task if it is to be had; return the state it was left in, None if it was not.
+    """Run the task if it can be claimed; return the state it was left in, else None.
 
-    `note` is called with what everybody may know of why an attempt has failed.
+    `note` is called with the public reason of a failed attempt.
 
     Raises:
         MemoryError: there was not enough; the attempt has failed, and the process can't go on.
@@ -129,7 +130,7 @@ async def _fail_attempt(
 
 
 def _is_declared(error: Exception, registration: Registration) -> bool:
-    return isinstance(error, (ServiceError, *registration.permanent))
+    return isinstance(error, (DeclaredError, *registration.permanent))
 
 
 def _sentence(error: Exception, registration: Registration) -> str:

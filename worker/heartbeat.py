@@ -14,8 +14,9 @@ from contextlib import contextmanager
 
 from infra.db.engine import direct_connection
 from infra.observability import logs
-from services import leases
-from services.leases import Claim, LeaseLost
+from infra.queue import leases
+from infra.queue.errors import LeaseLost
+from infra.queue.leases import Claim
 
 HEARTBEAT_SECONDS = leases.LEASE_SECONDS / 3
 TICK_SECONDS = 1.0

@@ -12,9 +12,11 @@ from infra.cache import Outpost, open_store
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
 from infra.observability import logs
 from infra.process.system import be_nice, die_with_parent
+from infra.queue import hooks
 from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
 from services.catalogue import read
+from services.task_hooks import TaskHooks
 from tasks.registry import load_tasks
 from worker.execution import Backends, ThreadLeftBehind, execute
 from worker.heartbeat import Heartbeat
@@ -51,6 +53,7 @@ class WorkerProcess:
         shape = partial(read.shape, storage.url)
         cache = Outpost(open_store(settings.cache or "memory://", shape))
         self._resources.push_async_callback(cache.close)
+        self._resources.enter_context(hooks.registered(TaskHooks(cache)))
         heartbeat = Heartbeat(require_direct_database(settings))
         heartbeat.start()
         self._resources.callback(heartbeat.stop)
@@ -60,7 +63,7 @@ class WorkerProcess:
         self.error = ""
 
     def run(self, task_id: UUID) -> str | None:
-        """Run a task to its end; return its state, None when it was not to be had."""
+        """Run a task to its end; return its state, None if it could not be claimed."""
         # A context for each: Tortoise leaves a transaction in it whose connection was cut, and in
         # the runner's own every later task would use that one.
         try:

@@ -10,15 +10,16 @@ from celery import Celery
 from infra.db.engine import direct_connection
 from infra.db.transactions import BROKEN
 from infra.observability import logs
-from services.tasks import CHANNEL
+from infra.queue.publish import BATCH, PLANNER
+from infra.queue.table import CHANNEL
 from tasks.registry import load_tasks
-from worker.relay import BATCH, PLANNER, BrokerAway, Relay
+from worker.relay import BrokerAway, Relay
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
-# A server that went away without a word is noticed by what it does not answer.
+# Bounds a statement to a server that went away without closing the connection.
 STATEMENT_SECONDS = 10.0
-# A full window is topped up at this pace; nobody notifies when a worker makes room.
+# A full window is filled up at this pace: workers send no notification when they claim.
 REFILL_SECONDS = 0.1
 
 log = logs.get_logger(__name__)
@@ -41,14 +42,14 @@ class RelayThread(threading.Thread):
         self._loop.close()
 
     def stop(self) -> None:
-        """Stop after the batch at hand."""
+        """Stop after the current batch."""
         if self.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self.join(timeout=5)
 
 
 async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> None:
-    """Relay on every notification and at least once a second, whatever goes away in between."""
+    """Relay on every notification and at least once a second; reconnect after every failure."""
     while not stopping.is_set():
         try:
             async with direct_connection(url, STATEMENT_SECONDS, PLANNER) as connection:
@@ -56,7 +57,7 @@ async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> No
         except BROKEN as error:
             log.warning("relay_lost_database", error=str(error))
         except Exception:
-            # A worker whose relay has ended looks well, and nothing is carried any more.
+            # Without its relay a worker looks healthy while no task is published.
             log.exception("relay_failed")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)

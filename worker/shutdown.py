@@ -15,7 +15,7 @@ from celery.worker import state
 from infra.db.engine import direct_connection
 from infra.observability import logs
 from infra.process.signals import end_by, stopping
-from services.tasks import CHANNEL
+from infra.queue import leases
 
 # After the children are killed Celery should end by itself.
 LAST_RESORT_SECONDS = 3.0
@@ -88,29 +88,12 @@ class Shutdown:
         """Give back what the killed children had; what ended in time is not theirs any more."""
         try:
             with asyncio.Runner() as runner:
-                released = runner.run(release(self._url, self._worker))
+                released = runner.run(self._release())
         except Exception:
             log.warning("release_failed", exc_info=True)
         else:
             log.info("tasks_released", tasks=released)
 
-
-async def release(url: str, worker: str) -> int:
-    """Queue again what this worker was running, without counting the attempt against the task.
-
-    A task that was to be cancelled is: nobody would take it from the queue any more.
-    """
-    async with direct_connection(url, RELEASE_SECONDS) as connection:
-        status = await connection.execute(
-            """
-            UPDATE tasks
-            SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
-                finished_at = CASE WHEN cancel_requested THEN now() END,
-                available_at = now(), published_at = NULL, lease_until = NULL,
-                max_attempts = max_attempts + 1
-            WHERE state = 'running' AND worker = $1
-            """,
-            worker,
-        )
-        await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
-    return int(status.split()[-1])
+    async def _release(self) -> int:
+        async with direct_connection(self._url, RELEASE_SECONDS) as connection:
+            return await leases.release_worker(connection, self._worker)

@@ -12,6 +12,7 @@ from api.endpoint import binding
 from api.endpoint.operation import Access, Operation
 from api.errors import content_of, status_of
 from api.security import cors, tokens
+from infra.errors import DeclaredError
 from services import errors
 from services.errors import ServiceError
 
@@ -32,7 +33,7 @@ def error_examples(operation: Operation) -> dict[int, dict[str, Any]]:
     return dict(sorted(examples.items()))
 
 
-def _bad_input(operation: Operation) -> dict[str, ServiceError]:
+def _bad_input(operation: Operation) -> dict[str, DeclaredError]:
     """Return what the binding itself says to bad values."""
     calls: dict[str, Callable[[], object]] = {
         f"bad_{name}": partial(binding.path_value, name, kind, "?")
@@ -52,7 +53,7 @@ def _bad_input(operation: Operation) -> dict[str, ServiceError]:
     if operation.media_types:
         foreign: Any = SimpleNamespace(headers=Header(origin="null"))
         calls["foreign_page"] = partial(cors.check_media_type, foreign, operation.media_types)
-    refusals: dict[str, ServiceError] = {}
+    refusals: dict[str, DeclaredError] = {}
     for name, call in calls.items():
         try:
             call()
@@ -61,7 +62,7 @@ def _bad_input(operation: Operation) -> dict[str, ServiceError]:
     return refusals
 
 
-def _raised(operation: Operation) -> dict[str, ServiceError]:
+def _raised(operation: Operation) -> dict[str, DeclaredError]:
     kinds = [*operation.errors]
     if operation.access is not Access.ANYONE:
         kinds += _TOKEN_ERRORS
@@ -80,10 +81,10 @@ def _raised(operation: Operation) -> dict[str, ServiceError]:
     return found
 
 
-def _example(kind: type[ServiceError]) -> ServiceError:
+def _example(kind: type[DeclaredError]) -> DeclaredError:
     if issubclass(kind, errors.Invalid):
         return kind()
     # Its docstring is its message; what else it wants to know, nobody knows here.
     error = kind.__new__(kind)
-    ServiceError.__init__(error)
+    DeclaredError.__init__(error)
     return error

@@ -18,8 +18,9 @@ from api.endpoint.replies import JSON
 from api.security import audit, cors, tokens
 from api.security.rate_limits import Limits
 from api.security.tokens import Identity
+from infra.errors import DeclaredError
 from infra.rate_limits import Kind
-from services.errors import Forbidden, ServiceError, TooLarge, Unauthenticated
+from services.errors import Forbidden, TooLarge, Unauthenticated
 from services.images.headers import FileTooLarge
 
 API_PREFIX = "/api/v1"
@@ -63,7 +64,7 @@ class Operation:
     media_types: tuple[str, ...]
     form: type[BaseModel] | None
     responses: dict[int, Any]
-    errors: tuple[type[ServiceError], ...]
+    errors: tuple[type[DeclaredError], ...]
     headers: dict[str, str] = field(default_factory=dict)
     takes: dict[str, Any] = field(default_factory=dict)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -90,7 +91,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     body: type[BaseModel] | None = None,
     media_types: tuple[str, ...] = (),
     form: type[BaseModel] | None = None,
-    errors: tuple[type[ServiceError], ...] = (),
+    errors: tuple[type[DeclaredError], ...] = (),
     headers: dict[str, str] | None = None,
     takes: dict[str, Any] | None = None,
     links: dict[str, dict[str, str]] | None = None,

@@ -15,11 +15,10 @@ from api.schemas.responses import TaskOut, TasksOut
 from api.security import sse_limits
 from api.security.rate_limits import Limits
 from api.security.tokens import identify
-from models import Task
-from services import task_control
-from services import tasks as slow_work
-from services.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
-from services.task_control import FINAL, OLDEST, TaskFilters, TaskPage
+from infra.queue import operations, queries
+from infra.queue.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
+from infra.queue.queries import OLDEST, TaskFilters, TaskPage
+from infra.queue.table import FINAL, TaskRow
 
 POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 15.0
@@ -42,7 +41,7 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
 
     Whoever holds its id may look; arguments and traceback are shown to admins only.
     """
-    return reply(await _shown(request, await slow_work.get(task_id)))
+    return reply(await _shown(request, await queries.get(task_id)))
 
 
 @operation(
@@ -63,7 +62,7 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     whose `retry` says in how many milliseconds to come back; its data say so, too, as
     `{"retry_milliseconds": 1500}`. A client may have 20 streams open on an instance.
     """
-    task = await slow_work.get(task_id)
+    task = await queries.get(task_id)
     seen = request.headers.get("last-event-id")
     if task.state in FINAL and seen == _event_id(task):
         # A browser resumes what ended, unless it is told that there is nothing more.
@@ -76,7 +75,7 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     return None
 
 
-async def _watch(request: Request, task: Task, seen: str | None) -> None:
+async def _watch(request: Request, task: TaskRow, seen: str | None) -> None:
     limits: Limits = request.app.ctx.limits
     response = await request.respond(content_type=EVENT_STREAM, headers=_NOT_KEPT)
     # The head goes with the first bytes: who resumes is told at once that the stream stands.
@@ -96,12 +95,12 @@ async def _watch(request: Request, task: Task, seen: str | None) -> None:
         if await limits.streams.pause(POLL_SECONDS):
             await response.send(sse_limits.restart_event())
             break
-        task = await slow_work.get(task.id)
+        task = await queries.get(task.id)
     await response.eof()
 
 
-def _event_id(task: Task) -> str:
-    return f"{task.attempts}-{task.state.value}-{task.progress}"
+def _event_id(task: TaskRow) -> str:
+    return f"{task.attempts}-{task.state}-{task.progress}"
 
 
 @operation(
@@ -117,7 +116,7 @@ async def list_tasks(request: Request, query: TaskQuery) -> HTTPResponse:
     """List the tasks, the newest first"""
     states = frozenset({query.status}) if query.status else frozenset()
     filters = TaskFilters(states=states, name=query.name)
-    page = await task_control.turn(filters, query.limit, query.cursor)
+    page = await queries.list_page(filters, query.limit, query.cursor)
     headers = link_headers(request.path, _links(query, page), page.total)
     return reply(TasksOut.of(page.tasks, query.limit), headers=headers)
 
@@ -140,9 +139,9 @@ def _links(query: TaskQuery, page: TaskPage) -> dict[str, str]:
     responses={202: TaskOut},
     errors=(TaskNotFound, TaskNotRetryable),
 )
-async def retry_task(request: Request, task_id: UUID) -> HTTPResponse:
+async def retry_task(_request: Request, task_id: UUID) -> HTTPResponse:
     """Queue a failed or cancelled task again; make a waiting one due now"""
-    task = await task_control.retry(request.app.ctx.cache, task_id)
+    task = await operations.retry(task_id)
     return reply(TaskOut.of(task, whole=True), 202)
 
 
@@ -155,12 +154,12 @@ async def retry_task(request: Request, task_id: UUID) -> HTTPResponse:
     responses={202: TaskOut},
     errors=(TaskNotFound, TaskNotCancellable),
 )
-async def cancel_task(request: Request, task_id: UUID) -> HTTPResponse:
+async def cancel_task(_request: Request, task_id: UUID) -> HTTPResponse:
     """Cancel a task: a waiting one at once, a running one at its next report"""
-    task = await task_control.cancel(request.app.ctx.cache, task_id)
+    task = await operations.cancel(task_id)
     return reply(TaskOut.of(task, whole=True), 202)
 
 
-async def _shown(request: Request, task: Task) -> TaskOut:
+async def _shown(request: Request, task: TaskRow) -> TaskOut:
     identity = await identify(request)
     return TaskOut.of(task, whole=identity is not None and identity.is_admin)

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import BeforeValidator, WithJsonSchema
 
 from api.schemas.fields import refuse
+from infra.queue.queries import Cursor
 from services.errors import Code
-from services.task_control import Cursor
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The document shows it to clients, so all that it matches is a cursor.

@@ -31,11 +31,11 @@ from api.schemas.fields import (
     difficulty,
 )
 from infra.cache import Page
+from infra.queue.queries import Cursor
 from models import Difficulty, TaskState
 from services.catalogue.courses import CourseChanges, CourseFields
 from services.catalogue.queries import Filters, Sort
 from services.enrollments.listing import EnrollmentFilters
-from services.task_control import Cursor
 
 MAX_PAGE = 1_000_000
 

@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 
 from api.health import Parts
 from api.schemas import cursors
-from models import Difficulty, Role, Task, TaskState, User
+from infra.queue.queries import Cursor
+from infra.queue.table import TaskRow
+from models import Difficulty, Role, TaskState, User
 from services.enrollments.listing import StudentSummary
 from services.errors import Code
-from services.task_control import Cursor
 
 
 def _absent(**about: Any) -> Any:
@@ -243,12 +244,12 @@ class TaskOut(BaseModel):
     traceback: str | None = _absent(description="Admins only.")
 
     @classmethod
-    def of(cls, task: Task, *, whole: bool) -> Self:
+    def of(cls, task: TaskRow, *, whole: bool) -> Self:
         """Return the task; `whole` for admins."""
         return cls(
             id=task.id,
             name=task.name,
-            status=task.state,
+            status=TaskState(task.state),
             progress=task.progress,
             attempts=task.attempts,
             created_at=task.created_at,
@@ -267,7 +268,7 @@ class TasksOut(BaseModel):
     next_cursor: str | None = _absent(description="Asks for the next page; absent on the last.")
 
     @classmethod
-    def of(cls, tasks: list[Task], limit: int) -> Self:
+    def of(cls, tasks: list[TaskRow], limit: int) -> Self:
         """Return the page; a full one may have another behind it."""
         last = tasks[-1] if len(tasks) == limit else None
         return cls(

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import Self
 
-from redis.asyncio import Redis
 from sanic import Request
 
 from api.security.clients import Clients
@@ -20,6 +19,7 @@ from infra.rate_limits import (
     MemoryBuckets,
     MemoryLogins,
     Rate,
+    RedisClient,
     TokenGrant,
     TokenLeaser,
     TokenRequest,
@@ -51,7 +51,11 @@ class Limits:
 
     @classmethod
     async def open(
-        cls, settings: Settings, redis: Redis | None, streams: Streams, resources: AsyncExitStack
+        cls,
+        settings: Settings,
+        redis: RedisClient | None,
+        streams: Streams,
+        resources: AsyncExitStack,
     ) -> Self:
         """Open the limits of the settings; they borrow in the background until closed."""
         own, own_logins = MemoryBuckets(rates_of(settings)), MemoryLogins()

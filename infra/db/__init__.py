@@ -1,1 +1,1 @@
-"""PostgreSQL: the pool, transactions, migrations."""
+"""PostgreSQL: connections, pool, transactions, SQL."""

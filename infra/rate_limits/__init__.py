@@ -36,6 +36,7 @@ __all__ = [
     "MemoryLogins",
     "Rate",
     "RedisBuckets",
+    "RedisClient",
     "RedisLogins",
     "TokenGrant",
     "TokenLeaser",
@@ -49,7 +50,11 @@ TIMEOUT_SECONDS = 0.25
 MAX_CONNECTIONS = 16
 
 
-def connect(url: str) -> Redis:
+# What holders of the connection need to name.
+RedisClient = Redis
+
+
+def connect(url: str) -> RedisClient:
     """Return a Redis that answers soon or fails."""
     pool = BlockingConnectionPool.from_url(
         url,

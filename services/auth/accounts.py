@@ -7,13 +7,13 @@ from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
 
+from infra.db.sql import rows
 from infra.db.transactions import transaction
 from models import Role, User
 from services.audit import trail
 from services.audit.trail import Action
 from services.auth import passwords, sessions
 from services.errors import InvalidCredentials, ServiceError, UserNotFound
-from services.tasks import rows
 
 MAX_USERNAME = 255
 _STORED = """

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from passlib.context import CryptContext
 
+from infra.db.sql import rows
 from infra.observability import logs
 from services.errors import ServiceError, Unavailable
-from services.tasks import rows
 
 MIN_CHARACTERS = 8
 MAX_CHARACTERS = 1024

@@ -15,13 +15,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from infra.db.sql import rows
 from infra.db.transactions import transaction
 from infra.observability import logs
 from models import User
 from services.audit import trail
 from services.audit.trail import Action
 from services.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenExpired
-from services.tasks import rows
 
 TOKEN_BYTES = 32
 OVERLAP_SECONDS = 10

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from tortoise.expressions import RawSQL
 
+from infra.queue.enqueue import enqueue
 from models import Course, ImageVariant, Upload
-from services import tasks
 from services.catalogue.change import Change
 from services.errors import UploadGone
 from services.images import variants as images_variants
 from services.images.pipeline import StoredVariant, prefix_of
-from services.tasks import TaskName
+from services.task_names import TaskName
 
 
 async def widest_key(course_id: UUID) -> str | None:
@@ -27,7 +27,7 @@ async def are_shown(keys: list[str]) -> bool:
 async def stage(change: Change, data: bytes) -> None:
     """Store the bytes and enqueue the task that makes the variants."""
     upload = await Upload.create(course_id=change.course_id, data=data)
-    task_id = await tasks.enqueue(
+    task_id = await enqueue(
         TaskName.PROCESS_IMAGE, {"upload_id": str(upload.id), "course_id": str(change.course_id)}
     )
     await Course.filter(id=change.course_id).update(
@@ -93,4 +93,4 @@ async def _retire_variants(change: Change) -> None:
 
 
 async def _remove(prefix: str) -> None:
-    await tasks.enqueue(TaskName.REMOVE_IMAGES, {"prefix": prefix})
+    await enqueue(TaskName.REMOVE_IMAGES, {"prefix": prefix})

@@ -11,13 +11,14 @@ from tortoise import BaseDBAsyncClient
 
 from infra.cache import Entry, Page
 from infra.db.engine import primary
+from infra.db.sql import rows
+from infra.queue.fragments import STATUS
 from models import Difficulty
 from services.catalogue import render
 from services.catalogue.folding import fold
 from services.catalogue.render import Row, UrlOf
 from services.catalogue.search_slots import SLOT_LOCK, SLOTS, SearchSlots
 from services.errors import CourseNotFound
-from services.tasks import rows
 
 # To be raised with every change of the shape, or of what makes an answer old: releases that render
 # otherwise, or announce something else, share no answers.
@@ -71,7 +72,7 @@ class Filters:
 # the same statement, for on its own it could be of another moment. They are looked for by arrays,
 # in which PostgreSQL expects ten: it reads neither a small table whole for each course, nor a large
 # one for a page whose LIMIT it does not know.
-_WITH_IMAGES = """
+_WITH_IMAGES = f"""
     sized AS (
         SELECT course_id, json_agg(json_build_array(width, height, format, bytes, key)
                                    ORDER BY width DESC) AS variants
@@ -79,11 +80,11 @@ _WITH_IMAGES = """
         GROUP BY course_id
     ),
     unfinished AS (
-        SELECT id, state, error FROM tasks WHERE id = ANY(ARRAY(
+        {STATUS} WHERE id = ANY(ARRAY(
             SELECT image_task_id FROM chosen WHERE image_task_id IS NOT NULL
         ))
     )
-"""
+"""  # noqa: S608  a constant
 _SHOWN = """
     chosen.id::text AS id, chosen.title, chosen.description, chosen.difficulty, chosen.image_url,
     chosen.created_at, chosen.updated_at, sized.variants,

@@ -16,16 +16,18 @@ from tortoise.exceptions import OperationalError
 
 from infra.cache import Cache, Entry, Key, Outpost, Piece, masked
 from infra.cache.answers import TOPICS_AT_ONCE
+from infra.db.sql import rows
 from infra.db.transactions import after_commit
+from infra.queue.enqueue import enqueue
+from infra.queue.queries import get as get_task
 from models import Difficulty
-from services import tasks
 from services.catalogue import queries, signatures
 from services.catalogue.folding import fold
 from services.catalogue.queries import VERSION, Filters, Sort
 from services.catalogue.render import UrlOf
 from services.catalogue.search_slots import SearchesBusy
 from services.errors import CourseNotFound
-from services.tasks import TaskName, rows
+from services.task_names import TaskName
 
 LISTINGS = "courses"
 SEARCHES = "searches"
@@ -203,7 +205,7 @@ async def is_announced(cache: Outpost, refresh_id: UUID) -> bool:
         CacheAway: the cache can't be asked.
 
     """
-    refresh = await tasks.get(refresh_id)
+    refresh = await get_task(refresh_id)
     # `cache.refresh:MARK:...`, as the triggers write it; who enqueues it otherwise leaves no mark.
     _, _, key = (refresh.dedupe_key or "").partition(":")
     left, _, _ = key.partition(":")
@@ -252,7 +254,7 @@ async def announce_again(cache: Outpost, course_ids: Collection[UUID]) -> None:
 
 async def ask_to_warm() -> None:
     """Ask for what became old to be made anew."""
-    await tasks.enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
+    await enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
 
 
 NEWEST = Key("courses", LISTINGS, slow=True, lists=True)

@@ -13,10 +13,10 @@ from functools import cached_property
 import orjson
 
 from infra.db import batches
+from infra.db.sql import rows
 from infra.db.transactions import transaction
 from models import IdempotentResponse
 from services.errors import Code, Conflict
-from services.tasks import rows
 
 KEPT_FOR = timedelta(hours=24)
 

@@ -8,13 +8,13 @@ from tortoise.exceptions import IntegrityError
 from uuid_utils.compat import uuid7
 
 from infra.db.engine import primary
+from infra.db.sql import rows
 from infra.db.transactions import transaction
 from models import enrollment as table
 from services.audit import trail
 from services.audit.trail import Action
 from services.catalogue import courses, render
 from services.errors import AlreadyEnrolled, EnrollmentNotFound, ServiceError, UnknownCourse
-from services.tasks import rows
 
 _REFUSALS: dict[str, type[ServiceError]] = {
     table.UNIQUE_STUDENT_COURSE: AlreadyEnrolled,

@@ -4,10 +4,12 @@ from collections import defaultdict
 from datetime import datetime
 from uuid import UUID
 
+from infra.db.sql import rows
+from infra.queue.fragments import replayable
 from infra.storage import Storage
 from models import Upload
 from services.catalogue import images
-from services.tasks import TaskName, rows
+from services.task_names import TaskName
 
 COURSES_PREFIX = "courses/"
 
@@ -18,14 +20,13 @@ async def prune_uploads(ended_before: datetime) -> int:
     Until then those of a failed or cancelled task stay: an operator may retry it.
     """
     deleted = await rows(
-        """
+        f"""
         DELETE FROM uploads
         WHERE NOT EXISTS (
-            SELECT FROM tasks
-            WHERE name = $1 AND args->>'upload_id' = uploads.id::text AND state <> 'succeeded'
-              AND (finished_at IS NULL OR finished_at >= $2))
+            SELECT FROM ({replayable("$1", "$2")}) AS task
+            WHERE task.args->>'upload_id' = uploads.id::text)
         RETURNING id
-        """,
+        """,  # noqa: S608  a constant
         TaskName.PROCESS_IMAGE.value,
         ended_before,
     )

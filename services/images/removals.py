@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+from infra.queue.fragments import of_name
 from infra.storage.object_cache import MOST_REMOVED
+from services.task_names import TaskName
 
 # A removal is a task, inserted in the transaction that stops showing the image. The interval is
 # longer than any such transaction: it may commit behind a later one.
-# The name is no parameter: a plan for any name would not use the index of this one.
-_REMOVED = "SELECT args->>'prefix' AS prefix FROM tasks WHERE name = 'images.remove'"
-_LATEST = _REMOVED + " AND created_at > now() - interval '1 minute'"
+_REMOVED = f"SELECT args->>'prefix' AS prefix FROM ({of_name(TaskName.REMOVE_IMAGES)}) AS task"  # noqa: S608
+_LATEST = _REMOVED + " WHERE created_at > now() - interval '1 minute'"
 _ALL = _REMOVED + " ORDER BY created_at DESC LIMIT $1"
 
 

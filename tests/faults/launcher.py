@@ -10,20 +10,22 @@ from uuid import UUID
 from fault_effects import REFUSED, meet
 from kombu import Producer
 
+import infra.queue.publish
+import infra.queue.sweep
 import worker.app
 import worker.heartbeat
 import worker.relay
 from cli.main import main
+from infra.queue import leases
+from infra.queue.leases import Claim
 from models import Task
-from services import leases
-from services.leases import Claim
 
 leases.LEASE_SECONDS = 2.0
 leases.BACKOFF = "make_interval(secs => 0.1 + random() / 5)"
 worker.app.app.tasks["fault.hung"].time_limit = 2
 worker.heartbeat.HEARTBEAT_SECONDS = 0.5
-worker.relay.PUBLISHED_LEASE_SECONDS = 4.0
-worker.relay.LOST_AFTER_SECONDS = 1.0
+infra.queue.publish.PUBLISHED_LEASE_SECONDS = 4.0
+infra.queue.sweep.LOST_AFTER_SECONDS = 1.0
 worker.relay.PROBE_SECONDS = 1.0
 
 

@@ -10,13 +10,14 @@ from contextlib import closing
 import pytest
 from celery import Celery
 
+from infra.queue import publish
+from infra.queue.publish import BATCH
 from tasks.registry import Registration
 from tests.absent import is_absent
 from tests.faults.harness import TASKS, Site
 from tests.faults.plugin.fault_effects import PLACES
 from tests.faults.verdict import settle
-from worker import relay as relaying
-from worker.relay import BATCH, Relay
+from worker.relay import Relay
 
 DEATHS = 5 if TASKS < 500 else 25
 RESTARTS = 2 if TASKS < 500 else 10
@@ -66,7 +67,7 @@ async def relay(site, monkeypatch):
     async def nothing(_context: object) -> None:
         """Never runs here."""
 
-    monkeypatch.setattr(relaying, "WINDOW", 10 * TASKS)
+    monkeypatch.setattr(publish, "WINDOW", 10 * TASKS)
     kinds = {"fault.effect": Registration("fault.effect", nothing, "default", 20, 60, (), None)}
     celery = Celery(broker=site.environment["BROKER_URL"], config_source={"task_ignore_result": 1})
     with closing(Relay(await site.database.acquire(), celery, kinds)) as made:

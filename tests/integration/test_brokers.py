@@ -15,11 +15,12 @@ from uuid_utils.compat import uuid7
 import celeryconfig
 from infra.cache import Outpost, open_store
 from infra.db.engine import database, direct_connection
+from infra.queue import queries
+from infra.queue.enqueue import enqueue
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Task, TaskState
-from services import tasks
-from services.tasks import TaskName, enqueue
+from services.task_names import TaskName
 from tasks.registry import Registration
 from tests.absent import is_absent
 from tests.factories import eventually
@@ -144,7 +145,7 @@ async def test_a_message_is_enough_to_run_its_task(relay):
     cache = Outpost(open_store("memory://"))
     backends = Backends(settings, storage, cache, relay.registry, "this", Heartbeat("unused"))
     assert await execute(backends, UUID(headers["id"])) == "succeeded"
-    assert (await tasks.get(task_id)).state is TaskState.SUCCEEDED
+    assert (await queries.get(task_id)).state == TaskState.SUCCEEDED
 
 
 @on_servers
@@ -182,7 +183,7 @@ async def test_a_broker_that_froze_costs_nothing(broker, relay):
     broker.freeze()
     try:
         await _assert_away(relay.publish, GIVE_UP_WAITING_SECONDS)
-        assert (await tasks.get(made)).published_at is None
+        assert (await queries.get(made)).published_at is None
         await _assert_away(relay.recover, GIVE_UP_WAITING_SECONDS)
     finally:
         broker.thaw()
@@ -205,7 +206,7 @@ async def test_a_broker_that_knows_us_not_is_away(broker, relay):
         stranger = Relay(relay.connection, celery, relay.registry)
         await _assert_away(stranger.publish)
         await _assert_away(stranger.recover)
-    assert (await tasks.get(task_id)).published_at is None
+    assert (await queries.get(task_id)).published_at is None
 
 
 @on_servers
@@ -219,10 +220,10 @@ async def test_a_worker_runs_a_task_end_to_end(broker, database_url, tmp_path):
         made = await enqueue(TaskName.ANALYZE, {})
 
         async def is_done() -> bool:
-            return (await tasks.get(made)).state is TaskState.SUCCEEDED
+            return (await queries.get(made)).state == TaskState.SUCCEEDED
 
         await eventually(is_done)
-        assert (await tasks.get(made)).attempts == 1
+        assert (await queries.get(made)).attempts == 1
     assert "relay_lost_broker" not in log.read_text()
 
 

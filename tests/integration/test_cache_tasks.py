@@ -5,13 +5,13 @@ import pytest
 from infra.cache import Entry, MemoryStore, NoCache, Outpost
 from infra.db.engine import database
 from infra.observability import logs
+from infra.queue import leases
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState
-from services import leases
 from services.catalogue import courses, read
 from services.catalogue.queries import Filters
-from services.tasks import TaskName
+from services.task_names import TaskName
 from tasks import cache
 from tasks.registry import TaskContext
 from tests import photos

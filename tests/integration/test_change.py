@@ -7,12 +7,13 @@ from uuid_utils.compat import uuid7
 
 from infra.cache import NoCache
 from infra.db.engine import database
+from infra.queue import hooks, operations
 from models import AuditEntry, Course, Difficulty, Task
-from services import task_control
 from services.catalogue import courses
 from services.catalogue.change import change
 from services.catalogue.courses import CourseChanges, CourseFields
 from services.errors import CourseChanged, CourseNotFound
+from services.task_hooks import TaskHooks
 from tests import photos
 from tests.cancelling import each_cancellation
 
@@ -100,12 +101,13 @@ async def test_nothing_is_announced_of_what_fails():
     assert await AuditEntry.all().count() == 1
 
 
-@pytest.mark.parametrize("write", [task_control.retry, task_control.cancel])
+@pytest.mark.parametrize("write", [operations.retry, operations.cancel])
 async def test_what_operators_do_to_the_task_of_an_image_is_announced(write):
     cache = _Listening()
     created = await courses.create(NoCache(), FIELDS, IMAGE)
-    await write(cache, await _task_of(created.id))
-    assert cache.announced == 1
     prune = (await Task.create(name="maintenance.prune_tasks", args={})).id
-    await write(cache, prune)
+    with hooks.registered(TaskHooks(cache)):
+        await write(await _task_of(created.id))
+        assert cache.announced == 1
+        await write(prune)
     assert cache.announced == 1

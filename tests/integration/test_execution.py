@@ -10,14 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.cache import NoCache, Outpost, open_store
+from infra.cache import Outpost, open_store
 from infra.db.engine import database, direct_connection
+from infra.queue import leases, operations, queries
+from infra.queue.enqueue import enqueue
+from infra.queue.errors import LeaseLost
+from infra.queue.sweep import LOST_WORKER
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Course, Difficulty, Task, TaskState
-from services import leases, task_control, tasks
-from services.leases import LeaseLost
-from services.tasks import enqueue
 from tasks import threads
 from tasks.registry import PermanentError, Registration, load_tasks
 from worker import app, heartbeat
@@ -31,7 +32,7 @@ NAME = "test.task"
 
 
 @pytest.fixture(autouse=True)
-async def url(new_database, monkeypatch):
+async def url(new_database, task_hooks, monkeypatch):
     monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", BEAT_SECONDS)
     url = await new_database()
     async with database(url, pool_size=3):
@@ -52,7 +53,7 @@ def run(url):
         settings = Settings(_env_file=None)
         backends = Backends(settings, MemoryStorage("/media"), cache, kinds, "this", beating)
         said = await execute(backends, task_id)
-        return said, await tasks.get(task_id)
+        return said, await queries.get(task_id)
 
     yield run
     beating.stop()
@@ -78,7 +79,7 @@ async def test_a_body_whose_commit_failed_can_still_be_cancelled(run):
             async with context.finishing():
                 await Course(title="t", description="d", difficulty=Difficulty.BEGINNER).save()
                 raise RuntimeError
-        await task_control.cancel(NoCache(), context.id)
+        await operations.cancel(context.id)
         await asyncio.sleep(60)
 
     said, task = await run(body)
@@ -92,7 +93,7 @@ async def test_a_body_whose_commit_failed_succeeds_at_its_second_try(run):
             async with context.finishing():
                 raise RuntimeError
 
-    assert (await run(body))[1].state is TaskState.SUCCEEDED
+    assert (await run(body))[1].state == TaskState.SUCCEEDED
 
 
 async def test_a_body_that_takes_too_long_is_ended_and_tried_again(run):
@@ -131,7 +132,7 @@ async def test_without_memory_the_attempt_has_failed_and_the_process_is_told(run
 
 
 async def _lease(context) -> datetime:
-    return (await tasks.get(context.id)).lease_until
+    return (await queries.get(context.id)).lease_until
 
 
 async def test_a_body_that_blocks_the_event_loop_keeps_its_lease_and_is_logged(
@@ -184,7 +185,7 @@ async def test_a_body_that_blocks_past_its_limit_is_not_renewed_for_ever(run, ur
 
     said, task = await run(body, limit=0.2)
     assert await sweeping[0] == 1
-    assert (said, task.error) == (None, leases.LOST_WORKER)
+    assert (said, task.error) == (None, LOST_WORKER)
 
 
 async def test_the_heartbeat_survives_a_restart_of_its_connection(run, url, monkeypatch):
@@ -218,7 +219,7 @@ async def test_a_plain_function_runs_once_in_a_thread_and_can_use_all_that_a_cor
     def body(context) -> None:
         done.append(threading.current_thread() is threading.main_thread())
         context.progress(50)
-        assert context.run(tasks.get, context.id).attempts == context.attempt == 1
+        assert context.run(queries.get, context.id).attempts == context.attempt == 1
         context.run(context.storage.put, "images/a", b"x", "image/webp")
         course = Course(title="t", description="d", difficulty=Difficulty.BEGINNER)
         context.finish_with(course.save)
@@ -229,7 +230,7 @@ async def test_a_plain_function_runs_once_in_a_thread_and_can_use_all_that_a_cor
 
 
 async def test_a_plain_function_that_only_returns_has_succeeded(run):
-    assert (await run(lambda _context: None))[1].state is TaskState.SUCCEEDED
+    assert (await run(lambda _context: None))[1].state == TaskState.SUCCEEDED
 
 
 async def test_a_plain_function_that_fails_is_tried_again_and_commits_nothing(run):
@@ -284,7 +285,7 @@ async def test_a_thread_that_outlives_its_attempt_has_no_effect_and_its_process_
 
 async def test_a_thread_that_heeds_what_it_is_told_costs_no_process(run):
     def body(context) -> None:
-        context.run(task_control.cancel, NoCache(), context.id)
+        context.run(operations.cancel, context.id)
         while True:
             context.progress(1)
 

@@ -11,10 +11,11 @@ import infra.db.engine
 from infra.cache import NoCache, Outpost, open_store
 from infra.db import batches
 from infra.db.engine import analyze, database, direct_connection
+from infra.queue import operations
+from infra.queue.enqueue import enqueue
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Course, Difficulty, Task, TaskState, Upload
-from services import task_control, tasks
 from services.catalogue import courses
 from services.catalogue import images as course_images
 from services.catalogue.change import change
@@ -31,7 +32,7 @@ PIXELS = 50_000_000
 
 
 @pytest.fixture(autouse=True)
-async def url(new_database):
+async def url(new_database, task_hooks):
     """The URL of an empty database, which is open."""
     url = await new_database()
     async with database(url, pool_size=2):
@@ -90,7 +91,7 @@ async def test_a_retry_after_the_retention_fails_for_good_and_says_why(url):
     task = Task.filter(id=course.image_task_id)
     await task.update(state=TaskState.FAILED, finished_at=course.created_at)
     assert await housekeeping.prune_uploads(course.created_at + timedelta(days=1)) == 1
-    await task_control.retry(NoCache(), course.image_task_id)
+    await operations.retry(course.image_task_id)
     await task.update(max_attempts=9)
     assert await execute(_backends(url), course.image_task_id) == "failed"
     failed = await task.get()
@@ -102,7 +103,7 @@ async def test_a_retry_after_the_retention_fails_for_good_and_says_why(url):
 @pytest.mark.parametrize("name", [each for each, kind in load_tasks().items() if kind.every])
 async def test_each_scheduled_task_may_run_twice(url, name):
     for _ in range(2):
-        task_id = await tasks.enqueue(name, {})
+        task_id = await enqueue(name, {})
         await Task.filter(id=task_id).update(max_attempts=1)
         assert await execute(_backends(url), task_id) == "succeeded"
 
@@ -114,7 +115,7 @@ def _backends(url: str) -> Backends:
 
 
 async def test_statistics_may_take_longer_than_a_statement_of_the_pool(url, monkeypatch):
-    monkeypatch.setattr(infra.database, "COMMAND_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(infra.db.engine, "COMMAND_TIMEOUT_SECONDS", 0.1)
     async with database(url, pool_size=1), direct_connection(url) as other:
         async with other.transaction():
             await other.execute("LOCK TABLE courses IN ACCESS EXCLUSIVE MODE")

@@ -4,14 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.cache import NoCache
 from infra.db.engine import database
+from infra.db.sql import rows
 from infra.db.transactions import transaction
+from infra.queue import leases, operations, queries
+from infra.queue.enqueue import enqueue
+from infra.queue.errors import LeaseLost, TaskNotRetryable
 from models import Course, Difficulty, Task, TaskState
-from services import leases, task_control, tasks
-from services.errors import TaskNotRetryable
-from services.leases import LeaseLost
-from services.tasks import enqueue, rows
 
 
 @pytest.fixture
@@ -20,13 +19,13 @@ async def _tables(new_database):
         yield
 
 
-pytestmark = pytest.mark.usefixtures("_tables")
+pytestmark = pytest.mark.usefixtures("_tables", "task_hooks")
 
 
 async def _published(max_attempts: int = 3) -> Task:
     task_id = await enqueue("test.task", {"a": 1})
     await Task.filter(id=task_id).update(max_attempts=max_attempts, queue="default")
-    return await tasks.get(task_id)
+    return await queries.get(task_id)
 
 
 async def _let_lapse(task_id) -> None:
@@ -54,7 +53,7 @@ async def test_a_claim_counts_the_attempt_and_is_had_once():
     claim = await leases.claim(task.id, "one")
     assert (claim.name, claim.args, claim.attempt) == ("test.task", {"a": 1}, 1)
     assert await leases.claim(task.id, "two") is None
-    running = await tasks.get(task.id)
+    running = await queries.get(task.id)
     assert (running.state, running.attempts, running.worker) == (TaskState.RUNNING, 1, "one")
     assert running.started_at
     assert running.lease_until > datetime.now(UTC)
@@ -77,11 +76,11 @@ async def test_the_effect_and_succeeded_commit_together():
             await leases.finish(claim)
             await _course().save()
             raise RuntimeError
-    assert (await tasks.get(claim.id)).state is TaskState.RUNNING
+    assert (await queries.get(claim.id)).state == TaskState.RUNNING
     async with transaction():
         await leases.finish(claim)
         await _course().save()
-    finished = await tasks.get(claim.id)
+    finished = await queries.get(claim.id)
     assert (finished.state, finished.progress) == (TaskState.SUCCEEDED, 100)
     assert finished.finished_at
     assert await Course.all().count() == 1
@@ -96,7 +95,7 @@ async def test_only_a_finish_with_effects_waits_for_the_disk():
     async with transaction():
         await leases.complete_without_effects(claim)
         assert not await _waits_for_the_disk()
-    assert (await tasks.get(claim.id)).state is TaskState.SUCCEEDED
+    assert (await queries.get(claim.id)).state == TaskState.SUCCEEDED
     # That was this statement's business alone.
     assert await _waits_for_the_disk()
 
@@ -129,7 +128,7 @@ async def test_a_frozen_run_can_not_finish_a_task_that_an_operator_retried():
     task = await _published(max_attempts=1)
     zombie = await leases.claim(task.id, "frozen")
     await Task.filter(id=task.id).update(state=TaskState.FAILED, finished_at=datetime.now(UTC))
-    retried = await task_control.retry(NoCache(), task.id)
+    retried = await operations.retry(task.id)
     await Task.filter(id=retried.id).update(max_attempts=retried.attempts + 1)
     fresh = await leases.claim(task.id, "another")
     with pytest.raises(LeaseLost):
@@ -146,7 +145,7 @@ async def test_an_error_waits_longer_each_time_and_ends_failed():
         assert claim.attempt == attempt
         before = datetime.now(UTC)
         state = await leases.fail_attempt(claim, "broken", "Traceback", permanent=False)
-        left = await tasks.get(task.id)
+        left = await queries.get(task.id)
         waits.append((left.available_at - before).total_seconds())
         assert state == ("failed" if attempt == 3 else "queued")
     assert (left.state, left.error, left.traceback) == (TaskState.FAILED, "broken", "Traceback")
@@ -166,18 +165,18 @@ async def test_reports_keep_the_lease_and_the_progress():
     claim = await leases.claim((await _published()).id, "one")
     await _let_lapse(claim.id)
     await leases.report(claim, 40)
-    task = await tasks.get(claim.id)
+    task = await queries.get(claim.id)
     assert task.progress == 40
     assert task.lease_until > datetime.now(UTC)
 
 
 async def test_a_running_task_that_is_cancelled_stops_at_its_next_report():
     claim = await leases.claim((await _published()).id, "one")
-    assert (await task_control.cancel(NoCache(), claim.id)).state is TaskState.RUNNING
+    assert (await operations.cancel(claim.id)).state == TaskState.RUNNING
     with pytest.raises(LeaseLost):
         await leases.report(claim, 50)
     assert await leases.mark_cancelled(claim)
-    assert (await tasks.get(claim.id)).state is TaskState.CANCELLED
+    assert (await queries.get(claim.id)).state == TaskState.CANCELLED
 
 
 async def test_a_dedupe_key_stands_for_one_task_until_it_ends():
@@ -188,4 +187,4 @@ async def test_a_dedupe_key_stands_for_one_task_until_it_ends():
     second = await enqueue("test.task", {}, dedupe_key="same")
     assert second != first
     with pytest.raises(TaskNotRetryable):
-        await task_control.retry(NoCache(), first)
+        await operations.retry(first)

@@ -9,9 +9,10 @@ from deploy.embedded.servers import running
 from deploy.embedded.service import start_service
 from infra.db.engine import database
 from infra.db.migrations import migrate
+from infra.queue import queries
+from infra.queue.enqueue import enqueue
 from models import Course, Difficulty, Task, TaskState
-from services import tasks
-from services.tasks import TaskName, enqueue
+from services.task_names import TaskName
 from tests import photos
 from tests.factories import Api, eventually, free_ports
 from tests.plugins.brokers import worker
@@ -64,11 +65,11 @@ async def plugged(servers, tmp_path_factory):
 
 async def _succeeded(task_id) -> Task:
     async def ended() -> Task | None:
-        task = await tasks.get(task_id)
+        task = await queries.get(task_id)
         return task if task.state in {TaskState.SUCCEEDED, TaskState.FAILED} else None
 
     task = await eventually(ended)
-    assert task.state is TaskState.SUCCEEDED, task.traceback
+    assert task.state == TaskState.SUCCEEDED, task.traceback
     return task
 
 
@@ -102,7 +103,7 @@ async def test_a_package_that_is_broken_is_named_once(plugged):
 async def test_a_task_of_a_package_that_broke_halfway_waits(plugged):
     waiting = await enqueue("halfway.made", {})
     await _succeeded(await enqueue(TaskName.ANALYZE, {}))
-    task = await tasks.get(waiting)
+    task = await queries.get(waiting)
     assert (task.state, task.published_at) == (TaskState.QUEUED, None)
 
 

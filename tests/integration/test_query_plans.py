@@ -13,15 +13,17 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 
 from infra.db.engine import database, direct_connection, primary
+from infra.queue import operations, queries
+from infra.queue.publish import PLANNER
+from infra.queue.queries import TaskFilters
+from infra.queue.stats import queue_stats
 from models import Course, Difficulty, Enrollment, TaskState
-from services import task_control
 from services.catalogue import queries as catalogue_queries
 from services.catalogue.queries import Filters, Sort
 from services.enrollments import listing
 from services.enrollments.listing import EnrollmentFilters
-from services.task_control import TaskFilters
 from tasks.registry import Registration
-from worker.relay import PLANNER, Relay
+from worker.relay import Relay
 
 COURSES, ENROLLMENTS = 100_000, 1_000_000
 SEED_SECONDS = 120
@@ -173,12 +175,12 @@ READS = {
         primary(), EnrollmentFilters(student_email=e.student_email), 1, 10, str
     ),
     "students": lambda _c, _e: listing.students(primary(), 5, 100),
-    "tasks of the queues": lambda _c, _e: task_control.stats(),
-    "latest tasks": lambda _c, _e: task_control.page(TaskFilters(), 100),
-    "failed tasks": lambda _c, _e: task_control.page(
+    "tasks of the queues": lambda _c, _e: queue_stats(),
+    "latest tasks": lambda _c, _e: queries.list_tasks(TaskFilters(), 100),
+    "failed tasks": lambda _c, _e: queries.list_tasks(
         TaskFilters(states=frozenset({TaskState.FAILED})), 100
     ),
-    "old tasks": lambda _c, _e: task_control.prune(datetime(2000, 1, 1, tzinfo=UTC)),
+    "old tasks": lambda _c, _e: operations.prune(datetime(2000, 1, 1, tzinfo=UTC)),
 }
 
 

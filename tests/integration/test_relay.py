@@ -11,11 +11,14 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 
 from infra.db.engine import database
+from infra.queue import leases, queries
+from infra.queue.enqueue import enqueue
+from infra.queue.publish import BATCH, WINDOW
+from infra.queue.sweep import LOST_WORKER
 from models import Task, TaskSchedule, TaskState
-from services import leases, tasks
-from services.tasks import TaskName, enqueue
+from services.task_names import TaskName
 from tasks.registry import Registration, load_tasks
-from worker.relay import BATCH, WINDOW, BrokerAway, Relay
+from worker.relay import BrokerAway, Relay
 
 
 async def _nothing(_context) -> None:
@@ -69,7 +72,7 @@ async def test_due_tasks_are_published_once_and_marked(relay):
     assert await relay.publish() == 3
     assert await relay.publish() == 0
     assert _messages(relay) == [str(each) for each in made]
-    task = await tasks.get(made[0])
+    task = await queries.get(made[0])
     assert task.published_at
     assert task.queue.startswith("test-")
     assert (task.state, task.max_attempts) == (TaskState.QUEUED, 4)
@@ -104,7 +107,7 @@ async def test_what_is_not_due_unknown_or_cancelled_stays(relay):
     cancelled = await enqueue("test.task", {})
     await Task.filter(id=cancelled).update(cancel_requested=True)
     assert await relay.publish() == 0
-    assert (await tasks.get(unknown)).queue is None
+    assert (await queries.get(unknown)).queue is None
 
 
 async def test_several_relays_share_the_work(relay, connect):
@@ -152,7 +155,7 @@ async def _publish_all(relay) -> None:
         pass
 
 
-async def test_a_queue_that_nobody_serves_holds_a_window_however_often_leases_lapse(relay):
+async def test_a_queue_without_workers_holds_a_window_however_often_leases_lapse(relay):
     for n in range(WINDOW + 50):
         await enqueue("test.task", {"n": n})
     for _ in range(10):
@@ -173,7 +176,7 @@ async def test_a_queue_that_was_full_is_published_to_as_soon_as_it_has_room(rela
     assert await relay.publish() == BATCH
 
 
-async def test_a_queue_that_nobody_serves_holds_up_no_other(relay):
+async def test_a_queue_without_workers_delays_no_other(relay):
     for _ in range(WINDOW):
         await enqueue("test.task", {})
     await _publish_all(relay)
@@ -191,7 +194,7 @@ async def test_a_broker_that_is_away_costs_nothing(relay):
     relay_away = Relay(relay.connection, away, relay.registry)
     with pytest.raises(BrokerAway):
         await relay_away.publish()
-    assert (await tasks.get(task_id)).published_at is None
+    assert (await queries.get(task_id)).published_at is None
     assert await relay.publish() == 1
     away.close()
 
@@ -206,10 +209,10 @@ async def test_a_lapsed_lease_is_taken_back_and_the_last_attempt_fails(relay):
     assert await relay.sweep() == 0
     await Task.all().update(lease_until=datetime.now(UTC) - timedelta(seconds=1))
     assert await relay.sweep() == 2
-    assert (await tasks.get(again)).state is TaskState.QUEUED
-    failed = await tasks.get(last)
-    assert failed.state is TaskState.FAILED
-    assert failed.error == leases.LOST_WORKER
+    assert (await queries.get(again)).state == TaskState.QUEUED
+    failed = await queries.get(last)
+    assert failed.state == TaskState.FAILED
+    assert failed.error == LOST_WORKER
 
 
 async def test_any_number_of_schedulers_give_one_run_a_slot(relay):

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from infra.db.engine import database
+from infra.db.sql import rows
 from services.catalogue import queries
 from services.catalogue.folding import fold
 from services.catalogue.queries import Filters
-from services.tasks import rows
 
 # What changes when it is folded or normalised, and blanks; signs have codes of their own.
 LETTERS = [

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from infra.db.engine import database
+from infra.db.sql import rows
 from services.catalogue.signatures import BITS, bit_of, bits_of
-from services.tasks import rows
 
 # Letters of which some become others, or several, when they are made large; and what LIKE knows.
 LETTERS = "aAiIsSkKzaiskfnAISKFNß\u0130\u0131\u017f\u212aﬁﬃŉǰäÄéÉ\u03c3\u03c2\u0307 %_\\'ǆ"

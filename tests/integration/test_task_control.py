@@ -4,18 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.cache import NoCache
 from infra.db.engine import database
-from models import Task, TaskState
-from services import leases, task_control, tasks
-from services.errors import (
+from infra.queue import leases, operations, queries, stats
+from infra.queue.enqueue import enqueue
+from infra.queue.errors import (
     TaskNotCancellable,
     TaskNotDroppable,
     TaskNotFound,
     TaskNotRetryable,
 )
-from services.task_control import TaskFilters
-from services.tasks import enqueue
+from infra.queue.queries import Cursor, TaskFilters
+from infra.queue.table import FINAL
+from models import Task, TaskState
 
 NO_ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
 
@@ -26,12 +26,12 @@ async def _tables(new_database):
         yield
 
 
-pytestmark = pytest.mark.usefixtures("_tables")
+pytestmark = pytest.mark.usefixtures("_tables", "task_hooks")
 
 
 async def _task(state: TaskState, name: str = "test.task", age: timedelta = timedelta()) -> Task:
     task_id = await enqueue(name, {})
-    ended = datetime.now(UTC) - age if state in task_control.FINAL else None
+    ended = datetime.now(UTC) - age if state in FINAL else None
     await Task.filter(id=task_id).update(
         state=state,
         finished_at=ended,
@@ -39,68 +39,68 @@ async def _task(state: TaskState, name: str = "test.task", age: timedelta = time
         attempts=0 if state is TaskState.QUEUED else 1,
         created_at=datetime.now(UTC) - age,
     )
-    return await tasks.get(task_id)
+    return await queries.get(task_id)
 
 
 @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
 async def test_an_ended_task_is_queued_again_and_runs(state):
-    task = await task_control.retry(NoCache(), (await _task(state)).id)
+    task = await operations.retry((await _task(state)).id)
     assert (task.state, task.finished_at, task.max_attempts) == (TaskState.QUEUED, None, None)
 
 
 async def test_a_waiting_task_is_due_at_once():
     task = await _task(TaskState.QUEUED)
     await Task.filter(id=task.id).update(available_at=datetime.now(UTC) + timedelta(hours=1))
-    assert (await task_control.retry(NoCache(), task.id)).available_at <= datetime.now(UTC)
-    assert (await tasks.get(task.id)).max_attempts == 1
+    assert (await operations.retry(task.id)).available_at <= datetime.now(UTC)
+    assert (await queries.get(task.id)).max_attempts == 1
 
 
 @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.SUCCEEDED])
 async def test_what_runs_or_succeeded_is_not_retried(state):
     with pytest.raises(TaskNotRetryable):
-        await task_control.retry(NoCache(), (await _task(state)).id)
+        await operations.retry((await _task(state)).id)
 
 
 async def test_a_waiting_task_is_cancelled_at_once():
-    task = await task_control.cancel(NoCache(), (await _task(TaskState.QUEUED)).id)
-    assert task.state is TaskState.CANCELLED
+    task = await operations.cancel((await _task(TaskState.QUEUED)).id)
+    assert task.state == TaskState.CANCELLED
     assert await leases.claim(task.id, "one") is None
 
 
-@pytest.mark.parametrize("state", sorted(task_control.FINAL))
+@pytest.mark.parametrize("state", sorted(FINAL))
 async def test_what_has_ended_is_not_cancelled_but_can_be_dropped(state):
     task = await _task(state)
     with pytest.raises(TaskNotCancellable):
-        await task_control.cancel(NoCache(), task.id)
-    await task_control.drop(NoCache(), task.id)
+        await operations.cancel(task.id)
+    await operations.drop(task.id)
     with pytest.raises(TaskNotFound):
-        await tasks.get(task.id)
+        await queries.get(task.id)
 
 
 @pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.RUNNING])
 async def test_what_has_not_ended_is_not_dropped(state):
     with pytest.raises(TaskNotDroppable):
-        await task_control.drop(NoCache(), (await _task(state)).id)
+        await operations.drop((await _task(state)).id)
 
 
-@pytest.mark.parametrize("act", [task_control.retry, task_control.cancel, task_control.drop])
+@pytest.mark.parametrize("act", [operations.retry, operations.cancel, operations.drop])
 async def test_there_must_be_such_a_task(act):
     with pytest.raises(TaskNotFound):
-        await act(NoCache(), NO_ID)
+        await act(NO_ID)
 
 
 async def test_listings_filter_and_page_without_gaps():
     made = [await _task(TaskState.FAILED, age=timedelta(minutes=n)) for n in range(5)]
     other = await _task(TaskState.SUCCEEDED, name="test.other", age=timedelta(hours=3))
     failed = TaskFilters(states=frozenset({TaskState.FAILED}))
-    first = await task_control.page(failed, 3)
-    rest = await task_control.page(failed, 3, (first[-1].created_at, first[-1].id))
+    first = await queries.list_tasks(failed, 3)
+    rest = await queries.list_tasks(failed, 3, Cursor(first[-1].created_at, first[-1].id))
     assert [task.id for task in first + rest] == [task.id for task in made]
-    assert [task.id for task in await task_control.page(TaskFilters(name="test.other"), 9)] == [
+    assert [task.id for task in await queries.list_tasks(TaskFilters(name="test.other"), 9)] == [
         other.id
     ]
     old = TaskFilters(older_than=timedelta(minutes=150))
-    assert await task_control.ids(old) == [other.id]
+    assert await queries.list_ids(old) == [other.id]
 
 
 async def test_stats_count_by_queue():
@@ -108,19 +108,19 @@ async def test_stats_count_by_queue():
     await _task(TaskState.FAILED)
     task = await _task(TaskState.RUNNING)
     await Task.filter(id=task.id).update(queue="images")
-    by_queue = {each.queue: each for each in await task_control.stats()}
+    by_queue = {each.queue: each for each in await stats.queue_stats()}
     assert (by_queue["-"].queued, by_queue["-"].failed) == (1, 1)
     assert (by_queue["images"].running, by_queue["images"].oldest_due_seconds) == (1, 0)
 
 
 async def test_stats_count_no_more_of_a_state_than_they_are_to(monkeypatch):
-    monkeypatch.setattr(task_control, "MOST_COUNTED", 2)
+    monkeypatch.setattr(stats, "MOST_COUNTED", 2)
     oldest = await _task(TaskState.QUEUED, age=timedelta(hours=1))
     await Task.filter(id=oldest.id).update(available_at=oldest.created_at)
     for _ in range(3):
         await _task(TaskState.QUEUED)
         await _task(TaskState.FAILED)
-    (found,) = await task_control.stats()
+    (found,) = await stats.queue_stats()
     assert (found.queued, found.failed) == (2, 2)
     assert found.oldest_due_seconds > 3500
 
@@ -130,6 +130,6 @@ async def test_pruning_keeps_what_failed_and_what_is_recent():
     kept = [await _task(TaskState.FAILED, age=2 * week), await _task(TaskState.SUCCEEDED)]
     await _task(TaskState.SUCCEEDED, age=2 * week)
     await _task(TaskState.CANCELLED, age=2 * week)
-    assert await task_control.prune(datetime.now(UTC) - week) == 2
-    assert await task_control.prune(datetime.now(UTC) - week) == 0
+    assert await operations.prune(datetime.now(UTC) - week) == 2
+    assert await operations.prune(datetime.now(UTC) - week) == 0
     assert {task.id for task in await Task.all()} == {task.id for task in kept}

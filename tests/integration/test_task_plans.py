@@ -12,15 +12,14 @@ import pytest
 from celery import Celery
 from uuid_utils.compat import uuid7
 
-from infra.cache import NoCache
 from infra.db.engine import database, direct_connection
+from infra.queue import leases, operations
+from infra.queue.enqueue import enqueue
+from infra.queue.errors import LeaseLost, TaskStateConflict
+from infra.queue.publish import PLANNER, DueTasks
 from models import Task
-from services import leases, task_control
-from services.errors import ServiceError
-from services.leases import LeaseLost
-from services.tasks import enqueue
 from tasks.registry import Registration
-from worker.relay import PLANNER, Relay
+from worker.relay import Relay
 
 RAN = 3000
 NAMES_A_ROW = re.compile(r"\b(?:UPDATE|FROM) tasks\b.*\bWHERE id = ", re.DOTALL)
@@ -28,7 +27,7 @@ STATE_BESIDE_ID = re.compile(r"\bid = (?:ANY\()?\$\d.*\bAND \(*state\b", re.DOTA
 
 
 @pytest.fixture
-async def url(new_database):
+async def url(new_database, task_hooks):
     """A database with tables, and Tortoise on it."""
     url = await new_database()
     async with database(url, pool_size=2):
@@ -48,11 +47,11 @@ async def _every_statement_by_id() -> None:
     await leases.complete_without_effects(await claimed())
     await leases.fail_attempt(await claimed(), "error", "traceback", permanent=True)
     claim = await claimed()
-    await task_control.cancel(NoCache(), claim.id)
+    await operations.cancel(claim.id)
     await leases.mark_cancelled(claim)
-    await task_control.retry(NoCache(), claim.id)
-    await task_control.cancel(NoCache(), claim.id)
-    await task_control.drop(NoCache(), claim.id)
+    await operations.retry(claim.id)
+    await operations.cancel(claim.id)
+    await operations.drop(claim.id)
     for act in (leases.finish, leases.extend):
         with suppress(LeaseLost):
             await act(claim)
@@ -69,11 +68,8 @@ async def test_what_names_a_task_by_id_uses_no_other_index(url, caplog):
     assert len(sent) >= 10
     async with direct_connection(url, settings={"enable_seqscan": "off"}) as connection:
         queries = []
-        with (
-            closing(Relay(connection, Celery(broker="memory://"), {})) as relay,
-            connection.query_logger(lambda each: queries.append((each.query, each.args))),
-        ):
-            await relay._unmark([uuid7()])  # noqa: SLF001  a broker's failure calls it
+        with connection.query_logger(lambda each: queries.append((each.query, each.args))):
+            await DueTasks(connection).unmark([{"id": uuid7()}])
             await asyncio.sleep(0)  # the logger is called later
         # Without the key, whatever index a condition on the state matches would be used.
         await connection.execute("ALTER TABLE tasks DROP CONSTRAINT tasks_pkey CASCADE")
@@ -91,7 +87,7 @@ async def test_what_names_a_task_by_id_uses_no_other_index(url, caplog):
 def test_no_statement_in_the_code_names_a_task_by_id_and_its_state_plainly():
     strings = [
         node.value
-        for folder in ("api", "services", "tasks", "worker")
+        for folder in ("api", "infra", "services", "tasks", "worker")
         for path in Path(folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -104,13 +100,13 @@ async def test_a_task_is_refused_what_its_state_forbids_and_nothing_else(url):
     task_id = await enqueue("test.task", {})
     await Task.filter(id=task_id).update(max_attempts=3)
     claim = await leases.claim(task_id, "a worker")
-    for act in (task_control.retry, task_control.drop):
-        with pytest.raises(ServiceError):
-            await act(NoCache(), task_id)
+    for act in (operations.retry, operations.drop):
+        with pytest.raises(TaskStateConflict):
+            await act(task_id)
     assert await leases.fail_attempt(claim, "error", "traceback", permanent=True) == "failed"
-    with pytest.raises(ServiceError):
-        await task_control.cancel(NoCache(), task_id)
-    await task_control.drop(NoCache(), task_id)
+    with pytest.raises(TaskStateConflict):
+        await operations.cancel(task_id)
+    await operations.drop(task_id)
 
 
 async def _nothing(_context) -> None:
@@ -119,7 +115,7 @@ async def _nothing(_context) -> None:
 
 async def test_with_an_old_snapshot_a_pass_reads_no_more_than_what_it_publishes(url, monkeypatch):
     # The pass that looks at all comes once a second, which this machine may take for one of ours.
-    monkeypatch.setattr("worker.relay.TEND_SECONDS", 3600.0)
+    monkeypatch.setattr("infra.queue.publish.FULL_SCAN_SECONDS", 3600.0)
     kinds = {"test.task": Registration("test.task", _nothing, "queue", 3, 60, (), None)}
     queries = []
     async with (

@@ -16,7 +16,7 @@ from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import Launcher, Process, ProcessSpec
 from deploy.embedded.process_supervisor import tail
 from deploy.embedded.valkey import Broker as Valkey
-from services import tasks
+from infra.queue.liveness import is_relay_alive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -144,7 +144,7 @@ async def worker(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[
     """Run `enroll worker` on the open database's tasks; yield its log once it carries them."""
     async with Launcher(DataDir(folder)) as launcher:
         own = {"DATA_DIR": str(folder / "data"), "CACHE_URL": "memory://"} | dict(environment)
-        part = ProcessSpec("worker", (str(ENROLL), "worker"), tasks.is_relay_alive, own, folder)
+        part = ProcessSpec("worker", (str(ENROLL), "worker"), is_relay_alive, own, folder)
         process = await launcher.start(part)
         await _until_ready(part, launcher)
         yield launcher.home.log("worker")

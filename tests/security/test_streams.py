@@ -193,7 +193,7 @@ async def test_a_stream_ends_and_is_resumed(monkeypatch):
         ip="192.0.2.1",
         respond=respond,
     )
-    monkeypatch.setattr(api.tasks.slow_work, "get", get)
+    monkeypatch.setattr(api.tasks.queries, "get", get)
     monkeypatch.setattr(sse_limits, "MAX_SECONDS", 0.5)
     await api.tasks.watch_task(request, task.id)
     assert ends == [2]

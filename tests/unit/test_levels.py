@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from worker.levels import HIGHEST, LATE_COMMIT, LOWEST, MAX_LEVELS, Levels
+from infra.queue.levels import HIGHEST, LATE_COMMIT, LOWEST, MAX_LEVELS, Levels
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 import celeryconfig
-from services.leases import BASE_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
-from services.tasks import TaskName
+from infra.queue.leases import BASE_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
+from services.task_names import TaskName
 from tasks import registry
 from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues, task
 

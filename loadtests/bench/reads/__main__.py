@@ -21,12 +21,12 @@ from cli.seed import seed
 from deploy.embedded.servers import servers
 from infra.db.engine import database
 from infra.db.migrations import migrate
+from infra.db.sql import rows
 from infra.settings import load_settings
 from loadtests.bench import pages, results
 from loadtests.bench.reads.ways import AGGREGATED, OBJECTS, OURS, VALUES, WAYS
 from loadtests.bench.results import machine, verdict
 from models import Course
-from services.tasks import rows
 
 COURSES, SIZES, ROUNDS, SECONDS = 10_000, (20, 100, 1000), 5, 1.0
 PLACES = ("one course", *(f"{size:,} courses" for size in SIZES))

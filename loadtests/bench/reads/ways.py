@@ -9,10 +9,10 @@ from tortoise.expressions import RawSQL
 from tortoise.queryset import QuerySet
 
 from api.schemas.responses import CourseOut, CoursePageOut
+from infra.db.sql import rows
 from models import Course, TaskState
 from services.catalogue import queries, render
 from services.catalogue.queries import Filters
-from services.tasks import rows
 
 BASE = "https://images.example.org/"
 OURS = "rows, orjson (ours)"

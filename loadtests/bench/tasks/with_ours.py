@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from infra.db.engine import database
 from infra.db.transactions import transaction
+from infra.queue.enqueue import enqueue
 from loadtests.bench.tasks import stamps
-from services.tasks import enqueue
 from tasks.registry import TaskContext, task
 
 

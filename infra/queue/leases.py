@@ -1,6 +1,6 @@
-"""How a task runs once in its effects: claim, lease, fence by attempt, retry, sweep.
+"""How a task has its effects once: claim, lease, fence by attempt, retry.
 
-All times are the database's, so a worker whose clock is wrong takes nothing that is not its own.
+All times are the database's: a worker with a wrong clock takes no task of another worker.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 
-from services.tasks import rows, unindexed
+from infra.db.sql import rows
+from infra.queue.errors import LeaseLost
+from infra.queue.table import CHANNEL, unindexed
 
 LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 600.0
-LOST_WORKER = "The worker died or stopped answering while the task ran"
 
 # Jitter over the upper half: retries of a mass failure spread out, none comes at once.
 BACKOFF = f"""
@@ -39,10 +41,6 @@ _SUCCEEDED = (
 Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
 
-class LeaseLost(Exception):
-    """The task was given to another worker, or was cancelled: nothing of this run may commit"""
-
-
 @dataclass(frozen=True)
 class Claim:
     """A task that this process may run; `attempt` is the fence."""
@@ -55,7 +53,7 @@ class Claim:
 
 
 async def claim(task_id: UUID, worker: str) -> Claim | None:
-    """Take the task and count the attempt, before any work; None when it is not to be had.
+    """Take the task and count the attempt, before any work; None if it cannot be claimed.
 
     The commit does not wait for the disk. A server that crashes at that moment may forget the
     claim; then the attempt is made again, and still only one run can finish the task.
@@ -156,7 +154,7 @@ async def _fenced(
 
 
 async def fail_attempt(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
-    """Queue the task for another attempt, or end it: failed, or cancelled if that was asked for.
+    """Queue the task for another attempt, or end it: failed, or cancelled if that was requested.
 
     Returns:
         The state it has now; None when it was no longer this attempt's.
@@ -179,7 +177,7 @@ async def fail_attempt(claim: Claim, error: str, traceback: str, *, permanent: b
 
 
 async def mark_cancelled(claim: Claim) -> bool:
-    """Mark the task cancelled if that is why its lease was lost; tell whether it was."""
+    """Mark the task cancelled if its lease was lost for that; return whether it was."""
     found = await rows(
         "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "  # noqa: S608
         f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND cancel_requested RETURNING id",
@@ -190,7 +188,7 @@ async def mark_cancelled(claim: Claim) -> bool:
 
 
 def ended_attempt(is_last: str) -> str:
-    """Return the SET clause of an attempt that did not succeed; `is_last` is SQL for "no more"."""
+    """Return the SET clause of an attempt that did not succeed; `is_last` is a condition."""
     return f"""
         state = CASE WHEN cancel_requested THEN 'cancelled'
                      WHEN {is_last} THEN 'failed' ELSE 'queued' END,
@@ -198,3 +196,27 @@ def ended_attempt(is_last: str) -> str:
         available_at = now() + {BACKOFF},
         published_at = NULL, lease_until = NULL
     """
+
+
+async def release_worker(connection: asyncpg.Connection, worker: str) -> int:
+    """Queue again what a stopped worker was running; the attempt does not count.
+
+    A task whose cancellation was requested ends as cancelled.
+
+    Returns:
+        How many tasks the worker was running.
+
+    """
+    status = await connection.execute(
+        """
+        UPDATE tasks
+        SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
+            finished_at = CASE WHEN cancel_requested THEN now() END,
+            available_at = now(), published_at = NULL, lease_until = NULL,
+            max_attempts = max_attempts + 1
+        WHERE state = 'running' AND worker = $1
+        """,
+        worker,
+    )
+    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+    return int(status.split()[-1])

@@ -1,7 +1,7 @@
-"""Where the relay's scan for due tasks starts, for each kind of task and each of its priorities.
+"""Where the scan for due tasks starts, for each kind of task and each of its priorities.
 
 While an old snapshot is open anywhere in the database, the index of due tasks keeps the entries of
-all that ran since. A scan from the first entry walks them, time after time.
+all tasks that ran since. Each scan from the first entry reads them again.
 """
 
 from collections.abc import Iterable

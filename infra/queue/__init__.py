@@ -1,0 +1,1 @@
+"""The durable queue: every statement on the table `tasks` (docs/tasks.md)."""

@@ -1,0 +1,58 @@
+"""What the domain adds to an operation on a task: its audit record, what readers must hear of.
+
+A process registers the hooks before it operates on tasks; an operation without hooks fails.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Protocol
+
+from infra.queue.table import TaskRow
+
+
+class Operation(StrEnum):
+    """What an operator does to a task."""
+
+    RETRY = "retry"
+    CANCEL = "cancel"
+    DROP = "drop"
+
+
+class Hooks(Protocol):
+    """The domain's part of an operation."""
+
+    async def on_operation(self, operation: Operation, task: TaskRow) -> None:
+        """Add to the transaction of an operation; the task is as the operation left it."""
+
+
+class NoHooks(RuntimeError):
+    """An operation on a task needs hooks, and this process has registered none"""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
+
+
+_registered: list[Hooks] = []
+
+
+@contextmanager
+def registered(hooks: Hooks) -> Iterator[None]:
+    """Register the hooks of this process while the block runs."""
+    _registered.append(hooks)
+    try:
+        yield
+    finally:
+        _registered.remove(hooks)
+
+
+async def run(operation: Operation, task: TaskRow) -> None:
+    """Run the hooks, in the running transaction.
+
+    Raises:
+        NoHooks: none are registered.
+
+    """
+    if not _registered:
+        raise NoHooks
+    await _registered[-1].on_operation(operation, task)

@@ -1,0 +1,121 @@
+"""Reading tasks: one by its id, and listings for operators."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, cast
+from uuid import UUID
+
+from infra.db.sql import rows
+from infra.queue.errors import TaskNotFound
+from infra.queue.table import COLUMNS, TaskRow
+
+_NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
+_OLDEST_FIRST = "ORDER BY created_at, id"
+
+
+@dataclass(frozen=True)
+class TaskFilters:
+    """Which tasks a listing shows; `older_than` is an age."""
+
+    states: frozenset[str] = frozenset()
+    name: str | None = None
+    older_than: timedelta | None = None
+
+
+class Cursor(NamedTuple):
+    """A position in a listing: the page after it has the older tasks, or the newer."""
+
+    at: datetime
+    id: UUID
+    is_newer: bool = False
+
+
+# The last page is what is newer than this.
+OLDEST = Cursor(datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0), is_newer=True)
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    """One page of tasks, the count of all pages, and the cursors of the pages beside it."""
+
+    tasks: list[TaskRow]
+    total: int
+    newer: Cursor | None
+    older: Cursor | None
+
+
+async def get(task_id: UUID) -> TaskRow:
+    """Return a task.
+
+    Raises:
+        TaskNotFound: there is none of this id.
+
+    """
+    found = await rows(f"SELECT {COLUMNS} FROM tasks WHERE id = $1", task_id)  # noqa: S608
+    if not found:
+        raise TaskNotFound
+    return TaskRow.of(found[0])
+
+
+async def list_page(filters: TaskFilters, limit: int, cursor: Cursor | None = None) -> TaskPage:
+    """Return the page of at most `limit` tasks at a cursor, or the first; newest first."""
+    tasks = await list_tasks(filters, limit, cursor)
+    newer = older = None
+    if tasks:
+        newer = Cursor(tasks[0].created_at, tasks[0].id, is_newer=True)
+        older = Cursor(tasks[-1].created_at, tasks[-1].id)
+    condition, values = _condition(filters)
+    (counted,) = await rows(f"SELECT count(*) AS total FROM tasks {condition}", *values)  # noqa: S608
+    return TaskPage(
+        tasks,
+        counted["total"],
+        newer if newer and await list_tasks(filters, 1, newer) else None,
+        older if older and await list_tasks(filters, 1, older) else None,
+    )
+
+
+async def list_tasks(
+    filters: TaskFilters, limit: int, cursor: Cursor | None = None, *, offset: int = 0
+) -> list[TaskRow]:
+    """Return at most `limit` tasks, newest first, after the cursor or the `offset` newest."""
+    is_newer = cursor is not None and cursor.is_newer
+    condition, values = _condition(filters, cursor)
+    found = await rows(
+        f"SELECT {COLUMNS} FROM tasks {condition} "  # noqa: S608  constants of this module
+        f"{_OLDEST_FIRST if is_newer else _NEWEST_FIRST} "
+        f"LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
+        *values,
+        limit,
+        offset,
+    )
+    tasks = [TaskRow.of(row) for row in found]
+    return tasks[::-1] if is_newer else tasks
+
+
+async def list_ids(filters: TaskFilters) -> list[UUID]:
+    """Return the ids of all tasks that match, oldest first."""
+    condition, values = _condition(filters)
+    found = await rows(f"SELECT id FROM tasks {condition} {_OLDEST_FIRST}", *values)  # noqa: S608
+    return [cast("UUID", row["id"]) for row in found]
+
+
+def _condition(filters: TaskFilters, cursor: Cursor | None = None) -> tuple[str, list[object]]:
+    """Return the WHERE clause, empty if all tasks match, and its values."""
+    values: list[object] = []
+
+    def add(value: object) -> str:
+        values.append(value)
+        return f"${len(values)}"
+
+    terms = []
+    if filters.states:
+        # No array: the planner reads one state off the index in the order of the listing.
+        terms.append(f"state IN ({', '.join(map(add, sorted(filters.states)))})")
+    if filters.name:
+        terms.append(f"name = {add(filters.name)}")
+    if filters.older_than:
+        terms.append(f"created_at < now() - {add(filters.older_than)}::interval")
+    if cursor:
+        side = ">" if cursor.is_newer else "<"
+        terms.append(f"(created_at, id) {side} ({add(cursor.at)}, {add(cursor.id)})")
+    return (f"WHERE {' AND '.join(terms)}" if terms else ""), values

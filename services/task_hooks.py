@@ -1,0 +1,30 @@
+"""What an operation on a task means to the domain; API, worker and command line register it."""
+
+from uuid import UUID
+
+from infra.cache import Cache
+from infra.queue.hooks import Operation
+from infra.queue.table import TaskRow
+from services.audit import trail
+from services.audit.trail import Action
+from services.catalogue.change import announce_image_task
+from services.task_names import TaskName
+
+_ACTIONS = {
+    Operation.RETRY: Action.RETRY_TASK,
+    Operation.CANCEL: Action.CANCEL_TASK,
+    Operation.DROP: Action.DROP_TASK,
+}
+
+
+class TaskHooks:
+    """Records the operation, and announces the course whose image the task makes."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    async def on_operation(self, operation: Operation, task: TaskRow) -> None:
+        """Add to the transaction of an operation."""
+        await trail.record(_ACTIONS[operation], task.id)
+        if task.name == TaskName.PROCESS_IMAGE:
+            await announce_image_task(self._cache, UUID(task.args["course_id"]))
