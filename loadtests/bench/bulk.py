@@ -28,7 +28,7 @@ async def enrol(connection: asyncpg.Connection, count: int) -> None:
         "SELECT indexname, indexdef FROM pg_indexes "
         "WHERE tablename = 'enrollments' AND indexname <> 'enrollments_pkey'"
     )
-    # No triggers and no foreign keys: what they would do is done below.
+    # Without triggers and foreign keys; their effects are written below.
     await connection.execute("SET session_replication_role = replica")
     await connection.execute("SET maintenance_work_mem = '512MB'")
     for index in indexes:

@@ -1,4 +1,4 @@
-"""The servers that are measured: the embedded ones, databases of each size, ours, and the peers."""
+"""The measured servers: the embedded ones, databases of each size, this service, and peers."""
 
 import asyncio
 import os
@@ -32,9 +32,8 @@ CACHES = 16  # how many databases a Redis has
 LIST = "/api/v1/courses?limit=20"
 CACHED_KEY = "bench:list"
 
-# What production has; only that all clients here are one address, which may ask more. Not exempt,
-# for what the limits cost is part of what is measured; but one client borrows of Redis less often
-# than many do.
+# As in production, but with higher limits, because all clients have one address. Not exempt: the
+# cost of the limits is measured, too. One client leases tokens of Redis less often than many do.
 OURS = {
     "STORAGE_URL": "memory://",
     "SKIP_MIGRATION": "true",
@@ -47,9 +46,9 @@ NO_CACHE = {"CACHE_URL": "memory://", "CACHE_MEMORY_BYTES": "0"}
 
 @dataclass(frozen=True)
 class Database:
-    """A seeded database, a file with the ids of some of its courses, and a Redis for its answers.
+    """A seeded database, a file with the ids of some of its courses, and a Redis for its cache.
 
-    Two databases with one Redis between them would be served each other's answers.
+    Two databases with one Redis would serve each other's responses.
     """
 
     url: str
@@ -59,7 +58,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Instance:
-    """A server that runs: its address, and its first process."""
+    """A running server: its address, and its first process."""
 
     name: str
     url: str
@@ -67,11 +66,11 @@ class Instance:
 
 
 class CommandFailed(SystemExit):
-    """A command that is needed failed; caught where it is not."""
+    """A required command failed."""
 
 
 class Environment:
-    """Starts servers; all of them end with it."""
+    """Starts servers, and stops all of them at its end."""
 
     def __init__(self, env: dict[str, str], folder: Path, stack: AsyncExitStack) -> None:
         self._database_url = env["DATABASE_URL"]
@@ -86,7 +85,7 @@ class Environment:
         self.groups = _embedded_groups()
 
     async def versions(self) -> str:
-        """Tell which versions the servers are."""
+        """Return the versions of the servers."""
         connection = await asyncpg.connect(self._database_url)
         postgres = await connection.fetchval("SHOW server_version")
         await connection.close()
@@ -124,7 +123,7 @@ class Environment:
         return self.known[name]
 
     def one_of(self, database: Database) -> Path:
-        """Return a file with one of the database's courses only: the one that all want."""
+        """Return a file with one course of the database: the hot one."""
         path = database.ids.with_suffix(".one")
         path.write_text(database.ids.read_text("ascii").split()[-1], "ascii")
         return path
@@ -142,14 +141,14 @@ class Environment:
         return await self._start(name, command, env | settings, "/health/live")
 
     def two_cores(self) -> tuple[int, ...]:
-        """Return two cores that are ours; none where there are not two, or none can be chosen."""
+        """Return two cores of this process; none if there are fewer or affinity is missing."""
         if not hasattr(os, "sched_setaffinity"):
             return ()
         first, *others = sorted(os.sched_getaffinity(0))
         return (first, others[0]) if others else ()
 
     def pin(self, instance: Instance, cores: tuple[int, ...]) -> None:
-        """Give each of the processes that serve a core of its own."""
+        """Pin each server process to a core of its own."""
         serving = [
             child
             for child in psutil.Process(instance.pid).children()
@@ -159,7 +158,7 @@ class Environment:
             process.cpu_affinity([core])
 
     async def bare(self, name: str, database: Database, processes: int = 1) -> Instance:
-        """Start Sanic with nothing around it; `remember` has to come first."""
+        """Start bare Sanic; `remember` must have run."""
         env = {
             "DATABASE_URL": database.url,
             "BENCH_BODIES": str(self._folder),
@@ -179,7 +178,7 @@ class Environment:
         return await self._start("fastapi", command, env, "/cached")
 
     async def gin(self) -> Instance | str:
-        """Build and start the reference's own design; return why not, where it can't be."""
+        """Build and start the design of the Go service, or return why it can't run."""
         missing = [need for need in GO_NEEDS if not (GOPATH / "src" / need).is_dir()]
         if shutil.which("go") is None or missing:
             return (
@@ -201,7 +200,7 @@ class Environment:
         return await self._start("gin", (str(program),), {"CACHE_URL": self.cache_url}, "/cached")
 
     async def remember(self, instance: Instance, course_id: str) -> str:
-        """Keep what ours answers for the peers to answer; return the list's ETag, if it has one."""
+        """Store this service's responses for the peers; return the list's ETag, if it has one."""
         async with httpx.AsyncClient(base_url=instance.url) as client:
             listed = (await client.get(LIST)).raise_for_status()
             detail = (await client.get(f"/api/v1/courses/{course_id}")).raise_for_status()

@@ -1,4 +1,4 @@
-"""A load generator where there is no wrk: the same words as `load.lua`, the same line of figures.
+"""A load generator in place of wrk: the same arguments as `load.lua`, the same line of figures.
 
 python -m loadtests.bench.generator URL CONNECTIONS SECONDS [--header LINE] MODE [ARGUMENTS]
 """
@@ -50,14 +50,14 @@ FILES = frozenset({"enroll", "details"})
 
 
 class Client(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
+    """One connection that sends the next request after each response."""
 
     def __init__(self, requests: Iterator[bytes], times: list[float], errors: list[str]) -> None:
         self._requests, self._times, self._errors = requests, times, errors
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask the first time."""
+        """Send the first request."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._ask()
 
@@ -66,7 +66,7 @@ class Client(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
-        """Count a whole answer, and ask again."""
+        """Count a whole response, and send the next request."""
         self._buffer += data
         head, found, body = self._buffer.partition(HEAD_END)
         if not found:
@@ -84,7 +84,7 @@ class Client(asyncio.Protocol):
         self._ask()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Note it."""
+        """Count the lost connection."""
         self._errors.append("lost")
 
 

@@ -1,4 +1,4 @@
-"""One measurement: load on an address for some seconds, and who used the processor meanwhile."""
+"""One measurement: load on an address for some seconds, and the processor time of each group."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ GENERATOR_NAME = "load"
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked: an address, headers, and the words of `load.lua`.
+    """The load: an address, headers, and the arguments of `load.lua`.
 
-    With `cores` a load of so many connections comes from each of them.
+    With `cores` each of them runs a load of so many connections.
     """
 
     url: str
@@ -37,9 +37,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Figures:
-    """Requests a second answered rightly, milliseconds, errors, and cores used by each group.
+    """Successful requests a second, milliseconds, errors, and cores used by each group.
 
-    All connections come at once, so the `longest` answer is as a rule to the one let in last.
+    All connections open at once, so the `longest` response is usually of the one accepted last.
     """
 
     rps: float
@@ -52,7 +52,7 @@ class Figures:
 
 
 async def measure(target: Target, seconds: float, groups: Mapping[str, int]) -> Figures:
-    """Load the target; `groups` names the first process of each group that may be at work."""
+    """Load the target; `groups` names the first process of each group of processes."""
     processes = [
         await asyncio.create_subprocess_exec(
             *_command(target, seconds),
@@ -65,7 +65,7 @@ async def measure(target: Target, seconds: float, groups: Mapping[str, int]) -> 
     everyone[GENERATOR_NAME] = tuple(process.pid for process in processes)
     before = {name: sum(map(_seconds_used, pids)) for name, pids in everyone.items()}
     reading = asyncio.gather(*(process.communicate() for process in processes))
-    # The generator's own use is read while it lives: a moment before its end.
+    # The generator's own use is read a moment before it ends.
     await asyncio.wait({reading}, timeout=max(0.2, seconds - 0.3))
     used = {name: sum(map(_seconds_used, pids)) - before[name] for name, pids in everyone.items()}
     outputs = [output.decode() for output, _ in await reading]
@@ -77,7 +77,7 @@ async def measure(target: Target, seconds: float, groups: Mapping[str, int]) -> 
 
 
 def together(found: Sequence[Mapping[str, Any]], cores: dict[str, float]) -> Figures:
-    """Return the figures of several loads: sums, and of latencies the middle and the worst."""
+    """Return the figures of several loads: sums of rates, the median P50, the worst percentiles."""
     return Figures(
         rps=sum(answered_rightly(each) / each["seconds"] for each in found),
         p50=statistics.median(each["p50"] for each in found),
@@ -90,7 +90,7 @@ def together(found: Sequence[Mapping[str, Any]], cores: dict[str, float]) -> Fig
 
 
 def answered_rightly(found: Mapping[str, float]) -> float:
-    """Return the requests without those that failed: what is refused at once is fast."""
+    """Return the requests without those that failed: a refusal is fast."""
     return max(0, found["requests"] - found["errors"])
 
 

@@ -10,9 +10,9 @@ from loadtests.bench.results import RESULTS, ROOT
 from loadtests.load.shapes import SHAPES
 
 PAGE = ROOT / "docs" / "performance.md"
-# What a marker is called, and whose results it takes: `<!-- bench -->` … `<!-- end bench -->`.
+# The markers, `<!-- bench -->` … `<!-- end bench -->`, and the results that go between them.
 KINDS = ("bench", "profile", "images", "reads", "warming", "logins", "tasks", "cache-stress")
-# A report a shape, of which the page shows the verdicts and the picture.
+# One report a shape; the page shows its verdicts and picture.
 LOAD = "load"
 PICTURES = {"bench": ("bench", "growth")}
 _LINK = "../loadtests/results"

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,3 +59,8 @@ def machine(versions: str) -> str:
     )
     python = f"Python {platform.python_version()}"
     return f"{os.cpu_count()} cores ({model}), {python}, {versions}, load by {GENERATOR}"
+
+
+def print_progress(line: str) -> None:
+    """Print a line to standard error, apart from the results."""
+    sys.stderr.write(f"{line}\n")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtests.bench import pages, results
+from loadtests.bench.results import print_progress
 from loadtests.load import baseline, measures, slo, stack, watch
 from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
@@ -29,13 +30,13 @@ def main() -> int:
         targets = slo.load(options.slo)
         report = _play(options, targets)
     except (SloError, StackError, SwarmError) as error:
-        _say(str(error))
+        print_progress(str(error))
         return EXIT_UNUSABLE
     path = _write(report, options, _p95_bound(targets, options.shape, report.run.shape))
     if path.parent == results.RESULTS:
         pages.refresh()
     sys.stdout.write(report.text())
-    _say(f"\n{verdict_table(report.verdicts)}\n\nwritten to {path} and {options.reports}")
+    print_progress(f"\n{verdict_table(report.verdicts)}\n\nwritten to {path} and {options.reports}")
     return EXIT_MET if slo.are_met(report.verdicts) else EXIT_NOT_MET
 
 
@@ -50,15 +51,15 @@ def _play(options: argparse.Namespace, targets: list[Target]) -> Report:
             host, account, pid = options.host.rstrip("/"), stack.account(), None
             bare_sanic = None
         else:
-            _say("looking how fast this machine is")
+            print_progress("measuring the speed of this machine")
             bare_sanic = baseline.bare_sanic()
             extra = dict(each.partition("=")[::2] for each in options.set)
-            service = life.enter_context(stack.running(_say, extra))
+            service = life.enter_context(stack.running(print_progress, extra))
             host, account, pid = service.base_url, stack.ADMIN, service.process.pid
         ramp = Ramp(shape, targets) if shape.until_broken else None
         swarm = Swarm(options.shape, shape, options.share, host, account, options.reports, pid)
-        _say(f"{options.shape}: {shape.seconds:.0f} s of load, {shape.users:,} users")
-        run = swarm.run(ramp, _say)
+        print_progress(f"{options.shape}: {shape.seconds:.0f} s of load, {shape.users:,} users")
+        run = swarm.run(ramp, print_progress)
     verdicts = slo.judge(targets, options.shape, _measures(run))
     return Report(options.shape, options.share, host, started, machine, bare_sanic, run, verdicts)
 
@@ -96,10 +97,6 @@ def _p95_bound(targets: list[Target], shape_name: str, shape: Shape) -> float | 
         if (target.measure, target.endpoint) == ("p95", "") and name in target.shapes
     ]
     return min(bounds, default=None)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 def _options() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Admins, who make courses with pictures, and operators, who watch."""
+"""Admins create courses with pictures; operators read health and metrics."""
 
 import json
 import time
@@ -14,8 +14,8 @@ from loadtests.load.shapes import Role
 from loadtests.load.users import Arriving
 
 POLL_SECONDS = 0.25
-# Less than the shortest shape takes, so that what is never over is told of before the end.
-IMAGE_PATIENCE_SECONDS = 20.0
+# Less than the shortest shape, so that an image that never gets ready is reported before its end.
+IMAGE_WAIT_SECONDS = 20.0
 COURSES_A_LOGIN = 10
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
 _CREATED = frozenset({HTTPStatus.CREATED})
@@ -33,19 +33,19 @@ class Admin(Arriving):
     role = Role.ADMIN
 
     def on_start(self) -> None:
-        """Come without a token, and with no course made."""
+        """Begin without a token and without courses."""
         self._headers: dict[str, str] = {}
         self._made: list[str] = []
         super().on_start()
 
     def on_stop(self) -> None:
-        """Take away what this run has made."""
+        """Delete the courses of this run."""
         for course_id in self._made:
             self._delete(course_id)
 
     @task(9)
     def make_course_with_picture(self) -> None:
-        """Upload, and wait as the person does who wants to see it."""
+        """Upload, and poll until the image is ready."""
         if (due := self._log_in()) is None:
             return
         boundary = uuid4().hex
@@ -68,7 +68,7 @@ class Admin(Arriving):
 
     @task(1)
     def make_course(self) -> None:
-        """Create a course without a picture, and delete it: it was a mistake."""
+        """Create a course without a picture, and delete it."""
         if (due := self._log_in()) is None:
             return
         answer = self.client.send(
@@ -83,7 +83,7 @@ class Admin(Arriving):
             self._delete(answer.json()["id"])
 
     def _log_in(self) -> float | None:
-        """Log in where that is needed; return when what follows was due, None if it can't."""
+        """Log in if needed; return when the next request is due, None if the login failed."""
         if self._headers and len(self._made) % COURSES_A_LOGIN:
             return self.due
         credentials = {"username": self.dataset.username, "password": self.dataset.password}
@@ -100,7 +100,7 @@ class Admin(Arriving):
         return time.monotonic()
 
     def _watch(self, task_id: str, course_id: str, uploaded_at: float) -> None:
-        deadline = uploaded_at + IMAGE_PATIENCE_SECONDS
+        deadline = uploaded_at + IMAGE_WAIT_SECONDS
         state = "never final"
         while time.monotonic() < deadline:
             answer = self.client.send(endpoints.TASK, f"/api/v1/tasks/{task_id}")
@@ -136,13 +136,13 @@ class Admin(Arriving):
 
 
 class Operator(Arriving):
-    """Watches over the service."""
+    """Reads health and metrics."""
 
     role = Role.OPERATOR
 
     @task(4)
     def look_at_health(self) -> None:
-        """Ask which parts answer."""
+        """Read the health of the parts."""
         self.client.send(endpoints.HEALTH, "/health", due=self.due, is_right=_is_healthy)
 
     @task(1)

@@ -1,4 +1,4 @@
-"""What students look at: the courses of the service under test, some far more popular."""
+"""The courses of the service under test, some far more popular than others."""
 
 import json
 import re

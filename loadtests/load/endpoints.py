@@ -1,4 +1,4 @@
-"""What is asked for, by the names that Locust's and our tables show."""
+"""The kinds of requests, by the names in Locust's tables and the report."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the service says of itself at /metrics, and what two readings mean.
+"""Readings of /metrics, and the differences of two.
 
 Every figure is None where the service doesn't measure it: nothing is taken for zero.
 """
@@ -87,7 +87,7 @@ def server_percentile(
 ) -> float | None:
     """Return the milliseconds by the service's histogram, linear within a bucket.
 
-    Infinity when it is above the last bound: the histogram knows no more.
+    Infinity if it is above the last bound of the histogram.
     """
     buckets: dict[float, float] = defaultdict(float)
     for labels, count in after.grown(before, f"{DURATIONS}_bucket").items():

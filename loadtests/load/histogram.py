@@ -39,7 +39,7 @@ class Histogram:
         self.counts.update(other.counts)
 
     def percentile(self, percent: float) -> float | None:
-        """Return the milliseconds within which this part was done; None of nothing."""
+        """Return the milliseconds of this quantile; None without a duration."""
         rank = ceil(len(self) * percent / 100)
         seen = 0
         for number in sorted(self.counts):

@@ -16,7 +16,7 @@ class Machine:
 
     @classmethod
     def here(cls) -> "Machine":
-        """Look at this machine."""
+        """Describe this machine."""
         return cls(_cpu(), len(os.sched_getaffinity(0)), os.getloadavg()[0])
 
     def __str__(self) -> str:

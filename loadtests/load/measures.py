@@ -26,7 +26,7 @@ def of_rows(rows: dict[str, Row], due: float) -> dict[tuple[str, str], float | N
 
 
 def of_service(readings: list[Reading]) -> dict[tuple[str, str], float | None]:
-    """Return what the service's own metrics say from the first to the last reading."""
+    """Return the figures of the service's metrics from the first to the last reading."""
     if not readings:
         return {}
     size = exposition.largest_total(readings, "database_pool_size")
@@ -87,7 +87,7 @@ class Ramp:
         self.steps.append(StepResult(requests, together(rows), broken))
 
     def is_broken(self) -> bool:
-        """Tell whether the last two steps were broken."""
+        """Return whether the last two steps were broken."""
         last = self.steps[-BROKEN_IN_A_ROW:]
         return len(last) == BROKEN_IN_A_ROW and all(step.broken for step in last)
 

@@ -1,4 +1,4 @@
-"""Counts, in a process of Locust, what was answered; writes a line a second for the judge."""
+"""Counts responses in a process of Locust; writes a line a second for the judge."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Recorder:
         code: int = 0,
         error: str = "",
     ) -> None:
-        """Count an answer, or the error in its place."""
+        """Count a response or an error."""
         row = self._rows.get(endpoint.title)
         if row is None:
             row = self._rows[endpoint.title] = Row()

@@ -1,4 +1,4 @@
-"""What was answered when, and how fast: written by Locust's processes, read by the judge.
+"""Responses by second and duration: written by Locust's processes, read by the judge.
 
 A line a second a process: `{"second": 12, "rows": {title: {"response": {bucket: n}, "service":
 {bucket: n}, "codes": {status: n}, "errors": {text: n}}}}`; seconds count from the shape's start.
@@ -19,7 +19,7 @@ from loadtests.load.histogram import Histogram
 
 @dataclass
 class Row:
-    """What is known of one endpoint: `response` from when it was due, `service` from when sent."""
+    """The figures of one endpoint: `response` from when it was due, `service` from when sent."""
 
     response: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)

@@ -1,4 +1,4 @@
-"""What is told in the end: the verdicts, the endpoints, the service's own view."""
+"""The report: verdicts, endpoints, and the service's own metrics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUSY_LOCUST_CORES = 0.8
 
 @dataclass(frozen=True)
 class Report:
-    """A run and what to say of it; `bare_sanic` is the machine's baseline, if it was measured."""
+    """A run and its verdicts; `bare_sanic` is the machine's baseline, if it was measured."""
 
     shape_name: str
     share: float
@@ -42,17 +42,17 @@ class Report:
 
     @property
     def judged_from(self) -> float:
-        """The second from which on things count."""
+        """The first judged second."""
         return self.run.shape.warm_up
 
     @property
     def readings(self) -> list[Reading]:
-        """The readings of /metrics that count."""
+        """The judged readings of /metrics."""
         return self.run.watch.readings_between(self.judged_from, self.run.end)
 
     @property
     def rows(self) -> dict[str, Row]:
-        """What was answered in the time that counts."""
+        """The responses of the judged time."""
         return self.run.records.between(self.judged_from, self.run.end)
 
     def text(self) -> str:

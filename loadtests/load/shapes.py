@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from loadtests.load.arrivals import Arrivals
 
-# As long as it takes for most courses to be read once.
+# Within this time most courses are read once.
 WARM_UP_SECONDS = 30.0
 
 
@@ -122,7 +122,7 @@ SHAPES = {
     "smoke": Shape((_mixed(30, 50, uploads=0.5),), 17, 3, warm_up=5.0),
     "sustained": _steady(1000, 300, 500, warm_up=WARM_UP_SECONDS),
     "peak": _steady(2000, 120, 1000, warm_up=WARM_UP_SECONDS),
-    # Everybody waits for the hour; then half of what they send is an enrolment.
+    # Students wait for the hour; then half of their requests are enrolments.
     "spike": Shape(
         (
             Step(10, 100, 5),
@@ -137,7 +137,7 @@ SHAPES = {
     "break": Shape(
         (
             _mixed(WARM_UP_SECONDS, 1000),
-            # Long enough for three uploads each: what a step holds is not to be chance.
+            # Long enough for three uploads a step.
             *(_mixed(30, requests) for requests in range(1000, 8001, 500)),
         ),
         browsing_students=425,

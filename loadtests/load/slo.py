@@ -1,4 +1,4 @@
-"""What has to hold, from slo.toml, and the verdict on what was seen."""
+"""The targets of slo.toml, and the verdict on each."""
 
 import operator
 import tomllib
@@ -43,7 +43,7 @@ class SloError(Exception):
 
 
 class Outcome(StrEnum):
-    """What became of a target; only one of them is a pass."""
+    """The outcome of a target; only `met` is a pass."""
 
     MET = "met"
     MISSED = "MISSED"
@@ -85,7 +85,7 @@ class Target:
         return cls(name, data["measure"], endpoint, relation, bound, tuple(data["shapes"]))
 
     def outcome(self, seen: float | None) -> Outcome:
-        """Judge what was seen."""
+        """Judge a measured value."""
         if seen is None:
             return Outcome.NOT_MEASURED
         holds = _BOUNDS[self.relation][1](seen, self.bound)
@@ -98,7 +98,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target and what became of it."""
+    """A target and its outcome."""
 
     target: Target
     seen: float | None
@@ -133,7 +133,7 @@ def judge(targets: list[Target], shape: str, measures: Measures) -> list[Verdict
 
 
 def are_met(verdicts: list[Verdict]) -> bool:
-    """Tell whether every target was measured and met; no targets prove nothing."""
+    """Return whether there are targets, and each was measured and met."""
     return bool(verdicts) and all(each.outcome is Outcome.MET for each in verdicts)
 
 

@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = ROOT / "loadtests" / ".data"
 SERVICE_DIR = DATA_DIR / "service"
 COURSES, ENROLLMENTS = 1_000, 200_000
-# With the demo courses' dozen: the most popular ones, and some of the others.
+# Beside the demo courses: the most popular ones, and some of the others.
 PICTURED_FROM_TOP, PICTURED_EVERY = 30, 25
 PICTURES = 8
 SETTLE_SECONDS = 180.0
 ADMIN = {"username": "admin", "password": "admin!dev"}
 
-# Here all students come from one address: it may ask more. Not exempt, for what the limits cost
-# every request is part of what is measured.
+# All students have one address here, so its limits are higher. Not exempt: the cost of the limits
+# is measured, too.
 ENVIRONMENT = {
     "RATE_LIMIT_READS": "100000000",
     "RATE_LIMIT_WRITES": "100000000",
@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "RATE_LIMIT_LOGINS": "100000",
 }
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 class StackError(Exception):
@@ -46,7 +46,7 @@ class StackError(Exception):
 
 
 @contextmanager
-def running(say: Say, environment: Mapping[str, str]) -> Iterator[Service]:
+def running(progress: Progress, environment: Mapping[str, str]) -> Iterator[Service]:
     """Run the service on an empty folder of its own, filled; its logs stay in DATA_DIR.
 
     Raises:
@@ -57,9 +57,9 @@ def running(say: Say, environment: Mapping[str, str]) -> Iterator[Service]:
     with _alone(), ExitStack() as life:
         shutil.rmtree(SERVICE_DIR, ignore_errors=True)
         try:
-            service = _start(say, environment)
+            service = _start(progress, environment)
             life.callback(service.stop)
-            _fill(service, say)
+            _fill(service, progress)
         except (EmbeddedError, subprocess.SubprocessError, httpx.HTTPError, TimeoutError) as error:
             raise StackError(f"the service can't be set up: {error}") from None
         yield service
@@ -75,18 +75,18 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _start(say: Say, environment: Mapping[str, str]) -> Service:
-    say("starting the service")
+def _start(progress: Progress, environment: Mapping[str, str]) -> Service:
+    progress("starting the service")
     # Only the default account is known here.
     own = {"ADMIN_USERNAME": ADMIN["username"], "ADMIN_PASSWORD": ADMIN["password"]}
     settings = {**ENVIRONMENT, **own, **environment}
     return start_service(SERVICE_DIR, *_free_ports(2), environment=settings)
 
 
-def _fill(service: Service, say: Say) -> None:
+def _fill(service: Service, progress: Progress) -> None:
     with httpx.Client(base_url=f"{service.base_url}/api/v1", timeout=30) as client:
         _until("the demo courses are there", lambda: _total(client) > 0)
-        say(f"adding {COURSES:,} courses and {ENROLLMENTS:,} enrolments")
+        progress(f"adding {COURSES:,} courses and {ENROLLMENTS:,} enrolments")
         amounts = ["--courses", str(COURSES), "--enrollments", str(ENROLLMENTS)]
         subprocess.run(
             [sys.executable, "-m", "cli.main", "seed", *amounts],
@@ -96,7 +96,7 @@ def _fill(service: Service, say: Say) -> None:
         )
         ids = by_popularity(course["id"] for course in client.get("/courses").json())
         pictured = [*ids[:PICTURED_FROM_TOP], *ids[PICTURED_FROM_TOP::PICTURED_EVERY]]
-        say(f"giving {len(pictured)} courses a picture")
+        progress(f"giving {len(pictured)} courses a picture")
         token = client.post("/auth/login", json=ADMIN).json()["token"]
         client.headers["Authorization"] = f"Bearer {token}"
         _upload(client, pictured)

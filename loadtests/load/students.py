@@ -109,7 +109,7 @@ class EnrollingStudent(Arriving):
     role = Role.ENROLLING
 
     def on_start(self) -> None:
-        """Come with no enrolment."""
+        """Begin without an enrolment."""
         self._last: tuple[str, str] | None = None
         super().on_start()
 
@@ -148,7 +148,7 @@ class EnrollingStudent(Arriving):
 
     @task(20)
     def see_own_courses(self) -> None:
-        """Look at what came of it."""
+        """Read the own courses."""
         if self._last is None:
             self.enrol()
             return

@@ -1,4 +1,4 @@
-"""Runs Locust on a shape, looks on, and stops it early when `break` has found its knee."""
+"""Runs Locust on a shape, watches it, and stops it early when `break` has found its knee."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ POLL_SECONDS = 0.5
 
 
 class SwarmError(Exception):
-    """Locust did not run to its end; the message is the end of what it said."""
+    """Locust did not run to its end; the message is the end of its output."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Swarm:
     reports: Path
     service_pid: int | None = None
 
-    def run(self, ramp: Ramp | None, say: Callable[[str], None]) -> Run:
+    def run(self, ramp: Ramp | None, progress: Callable[[str], None]) -> Run:
         """Play the shape.
 
         Raises:
@@ -83,7 +83,7 @@ class Swarm:
                 records = Records(records_folder)
                 roots = (locust.pid, *([self.service_pid] if self.service_pid else []))
                 with Watch(self.host, start, roots) as watch:
-                    end = self._look_on(locust, start, records, ramp, say)
+                    end = self._watch_run(locust, start, records, ramp, progress)
                 if _ended(locust) != 0:
                     said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                     raise SwarmError(f"Locust failed:\n{said}")
@@ -123,13 +123,13 @@ class Swarm:
             "LOADTEST_PASSWORD": self.account["password"],
         }
 
-    def _look_on(
+    def _watch_run(
         self,
         locust: "subprocess.Popen[bytes]",
         start: float,
         records: Records,
         ramp: Ramp | None,
-        say: Callable[[str], None],
+        progress: Callable[[str], None],
     ) -> float:
         """Wait until the shape has ended or is broken; return the second."""
         said = 0.0
@@ -139,7 +139,7 @@ class Swarm:
             records.read()
             if second - said >= SAY_EVERY_SECONDS:
                 said = second
-                say(_progress(records, second))
+                progress(_progress(records, second))
             # A second is written when it has passed.
             if ramp and ramp.judge_until(second - 2, records):
                 locust.send_signal(signal.SIGINT)  # the signal at which it still writes its report

@@ -1,4 +1,4 @@
-"""What students, admins and operators have in common: they come when they come."""
+"""What students, admins and operators share: requests at times drawn beforehand."""
 
 import time
 
@@ -23,7 +23,7 @@ class Arriving(User):
 
     def on_start(self) -> None:
         """Connect, and wait until the first request is due."""
-        dataset, host = self.dataset, self.host or ""  # Locust has refused to run without
+        dataset, host = self.dataset, self.host or ""  # Locust does not start without it
         self.random = dataset.random
         self.catalogue = dataset.catalogue(host)
         self.client = self.connect(host)

@@ -21,7 +21,7 @@ from loadtests.load.exposition import Reading, origin_of_metrics
 READ_EVERY_SECONDS = 5.0
 TIMEOUT_SECONDS = 10.0
 SERVICE_PARTS = ("api", "worker")
-# What other guests of the host took from this machine while it had work to do.
+# Processor time that other guests of the host took.
 STOLEN = "stolen by the host"
 # Servers by their program; what Python runs, by its arguments.
 _PROGRAMS = {
@@ -40,14 +40,14 @@ _ARGUMENTS = {
 
 @dataclass
 class Sample:
-    """One look: seconds since the start, memory and CPU seconds by part."""
+    """One sample: seconds since the start, memory and CPU seconds by part."""
 
     second: float
     memory: dict[str, int]
     cpu: dict[str, float]
 
     def cores_since(self, earlier: Self) -> dict[str, float]:
-        """Return how many cores each part has used since another look, the most first."""
+        """Return the cores that each part has used since another sample, the most first."""
         seconds = self.second - earlier.second
         used = {part: (n - earlier.cpu.get(part, 0)) / seconds for part, n in self.cpu.items()}
         return dict(sorted(used.items(), key=lambda item: -item[1]))
@@ -55,7 +55,7 @@ class Sample:
 
 @dataclass
 class Watch:
-    """Looks every few seconds from a thread; `roots` are the processes whose trees it watches."""
+    """Samples every few seconds in a thread; `roots` are the processes whose trees it samples."""
 
     base_url: str
     start: float
@@ -64,7 +64,7 @@ class Watch:
     samples: list[Sample] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        """Begin to look."""
+        """Start sampling."""
         self._stop = Event()
         self._parts: dict[int, str] = {}
         self._thread = Thread(target=self._run, daemon=True)
@@ -72,7 +72,7 @@ class Watch:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Look a last time and end."""
+        """Sample a last time and stop."""
         self._stop.set()
         self._thread.join()
         self._look()
@@ -93,7 +93,7 @@ class Watch:
             with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 self.readings.append((second, Reading.of(answer.read().decode())))
         except (URLError, TimeoutError, ValueError):
-            return  # a reading is missing; that requests fail is for Locust to see
+            return  # without a reading; Locust counts failed requests
 
     def _sample(self, second: float) -> Sample:
         memory: dict[str, int] = defaultdict(int)
@@ -157,7 +157,7 @@ class Watch:
 
 
 def part_of(command: list[str], parent: str) -> str:
-    """Return which part of the service a process is; that of its parent, if it doesn't tell."""
+    """Return the part of the service of a process, or else of its parent."""
     # Servers add to it what they do, "postgres: checkpointer", or where, "valkey-server *:6379".
     program = Path(command[0].partition(":")[0]).name.partition(" ")[0] if command else ""
     arguments = " ".join(command[1:])

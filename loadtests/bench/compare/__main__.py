@@ -10,7 +10,7 @@ from typing import Any
 from loadtests.bench import pages, results
 from loadtests.bench.compare import growth, hot_course, plan, plot, report
 from loadtests.bench.compare.cases import Case, side_by_side
-from loadtests.bench.compare.rounds import Measured, run, say
+from loadtests.bench.compare.rounds import Measured, run
 from loadtests.bench.environment import environment
 
 SIDES, GROWTH, HOT_COURSE = PARTS = ("sides", "growth", "hot_course")
@@ -41,9 +41,11 @@ async def main(options: argparse.Namespace) -> None:
         parts.append(f"## By these costs\n\n{document['plan']}")
     text = "\n\n".join(parts)
     sys.stdout.write(text + "\n")
-    say(f"took {time.monotonic() - began:.0f} s")
+    results.print_progress(f"took {time.monotonic() - began:.0f} s")
     if not (options.quick or options.only) and set(options.part) == set(PARTS):
-        say(f"written to {results.write('bench', 'Side by side', text, document)}")
+        results.print_progress(
+            f"written to {results.write('bench', 'Side by side', text, document)}"
+        )
         # Pictures are of what is written, and of nothing else.
         plot.sides(results.picture("bench"), measured, cases)
         plot.grown(results.picture("growth"), rates)

@@ -1,4 +1,4 @@
-"""What is measured: the cases, who answers each, and what each is compared with."""
+"""The cases, their servers, and what each is compared with."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from loadtests.bench.load import Target
 
 MANY_COURSES, SOME_ENROLLMENTS = 10_000, 50_000
 DEEPEST_PAGE = 200
-# Fewer than the pages: ours makes an answer once for all who ask for it at the same time.
+# Fewer than the pages: concurrent requests for one page are made once.
 READERS = 16
 DETAIL = "/api/v1/courses"
 ENROLL = "/api/v1/enrollments"
@@ -26,9 +26,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a case is to reach: so many times another's requests a second.
+    """What a case must reach: so many times another case's requests a second.
 
-    By the medians; with `every_round` in the worst round, too.
+    The medians count; with `every_round` also the worst round.
     """
 
     text: str
@@ -84,7 +84,7 @@ AIMS = (
 
 
 async def side_by_side(servers: Environment) -> tuple[list[Case], list[str]]:
-    """Start everyone; return the cases, and why any of them is missing."""
+    """Start all servers; return the cases, and the reason of each missing case."""
     mine = await servers.database("ours", MANY_COURSES, SOME_ENROLLMENTS)
     theirs = await servers.database("theirs", MANY_COURSES, SOME_ENROLLMENTS)
     known = mine.ids.read_text("ascii").split()[0]

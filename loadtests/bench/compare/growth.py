@@ -1,4 +1,4 @@
-"""The same figures of ours as the data grow: nothing that is read may cost by how much there is."""
+"""The same figures as the data grow: the cost of a read must not depend on the number of rows."""
 
 import math
 import statistics
@@ -39,7 +39,7 @@ QUICK_SIZES = (Size(100, 0), Size(10_000, 50_000))
 
 # By size, and by the name of a case.
 Grown = dict[str, Measured]
-# What a course takes in memory is measured with so many: each is read from the database once.
+# The memory of a course is measured with so many courses, each read once.
 REMEMBERED = 2_000
 
 
@@ -73,7 +73,7 @@ def _name(size: Size) -> str:
 
 
 async def _has_all(instance: Instance, size: Size) -> None:
-    """Refuse to measure answers that are another database's."""
+    """Refuse to measure a cache with another database's responses."""
     async with httpx.AsyncClient(base_url=instance.url) as client:
         total = (await client.get(LIST)).raise_for_status().json()["pagination"]["total_count"]
     if total != size.courses:
@@ -93,7 +93,7 @@ async def _cases(servers: Environment, size: Size) -> list[Case]:
     targets = {
         CACHED_LIST: Target(cached.url + LIST),
         CACHED_COURSE: Target(f"{cached.url}{DETAIL}/{known}"),
-        # One after the other, so that each is made for itself.
+        # One after the other, so that no two share a query.
         PAGE: Target(uncached.url + LIST, mode=("pages", str(FEWEST_PAGES)), connections=1),
         DEEP_PAGE: Target(f"{uncached.url}{LIST}&page={deep}", connections=1),
         COURSE: Target(uncached.url + DETAIL, mode=("details", ids), connections=1),
@@ -139,7 +139,7 @@ def table(found: dict[str, dict[str, float]], failed: dict[str, int]) -> str:
     ]
     for case in CASES:
         row = [rate[case] for rate in found.values()]
-        # What was never answered rightly is slower than anything.
+        # A case without any success is infinitely slow.
         slower = max(row[0] / each if each else math.inf for each in row)
         cells = [f"{each:,.0f}" for each in row]
         bound = BOUNDS.get(case)

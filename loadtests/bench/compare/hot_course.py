@@ -8,11 +8,10 @@ from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 from loadtests.bench.compare.cases import DETAIL, ENROLL
-from loadtests.bench.compare.rounds import say
 from loadtests.bench.environment import LIST, NO_CACHE, environment
 from loadtests.bench.load import Figures, Target
 from loadtests.bench.load import measure as measure_load
-from loadtests.bench.results import verdict
+from loadtests.bench.results import print_progress, verdict
 
 A_SECOND = 50
 WANTED_RATE, WANTED_SLOWER = 2000, 2.0
@@ -21,9 +20,9 @@ COURSES, ENROLLMENTS = 1_000, 50_000
 
 @dataclass(frozen=True)
 class HotCourse:
-    """What the enrolling reached, and the others' P95 in milliseconds: {who: (idle, busy)}.
+    """The rate of enrolments, and the P95 of other requests in milliseconds: {name: (idle, busy)}.
 
-    `failed` is how many of the others' requests were not answered with 200.
+    `failed` counts the other requests without a 200.
     """
 
     enrolling: Figures
@@ -32,7 +31,7 @@ class HotCourse:
 
 
 async def measure(rounds: int, seconds: float) -> HotCourse:
-    """Measure two processes of ours, as in production, idle and busy in turns; medians."""
+    """Measure two server processes, idle and busy in turns; medians."""
     async with environment() as servers:
         database = await servers.database("hot_course", COURSES, ENROLLMENTS)
         ours = await servers.ours("hot_course", database, API_WORKERS="2")
@@ -57,14 +56,16 @@ async def measure(rounds: int, seconds: float) -> HotCourse:
             await asyncio.sleep(0.5)
             failed += await _probe(others, seconds, busy)
             taken.append(await load)
-            say(f"hot course {number + 1}: {taken[-1].rps:,.0f} enrolments/s, {busy}, idle {idle}")
+            print_progress(
+                f"hot course {number + 1}: {taken[-1].rps:,.0f} enrolments/s, {busy}, idle {idle}"
+            )
     both = {who: (median(idle[who]), median(busy[who])) for who in others}
     middle = sorted(taken, key=lambda each: each.rps)[rounds // 2]
     return HotCourse(replace(middle, errors=sum(each.errors for each in taken)), both, failed)
 
 
 async def _probe(urls: dict[str, str], seconds: float, p95: dict[str, list[float]]) -> int:
-    """Add the P95 of each address, asked at a pace whatever the answers take; return failures."""
+    """Add the P95 of each address, at a fixed pace of requests; return the failures."""
     found = await asyncio.gather(*(_paced(url, seconds) for url in urls.values()))
     for who, (times, _) in zip(urls, found, strict=True):
         p95[who].append(round(quantiles(times, n=20)[18], 2))
@@ -87,7 +88,7 @@ async def _paced(url: str, seconds: float) -> tuple[list[float], int]:
         lines = head.lower().split(b"\r\n")
         length = next(line[15:] for line in lines if line.startswith(b"content-length:"))
         await reader.readexactly(int(length))
-        # From when it was due: a late answer makes the next one late, too.
+        # From when it was due: a late response makes the next request late, too.
         times.append((time.perf_counter() - due) * 1000)
     writer.close()
     return times, failed

@@ -1,4 +1,4 @@
-"""Two pictures of the results: who answers how much, and what growth costs."""
+"""Two pictures of the results: requests a second by case, and the cost of growth."""
 
 from pathlib import Path
 

@@ -57,7 +57,7 @@ def sections(measured: Measured, cases: list[Case]) -> str:
 
 
 def aims(measured: Measured) -> str:
-    """Compare with what we set out for: medians, or the worst round where every round counts."""
+    """Compare with the aims: medians, or the worst round where every round counts."""
     lines = ["| aim | wanted | measured | worst round | |", "|---|---:|---:|---:|---|"]
     for aim in AIMS:
         if aim.case not in measured or aim.base not in measured:

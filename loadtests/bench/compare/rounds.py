@@ -1,12 +1,12 @@
-"""Rounds: every case once, and again, so that what the machine does meanwhile meets all alike."""
+"""Rounds: every case once a round, so that a busy moment of the machine affects all alike."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from secrets import token_hex
 
 from loadtests.bench.compare.cases import Case
 from loadtests.bench.load import Figures, measure
+from loadtests.bench.results import print_progress
 
 WARM_SECONDS = 1.0
 
@@ -22,7 +22,9 @@ async def run(cases: Sequence[Case], rounds: int, seconds: float) -> Measured:
         for case in cases:
             figures = await _once(case, seconds)
             measured[case.name].append(figures)
-            say(f"round {number + 1}, {case.name}: {figures.rps:,.0f}/s, P99 {figures.p99:.1f} ms")
+            print_progress(
+                f"round {number + 1}, {case.name}: {figures.rps:,.0f}/s, P99 {figures.p99:.1f} ms"
+            )
     return measured
 
 
@@ -32,8 +34,3 @@ async def _once(case: Case, seconds: float) -> Figures:
         # Other students in every run.
         target = replace(target, mode=(*target.mode, token_hex(6)))
     return await measure(target, seconds, case.groups)
-
-
-def say(line: str) -> None:
-    """Tell how far it is, where it does not mix with the results."""
-    sys.stderr.write(line + "\n")

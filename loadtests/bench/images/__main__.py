@@ -20,7 +20,7 @@ Figures = dict[str, float]
 
 
 def main() -> None:
-    """Measure, print, and write the results down."""
+    """Measure, print, and write the result."""
     data = photograph()
     rounds: dict[str, list[Figures]] = {name: [] for name in (*WAYS, PYVIPS)}
     for _ in range(ROUNDS):

@@ -1,1 +1,1 @@
-"""What a login gives away by its time, and what a storm of them does to other requests."""
+"""The time of refused logins, and reads during a storm of logins."""

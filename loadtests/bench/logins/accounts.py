@@ -28,7 +28,7 @@ _bcrypt = CryptContext(schemes=["bcrypt"], bcrypt__rounds=OLD_COST, bcrypt__iden
 
 @asynccontextmanager
 async def service() -> AsyncIterator[Service]:
-    """Run the service with nothing in it, and no limit for this machine."""
+    """Run an empty service that does not limit this machine."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as one, socket.socket() as two:
         ports = []
         for each in (one, two):

@@ -1,4 +1,4 @@
-"""What a storm of logins does to those who read courses."""
+"""Reads of courses during a storm of logins."""
 
 import asyncio
 import sys
@@ -29,7 +29,7 @@ class Reads:
 
 
 async def reads(base_url: str, seconds: float) -> Reads:
-    """Read courses at random moments, whether or not the reads before were answered.
+    """Read courses at random moments, independent of earlier responses.
 
     A read's time begins at the moment it was due: waiting for a free connection counts.
     """

@@ -1,4 +1,4 @@
-"""Whether the time of a refused login tells that an account exists: Welch's t-test over 1,000."""
+"""Does the time of a refused login depend on whether the account exists? Welch's t-test."""
 
 import time
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Those that we are compared with, each as its own users would write it."""
+"""The peers, each in its own idiom."""

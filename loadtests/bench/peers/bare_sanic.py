@@ -1,4 +1,4 @@
-"""Sanic with nothing around it: constant bytes, and asyncpg by hand."""
+"""Bare Sanic: constant bytes, and plain asyncpg."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ JSON = "application/json"
 POOL_SIZE = 10
 LEVELS = ("Beginner", "Intermediate", "Advanced")
 
-# The page first: what is selected beside it would be worked out for all that OFFSET skips, too.
+# The page first: otherwise PostgreSQL computes the other columns for all skipped rows, too.
 PAGE = """
 SELECT id, title, description, difficulty, created_at, updated_at,
        (SELECT json_agg(json_build_object('width', width, 'height', height, 'format', format,

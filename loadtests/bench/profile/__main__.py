@@ -13,7 +13,6 @@ import psutil
 
 from loadtests.bench import pages, results
 from loadtests.bench.compare.cases import NORMAL_PATH
-from loadtests.bench.compare.rounds import say
 from loadtests.bench.environment import LIST, Instance, environment
 from loadtests.bench.load import Target, measure
 from loadtests.bench.profile import costs, instructions
@@ -25,16 +24,16 @@ _TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*<')
 
 
 async def main() -> None:
-    """Load ours while py-spy looks at it 500 times a second."""
+    """Load the service while py-spy samples it 500 times a second."""
     async with environment() as servers:
         where = results.machine(await servers.versions())
         database = await servers.database("profile", 1_000, 1_000)
         ours = await servers.ours("profile", database)
         await _flame(ours, (), "flame-fast-path")
         await _flame(ours, NORMAL_PATH, "flame-normal-path")
-    # By itself: counted or watched, everything takes longer.
+    # Separately: counting and sampling slow the process down.
     counted = instructions.table(instructions.count())
-    say(counted)
+    results.print_progress(counted)
     parts = f"{costs.table(*await costs.costs())}\n\n{counted}"
     how = f"Microseconds of processor, {costs.BODY_BYTES:,} bytes of body, tracing off."
     results.write("profile", "What a cached read costs", f"{where}. {how}\n\n{parts}")
@@ -44,7 +43,7 @@ async def main() -> None:
 
 async def _flame(ours: Instance, headers: tuple[str, ...], name: str) -> None:
     target = Target(ours.url + LIST, headers=headers)
-    # All that only the first requests do comes before.
+    # A warm-up: the first requests do more.
     await measure(target, WARM_SECONDS, {"server": ours.pid})
     load = asyncio.create_task(measure(target, SECONDS + 3, {"server": ours.pid}))
     await asyncio.sleep(1)
@@ -70,7 +69,7 @@ async def _flame(ours: Instance, headers: tuple[str, ...], name: str) -> None:
     # py-spy's title is its command line, with this machine's paths.
     text = _TITLE.sub(rf"\g<1>{name.replace('-', ' ')}<", picture.read_text("utf-8"))
     picture.write_text(text.replace(f"{results.ROOT}/", ""), "utf-8")
-    say(f"{name}: {(await load).rps:,.0f} requests/s while watched")
+    results.print_progress(f"{name}: {(await load).rps:,.0f} requests/s while watched")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def count(times: int = TIMES) -> dict[str, int] | str:
             f"--callgrind-out-file={folder}/callgrind.out.1",
             *(sys.executable, "-m", "loadtests.bench.profile.instructions", str(times)),
         ]
-        # With another seed there would be other collisions in every run.
+        # A fixed seed keeps the collisions of dictionaries the same.
         env = os.environ | {"PYTHONHASHSEED": "0"}
         try:
             subprocess.run(command, env=env, check=True, capture_output=True, timeout=LIMIT_SECONDS)
@@ -61,7 +61,7 @@ def count(times: int = TIMES) -> dict[str, int] | str:
         totals = totals_of(Path(folder))
     if len(totals) <= len(PATHS):
         return f"callgrind saw {len(totals)} marks"
-    # What comes before the first mark is the start of Python.
+    # The instructions before the first mark start Python.
     return {way: total // times for way, total in zip(PATHS, totals[1:], strict=False)}
 
 
@@ -85,7 +85,7 @@ def totals_of(folder: Path) -> list[int]:
 
 
 class Nowhere(asyncio.Transport):
-    """Takes what is written, and tells that it was."""
+    """A transport that counts responses and discards them."""
 
     def __init__(self) -> None:
         super().__init__({"peername": (CLIENT, 1), "sockname": (CLIENT, 2)})
@@ -94,33 +94,33 @@ class Nowhere(asyncio.Transport):
         self.status = b""
 
     def write(self, data: Any) -> None:
-        """Count an answer, by its head."""
+        """Count a response by its head."""
         if data.startswith(b"HTTP/1.1 "):
             self.written += 1
             self.status = bytes(data[9:12])
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Have no buffer."""
+        """Do nothing: there is no buffer."""
 
     def is_closing(self) -> bool:
-        """Tell whether it was."""
+        """Return whether it was closed."""
         return self.closed
 
     def close(self) -> None:
-        """Be asked at the end."""
+        """Note that it was closed."""
         self.closed = True
 
     abort = close
 
     def pause_reading(self) -> None:
-        """Read when told to."""
+        """Do nothing: it never reads."""
 
     def resume_reading(self) -> None:
-        """Read when told to."""
+        """Do nothing: it never reads."""
 
 
 async def read(times: int) -> None:
-    """Read both ways so often, with a mark before each and at the end."""
+    """Read so many times on each path, with a mark before each and at the end."""
     app = create_app(
         Settings(_env_file=None, rate_limit_reads=100_000_000, storage_url="memory://")
     )
@@ -169,7 +169,7 @@ async def _nothing() -> list[str]:
 
 
 async def _ask(protocol: FastPathProtocol, transport: Nowhere, data: bytes, times: int) -> None:
-    """Ask one after the other; the loop turns only where the answer is not there at once."""
+    """Send requests one by one; run the event loop only while a response is missing."""
     for _ in range(times):
         answered = transport.written
         protocol.data_received(data)

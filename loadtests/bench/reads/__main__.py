@@ -30,7 +30,7 @@ from models import Course
 
 COURSES, SIZES, ROUNDS, SECONDS = 10_000, (20, 100, 1000), 5, 1.0
 PLACES = ("one course", *(f"{size:,} courses" for size in SIZES))
-# Of how many courses there are pictures: of few PostgreSQL would rather read all than look one up.
+# Numbers of courses with pictures: PostgreSQL reads a small table whole.
 PICTURED = (80, COURSES // 2)
 # Every eighth of the newest courses has an image that is not ready, half of those for good.
 UNFINISHED, EVERY = 1_000, 8
@@ -122,7 +122,7 @@ def _asks(name: str, course_id: UUID) -> dict[str, TokenRequest]:
 
 
 def content(body: bytes) -> Any:
-    """Return what an answer says, however it writes its times."""
+    """Return the content of a response, with its times parsed."""
     return _timed(orjson.loads(body))
 
 
@@ -138,7 +138,7 @@ def _timed(value: Any) -> Any:
 
 
 async def measure(ask: TokenRequest) -> float:
-    """Return how many answers a second."""
+    """Return the responses a second."""
     answered, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < SECONDS:
         await ask()
@@ -159,7 +159,7 @@ def table(rates: Rates) -> str:
 
 
 def aims(rates: Rates) -> str:
-    """Compare ours with what it was chosen over, where it does worst."""
+    """Compare this service with the rejected ways, where it does worst."""
     lines = ["| ours, times as fast as | wanted | where least | |", "|---|---:|---:|---|"]
     for name in (*SLOWER_WAYS, AGGREGATED):
         ratios = {place: rate / rates[name][place] for place, rate in rates[OURS].items()}

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from loadtests.bench import pages
-from loadtests.bench.results import ROOT
+from loadtests.bench.results import ROOT, print_progress
 from loadtests.bench.tasks import report
 from loadtests.bench.tasks.fill import Fill
 from loadtests.bench.tasks.rounds import Size, measure
@@ -36,7 +36,7 @@ async def main(options: argparse.Namespace) -> None:
             for system in systems:
                 figures = await measure(system, size, servers.stamps)
                 rounds.setdefault(system.name, []).append(figures)
-                _say(f"round {number + 1}, {system.name}: {figures}")
+                print_progress(f"round {number + 1}, {system.name}: {figures}")
             spent = time.monotonic() - began
             if spent / (number + 1) * (number + 2) > 60 * options.minutes:
                 break
@@ -48,12 +48,8 @@ async def main(options: argparse.Namespace) -> None:
     text += "\n\n" + report.where_time_goes(rounds)
     sys.stdout.write(text + "\n")
     if not (options.quick or options.only_ours or options.before):
-        _say(f"written to {report.write(rounds, size, versions, text)}")
+        print_progress(f"written to {report.write(rounds, size, versions, text)}")
         pages.refresh()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
 
 
 def _options() -> argparse.Namespace:

@@ -45,7 +45,7 @@ class Fill:
 async def fill(connection: asyncpg.Connection, rows: Fill) -> float:
     """Fill an empty table; return the seconds.
 
-    The indexes are made anew afterwards, and no trigger tells anybody: that is many times faster.
+    The indexes are made anew afterwards, and triggers are off: that is many times faster.
 
     Raises:
         SystemExit: it takes longer than it may.

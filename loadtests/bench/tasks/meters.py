@@ -1,4 +1,4 @@
-"""When a backlog was worked off: from the first task's start to the last one's end.
+"""How fast a backlog is done: from the first task's start to the last one's end.
 
 Where the system itself writes down the times, they are read afterwards, so measuring costs nothing.
 """
@@ -17,17 +17,17 @@ POOL_WAIT_SECONDS = 120.0
 
 
 class Meter(Protocol):
-    """What the benchmark asks of a system's store."""
+    """What the benchmark needs of a system's store."""
 
     async def clear(self) -> None:
-        """Forget all tasks of the benchmark."""
+        """Delete all tasks of the benchmark."""
 
     async def drain(self, count: int) -> float:
         """Wait until this backlog is done; return the tasks a second."""
 
 
 class TableMeter:
-    """A table that knows when each task started and ended."""
+    """A table with the start and end of each task."""
 
     def __init__(
         self, connection: asyncpg.Connection, *, clear: str, pending: str, seconds: str
@@ -38,7 +38,7 @@ class TableMeter:
         self._seconds = seconds
 
     async def clear(self) -> None:
-        """Forget all tasks of the benchmark."""
+        """Delete all tasks of the benchmark."""
         for statement in self._clear.split(";"):
             await self._connection.execute(statement)
 
@@ -51,7 +51,7 @@ class TableMeter:
 
 
 class BrokerMeter:
-    """Keys of a broker that hold what is not done yet."""
+    """Keys of a broker that hold the open tasks."""
 
     def __init__(
         self, broker: redis.Redis, pending: Callable[[redis.client.Pipeline], object]
@@ -60,7 +60,7 @@ class BrokerMeter:
         self._pending = pending
 
     async def clear(self) -> None:
-        """Forget all tasks of the benchmark."""
+        """Delete all tasks of the benchmark."""
         self._broker.flushdb()
 
     async def drain(self, count: int) -> float:

@@ -1,4 +1,4 @@
-"""The table of medians, and what became of the aims."""
+"""The table of medians, and which aims are met."""
 
 import statistics
 from dataclasses import asdict, fields
@@ -70,7 +70,7 @@ def where_time_goes(rounds: Rounds) -> str:
 
 
 def aims(rounds: Rounds, ours: list[str], celery: str, procrastinate: str) -> str:
-    """Compare with what we set out for; `ours` is the small table and then the large one."""
+    """Compare with the aims; `ours` is the small table and then the large one."""
     median = medians(rounds)
     small, large = median[ours[0]], median[ours[-1]]
     found = (
