@@ -67,7 +67,7 @@ def status_of(error: type[DeclaredError]) -> int:
 async def render(request: Request, error: Exception) -> HTTPResponse:
     """Turn whatever was raised into the envelope."""
     if isinstance(error, DeclaredError):
-        audit.note_refusal(request, status_of(type(error)), _code_of(error))
+        audit.record_denial(request, status_of(type(error)), _code_of(error))
         return _declared_error(error)
     if (reason := _why_unavailable(error)) is not None:
         return _declared_error(errors.Unavailable(reason))

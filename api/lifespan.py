@@ -95,8 +95,8 @@ async def _open_limits(context: Context) -> None:
 
 def _open_audit(context: Context) -> None:
     context.denied_audit = DeniedAudit()
-    context.resources.push_async_callback(context.denied_audit.write)
-    _start(context, context.denied_audit.keep_writing())
+    context.resources.push_async_callback(context.denied_audit.flush)
+    _start(context, context.denied_audit.run())
 
 
 def _open_images(context: Context) -> None:

@@ -33,7 +33,7 @@ def operator() -> Actor:
     except (KeyError, OSError):
         # A container's user needs no name.
         login = str(os.getuid())
-    return Actor(actor=f"operator:{login}", address=socket.gethostname())
+    return Actor(name=f"operator:{login}", address=socket.gethostname())
 
 
 def _since(text: str) -> datetime:

@@ -204,7 +204,7 @@ async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
     if access is not Access.ANYONE:
         try:
             request.ctx.identity = await _caller(request, access)
-            audit.name_caller(request, request.ctx.identity)
+            audit.set_caller(request, request.ctx.identity)
         except (Unauthenticated, Forbidden):
             request.ctx.identity = getattr(request.ctx, "caller", None)
             await limits.spend(request, Kind.READS)

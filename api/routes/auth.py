@@ -48,7 +48,7 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     """
     limits: Limits = request.app.ctx.limits
     request.ctx.claimed = body.username
-    audit.name_caller(request, None)
+    audit.set_caller(request, None)
     async with limits.login(request, body.username):
         user = await accounts.authenticate(body.username, body.password)
     opening = sessions.open_session(user, _lifetimes(request.app.ctx.settings))
@@ -70,7 +70,7 @@ async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     A refresh token is good for one call; calls that cross get the same next refresh token. A use
     later than that ends the session, for one of the two who have it is a thief.
     """
-    audit.name_caller(request, None)
+    audit.set_caller(request, None)
     lifetimes = _lifetimes(request.app.ctx.settings)
     return await _logged_in(request, sessions.refresh(body.refresh_token, lifetimes))
 

@@ -1,4 +1,4 @@
-"""Whom the audit log names: the caller of a request, and who was refused."""
+"""What the audit log records of a request: its caller, and whether it was denied."""
 
 from http import HTTPStatus
 
@@ -11,11 +11,11 @@ from services.audit.denied import Denial
 from services.audit.trail import Action, Actor
 from services.errors import Code
 
-NOTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+RECORDED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-def name_caller(request: Request, identity: Identity | None) -> None:
-    """Say who does what this request does."""
+def set_caller(request: Request, identity: Identity | None) -> None:
+    """Set the actor of all records of this request."""
     address = request.app.ctx.limits.clients.address(request)
     if identity is None:
         trail.set_actor(Actor(address=address))
@@ -25,14 +25,14 @@ def name_caller(request: Request, identity: Identity | None) -> None:
         )
 
 
-def note_refusal(request: Request, status: int, code: Code) -> None:
-    """Note that a request was refused, if it was for who asked, or how often."""
-    if status not in NOTED:
+def record_denial(request: Request, status: int, code: Code) -> None:
+    """Record that a request was denied for its caller or its rate."""
+    if status not in RECORDED:
         return
     caller: Identity | None = getattr(request.ctx, "caller", None)
     claimed: str | None = getattr(request.ctx, "claimed", None)
     route = f"/{request.route.path}" if request.route else "unknown"
-    refusal = Denial(
+    denial = Denial(
         action=Action.LOGIN if claimed else Action.REQUEST,
         code=code,
         actor=caller.username if caller else claimed,
@@ -40,4 +40,4 @@ def note_refusal(request: Request, status: int, code: Code) -> None:
         target=None if claimed else f"{request.method} {route}",
         address=request.app.ctx.limits.clients.address(request),
     )
-    request.app.ctx.denied_audit.add(refusal, logs.request_id())
+    request.app.ctx.denied_audit.add(denial, logs.request_id())

@@ -1,8 +1,7 @@
-"""The audit log: who did what to what, from where, in which request.
+"""The audit log: actor, action, target, address and request of each act.
 
-An entry is inserted in the transaction of what it tells, so there is neither without the other.
-Refusals have no transaction, and whoever is refused may come a thousand times a second: see
-`services.audit.denied`.
+An entry commits in the transaction of its act. Denied requests have no transaction and may come a
+thousand times a second: `services.audit.denied` records them.
 """
 
 from collections.abc import Sequence
@@ -19,17 +18,17 @@ from infra.db.transactions import after_commit
 from infra.observability import logs
 from models import AuditEntry, Outcome, User
 
-# The table's trigger lets entries go after 365 days.
+# The trigger of the table refuses to delete entries of the last 365 days.
 KEPT_DAYS = 400
 EVENT = "audit"
-# The detail that is an email.
+# The name of the detail that is an email.
 STUDENT = "student"
 
 log = logs.get_logger(EVENT)
 
 
 class Action(StrEnum):
-    """What is noted; a test asserts that each is, somewhere in the code."""
+    """The acts that are recorded; a test asserts that the code records each."""
 
     LOGIN = "auth.login"
     LOGOUT = "auth.logout"
@@ -55,20 +54,20 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, and from where: a username, its id, an address."""
+    """The username, the account's id and the address of the caller."""
 
-    actor: str | None = None
-    actor_id: UUID | None = None
+    name: str | None = None
+    id: UUID | None = None
     address: str | None = None
 
 
-NOBODY = Actor()
-_who: ContextVar[Actor] = ContextVar("who", default=NOBODY)
+UNKNOWN = Actor()
+_actor: ContextVar[Actor] = ContextVar("actor", default=UNKNOWN)
 
 
-def set_actor(who: Actor) -> None:
-    """Say who does what is recorded from now on in this request or command."""
-    _who.set(who)
+def set_actor(actor: Actor) -> None:
+    """Set the actor of all records of this request or command from now on."""
+    _actor.set(actor)
 
 
 async def record(
@@ -78,33 +77,33 @@ async def record(
     *,
     by: User | None = None,
 ) -> None:
-    """Note what was done, in the running transaction; no secret may be in it.
+    """Record an act in the running transaction; it must hold no secret.
 
-    It was done `by` who was just found out, or by whom `set_actor` named.
+    The actor is `by`, or else the one of `set_actor`.
     """
-    who = _who.get()
+    actor = _actor.get()
     if by is not None:
-        who = replace(who, actor=by.username, actor_id=by.id)
+        actor = replace(actor, name=by.username, id=by.id)
     entry = entry_of(
         action=action,
         outcome=Outcome.DONE,
-        actor=who.actor,
-        actor_id=who.actor_id,
+        actor=actor.name,
+        actor_id=actor.id,
         target=None if target is None else str(target),
-        address=who.address,
+        address=actor.address,
         request_id=logs.request_id(),
         details=details,
     )
     await entry.save(force_create=True)
-    after_commit(partial(_say_after_commit, entry))
+    after_commit(partial(_log_after_commit, entry))
 
 
-async def _say_after_commit(entry: AuditEntry) -> None:
-    say(entry)
+async def _log_after_commit(entry: AuditEntry) -> None:
+    log_entry(entry)
 
 
-def say(entry: AuditEntry) -> None:
-    """Write an entry to the log, too, but for the student: that is in the table alone."""
+def log_entry(entry: AuditEntry) -> None:
+    """Write an entry to the log; a student's email is in the table only."""
     details = {key: value for key, value in (entry.details or {}).items() if key != STUDENT}
     log.info(
         EVENT,
@@ -120,12 +119,12 @@ def say(entry: AuditEntry) -> None:
 
 
 def entry_of(**fields: Any) -> AuditEntry:
-    """Return an entry with its texts, which come from outside, as the table takes them."""
+    """Return an entry whose untrusted texts fit the table."""
     return AuditEntry(**{name: cut(name, value) for name, value in fields.items()})
 
 
 def cut(field: str, value: Any) -> Any:
-    """Return a value of a field of the table, its text without what PostgreSQL can't store."""
+    """Return a field's value, a text cut to the column and without what PostgreSQL can't store."""
     if not isinstance(value, str) or isinstance(value, StrEnum):
         return value
     whole = value.replace("\0", "").encode(errors="replace").decode()
@@ -160,5 +159,5 @@ def _is_within(action: Action, given: str) -> bool:
 
 
 async def prune() -> int:
-    """Forget the entries that were kept long enough; return how many."""
+    """Delete the entries that have expired; return how many."""
     return await batches.delete("audit_log", "at < now() - make_interval(days => $1)", KEPT_DAYS)

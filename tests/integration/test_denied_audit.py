@@ -45,7 +45,7 @@ async def written(url, other, monkeypatch):
 
     async with database(url, pool_size=2):
         written.writer = writer
-        writing = asyncio.create_task(writer.keep_writing())
+        writing = asyncio.create_task(writer.run())
         yield written
         assert not writing.done()
         writing.cancel()
