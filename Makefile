@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks bench-warming test-coverage lint fmt build release security docs migrate seed loadtest docker-up docker-down lock clean
+.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks bench-warming test-coverage lint fmt build release security docs migrate seed loadtest lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -101,12 +101,6 @@ seed: $(VENV)/run.installed  ## Fill the database: make seed COURSES=10000 ENROL
 
 loadtest: $(VENV)/dev.installed  ## Prove the SLOs: make loadtest SHAPE=sustained [HOST=http://...]
 	@$(BIN)/python -m loadtests.load $(or $(SHAPE),smoke) $(if $(HOST),--host $(HOST)) $(ARGS)
-
-docker-up:  ## Start with Docker Compose (comes with a later issue)
-	@echo "make docker-up comes with the deployment issue" >&2; exit 1
-
-docker-down:  ## Stop the containers (comes with a later issue)
-	@echo "make docker-down comes with the deployment issue" >&2; exit 1
 
 lock: $(VENV)/dev.installed  ## Pin the newest versions that pyproject.toml allows, with hashes
 	@$(BIN)/python deploy/lock.py

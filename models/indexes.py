@@ -24,5 +24,5 @@ class SqlIndex(Index):
         unique = "UNIQUE " if self.unique else ""
         exists = "IF NOT EXISTS " if safe else ""
         return (
-            f'CREATE {unique}INDEX {exists}"{self.name}" ON "{model._meta.db_table}" {self.body};'  # noqa: SLF001
+            f'CREATE {unique}INDEX {exists}"{self.name}" ON "{model._meta.db_table}" {self.body};'  # noqa: SLF001  Tortoise names it so
         )

@@ -63,16 +63,16 @@ def open_storage(settings: Settings) -> Storage:
     # Each is imported when chosen: boto3 alone takes a quarter of a second and 25 MB.
     match parts.scheme:
         case "s3" if parts.netloc:
-            from infra.storage.s3 import S3Storage  # noqa: PLC0415
+            from infra.storage.s3 import S3Storage  # noqa: PLC0415  only the store in use is imported
 
             return S3Storage(settings, parts.netloc, unquote(parts.path).strip("/"))
         case "file" if parts.path.strip("/") and parts.netloc in {"", "localhost"}:
-            from infra.storage.file import FileStorage  # noqa: PLC0415
+            from infra.storage.file import FileStorage  # noqa: PLC0415  only the store in use is imported
 
             base = public or f"{_own_address(settings)}{MEDIA_PATH}"
             return FileStorage(Path(unquote(parts.path)), base)
         case "memory":
-            from infra.storage.memory import MemoryStorage  # noqa: PLC0415
+            from infra.storage.memory import MemoryStorage  # noqa: PLC0415  only the store in use is imported
 
             return MemoryStorage(public or MEDIA_PATH)
     raise StorageError(

@@ -1,9 +1,7 @@
-"""What a store keeps of an object."""
+"""An object of a store."""
 
 from dataclasses import dataclass
 from mimetypes import guess_type
-
-from infra.storage.keys import CACHE_CONTROL
 
 ANY_TYPE = "application/octet-stream"
 # Python 3.11 doesn't know WebP.
@@ -12,11 +10,10 @@ _TYPES = {".webp": "image/webp"}
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object's bytes, and how it is shown."""
+    """An object's bytes and type."""
 
     data: bytes
     content_type: str
-    cache_control: str = CACHE_CONTROL
 
 
 def type_of(key: str) -> str:

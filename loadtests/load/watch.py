@@ -90,7 +90,7 @@ class Watch:
         self.samples.append(self._sample(second))
         try:
             url = f"{origin_of_metrics(self.base_url)}/metrics"
-            with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  http only
                 self.readings.append((second, Reading.of(answer.read().decode())))
         except (URLError, TimeoutError, ValueError):
             return  # without a reading; Locust counts failed requests
@@ -135,7 +135,7 @@ class Watch:
     def cores_between(self, start: float, end: float) -> dict[str, float]:
         """Return how many cores each part has used on average."""
         inside = [each for each in self.samples if start <= each.second <= end]
-        if len(inside) < 2:  # noqa: PLR2004
+        if len(inside) < 2:  # noqa: PLR2004  an interval has two ends
             return {}
         return inside[-1].cores_since(inside[0])
 
