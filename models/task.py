@@ -49,7 +49,6 @@ class Task(Model):
     error = fields.TextField(null=True)
     traceback = fields.TextField(null=True)
     request_id = fields.CharField(max_length=128, null=True)
-    trace_context = fields.CharField(max_length=512, null=True)
     created_at = fields.DatetimeField(db_default=Now())
     started_at = fields.DatetimeField(null=True)
     finished_at = fields.DatetimeField(null=True)

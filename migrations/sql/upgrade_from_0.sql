@@ -5,3 +5,4 @@ ALTER TABLE idempotent_responses RENAME CONSTRAINT kept_answers_pkey TO idempote
 ALTER TABLE idempotent_responses
     RENAME CONSTRAINT ck_kept_answers_digest TO ck_idempotent_responses_digest;
 ALTER INDEX ix_kept_answers_created RENAME TO ix_idempotent_responses_created;
+ALTER TABLE tasks DROP COLUMN trace_context;
