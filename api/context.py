@@ -43,6 +43,8 @@ class Context(SimpleNamespace):
     fast_path: FastPath
     origins: Origins
     complete: middleware.Complete
+    begin: middleware.Begin
+    end: middleware.End
     write_buffers: WriteBuffers
     enroller: Enroller
     resources: AsyncExitStack

@@ -3,8 +3,9 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any
 
 from sanic import Request, Sanic
@@ -21,8 +22,13 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 MAX_HEADERS = 100
 # All but control characters; of a head only the lines' ends are left without these.
 TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+# Blocks of headers that are remembered.
+MAX_BLOCKS = 256
 # What is no part of a header's name before its colon.
 _NO_NAME = re.compile(rb"\n:|\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]")
+_UNCLEAN = Fault(
+    "headers", Code.INVALID_FORMAT, "The headers have a character that no header may have"
+)
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -37,6 +43,8 @@ _SAFE_HEADERS = {
 _CACHEABLE = ("cache-control", "etag", "last-modified")
 # Adds the headers that every response has; the last argument is the request's id.
 Complete = Callable[[Request, BaseHTTPResponse, str], None]
+Begin = Callable[[Request], Awaitable[None]]
+End = Callable[[Request, BaseHTTPResponse], Awaitable[None]]
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 # How late a line of the access log, or the metrics of a process that is not asked, may be.
@@ -57,10 +65,11 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
         cors.answer(request, response, origins)
 
     async def end(request: Request, response: BaseHTTPResponse) -> None:
-        complete(request, response, _request_id(request))
-        _record(request, response)
+        request_id = _request_id(request)
+        complete(request, response, request_id)
+        _record(request, response, request_id)
 
-    app.ctx.complete = complete
+    app.ctx.complete, app.ctx.begin, app.ctx.end = complete, begin, end
     app.middleware(begin, "request", priority=100)
     app.middleware(end, "response", priority=-100)
 
@@ -79,38 +88,38 @@ def check_head(request: Request) -> None:
         Invalid: there are too many, or what they are made of is no part of a header.
 
     """
-    fault = None
-    if request.head.count(b"\n") > MAX_HEADERS:
-        fault = Fault("headers", Code.TOO_LONG, f"There may be at most {MAX_HEADERS} headers")
-    elif not _is_clean(request.head):
-        message = "The headers have a character that no header may have"
-        fault = Fault("headers", Code.INVALID_FORMAT, message)
+    line, _, block = request.head.partition(b"\r\n")
+    fault = _fault_of(block)
+    if fault is None and line.translate(None, TEXT):
+        fault = _UNCLEAN
     if fault and not getattr(request.ctx, "is_refused", False):
         request.ctx.is_refused = True  # the middleware runs again for the error
         hang_up(request)
         raise Invalid(fault)
 
 
-def _is_clean(head: bytes) -> bool:
-    ends = head.count(b"\r\n") * b"\r\n"
-    return head.translate(None, TEXT) == ends and not _NO_NAME.search(head)
+# A client sends the same headers again and again.
+@lru_cache(maxsize=MAX_BLOCKS)
+def _fault_of(block: bytes) -> Fault | None:
+    """Return what is wrong with headers, which are all of a head but its first line."""
+    if block.count(b"\n") >= MAX_HEADERS:
+        return Fault("headers", Code.TOO_LONG, f"There may be at most {MAX_HEADERS} headers")
+    ends = block.count(b"\r\n") * b"\r\n"
+    if block.translate(None, TEXT) != ends or _NO_NAME.search(b"\n" + block):
+        return _UNCLEAN
+    return None
 
 
-def _record(request: Request, response: BaseHTTPResponse) -> None:
+def _record(request: Request, response: BaseHTTPResponse, request_id: str) -> None:
     """Measure the request, and log it."""
-    request_id = _request_id(request)
     started = getattr(request.ctx, "started", None)
     seconds = time.perf_counter() - started if started else 0.0
     route = f"/{request.route.path}" if request.route else metrics.NO_ROUTE
     metrics.observe_request(request.method, route, response.status, seconds)
     client = request.app.ctx.limits.clients.address(request)
-    access_log.record(
-        (
-            # Not the path: it may have an email in it.
-            *(time.time(), request_id, request.method, route),
-            *(response.status, seconds, client),
-        )
-    )
+    # Not the path: it may have an email in it.
+    line = (time.time(), request_id, request.method, route, response.status, seconds, client)
+    access_log.record(line)
 
 
 @asynccontextmanager
@@ -136,16 +145,17 @@ def _write_down() -> None:
 
 
 def _request_id(request: Request) -> str:
-    known: str | None = getattr(request.ctx, "request_id", None)
+    context = request.ctx
+    known: str | None = getattr(context, "request_id", None)
     if known is None:
         given = request.headers.get("x-request-id", "")
-        known = request.ctx.request_id = sane_request_id(given) or new_request_id()
+        known = context.request_id = sane_request_id(given) or new_request_id()
     return known
 
 
 def sane_request_id(given: str) -> str | None:
     """Return the id that the caller gave, if it is a sane token."""
-    return given if _SANE_ID.fullmatch(given) else None
+    return given if given and _SANE_ID.fullmatch(given) else None
 
 
 def new_request_id() -> str:

@@ -4,6 +4,7 @@ import json
 import re
 
 # ASCII that prints, and the end of a line: all else is looked at.
+_USUAL = b"\n" + bytes(range(0x20, 0x7F))
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -22,6 +23,8 @@ def harmless_lines(text: object, indent: str = "  ") -> str:
 
 def harmless_json(document: str) -> str:
     """Return the same JSON with all that does not print escaped, as JSON allows in its strings."""
+    if not document.encode().translate(None, _USUAL):
+        return document
     return _UNUSUAL.sub(_escape, document)
 
 

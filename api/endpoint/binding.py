@@ -1,7 +1,7 @@
 """From what a request carries to checked values; whatever is wrong with it becomes faults."""
 
-from functools import cache
-from typing import Any, TypeVar, get_origin
+from functools import cache, lru_cache
+from typing import Any, TypeVar, cast, get_origin
 from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ from services.catalogue.queries import PLAIN_LIST_LIMIT
 from services.errors import Code, Fault, Invalid
 
 MAX_PARAMETERS = 50
+MAX_QUERIES = 256
 _FILES = (FilePart, FilePart | None)
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,30 +72,37 @@ def query(request: Request, model: type[Model]) -> Model:
         Invalid: a parameter's value is not one that it can have.
 
     """
-    if request.query_string.count("&") >= MAX_PARAMETERS:
+    return cast("Model", _query_of(request.query_string, model))
+
+
+# The same pages are asked for again and again.
+@lru_cache(maxsize=MAX_QUERIES)
+def _query_of(query: str, model: type[BaseModel]) -> BaseModel:
+    if query.count("&") >= MAX_PARAMETERS:
         message = f"The query may have at most {MAX_PARAMETERS} parameters"
         raise Invalid(Fault("query", Code.TOO_LONG, message))
     given: dict[str, str] = {}
-    for name, value in _parameters(request):
-        if value and (field := model.model_fields.get(name)):
-            several = name in given and get_origin(field.annotation) is frozenset
+    fields = model.model_fields
+    for name, value in _parameters(query):
+        if value and name in fields:
+            several = name in given and get_origin(fields[name].annotation) is frozenset
             given[name] = f"{given[name]},{value}" if several else value
     return _validate(model, given)
 
 
 def has_query(request: Request, model: type[BaseModel]) -> bool:
     """Tell whether the query has any of the model's parameters, blank ones too."""
-    return any(name in model.model_fields for name, _ in _parameters(request))
+    return any(name in model.model_fields for name, _ in _parameters(request.query_string))
 
 
-def _parameters(request: Request) -> list[tuple[str, str]]:
+def _parameters(query: str) -> list[tuple[str, str]]:
     """Return the parameters of the query.
 
     Raises:
         Invalid: they are not UTF-8.
 
     """
-    pairs = (part.partition("=") for part in request.query_string.split("&") if part)
+    pairs = (part.partition("=") for part in query.split("&") if part)
     try:
         return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
     except UnicodeDecodeError:

@@ -1,5 +1,7 @@
 """Answers of success."""
 
+from functools import lru_cache
+
 from pydantic import BaseModel
 from sanic import HTTPResponse
 from sanic.response import raw
@@ -14,6 +16,7 @@ PAGE_HEADERS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def page_headers(path: str, page: Page, total: int) -> dict[str, str]:
     """Return the headers of a page of a listing of `total` rows, at the path without its query.
 

@@ -211,7 +211,7 @@ class FastPathProtocol(FlowControlProtocol):
             if response is not None:
                 head, body = response
                 self._time = time.monotonic()
-                self.keep_alive_timeout = self.app.config.KEEP_ALIVE_TIMEOUT
+                self.keep_alive_timeout = self._keep_alive_seconds
                 transport.write(head)
                 if body:
                     self.sending = body

@@ -1,6 +1,8 @@
 """Sanic's protocol, with bounds on what waits for a client that does not read."""
 
 import asyncio
+import math
+import time
 from typing import Any
 
 from sanic import Request
@@ -46,9 +48,18 @@ class FlowControlProtocol(SlowClientProtocol):
             raise RequestCancelled from None
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Write, when the client has read what was written before."""
-        await self.writable()
-        await super().send(data)  # type: ignore[no-untyped-call]
+        """Write, when the client has read what was written before.
+
+        Raises:
+            RequestCancelled: the connection is closed.
+
+        """
+        if not self._can_write.is_set():
+            await self.writable()
+        if self.transport is None or self.transport.is_closing():
+            raise RequestCancelled
+        self.transport.write(data)
+        self._time = time.monotonic()
 
     def drop(self) -> None:
         """Close the connection at once, with what waits in its buffer."""
@@ -69,7 +80,32 @@ class FlowControlProtocol(SlowClientProtocol):
         super().resume_writing()  # type: ignore[no-untyped-call]
 
     async def _handle(self, request: Request) -> None:
-        await self.app.handle_request(request)
-        # Sanic's stream is false where it waits for a request.
-        if self._http is not None:
+        """Answer a request as Sanic does, but for its signals, which nothing here listens to."""
+        app, http = self.app, self._http
+        has_begun = False
+        try:
+            host = request.headers.get("host")
+            request.route, handler, values = app.router.get(request.path, request.method, host)
+            if http.request_body:
+                await self._prepare_body(request, handler)
+            has_begun = True
+            await app.ctx.begin(request)
+            response = await handler(request, **values)
+            if response is not None:
+                http.respond(response)
+                # So that an error in sending is not counted as a second response.
+                request._response_middleware_started = True  # noqa: SLF001
+                await app.ctx.end(request, response)
+            await http.response.send(end_stream=True)
+        except Exception as error:  # noqa: BLE001  the application answers it
+            await app.handle_exception(request, error, run_middleware=not has_begun)
+        # The connection may have ended meanwhile.
+        if self._http is not None and self._http.request_body:
             await self._http.discard_body()
+
+    async def _prepare_body(self, request: Request, handler: object) -> None:
+        """Read a body that the handler does not; one that it does is bounded there."""
+        if hasattr(handler, "is_stream"):
+            self._http.request_max_size = math.inf
+        elif request.route and not request.route.extra.ignore_body:
+            await request.receive_body()  # type: ignore[no-untyped-call]

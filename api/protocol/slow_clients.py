@@ -18,11 +18,13 @@ MIN_BYTES_PER_SECOND = 16 * 1024
 class SlowClientProtocol(HttpProtocol):
     """Sanic's protocol, with the timeouts of requests counted from where a request begins."""
 
-    __slots__ = ()
+    __slots__ = ("_keep_alive_seconds",)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect the first request as soon as any request's end."""
         super().connection_made(transport)  # type: ignore[no-untyped-call]
+        # How long a connection may be idle after its first request.
+        self._keep_alive_seconds = self.keep_alive_timeout
         self.keep_alive_timeout = self.request_timeout
 
     def data_received(self, data: bytes) -> None:
@@ -36,7 +38,7 @@ class SlowClientProtocol(HttpProtocol):
         if has_begun and (http.stage is not Stage.IDLE or http.request_body):
             self._time = min(self._time, since + len(data) / MIN_BYTES_PER_SECOND)
         else:
-            self.keep_alive_timeout = self.app.config.KEEP_ALIVE_TIMEOUT
+            self.keep_alive_timeout = self._keep_alive_seconds
 
 
 class Deadline:

@@ -199,6 +199,8 @@ Limit = Annotated[
 class PageQuery(BaseModel):
     """Which page, and how long; a limit over 100 acts as 100."""
 
+    model_config = ConfigDict(frozen=True)
+
     page: Annotated[
         int,
         Field(ge=1, le=MAX_PAGE, description="Which page; 1 when left out.", examples=[1]),
@@ -257,6 +259,8 @@ class EnrollmentQuery(PageQuery):
 
 class TaskQuery(BaseModel):
     """A listing of tasks."""
+
+    model_config = ConfigDict(frozen=True)
 
     status: Annotated[TaskState | None, Field(description="Only tasks of this status.")] = None
     name: NameOfTask | None = None

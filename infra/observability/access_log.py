@@ -14,6 +14,8 @@ LOGGER = "access"
 # So many lines are written at once even if nobody asks for it.
 MOST_LINES = 1000
 
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+
 # When (seconds since 1970), request id, method, route, status, seconds taken, client.
 Line = tuple[float, str, str, str, int, float, str]
 
@@ -36,7 +38,8 @@ def flush() -> None:
     if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
         return
     if logs.is_json():
-        logs.write(harmless_json(b"".join(map(_json, lines)).decode()))
+        shared = {**logs.process_fields(), "event": EVENT, "logger": LOGGER, "level": "info"}
+        logs.write(harmless_json(b"".join(_json(shared, line) for line in lines).decode()))
         return
     log = logs.get_logger(LOGGER)
     for line in lines:
@@ -55,16 +58,9 @@ def _fields(line: Line) -> dict[str, object]:
     }
 
 
-def _json(line: Line) -> bytes:
-    whole = {
-        **logs.process_fields(),
-        **_fields(line),
-        "event": EVENT,
-        "logger": LOGGER,
-        "level": "info",
-        "timestamp": datetime.fromtimestamp(line[0], UTC),
-    }
+def _json(shared: dict[str, str], line: Line) -> bytes:
+    whole = {**shared, **_fields(line), "timestamp": datetime.fromtimestamp(line[0], UTC)}
     try:
-        return orjson.dumps(whole, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(whole, option=_OPTIONS)
     except orjson.JSONEncodeError:
         return json.dumps(whole, default=datetime.isoformat).encode() + b"\n"  # odd bytes

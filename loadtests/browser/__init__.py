@@ -12,3 +12,8 @@ def headers(kind: str) -> dict[str, str]:
     """Return the headers of a kind of request: `fetch`, `reload`, `image`, `post`, `preflight`."""
     captured = json.loads(CAPTURED.read_text("utf-8"))
     return cast("dict[str, str]", captured[kind])
+
+
+def lines(kind: str) -> tuple[str, ...]:
+    """Return the same as lines of a head."""
+    return tuple(f"{name}: {value}" for name, value in headers(kind).items())

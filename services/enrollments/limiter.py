@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 
 from services.errors import Unavailable
 
@@ -38,20 +37,24 @@ class KeyedLimiter:
         """Return whether the key has no holders."""
         return key not in self._holders
 
-    @asynccontextmanager
-    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+    def hold(self, key: Hashable) -> "Hold":
         """Hold a slot of the key for the length of the block.
 
         Raises:
-            Crowded: none was free in time.
+            CourseBusy: none was free in time.
+
+        """
+        return Hold(self, key)
+
+    async def acquire(self, key: Hashable) -> None:
+        """Take a slot of the key.
+
+        Raises:
+            CourseBusy: none was free in time.
 
         """
         if not self._try_acquire(key):
             await self._wait(key)
-        try:
-            yield
-        finally:
-            self._release(key)
 
     def _try_acquire(self, key: Hashable) -> bool:
         holders = self._holders.get(key, 0)
@@ -77,14 +80,14 @@ class KeyedLimiter:
 
     def _abandon(self, key: Hashable, acquired: asyncio.Event) -> None:
         if acquired.is_set():
-            self._release(key)
+            self.release(key)
             return
         queue = self._queues[key]
         queue.remove(acquired)
         if not queue:
             del self._queues[key]
 
-    def _release(self, key: Hashable) -> None:
+    def release(self, key: Hashable) -> None:
         """Pass the slot on: a key's own to its next waiter, a shared one to each key in turn."""
         self._holders[key] -= 1
         is_shared = self._holders[key] > 0
@@ -102,3 +105,19 @@ class KeyedLimiter:
         self._holders[key] += 1
         if queue:
             self._queues[key] = queue
+
+
+class Hold:
+    """A slot for the length of a block."""
+
+    __slots__ = ("_key", "_limiter")
+
+    def __init__(self, limiter: KeyedLimiter, key: Hashable) -> None:
+        self._limiter = limiter
+        self._key = key
+
+    async def __aenter__(self) -> None:
+        await self._limiter.acquire(self._key)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._limiter.release(self._key)

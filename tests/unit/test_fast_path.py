@@ -142,7 +142,7 @@ class Wire:
         self.protocol.transport = SimpleNamespace(write=self.written.append)
         self.protocol.conn_info = SimpleNamespace(client_ip="127.0.0.1")
         self.protocol._is_between = True
-        self.protocol.app = SimpleNamespace(config=SimpleNamespace(KEEP_ALIVE_TIMEOUT=75))
+        self.protocol._keep_alive_seconds = 75
 
     def send(self, head, monkeypatch, fields=b""):
         super_class = FastPathProtocol.__mro__[1]
