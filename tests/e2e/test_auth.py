@@ -1,4 +1,4 @@
-"""Logging in, and who may call what."""
+"""Login, and the access that a token gives."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -38,11 +38,11 @@ def tampered() -> str:
     return ".".join([head, token(role="admin").split(".")[1], signature])
 
 
-async def test_login_answers_a_token_and_whose_it_is(client):
+async def test_login_returns_a_token_and_its_user(client):
     before = datetime.now(UTC)
-    answer = await client.post(LOGIN, json=ADMIN)
-    assert answer.status_code == 200
-    content = answer.json()
+    response = await client.post(LOGIN, json=ADMIN)
+    assert response.status_code == 200
+    content = response.json()
     assert content.keys() - {"refresh_token"} == {"token", "expires_at", "user"}
     assert TIME.fullmatch(content["expires_at"])
     lifetime = datetime.fromisoformat(content["expires_at"]) - before
@@ -52,16 +52,16 @@ async def test_login_answers_a_token_and_whose_it_is(client):
     assert (user["username"], user["role"]) == ("admin", "admin")
     assert UUID(user["id"]).version == 7
     assert TIME.fullmatch(user["created_at"])
-    assert "password" not in answer.text
+    assert "password" not in response.text
 
 
-async def test_the_token_of_a_login_opens_the_profile(client):
+async def test_the_token_of_a_login_gives_access_to_the_profile(client):
     session = (await client.post(LOGIN, json=ADMIN)).json()
-    answer = await client.get(PROFILE, headers=bearer(session["token"]))
-    assert (answer.status_code, answer.json()) == (200, session["user"])
+    response = await client.get(PROFILE, headers=bearer(session["token"]))
+    assert (response.status_code, response.json()) == (200, session["user"])
 
 
-async def test_the_scheme_is_read_in_any_case(client, api):
+async def test_the_authorization_scheme_is_case_insensitive(client, api):
     headers = {"Authorization": api.headers["Authorization"].replace("Bearer", "bEARER")}
     assert (await client.get(PROFILE, headers=headers)).status_code == 200
 
@@ -78,9 +78,9 @@ async def test_the_scheme_is_read_in_any_case(client, api):
     ],
     ids=str,
 )
-async def test_wrong_credentials_are_refused_alike(client, wrong):
-    answer = await client.post(LOGIN, json=ADMIN | wrong)
-    refused(answer, 401, "INVALID_CREDENTIALS", "Invalid username or password")
+async def test_wrong_credentials_all_get_the_same_refusal(client, wrong):
+    response = await client.post(LOGIN, json=ADMIN | wrong)
+    refused(response, 401, "INVALID_CREDENTIALS", "Invalid username or password")
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ async def test_wrong_credentials_are_refused_alike(client, wrong):
     ],
     ids=str,
 )
-async def test_login_names_the_field_at_fault(client, changes, fault):
+async def test_login_names_the_invalid_field(client, changes, fault):
     content = {name: value for name, value in (ADMIN | changes).items() if value is not ...}
     refused_for(await client.post(LOGIN, json=content), fault)
 
 
-async def test_login_names_all_faults_at_once(client):
+async def test_login_names_all_invalid_fields(client):
     refused_for(
         await client.post(LOGIN, json={"password": 5, "x": 1}),
         ("username", "REQUIRED", "Username is required"),
@@ -121,29 +121,29 @@ async def test_login_names_all_faults_at_once(client):
 
 
 @pytest.mark.parametrize(("method", "path"), FOR_USERS)
-async def test_without_a_token_nothing_is_done(client, method, path):
-    answer = await client.request(method, f"/api/v1{path}")
-    refused(answer, 401, "MISSING_TOKEN", "Authorization header is required")
-    assert answer.headers["www-authenticate"] == "Bearer"
+async def test_a_missing_token_is_401(client, method, path):
+    response = await client.request(method, f"/api/v1{path}")
+    refused(response, 401, "MISSING_TOKEN", "Authorization header is required")
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(("method", "path"), FOR_USERS)
-async def test_a_forged_token_opens_nothing(client, method, path):
+async def test_a_forged_token_is_401(client, method, path):
     headers = bearer(token("not-the-secret-but-quite-as-long-as-it", role="admin"))
-    answer = await client.request(method, f"/api/v1{path}", headers=headers)
-    refused(answer, 401, "INVALID_TOKEN", INVALID)
+    response = await client.request(method, f"/api/v1{path}", headers=headers)
+    refused(response, 401, "INVALID_TOKEN", INVALID)
 
 
 @pytest.mark.parametrize(("method", "path"), FOR_ADMINS)
-async def test_a_student_may_not_do_what_admins_may(client, method, path):
-    answer = await client.request(method, f"/api/v1{path}", headers=bearer(token()))
-    refused(answer, 403, "FORBIDDEN", "Only an admin may do this")
+async def test_a_students_token_is_403_on_admin_routes(client, method, path):
+    response = await client.request(method, f"/api/v1{path}", headers=bearer(token()))
+    refused(response, 403, "FORBIDDEN", "Only an admin may do this")
 
 
 @pytest.mark.parametrize("header", ["Basic YWRtaW46YWRtaW4=", "Bearer", "x", "Token x"])
-async def test_another_kind_of_authorization_is_refused(client, header):
-    answer = await client.get(PROFILE, headers={"Authorization": header})
-    refused(answer, 401, "INVALID_TOKEN", "Invalid token format")
+async def test_another_authorization_scheme_is_401(client, header):
+    response = await client.get(PROFILE, headers={"Authorization": header})
+    refused(response, 401, "INVALID_TOKEN", "Invalid token format")
 
 
 @pytest.mark.filterwarnings("ignore:The HMAC key is 44 bytes long")
@@ -156,7 +156,7 @@ async def test_another_kind_of_authorization_is_refused(client, header):
         unsigned,
         tampered,
         lambda: token(role="admin", algorithm="HS512"),
-        # The old service's: their claims are not ours, and nothing could revoke them.
+        # Tokens of the Go service: their claims differ, and they could not be revoked.
         lambda: token(role="admin", kid=None),
         lambda: token(role="admin", kid="../../etc/passwd"),
         lambda: token(role="admin", typ="refresh"),
@@ -172,34 +172,34 @@ async def test_another_kind_of_authorization_is_refused(client, header):
         *(lambda claim=claim: token(**{"role": "admin"} | {claim: None}) for claim in CLAIMS),
     ],
 )
-async def test_a_token_that_is_not_ours_is_refused(client, forged):
-    # Not the profile: that of an account that does not exist is refused by itself.
-    answer = await client.get("/api/v1/admin/students", headers=bearer(forged()))
-    refused(answer, 401, "INVALID_TOKEN", INVALID)
+async def test_a_token_with_other_claims_is_401(client, forged):
+    # The profile is left out: it refuses tokens of unknown accounts anyway.
+    response = await client.get("/api/v1/admin/students", headers=bearer(forged()))
+    refused(response, 401, "INVALID_TOKEN", INVALID)
 
 
-async def test_a_token_as_ours_are_is_taken(client):
-    answer = await client.get("/api/v1/admin/students", headers=bearer(token(role="admin")))
-    assert answer.status_code == 200
+async def test_a_token_with_the_right_claims_is_accepted(client):
+    response = await client.get("/api/v1/admin/students", headers=bearer(token(role="admin")))
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/auth/profile", "/admin/students"])
-async def test_an_expired_token_says_that_it_is(client, path):
+async def test_an_expired_token_gets_its_own_error_code(client, path):
     old = bearer(token(role="admin", iat=1_700_000_000, exp=1_700_086_400))
-    answer = await client.get(f"/api/v1{path}", headers=old)
-    refused(answer, 401, "TOKEN_EXPIRED", INVALID)
+    response = await client.get(f"/api/v1{path}", headers=old)
+    refused(response, 401, "TOKEN_EXPIRED", INVALID)
 
 
 @pytest.mark.parametrize(("late", "status"), [(-20, 200), (-40, 401)])
-async def test_clocks_may_differ_by_half_a_minute(client, late, status):
+async def test_clocks_may_differ_by_30_seconds(client, late, status):
     now = int(time.time())
     held = bearer(token(role="admin", iat=now - 600, nbf=now - 600, exp=now + late))
     early = bearer(token(role="admin", nbf=now - late, iat=now - late))
     for headers in (held, early):
-        answer = await client.get("/api/v1/admin/students", headers=headers)
-        assert answer.status_code == status
+        response = await client.get("/api/v1/admin/students", headers=headers)
+        assert response.status_code == status
 
 
-async def test_a_token_of_an_account_that_is_gone_opens_no_profile(client):
-    answer = await client.get(PROFILE, headers=bearer(token(role="admin")))
-    refused(answer, 401, "INVALID_TOKEN", INVALID)
+async def test_the_profile_of_a_deleted_account_is_401(client):
+    response = await client.get(PROFILE, headers=bearer(token(role="admin")))
+    refused(response, 401, "INVALID_TOKEN", INVALID)

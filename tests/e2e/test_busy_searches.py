@@ -1,4 +1,4 @@
-"""While all slots of searches are taken, searches are refused readably and nothing else is."""
+"""While all search slots are taken, searches get a 503 and other calls succeed."""
 
 import asyncio
 
@@ -13,8 +13,8 @@ CLIENTS = 40
 
 
 @pytest.fixture
-async def _taken(service):
-    """All slots of the database, held as by slow searches of any process."""
+async def _all_slots_taken(service):
+    """Holds all search slots of the database, as slow searches of other processes would."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     for slot in range(1, SLOTS + 1):
         await connection.execute("SELECT pg_advisory_lock($1, $2)", SLOT_LOCK, slot)
@@ -22,19 +22,19 @@ async def _taken(service):
     await connection.close()
 
 
-@pytest.mark.usefixtures("_taken")
+@pytest.mark.usefixtures("_all_slots_taken")
 @pytest.mark.parametrize("search", SEARCHES)
-async def test_a_search_is_refused_with_a_time_to_come_back(client, search):
-    answer = await client.get("/api/v1/courses", params={"search": search})
-    refused(answer, 503, "UNAVAILABLE", "Too many searches are running at once; try again soon")
-    assert int(answer.headers["retry-after"]) > 0
+async def test_a_search_without_a_slot_gets_503_with_retry_after(client, search):
+    response = await client.get("/api/v1/courses", params={"search": search})
+    refused(response, 503, "UNAVAILABLE", "Too many searches are running at once; try again soon")
+    assert int(response.headers["retry-after"]) > 0
 
 
-@pytest.mark.usefixtures("_taken")
-async def test_waiting_searches_starve_nobody(client, api):
+@pytest.mark.usefixtures("_all_slots_taken")
+async def test_waiting_searches_do_not_block_other_calls(client, api):
     async def search(number):
-        answer = await client.get(f"/api/v1/courses?search=starving{number}")
-        return answer.status_code
+        response = await client.get(f"/api/v1/courses?search=starving{number}")
+        return response.status_code
 
     searching = [asyncio.create_task(search(number)) for number in range(CLIENTS)]
     course = await api.new_course()
@@ -51,12 +51,12 @@ async def test_waiting_searches_starve_nobody(client, api):
     assert set(await asyncio.gather(*searching)) == {503}
 
 
-async def test_distinct_searches_at_once_are_answered_or_refused(client, api):
+async def test_each_of_many_concurrent_searches_gets_a_result_or_503(client, api):
     await api.new_course(title="Many searches at once")
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(client.get(f"/api/v1/courses?search=at once{' ' * n}x&page=1") for n in range(CLIENTS)),
         *(client.get(f"/api/v1/courses?search=Many&page={n + 1}") for n in range(CLIENTS)),
     )
-    assert {answer.status_code for answer in answers} <= {200, 503}
-    assert 200 in {answer.status_code for answer in answers}
+    assert {response.status_code for response in responses} <= {200, 503}
+    assert 200 in {response.status_code for response in responses}
     assert (await client.get("/api/v1/courses?search=MANY SEARCHES")).json()["data"]

@@ -1,4 +1,4 @@
-"""Connections are dealt out: no server process idles while another has them all."""
+"""Connections are spread over all server processes."""
 
 import asyncio
 import os
@@ -20,8 +20,8 @@ from tests.processes import connections_of
 CONNECTIONS = 200
 
 
-def _servers(service):
-    """Return the processes that accept connections: {pid: how many they have}."""
+def _connections_by_pid(service):
+    """Return the number of connections of each server process by its pid."""
     port = urlsplit(service.base_url).port
     family = psutil.Process(service.process.pid).children(recursive=True)
     counts = Counter()
@@ -32,40 +32,40 @@ def _servers(service):
     return counts
 
 
-def _open(service, stack, count):
+def _connect(service, stack, count):
     parts = urlsplit(service.base_url)
     for _ in range(count):
         stack.enter_context(socket.create_connection((parts.hostname, parts.port)))
 
 
-async def test_every_process_gets_its_share(service):
+async def test_every_process_gets_a_share_of_the_connections(service):
     with ExitStack() as stack:
-        before = _servers(service)
-        _open(service, stack, CONNECTIONS)
+        before = _connections_by_pid(service)
+        _connect(service, stack, CONNECTIONS)
         deadline = time.monotonic() + 5
-        while (got := _servers(service) - before).total() < CONNECTIONS:
+        while (got := _connections_by_pid(service) - before).total() < CONNECTIONS:
             assert time.monotonic() < deadline, got
             await asyncio.sleep(0.05)
-    # A fair coin for each: fewer than 60 of 200 comes once in ten billion runs.
+    # The kernel picks at random: fewer than 60 of 200 happens once in ten billion runs.
     assert len(got) == 2
     assert min(got.values()) >= 60, got
     if AUTOGROUP.exists():
-        # Of the processor, too: Linux shares it among sessions first.
+        # Each process has a session of its own, because Linux shares the processor among sessions.
         assert set(map(os.getsid, got)) == set(got)
 
 
-async def test_a_process_that_died_gets_its_share_again(service):
+async def test_a_restarted_process_gets_its_share_again(service):
     with ExitStack() as stack:
-        _open(service, stack, 50)
+        _connect(service, stack, 50)
         await asyncio.sleep(0.2)
-        victim = next(iter(_servers(service)))
+        victim = next(iter(_connections_by_pid(service)))
         os.kill(victim, signal.SIGKILL)
     deadline = time.monotonic() + 30
     while True:
         with ExitStack() as stack:
-            _open(service, stack, 50)
+            _connect(service, stack, 50)
             await asyncio.sleep(0.3)
-            now = _servers(service)
+            now = _connections_by_pid(service)
         if len(now) == 2 and victim not in now:
             break
         assert time.monotonic() < deadline, now
@@ -74,7 +74,7 @@ async def test_a_process_that_died_gets_its_share_again(service):
             assert (await client.get("/health/live")).status_code == 200
 
 
-def test_an_address_that_somebody_has_is_not_shared():
+def test_an_address_in_use_is_not_shared():
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", 0))

@@ -16,8 +16,8 @@ PAGE_TYPE = ("page", "INVALID_TYPE", "Page must be a whole number")
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def nobody_else(service):
-    """Wait until the service has made its own courses: the totals are the tests' from then on."""
+async def after_startup(service):
+    """Waits until the service has created its demo courses, which would change the totals."""
 
     async def is_done() -> bool:
         return "demo: done" in service.output.read_text()
@@ -26,8 +26,8 @@ async def nobody_else(service):
 
 
 @pytest.fixture(scope="module")
-async def shelf(api):
-    """Twenty-five courses that one word finds and no other course has: (word, oldest first)."""
+async def catalogue(api):
+    """Twenty-five courses that one unique word finds: (word, courses from oldest to newest)."""
     word = f"shelf{uuid7().hex}"
     made = [
         await api.new_course(
@@ -39,34 +39,34 @@ async def shelf(api):
 
 
 async def page(client, **query) -> tuple[list[dict], dict]:
-    """Return a page of courses and where it stands."""
-    answer = await client.get(LIST, params=query)
-    assert answer.status_code == 200, answer.text
-    assert answer.json().keys() == {"data", "pagination"}
-    return answer.json()["data"], answer.json()["pagination"]
+    """Return a page of courses and its pagination."""
+    response = await client.get(LIST, params=query)
+    assert response.status_code == 200, response.text
+    assert response.json().keys() == {"data", "pagination"}
+    return response.json()["data"], response.json()["pagination"]
 
 
-async def found(client, search: str) -> set[str]:
+async def search_ids(client, search: str) -> set[str]:
     """Return the ids of the courses that a search finds."""
     courses, _ = await page(client, search=search, limit=100)
     return {course["id"] for course in courses}
 
 
-async def test_without_parameters_it_is_a_plain_array_newest_first(api, client):
+async def test_without_parameters_the_list_is_a_plain_array_newest_first(api, client):
     made = [await api.new_course(title=f"Number {number}") for number in range(3)]
-    answer = await client.get(LIST)
-    assert answer.status_code == 200
-    listed = answer.json()
+    response = await client.get(LIST)
+    assert response.status_code == 200
+    listed = response.json()
     assert isinstance(listed, list)
     assert listed[:3] == made[::-1]
     times = [course["created_at"] for course in listed]
     assert times == sorted(times, reverse=True)
-    assert answer.headers["x-total-count"] == str(len(listed))
-    assert answer.links["first"]["url"] == "/api/v1/courses?page=1&limit=100"
-    assert answer.links["last"]["url"] == f"{LIST}?page={-(-len(listed) // 100)}&limit=100"
+    assert response.headers["x-total-count"] == str(len(listed))
+    assert response.links["first"]["url"] == "/api/v1/courses?page=1&limit=100"
+    assert response.links["last"]["url"] == f"{LIST}?page={-(-len(listed) // 100)}&limit=100"
 
 
-async def test_the_total_follows_what_comes_and_goes(api, client):
+async def test_the_total_follows_creations_and_deletions(api, client):
     async def total() -> int:
         plain = int((await client.get(LIST)).headers["x-total-count"])
         assert (await page(client, limit=1))[1]["total_count"] == plain
@@ -81,24 +81,24 @@ async def test_the_total_follows_what_comes_and_goes(api, client):
     assert await total() == before
 
 
-async def test_another_parameter_changes_nothing(client):
-    answer = await client.get(LIST, params={"colour": "blue"})
-    assert isinstance(answer.json(), list)
+async def test_an_unknown_parameter_changes_nothing(client):
+    response = await client.get(LIST, params={"colour": "blue"})
+    assert isinstance(response.json(), list)
 
 
-async def test_the_plain_array_ends_at_a_thousand(service, api, client):
+async def test_the_plain_array_has_at_most_1000_courses(service, api, client):
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     rows = [(uuid7(), "One of many", "The plain array", "Beginner") for _ in range(1001)]
     columns = ["id", "title", "description", "difficulty"]
     await connection.copy_records_to_table("courses", records=rows, columns=columns)
     newest = await api.new_course()
     try:
-        answer = await client.get(LIST)
-        listed, total = answer.json(), int(answer.headers["x-total-count"])
+        response = await client.get(LIST)
+        listed, total = response.json(), int(response.headers["x-total-count"])
         assert len(listed) == 1000
         assert total > 1001
-        assert answer.links["next"]["url"] == f"{LIST}?page=11&limit=100"
-        rest = await client.get(answer.links["next"]["url"])
+        assert response.links["next"]["url"] == f"{LIST}?page=11&limit=100"
+        rest = await client.get(response.links["next"]["url"])
         assert rest.json()["data"][0]["id"] not in {course["id"] for course in listed}
         assert listed[0]["id"] == newest["id"]
         assert (await client.get(LIST, params={"limit": 100})).json()["pagination"] == {
@@ -113,44 +113,46 @@ async def test_the_plain_array_ends_at_a_thousand(service, api, client):
         ids = [row[0] for row in rows]
         await connection.execute("DELETE FROM courses WHERE id = ANY($1)", ids)
         await connection.close()
-        # Through the service, so that no cache keeps what was deleted behind its back.
+        # By the API, so that no cache keeps the deleted courses.
         await api.call("DELETE", f"/courses/{newest['id']}")
 
 
 @pytest.mark.parametrize("times", [1, 3], ids=["made", "from memory"])
-async def test_links_lead_through_all_pages_and_back(client, shelf, times):
-    word, made = shelf
+async def test_links_lead_through_all_pages_in_both_directions(client, catalogue, times):
+    word, made = catalogue
     asked = {"search": word, "difficulty": "Beginner,Advanced", "sort": "oldest", "limit": 3}
     wanted = [one["id"] for one in made if one["difficulty"] != "Intermediate"]
 
     async def get(url, **params):
-        answers = [await client.get(url, params=params or None) for _ in range(times)]
-        assert len({answer.headers["link"] for answer in answers}) == 1
-        return answers[-1]
+        responses = [await client.get(url, params=params or None) for _ in range(times)]
+        assert len({response.headers["link"] for response in responses}) == 1
+        return responses[-1]
 
-    first = answer = await get(LIST, **asked)
+    first = response = await get(LIST, **asked)
     seen, last = [], None
     while True:
-        assert answer.headers["x-total-count"] == str(len(wanted))
-        seen += [course["id"] for course in answer.json()["data"]]
-        assert (await get(answer.links["first"]["url"])).json() == first.json()
+        assert response.headers["x-total-count"] == str(len(wanted))
+        seen += [course["id"] for course in response.json()["data"]]
+        assert (await get(response.links["first"]["url"])).json() == first.json()
         if last:
-            assert (await get(answer.links["prev"]["url"])).json() == last.json()
+            assert (await get(response.links["prev"]["url"])).json() == last.json()
         else:
-            assert "prev" not in answer.links
-        if "next" not in answer.links:
+            assert "prev" not in response.links
+        if "next" not in response.links:
             break
-        last, answer = answer, await get(answer.links["next"]["url"])
+        last, response = response, await get(response.links["next"]["url"])
     assert seen == wanted
-    assert (await get(answer.links["last"]["url"])).json() == answer.json()
+    assert (await get(response.links["last"]["url"])).json() == response.json()
 
 
-async def test_links_of_a_common_page_follow_a_new_total(api, client):
+async def test_links_of_a_cached_page_follow_a_new_total(api, client):
     async def last_page():
-        answer = await client.get(LIST, params={"limit": 1})
-        assert answer.headers["x-total-count"] == str(answer.json()["pagination"]["total_count"])
-        number = answer.json()["pagination"]["total_pages"]
-        assert answer.links["last"]["url"] == f"{LIST}?page={number}&limit=1"
+        response = await client.get(LIST, params={"limit": 1})
+        assert response.headers["x-total-count"] == str(
+            response.json()["pagination"]["total_count"]
+        )
+        number = response.json()["pagination"]["total_pages"]
+        assert response.links["last"]["url"] == f"{LIST}?page={number}&limit=1"
         return number
 
     for _ in range(5):
@@ -161,19 +163,19 @@ async def test_links_of_a_common_page_follow_a_new_total(api, client):
 
 
 @pytest.mark.parametrize("query", ["search=", "page=1", "limit=", "difficulty=", "sort=newest"])
-async def test_any_parameter_asks_for_the_paged_form(client, shelf, query):
-    answer = await client.get(f"{LIST}?{query}")
-    assert answer.status_code == 200
-    assert answer.json()["pagination"].keys() == {
+async def test_any_listing_parameter_selects_the_paged_form(client, catalogue, query):
+    response = await client.get(f"{LIST}?{query}")
+    assert response.status_code == 200
+    assert response.json()["pagination"].keys() == {
         "current_page", "total_pages", "total_count", "has_next", "has_prev", "limit",
     }  # fmt: skip
-    assert answer.json()["pagination"]["limit"] == 10
-    assert len(answer.json()["data"]) == 10
+    assert response.json()["pagination"]["limit"] == 10
+    assert len(response.json()["data"]) == 10
 
 
 @pytest.mark.parametrize(("number", "length"), [(1, 10), (2, 10), (3, 5), (4, 0)])
-async def test_the_pages_of_a_search(client, shelf, number, length):
-    word, made = shelf
+async def test_the_pages_of_a_search(client, catalogue, number, length):
+    word, made = catalogue
     courses, pagination = await page(client, search=word, page=number)
     assert courses == made[::-1][(number - 1) * 10 : number * 10]
     assert len(courses) == length
@@ -187,7 +189,7 @@ async def test_the_pages_of_a_search(client, shelf, number, length):
     }
 
 
-async def test_a_search_without_a_hit(client):
+async def test_a_search_without_a_match_is_an_empty_page(client):
     courses, pagination = await page(client, search=uuid7().hex)
     assert courses == []
     assert (pagination["total_pages"], pagination["total_count"]) == (0, 0)
@@ -195,8 +197,8 @@ async def test_a_search_without_a_hit(client):
 
 
 @pytest.mark.parametrize("limit", [100, 101, 1000, 10**30])
-async def test_a_limit_over_100_acts_as_100(client, shelf, limit):
-    courses, pagination = await page(client, search=shelf[0], limit=limit)
+async def test_a_limit_over_100_acts_as_100(client, catalogue, limit):
+    courses, pagination = await page(client, search=catalogue[0], limit=limit)
     assert (len(courses), pagination["limit"], pagination["total_pages"]) == (25, 100, 1)
 
 
@@ -228,7 +230,7 @@ async def test_a_limit_over_100_acts_as_100(client, shelf, limit):
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_bad_value_is_named(client, query, faults):
+async def test_a_bad_parameter_is_a_400_that_names_it(client, query, faults):
     refused_for(await client.get(f"{LIST}?{query}"), *faults)
 
 
@@ -242,15 +244,15 @@ async def test_a_bad_value_is_named(client, query, faults):
         ("", set(LEVELS)),
     ],
 )
-async def test_difficulty_takes_a_comma_list(client, shelf, given, levels):
-    word, made = shelf
+async def test_difficulty_accepts_a_comma_separated_list(client, catalogue, given, levels):
+    word, made = catalogue
     courses, pagination = await page(client, search=word, difficulty=given, limit=100)
     expected = [course for course in made[::-1] if course["difficulty"] in levels]
     assert courses == expected
     assert pagination["total_count"] == len(expected)
 
 
-async def test_difficulty_alone_counts_what_it_shows(client, shelf):
+async def test_a_difficulty_filter_counts_only_its_courses(client, catalogue):
     totals = [(await page(client, difficulty=level))[1]["total_count"] for level in LEVELS]
     assert sum(totals) == (await page(client, limit=1))[1]["total_count"]
     courses, pagination = await page(client, difficulty="Beginner", limit=100)
@@ -259,8 +261,8 @@ async def test_difficulty_alone_counts_what_it_shows(client, shelf):
     assert pagination["total_count"] == totals[0]
 
 
-async def test_the_orders_of_a_listing(client, shelf):
-    word, made = shelf
+async def test_each_sort_order(client, catalogue):
+    word, made = catalogue
     orders = {sort: await page(client, search=word, limit=100, sort=sort) for sort in
               ("newest", "oldest", "title")}  # fmt: skip
     assert orders["newest"][0] == made[::-1]
@@ -268,25 +270,25 @@ async def test_the_orders_of_a_listing(client, shelf):
     assert orders["title"][0] == sorted(made, key=lambda course: course["title"])
 
 
-async def test_search_is_over_title_and_description_in_any_case(api, client):
+async def test_search_matches_title_and_description_in_any_case(api, client):
     word = f"Wort{uuid7().hex}"
     titled = await api.new_course(title=f"Über {word}s")
     described = await api.new_course(description=f"Something about {word.upper()}.")
     both = {titled["id"], described["id"]}
     for search in (word, word.lower(), word.upper(), f" {word} ", word[1:-1]):
-        assert await found(client, search) == both
-    assert await found(client, f"über {word}") == {titled["id"]}
+        assert await search_ids(client, search) == both
+    assert await search_ids(client, f"über {word}") == {titled["id"]}
 
 
 @pytest.mark.parametrize("sign", ["%", "_", "\\", "\\%", "'", '"', "*", "."])
-async def test_signs_of_patterns_are_plain_characters(api, client, sign):
+async def test_wildcards_of_like_are_plain_characters(api, client, sign):
     word = uuid7().hex
     with_sign = await api.new_course(title=f"{word}{sign}end")
     await api.new_course(title=f"{word}xend")
     await api.new_course(title=f"{word}xxend")
-    assert await found(client, f"{word}{sign}end") == {with_sign["id"]}
+    assert await search_ids(client, f"{word}{sign}end") == {with_sign["id"]}
 
 
-async def test_of_a_parameter_given_twice_the_last_counts(client, shelf):
-    answer = await client.get(f"{LIST}?limit=3&limit=2&search={shelf[0]}")
-    assert len(answer.json()["data"]) == 2
+async def test_the_last_of_repeated_parameters_counts(client, catalogue):
+    response = await client.get(f"{LIST}?limit=3&limit=2&search={catalogue[0]}")
+    assert len(response.json()["data"]) == 2

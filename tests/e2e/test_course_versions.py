@@ -1,4 +1,4 @@
-"""Changes of a course that another change must not get lost by: tags, conditions, merge patches."""
+"""Conditional writes of a course: entity tags, If-Match, merge patches."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ def course_path(course):
 
 @pytest.fixture
 def send(api, client):
-    """Call as the admin, with more headers."""
+    """Calls the API as the admin, with additional headers."""
 
     async def send(method, path, **request):
         headers = api.headers | request.pop("headers", {})
@@ -36,16 +36,16 @@ def send(api, client):
     return send
 
 
-async def shown_tag(client, path):
-    """Return the tag that readers see, which is the same made anew and from memory."""
-    answers = [await client.get(path) for _ in range(3)]
-    answers.append(await client.get(f"{path}?made=anew"))
-    (tag,) = {answer.headers["etag"] for answer in answers}
+async def current_tag(client, path):
+    """Return the entity tag that readers see; it is the same from the database and from memory."""
+    responses = [await client.get(path) for _ in range(3)]
+    responses.append(await client.get(f"{path}?made=anew"))
+    (tag,) = {response.headers["etag"] for response in responses}
     return tag
 
 
-def writes(path):
-    """Yield each write of a course that a condition guards."""
+def conditional_writes(path):
+    """Yield each write of a course that If-Match guards."""
     image = {"files": {"image": ("a.jpg", photos.jpeg(30, 20))}}
     yield "PUT", path, {"json": COURSE}
     yield "PATCH", path, {"json": {"title": "Patched"}}
@@ -54,88 +54,93 @@ def writes(path):
     yield "DELETE", path, {}
 
 
-async def test_a_write_is_answered_with_the_bytes_and_the_tag_that_readers_get(send, client):
+async def test_a_write_returns_the_bytes_and_tag_that_readers_get(send, client):
     path = "/api/v1/courses"
     for method, content in (
         ("POST", COURSE),
         ("PUT", COURSE | {"image_url": PICTURE}),
         ("PATCH", {"title": "Ünïcode / ☃"}),
     ):
-        answer = await send(method, path, json=content)
-        path = answer.headers.get("location", path)
+        response = await send(method, path, json=content)
+        path = response.headers.get("location", path)
         shown = await client.get(path)
-        assert (answer.content, answer.headers["etag"]) == (shown.content, shown.headers["etag"])
-        assert await shown_tag(client, path) == answer.headers["etag"]
-        unchanged = {"If-None-Match": answer.headers["etag"]}
+        assert (response.content, response.headers["etag"]) == (
+            shown.content,
+            shown.headers["etag"],
+        )
+        assert await current_tag(client, path) == response.headers["etag"]
+        unchanged = {"If-None-Match": response.headers["etag"]}
         assert (await client.get(path, headers=unchanged)).status_code == 304
 
 
-async def test_an_upload_is_answered_with_a_tag_too(api, send, client):
+async def test_an_upload_returns_a_tag(api, send, client):
     created = await api.upload(photos.jpeg(40, 30))
     path = created.headers["location"]
     assert created.headers["etag"]
     replaced = await send("PUT", f"{path}/image", files={"image": ("a.jpg", photos.jpeg(9, 9))})
     assert (replaced.status_code, replaced.headers["etag"][0]) == (202, '"')
     ready = await api.settled(created.json()["id"])
-    again = await send("PUT", path, json=ready, headers={"If-Match": await shown_tag(client, path)})
+    again = await send(
+        "PUT", path, json=ready, headers={"If-Match": await current_tag(client, path)}
+    )
     assert again.status_code == 200
     assert again.json()["image"] == ready["image"]
 
 
 @pytest.mark.parametrize("given", [OTHER, f"W/{OTHER}", f"{OTHER}, {OTHER}", "weak", "", "W/{tag}"])
-async def test_a_write_of_another_version_changes_nothing(api, send, client, given):
+async def test_a_write_with_another_version_is_412_and_changes_nothing(api, send, client, given):
     course = await api.new_course()
     path = course_path(course)
-    tag = await shown_tag(client, path)
-    for method, target, request in writes(path):
+    tag = await current_tag(client, path)
+    for method, target, request in conditional_writes(path):
         headers = {"If-Match": given.format(tag=tag)}
         refused(await send(method, target, headers=headers, **request), *CHANGED)
         assert (await client.get(path)).json() == course
 
 
 @pytest.mark.parametrize("given", ["*", "{tag}", f"{OTHER}, {{tag}}", f"W/{OTHER} ,, {{tag}}"])
-async def test_a_write_of_this_version_is_done(api, send, client, given):
+async def test_a_write_with_the_current_version_succeeds(api, send, client, given):
     path = course_path(await api.new_course(image_url=PICTURE))
-    for method, target, request in writes(path):
-        headers = {"If-Match": given.format(tag=await shown_tag(client, path))}
-        answer = await send(method, target, headers=headers, **request)
-        assert answer.is_success, (method, target, answer.text)
+    for method, target, request in conditional_writes(path):
+        headers = {"If-Match": given.format(tag=await current_tag(client, path))}
+        response = await send(method, target, headers=headers, **request)
+        assert response.is_success, (method, target, response.text)
         if method == "PUT" and target.endswith("/image"):
-            await api.settled(answer.json()["id"])
+            await api.settled(response.json()["id"])
 
 
-async def test_tags_on_several_lines_are_one_list(api, client):
+async def test_several_if_match_lines_are_one_list(api, client):
     path = course_path(await api.new_course())
-    tag = await shown_tag(client, path)
+    tag = await current_tag(client, path)
     lines = [*api.headers.items(), ("If-Match", OTHER), ("If-Match", tag)]
     assert (await client.put(path, json=COURSE, headers=lines)).status_code == 200
 
 
-async def test_a_condition_on_what_is_not_there_is_404(send):
-    for method, target, request in writes(f"/api/v1/courses/{NO_ID}"):
-        answer = await send(method, target, headers={"If-Match": "*"}, **request)
-        refused(answer, 404, "NOT_FOUND", "The requested course does not exist")
+async def test_if_match_on_an_unknown_course_is_404(send):
+    for method, target, request in conditional_writes(f"/api/v1/courses/{NO_ID}"):
+        response = await send(method, target, headers={"If-Match": "*"}, **request)
+        refused(response, 404, "NOT_FOUND", "The requested course does not exist")
 
 
-async def test_of_many_writes_of_one_version_one_is_done(service, api, client):
+async def test_of_concurrent_writes_of_one_version_one_succeeds(service, api, client):
     limits = httpx.Limits(max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=service.base_url, timeout=30, limits=limits) as many:
         course = await api.new_course()
         path = course_path(course)
         for number in range(ROUNDS):
-            headers = api.headers | {"If-Match": await shown_tag(client, path)}
+            headers = api.headers | {"If-Match": await current_tag(client, path)}
             bodies = [{"title": f"{number} by {one}"} for one in range(6)]
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(many.put(path, json=COURSE | body, headers=headers) for body in bodies[:3]),
                 *(many.patch(path, json=body, headers=headers) for body in bodies[3:]),
             )
-            assert sorted(answer.status_code for answer in answers) == [200] + 5 * [412]
-            (done,) = [answer for answer in answers if answer.status_code == 200]
+            assert sorted(response.status_code for response in responses) == [200] + 5 * [412]
+            (done,) = [response for response in responses if response.status_code == 200]
             assert (await client.get(path)).content == done.content
 
 
-async def test_edits_that_read_and_write_again_lose_nothing(service, api):
-    """Count up in the title from many sides; without the condition most steps would be lost."""
+async def test_conditional_edits_lose_no_update(service, api):
+    """Several clients count up in the title; without If-Match most steps would be lost."""
     path = course_path(await api.new_course(title="0"))
 
     async def add(times):
@@ -145,9 +150,9 @@ async def test_edits_that_read_and_write_again_lose_nothing(service, api):
                 shown = await one.get(path)
                 headers = api.headers | {"If-Match": shown.headers["etag"]}
                 title = str(int(shown.json()["title"]) + 1)
-                answer = await one.patch(path, json={"title": title}, headers=headers)
-                assert answer.status_code in {200, 412}
-                done += answer.status_code == 200
+                response = await one.patch(path, json={"title": title}, headers=headers)
+                assert response.status_code in {200, 412}
+                done += response.status_code == 200
 
     await asyncio.gather(*(add(ROUNDS // 2) for _ in range(4)))
     shown = await api.client.get(path)
@@ -155,7 +160,7 @@ async def test_edits_that_read_and_write_again_lose_nothing(service, api):
 
 
 @pytest.mark.parametrize("media_type", [MERGE_PATCH, "application/json", None])
-async def test_a_patch_changes_what_it_has(api, send, client, media_type):
+async def test_a_patch_changes_only_its_fields(api, send, client, media_type):
     course = await api.new_course(image_url=PICTURE)
     path = course_path(course)
     headers = {} if media_type is None else {"Content-Type": media_type}
@@ -166,23 +171,23 @@ async def test_a_patch_changes_what_it_has(api, send, client, media_type):
         {"image_url": "https://images.example.org/other.png"},
         {},
     ):
-        answer = await client.patch(
+        response = await client.patch(
             path, content=httpx.Request("PATCH", "/", json=changes).content,
             headers=api.headers | headers,
         )  # fmt: skip
-        assert answer.status_code == 200, answer.text
+        assert response.status_code == 200, response.text
         wanted = {name: text.strip() for name, text in changes.items()}
-        course |= wanted | {"updated_at": answer.json()["updated_at"]}
-        assert answer.json() == course
+        course |= wanted | {"updated_at": response.json()["updated_at"]}
+        assert response.json() == course
         assert (await client.get(path)).json() == course
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-async def test_a_patch_removes_the_image_url(api, send, client, nothing):
+async def test_a_patch_with_null_removes_the_image_url(api, send, client, nothing):
     path = course_path(await api.new_course(image_url=PICTURE))
-    answer = await send("PATCH", path, json={"image_url": nothing})
-    assert "image_url" not in answer.json()
-    assert (await client.get(path)).content == answer.content
+    response = await send("PATCH", path, json={"image_url": nothing})
+    assert "image_url" not in response.json()
+    assert (await client.get(path)).content == response.content
 
 
 REQUIRED = {
@@ -194,14 +199,14 @@ REQUIRED = {
 
 @pytest.mark.parametrize("field", REQUIRED)
 @pytest.mark.parametrize("nothing", [None, ""])
-async def test_a_patch_removes_nothing_that_is_required(api, send, client, field, nothing):
+async def test_a_patch_cannot_remove_a_required_field(api, send, client, field, nothing):
     course = await api.new_course()
-    answer = await send("PATCH", course_path(course), json={field: nothing, "image_url": PICTURE})
-    refused_for(answer, (field, "REQUIRED", REQUIRED[field]))
+    response = await send("PATCH", course_path(course), json={field: nothing, "image_url": PICTURE})
+    refused_for(response, (field, "REQUIRED", REQUIRED[field]))
     assert (await client.get(course_path(course))).json() == course
 
 
-async def test_a_patch_is_checked_as_a_course_is(api, send):
+async def test_a_patch_is_validated_like_a_course(api, send):
     path = course_path(await api.new_course())
     changes = {"title": "x" * 256, "difficulty": "Expert", "image_url": "x", "price": 5}
     difficulties = "Difficulty must be one of: Beginner, Intermediate, Advanced"
@@ -218,28 +223,28 @@ async def test_a_patch_is_checked_as_a_course_is(api, send):
     )
 
 
-async def test_a_course_that_was_read_is_sent_back_whole(api, send):
+async def test_put_accepts_a_course_as_it_was_read(api, send):
     course = await api.pictured(photos.jpeg(64, 48))
     for method in ("PUT", "PATCH"):
-        answer = await send(method, course_path(course), json=course | {"title": method})
-        times = {"updated_at": answer.json()["updated_at"]}
-        assert answer.json() == course | {"title": method} | times
-        answer = await send(method, course_path(course), json=course | READ_ONLY)
-        assert answer.json() == course | {"updated_at": answer.json()["updated_at"]}
+        response = await send(method, course_path(course), json=course | {"title": method})
+        times = {"updated_at": response.json()["updated_at"]}
+        assert response.json() == course | {"title": method} | times
+        response = await send(method, course_path(course), json=course | READ_ONLY)
+        assert response.json() == course | {"updated_at": response.json()["updated_at"]}
 
 
-async def test_a_new_course_has_no_fields_of_one_that_was_read(send):
-    answer = await send("POST", "/api/v1/courses", json=COURSE | {"id": NO_ID})
-    refused_for(answer, ("id", "UNKNOWN_FIELD", "There is no field called 'id'"))
+async def test_a_new_course_refuses_read_only_fields(send):
+    response = await send("POST", "/api/v1/courses", json=COURSE | {"id": NO_ID})
+    refused_for(response, ("id", "UNKNOWN_FIELD", "There is no field called 'id'"))
 
 
-async def objects_of(client, course):
-    """Return the statuses of a course's image files."""
+async def object_statuses(client, course):
+    """Return the HTTP statuses of a course's image files."""
     urls = [variant["url"] for variant in course["image"]["variants"]]
     return {(await client.get(url)).status_code for url in urls}
 
 
-async def is_without_image(client, course):
+async def has_no_image(client, course):
     shown = (await client.get(course_path(course))).json()
     listed = (await client.get("/api/v1/courses", params={"search": course["title"]})).json()
     assert {"image", "image_url"}.isdisjoint(shown)
@@ -247,49 +252,49 @@ async def is_without_image(client, course):
     assert shown["updated_at"] > course["updated_at"]
 
     async def are_gone():
-        return await objects_of(client, course) == {404}
+        return await object_statuses(client, course) == {404}
 
     if "variants" in course.get("image", {}):
         await eventually(are_gone)
 
 
-async def test_a_deleted_image_is_gone_with_its_files(api, send, client):
+async def test_deleting_the_image_deletes_its_files(api, send, client):
     course = await api.pictured(photos.jpeg(64, 48))
-    assert await objects_of(client, course) == {200}
-    answer = await send("DELETE", f"{course_path(course)}/image")
-    assert (answer.status_code, answer.content) == (204, b"")
-    await is_without_image(client, course)
-    # Of a course without one it is no fault.
+    assert await object_statuses(client, course) == {200}
+    response = await send("DELETE", f"{course_path(course)}/image")
+    assert (response.status_code, response.content) == (204, b"")
+    await has_no_image(client, course)
+    # Deleting again is no error.
     assert (await send("DELETE", f"{course_path(course)}/image")).status_code == 204
 
 
 async def test_a_patch_with_null_removes_an_uploaded_image(api, send, client):
     course = await api.pictured(photos.jpeg(64, 48))
-    answer = await send("PATCH", course_path(course), json={"image_url": None})
-    assert {"image", "image_url"}.isdisjoint(answer.json())
-    await is_without_image(client, course)
+    response = await send("PATCH", course_path(course), json={"image_url": None})
+    assert {"image", "image_url"}.isdisjoint(response.json())
+    await has_no_image(client, course)
 
 
-async def test_an_image_in_processing_or_elsewhere_is_deleted(api, send, client):
+async def test_a_processing_or_external_image_can_be_deleted(api, send, client):
     for course in (
         (await api.upload(photos.jpeg(2000, 1500))).json(),
         await api.new_course(image_url=PICTURE),
     ):
         assert (await send("DELETE", f"{course_path(course)}/image")).status_code == 204
         await asyncio.sleep(0.5)
-        await is_without_image(client, course)
+        await has_no_image(client, course)
 
 
-async def test_an_enrollment_says_where_it_is(api, client):
+async def test_an_enrollment_has_a_location(api, client):
     course, email = await api.new_course(), f"o'brien+1.{new_email()}"
-    seat = {"student_email": email, "course_id": course["id"]}
-    answer = await client.post("/api/v1/enrollments", json=seat)
-    there = await client.get(answer.headers["location"])
-    assert there.json()["enrollments"] == [answer.json()]
+    enrollment = {"student_email": email, "course_id": course["id"]}
+    response = await client.post("/api/v1/enrollments", json=enrollment)
+    there = await client.get(response.headers["location"])
+    assert there.json()["enrollments"] == [response.json()]
     for headers in (api.headers, {"Idempotency-Key": email}):
-        seat["student_email"] = new_email()
-        # The second answer to a key is the first one's.
+        enrollment["student_email"] = new_email()
+        # A replay returns the first response.
         for _ in range(2 if "Idempotency-Key" in headers else 1):
-            answer = await client.post("/api/v1/enrollments", json=seat, headers=headers)
-            there = await client.get(answer.headers["location"])
-            assert there.json()["enrollments"] == [answer.json()]
+            response = await client.post("/api/v1/enrollments", json=enrollment, headers=headers)
+            there = await client.get(response.headers["location"])
+            assert there.json()["enrollments"] == [response.json()]

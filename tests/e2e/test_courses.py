@@ -1,4 +1,4 @@
-"""One course: made, shown, changed, deleted."""
+"""Creating, reading, changing and deleting one course."""
 
 import asyncio
 from datetime import datetime
@@ -59,13 +59,13 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 async def course(api):
-    """A course whose fields may change."""
+    """A course that tests may change."""
     return await api.new_course()
 
 
 @pytest.fixture(params=["POST", "PUT"])
 def write(request, api, course):
-    """Send a course's body by each of the calls that take one."""
+    """Sends a course's body by each of the calls that accept one."""
     path = "/courses" if request.param == "POST" else f"/courses/{course['id']}"
 
     async def write(content):
@@ -75,21 +75,21 @@ def write(request, api, course):
 
 
 def short(value):
-    """Name a test's case without its long texts."""
+    """Shorten the ids of test cases with long texts."""
     return str(value)[:40]
 
 
-async def test_a_new_course_is_answered_whole(api, client):
-    answer = await api.call("POST", "/courses", json=COURSE)
-    assert answer.status_code == 201
-    course = answer.json()
+async def test_a_new_course_is_returned_whole(api, client):
+    response = await api.call("POST", "/courses", json=COURSE)
+    assert response.status_code == 201
+    course = response.json()
     assert course.keys() == KEYS
     assert {name: course[name] for name in COURSE} == COURSE
     assert UUID(course["id"]).version == 7
     assert TIME.fullmatch(course["created_at"])
     assert TIME.fullmatch(course["updated_at"])
-    assert answer.headers["location"] == f"/api/v1/courses/{course['id']}"
-    shown = await client.get(answer.headers["location"])
+    assert response.headers["location"] == f"/api/v1/courses/{course['id']}"
+    shown = await client.get(response.headers["location"])
     assert (shown.status_code, shown.json()) == (200, course)
 
 
@@ -109,29 +109,29 @@ async def test_a_new_course_is_answered_whole(api, client):
     ],
     ids=short,
 )
-async def test_what_is_given_is_stored_as_given(write, client, fields):
-    answer = await write(COURSE | fields)
-    assert answer.status_code in {200, 201}, answer.text
-    shown = (await client.get(f"/api/v1/courses/{answer.json()['id']}")).json()
-    assert shown == answer.json()
+async def test_fields_are_stored_unchanged(write, client, fields):
+    response = await write(COURSE | fields)
+    assert response.status_code in {200, 201}, response.text
+    shown = (await client.get(f"/api/v1/courses/{response.json()['id']}")).json()
+    assert shown == response.json()
     assert {name: shown[name] for name in fields} == fields
     assert shown.keys() == KEYS | fields.keys()
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-async def test_an_image_url_that_is_blank_is_none(write, nothing):
-    answer = await write(COURSE | {"image_url": nothing})
-    assert answer.status_code in {200, 201}
-    assert answer.json().keys() == KEYS
+async def test_a_blank_image_url_counts_as_none(write, nothing):
+    response = await write(COURSE | {"image_url": nothing})
+    assert response.status_code in {200, 201}
+    assert response.json().keys() == KEYS
 
 
 @pytest.mark.parametrize(("changes", "fault"), FAULTS, ids=short)
-async def test_a_field_at_fault_is_named(write, changes, fault):
+async def test_an_invalid_field_is_a_400_that_names_it(write, changes, fault):
     content = {name: value for name, value in (COURSE | changes).items() if value is not ...}
     refused_for(await write(content), fault)
 
 
-async def test_all_faults_are_named_at_once(write):
+async def test_all_invalid_fields_are_named(write):
     refused_for(await write({}), NO_TITLE, NO_DESCRIPTION, NO_DIFFICULTY)
     content = {"title": "x" * 256, "difficulty": "Expert", "image_url": "x", "y": 1, "z": 2}
     refused_for(
@@ -152,12 +152,12 @@ async def test_a_refused_change_changes_nothing(api, client):
     assert (await client.get(f"/api/v1{path}")).json() == course
 
 
-async def test_put_replaces_the_whole(api, client):
+async def test_put_replaces_all_fields(api, client):
     course = await api.new_course(image_url=PICTURE)
     fields = {"title": "Another", "description": "One", "difficulty": "Beginner"}
-    answer = await api.call("PUT", f"/courses/{course['id']}", json=fields)
-    assert answer.status_code == 200
-    changed = answer.json()
+    response = await api.call("PUT", f"/courses/{course['id']}", json=fields)
+    assert response.status_code == 200
+    changed = response.json()
     assert {name: changed[name] for name in fields} == fields
     assert "image_url" not in changed
     assert (changed["id"], changed["created_at"]) == (course["id"], course["created_at"])
@@ -167,14 +167,14 @@ async def test_put_replaces_the_whole(api, client):
     assert (await client.get(f"/api/v1/courses/{course['id']}")).json() == changed
 
 
-async def test_put_of_what_is_shown_changes_nothing_but_the_time(api):
+async def test_put_of_the_same_fields_changes_only_updated_at(api):
     course = await api.new_course(image_url=PICTURE)
     fields = {name: course[name] for name in (*COURSE, "image_url")}
     changed = (await api.call("PUT", f"/courses/{course['id']}", json=fields)).json()
     assert changed == course | {"updated_at": changed["updated_at"]}
 
 
-async def test_put_gives_another_image_url(api):
+async def test_put_replaces_the_image_url(api):
     course = await api.new_course(image_url=PICTURE)
     other = {"image_url": "https://images.example.org/other.png"}
     changed = (await api.call("PUT", f"/courses/{course['id']}", json=COURSE | other)).json()
@@ -182,21 +182,21 @@ async def test_put_gives_another_image_url(api):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-async def test_a_course_that_is_not_there(api, method):
-    answer = await api.call(method, f"/courses/{NO_ID}", json=COURSE)
-    refused(answer, 404, "NOT_FOUND", "The requested course does not exist")
+async def test_an_unknown_course_is_404(api, method):
+    response = await api.call(method, f"/courses/{NO_ID}", json=COURSE)
+    refused(response, 404, "NOT_FOUND", "The requested course does not exist")
 
 
-async def test_an_id_is_read_in_upper_case(api, client):
+async def test_an_id_may_be_upper_case(api, client):
     course = await api.new_course()
     assert (await client.get(f"/api/v1/courses/{course['id'].upper()}")).json() == course
 
 
-async def test_a_deleted_course_is_gone(api, client):
+async def test_a_deleted_course_is_no_longer_found(api, client):
     course = await api.new_course()
     path = f"/courses/{course['id']}"
-    answer = await api.call("DELETE", path)
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = await api.call("DELETE", path)
+    assert (response.status_code, response.content) == (204, b"")
     gone = (404, "NOT_FOUND", "The requested course does not exist")
     refused(await client.get(f"/api/v1{path}"), *gone)
     refused(await api.call("DELETE", path), *gone)
@@ -204,10 +204,10 @@ async def test_a_deleted_course_is_gone(api, client):
     assert course["id"] not in {one["id"] for one in listed}
 
 
-async def test_its_enrollments_go_with_a_course(api, client):
+async def test_deleting_a_course_deletes_its_enrollments(api, client):
     course, email = await api.new_course(), new_email()
-    seat = {"student_email": email, "course_id": course["id"]}
-    assert (await client.post("/api/v1/enrollments", json=seat)).status_code == 201
+    enrollment = {"student_email": email, "course_id": course["id"]}
+    assert (await client.post("/api/v1/enrollments", json=enrollment)).status_code == 201
     await api.call("DELETE", f"/courses/{course['id']}")
     mine = await client.get(f"/api/v1/students/{email}/enrollments")
     assert mine.json() == {"student_email": email, "enrollments": [], "total": 0}
@@ -215,22 +215,22 @@ async def test_its_enrollments_go_with_a_course(api, client):
     assert found.json() == {"enrollments": [], "total": 0}
 
 
-async def test_of_two_deletions_at_once_one_finds_nothing(api):
+async def test_of_two_concurrent_deletions_one_is_404(api):
     for _ in range(10):
         path = f"/courses/{(await api.new_course())['id']}"
-        answers = await asyncio.gather(*(api.call("DELETE", path) for _ in range(2)))
-        assert sorted(answer.status_code for answer in answers) == [204, 404]
+        responses = await asyncio.gather(*(api.call("DELETE", path) for _ in range(2)))
+        assert sorted(response.status_code for response in responses) == [204, 404]
 
 
-async def test_enrolling_while_the_course_is_deleted_leaves_nothing(api, client):
+async def test_enrolling_during_the_deletion_of_a_course_leaves_no_enrollment(api, client):
     for _ in range(10):
         course, emails = await api.new_course(), [new_email() for _ in range(4)]
-        seats = [{"student_email": email, "course_id": course["id"]} for email in emails]
-        deleted, *answers = await asyncio.gather(
+        enrollments = [{"student_email": email, "course_id": course["id"]} for email in emails]
+        deleted, *responses = await asyncio.gather(
             api.call("DELETE", f"/courses/{course['id']}"),
-            *(client.post("/api/v1/enrollments", json=seat) for seat in seats),
+            *(client.post("/api/v1/enrollments", json=enrollment) for enrollment in enrollments),
         )
         assert deleted.status_code == 204
-        assert {answer.status_code for answer in answers} <= {201, 400}
+        assert {response.status_code for response in responses} <= {201, 400}
         found = await api.call("GET", f"/admin/enrollments?course_id={course['id']}")
         assert found.json()["total"] == 0

@@ -1,4 +1,4 @@
-"""What linters of OpenAPI and TypeScript say of the document; needs node and npm."""
+"""Linters of OpenAPI and the TypeScript compiler accept the document; needs node and npm."""
 
 import json
 import re
@@ -18,7 +18,7 @@ TOOLS = (
     "typescript@5.9.3",
 )
 INSTALL_SECONDS = 300
-# What is installed stays beside pytest's cache for the next run.
+# The installed tools stay beside pytest's cache for the next run.
 FOLDER = "document-tools"
 SOURCE = """
 import type { components } from "./types";
@@ -38,7 +38,7 @@ export const odd: Schemas["ErrorDetailsOut"]["code"] = "ODD";
 
 @pytest.fixture(scope="module")
 def folder(pytestconfig):
-    """A folder with the tools."""
+    """The folder of the installed tools."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             is_absent(program, "nodejs npm")
@@ -55,13 +55,13 @@ def folder(pytestconfig):
 
 @pytest.fixture
 async def document(folder, client):
-    """The document of the running service, as a file."""
+    """The document of the running service as a file."""
     path = folder / "openapi.json"
     path.write_bytes((await client.get("/openapi.json")).content)
     return path
 
 
-def run(folder, *command):
+def run_tool(folder, *command):
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
     )
@@ -70,33 +70,33 @@ def run(folder, *command):
 
 
 def tool(folder, name, *arguments):
-    return run(folder, "node", str(folder / "node_modules/.bin" / name), *arguments)
+    return run_tool(folder, "node", str(folder / "node_modules/.bin" / name), *arguments)
 
 
 @pytest.mark.timeout(INSTALL_SECONDS + 60)
-def test_redocly_finds_no_error(folder, document):
+def test_redocly_reports_no_error(folder, document):
     said = tool(folder, "redocly", "lint", str(document), "--format", "stylish")
     assert "Your API description is valid" in said
 
 
 @pytest.mark.timeout(INSTALL_SECONDS + 60)
-def test_spectral_finds_no_error(folder, document):
+def test_spectral_reports_no_error(folder, document):
     rules = folder / "rules.yaml"
     rules.write_text('extends: ["spectral:oas"]\n')
     arguments = ("--ruleset", str(rules), "--fail-severity", "error")
     tool(folder, "spectral", "lint", str(document), *arguments)
 
 
-def readmes_course():
-    """Return the least course that README sends."""
+def readme_course():
+    """Return the smallest course that README sends."""
     found = re.search(r"JSON\.stringify\((\{[^}]*title[^}]*\})\)", README.read_text("utf-8"))
     assert found, "README sends no course"
     return found[1]
 
 
 @pytest.mark.timeout(INSTALL_SECONDS + 60)
-def test_types_take_readmes_course(folder, document):
+def test_generated_types_accept_the_readme_course(folder, document):
     tool(folder, "openapi-typescript", str(document), "-o", str(folder / "types.d.ts"))
     source = folder / "use.ts"
-    source.write_text(SOURCE.replace("COURSE", readmes_course()))
+    source.write_text(SOURCE.replace("COURSE", readme_course()))
     tool(folder, "tsc", "--strict", "--noEmit", str(source))

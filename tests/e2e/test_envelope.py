@@ -1,4 +1,4 @@
-"""What holds for every endpoint: the error envelope, the request id, methods, limits."""
+"""Rules for every endpoint: error envelope, request id, methods, size limits."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ MEGABYTE = 1024 * 1024
 
 
 async def raw_answer(service, *lines: bytes) -> tuple[bytes, dict[str, str], dict]:
-    """Send bytes that no HTTP client would; return the status line, the headers and the body."""
+    """Send bytes that no HTTP client would send; return status line, headers and body."""
     address = urlsplit(service.base_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(b"\r\n".join([*lines, b"Host: x", b"Connection: close", b"", b""]))
@@ -45,10 +45,10 @@ async def raw_answer(service, *lines: bytes) -> tuple[bytes, dict[str, str], dic
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/nope", "/api/v2/courses", "/%00", "/é"])
-async def test_an_unknown_path(client, path):
-    answer = await client.get(path)
-    shown = answer.request.url.raw_path.decode()
-    refused(answer, 404, "NOT_FOUND", f"There is nothing at {shown}")
+async def test_an_unknown_path_is_404(client, path):
+    response = await client.get(path)
+    shown = response.request.url.raw_path.decode()
+    refused(response, 404, "NOT_FOUND", f"There is nothing at {shown}")
 
 
 @pytest.mark.parametrize(
@@ -63,42 +63,42 @@ async def test_an_unknown_path(client, path):
         ("BREW", "/api/v1/admin/students", {"GET"}),
     ],
 )
-async def test_a_method_that_is_not_there(client, method, path, allowed):
-    answer = await client.request(method, path)
+async def test_an_unsupported_method_is_405_with_allow(client, method, path, allowed):
+    response = await client.request(method, path)
     message = f"{method} is not possible at {path}"
-    refused(answer, 405, "METHOD_NOT_ALLOWED", message)
-    named = {name.strip() for name in answer.headers["allow"].split(",")}
+    refused(response, 405, "METHOD_NOT_ALLOWED", message)
+    named = {name.strip() for name in response.headers["allow"].split(",")}
     assert named - {"HEAD", "OPTIONS"} == allowed
 
 
 @pytest.mark.parametrize("path", READABLE)
-async def test_head_is_get_without_the_body(client, path):
-    answer, whole = await client.head(path), await client.get(path)
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-type"] == whole.headers["content-type"]
+async def test_head_has_the_headers_of_get_and_no_body(client, path):
+    response, whole = await client.head(path), await client.get(path)
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-type"] == whole.headers["content-type"]
 
 
-async def test_head_of_what_is_not_there(client):
-    answer = await client.head(f"/api/v1/courses/{NO_ID}")
-    assert (answer.status_code, answer.content) == (404, b"")
+async def test_head_of_an_unknown_course_is_404(client):
+    response = await client.head(f"/api/v1/courses/{NO_ID}")
+    assert (response.status_code, response.content) == (404, b"")
 
 
 @pytest.mark.parametrize("given", ["abc-123.X_y", "a", "x" * 128, NO_ID])
-async def test_a_sane_request_id_is_kept(client, given):
-    answer = await client.get("/health/live", headers={"X-Request-ID": given})
-    assert answer.headers["x-request-id"] == given
+async def test_a_valid_request_id_is_returned(client, given):
+    response = await client.get("/health/live", headers={"X-Request-ID": given})
+    assert response.headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>", 'a"b', "a\tb", "né"])
-async def test_another_request_id_is_replaced(client, given):
+async def test_an_invalid_request_id_is_replaced(client, given):
     header = (b"X-Request-ID", given.encode())
-    answer = await client.get("/health/live", headers=[header])
-    assert UUID(answer.headers["x-request-id"]).version == 7
+    response = await client.get("/health/live", headers=[header])
+    assert UUID(response.headers["x-request-id"]).version == 7
 
 
-async def test_request_ids_differ(client):
-    answers = [await client.get("/health/live") for _ in range(3)]
-    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+async def test_generated_request_ids_differ(client):
+    responses = [await client.get("/health/live") for _ in range(3)]
+    assert len({response.headers["x-request-id"] for response in responses}) == 3
 
 
 @pytest.mark.parametrize(
@@ -113,60 +113,60 @@ async def test_request_ids_differ(client):
         (405, "PATCH", "/api/v1/courses"),
     ],
 )
-async def test_every_response_carries_the_request_id(client, status, method, path):
-    answer = await client.request(method, path, headers={"X-Request-ID": "mine"})
-    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine")
+async def test_every_response_has_a_request_id(client, status, method, path):
+    response = await client.request(method, path, headers={"X-Request-ID": "mine"})
+    assert (response.status_code, response.headers["x-request-id"]) == (status, "mine")
 
 
 @pytest.mark.parametrize(("method", "path"), JSON_CALLS)
 @pytest.mark.parametrize("body", [b"", b"{", b"{'title': 1}", b'{"a": NaN}', b'{"a": "\xff"}'])
-async def test_a_body_that_is_not_json(api, method, path, body):
-    answer = await api.call(method, path, content=body)
-    message = answer.json()["message"]
+async def test_a_body_that_is_not_json_is_400(api, method, path, body):
+    response = await api.call(method, path, content=body)
+    message = response.json()["message"]
     assert message.startswith("The request body is not valid JSON: ")
-    refused(answer, 400, "MALFORMED_JSON", message, "body")
+    refused(response, 400, "MALFORMED_JSON", message, "body")
 
 
 @pytest.mark.parametrize(("method", "path"), JSON_CALLS)
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"5"])
-async def test_a_body_that_is_not_an_object(api, method, path, body):
-    answer = await api.call(method, path, content=body)
+async def test_a_body_that_is_not_an_object_is_400(api, method, path, body):
+    response = await api.call(method, path, content=body)
     message = "The request body must be a JSON object"
-    refused(answer, 400, "MALFORMED_JSON", message, "body")
+    refused(response, 400, "MALFORMED_JSON", message, "body")
 
 
 @pytest.mark.parametrize(("method", "path"), FORM_CALLS)
 @pytest.mark.parametrize("request_", [{"json": ADMIN}, {"data": ADMIN}, {"content": b""}])
-async def test_a_body_that_is_not_a_form(api, method, path, request_):
-    answer = await api.call(method, path, **request_)
+async def test_a_body_that_is_not_a_form_is_400(api, method, path, request_):
+    response = await api.call(method, path, **request_)
     message = "The request body must be multipart/form-data"
-    refused(answer, 400, "INVALID_FORMAT", message, "body")
+    refused(response, 400, "INVALID_FORMAT", message, "body")
 
 
 @pytest.mark.parametrize(("method", "path", "label"), ID_CALLS)
 @pytest.mark.parametrize("bad", ["1", "not-a-uuid", NO_ID[:-1], f"{NO_ID}0", "%27%20OR%201=1"])
-async def test_a_bad_id_in_the_path(api, method, path, label, bad):
-    answer = await api.call(method, path.format(bad))
+async def test_a_bad_id_in_the_path_is_400(api, method, path, label, bad):
+    response = await api.call(method, path.format(bad))
     field = label.lower().replace(" ", "_")
-    refused_for(answer, (field, "INVALID_FORMAT", f"{label} must be a valid UUID"))
+    refused_for(response, (field, "INVALID_FORMAT", f"{label} must be a valid UUID"))
 
 
 @pytest.mark.parametrize(("method", "path", "label"), ID_CALLS)
-async def test_the_nil_id_counts_as_none(api, method, path, label):
-    answer = await api.call(method, path.format(NIL_ID))
+async def test_the_nil_id_counts_as_missing(api, method, path, label):
+    response = await api.call(method, path.format(NIL_ID))
     field = label.lower().replace(" ", "_")
-    refused_for(answer, (field, "REQUIRED", f"{label} is required"))
+    refused_for(response, (field, "REQUIRED", f"{label} is required"))
 
 
 @pytest.mark.parametrize("megabytes", [7, 20])
 @pytest.mark.parametrize(("method", "path"), FORM_CALLS)
-async def test_a_body_over_the_limit_of_the_server(api, method, path, megabytes):
-    answer = await api.call(method, path, content=bytes(megabytes * MEGABYTE))
+async def test_a_body_over_the_servers_limit_is_413(api, method, path, megabytes):
+    response = await api.call(method, path, content=bytes(megabytes * MEGABYTE))
     message = "An image may have at most 5242880 bytes"
-    refused(answer, 413, "PAYLOAD_TOO_LARGE", message, field="image")
+    refused(response, 413, "PAYLOAD_TOO_LARGE", message, field="image")
 
 
-async def test_a_length_over_the_limit_of_the_server_is_refused_without_the_body(service, api):
+async def test_a_content_length_over_the_limit_is_413_before_the_body(service, api):
     authorization = f"Authorization: {api.headers['Authorization']}".encode()
     head = b"POST /api/v1/courses/upload HTTP/1.1"
     lines = [head, authorization, b"Content-Length: 7340032"]
@@ -181,9 +181,9 @@ async def test_a_length_over_the_limit_of_the_server_is_refused_without_the_body
 
 
 @pytest.mark.parametrize(("method", "path"), JSON_CALLS)
-async def test_a_json_body_over_its_limit(api, method, path):
-    answer = await api.call(method, path, content=b" " * MEGABYTE + b"{}")
-    refused(answer, 413, "PAYLOAD_TOO_LARGE", "The request body may have at most 1048576 bytes")
+async def test_a_json_body_over_its_limit_is_413(api, method, path):
+    response = await api.call(method, path, content=b" " * MEGABYTE + b"{}")
+    refused(response, 413, "PAYLOAD_TOO_LARGE", "The request body may have at most 1048576 bytes")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ async def test_a_json_body_over_its_limit(api, method, path):
     ],
     ids=str,
 )
-async def test_what_is_not_http_gets_the_envelope_too(service, lines):
+async def test_malformed_http_gets_the_error_envelope(service, lines):
     status, headers, content = await raw_answer(service, *lines)
     assert status == "HTTP/1.1 400 Bad Request"
     assert content == {
@@ -207,7 +207,7 @@ async def test_what_is_not_http_gets_the_envelope_too(service, lines):
     assert UUID(headers["x-request-id"]).version == 7
 
 
-async def test_answers_tell_browsers_to_be_careful(client):
+async def test_responses_have_security_headers(client):
     for path in ("/api/v1/courses", "/nope"):
         headers = (await client.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -225,7 +225,7 @@ async def test_answers_tell_browsers_to_be_careful(client):
         ),
     ],
 )
-async def test_a_client_that_hangs_up_is_no_fault_of_ours(service, client, sent, labels):
+async def test_a_client_disconnect_is_counted_as_499_and_not_as_500(service, client, sent, labels):
     async def counted(status):
         text = await scrape(client)
         line = rf"^http_request_duration_seconds_count{{{labels},status=\"{status}\"}} (\S+)$"

@@ -1,4 +1,4 @@
-"""The short way answers what the long way does, to the byte, whatever came before on the line."""
+"""The fast path sends the same bytes as the normal path, at any state of the connection."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -12,13 +12,13 @@ LONG = "X-Not-Plain: 1"
 
 
 class Line:
-    """A kept connection, spoken to by hand."""
+    """A kept connection on which a test writes raw requests."""
 
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
 
     async def ask(self, target, *headers, method="GET"):
-        """Return the status line, the headers but the request's id, and the body."""
+        """Return the status line, the headers without the request id, and the body."""
         self.send(target, *headers, method=method)
         return await self.answer(method)
 
@@ -26,7 +26,7 @@ class Line:
         lines = "".join(f"{line}\r\n" for line in ("Host: a", *headers))
         self.writer.write(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode())
 
-    async def answer(self, method="GET"):
+    async def read_response(self, method="GET"):
         async with asyncio.timeout(10):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.strip().split("\r\n")
@@ -38,7 +38,7 @@ class Line:
 
 @pytest.fixture
 async def line(service):
-    """A connection of its own."""
+    """A new connection."""
     parts = urlsplit(service.base_url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     yield Line(reader, writer)
@@ -48,13 +48,13 @@ async def line(service):
 
 @pytest.fixture
 async def course(api):
-    """A course nobody has read yet."""
+    """A course that was not read before."""
     return await api.new_course(title=uuid7().hex)
 
 
 @pytest.fixture(params=["list", "page", "search", "course"])
 def target(request, course):
-    """An address whose answer is cached."""
+    """A URL whose response is cached."""
     return {
         "list": "/api/v1/courses",
         "page": "/api/v1/courses?page=1&limit=3",
@@ -64,7 +64,7 @@ def target(request, course):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_both_ways_say_the_same(line, target, method):
+async def test_both_paths_send_the_same_response(line, target, method):
     await line.ask(target)
     short, long, again = [
         await line.ask(target, *headers, method=method) for headers in ((), (LONG,), ())
@@ -73,7 +73,7 @@ async def test_both_ways_say_the_same(line, target, method):
     assert short == long == again
 
 
-async def test_both_ways_say_304(line, target):
+async def test_both_paths_send_the_same_304(line, target):
     _, headers, _ = await line.ask(target)
     tag = f"If-None-Match: {headers['etag']}"
     learned, short, long = [await line.ask(target, *more) for more in ((tag,), (tag,), (tag, LONG))]
@@ -83,7 +83,7 @@ async def test_both_ways_say_304(line, target):
     assert body
 
 
-async def test_the_callers_id_comes_back(line, target):
+async def test_the_clients_request_id_is_returned(line, target):
     for _ in range(3):
         line.send(target, "X-Request-ID: mine-1")
         head = await line.reader.readuntil(b"\r\n\r\n")
@@ -96,7 +96,7 @@ async def test_the_callers_id_comes_back(line, target):
         await line.reader.readexactly(length)
 
 
-async def test_requests_that_come_together_are_answered_in_their_order(line, course):
+async def test_pipelined_requests_are_answered_in_order(line, course):
     target = f"/api/v1/courses/{course['id']}"
     _, _, body = await line.ask(target)
     await line.ask(target)
@@ -108,7 +108,7 @@ async def test_requests_that_come_together_are_answered_in_their_order(line, cou
     assert b"There is nothing at /nothing" in bodies[4]
 
 
-async def test_a_request_in_pieces_is_one(line, course):
+async def test_a_request_in_several_packets_is_one_request(line, course):
     target = f"/api/v1/courses/{course['id']}"
     _, _, body = await line.ask(target)
     for piece in (f"GET {target} HT", "TP/1.1\r\nHos", "t: a\r\n\r", "\n"):
@@ -119,11 +119,11 @@ async def test_a_request_in_pieces_is_one(line, course):
     assert (await line.ask(target))[2] == body
 
 
-async def test_what_a_body_has_is_no_request(line, course):
+async def test_a_body_is_not_taken_for_a_request(line, course):
     target = f"/api/v1/courses/{course['id']}"
     await line.ask(target)
     smuggled = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"
-    # Nobody reads the body of a request without a route: it comes after the answer.
+    # A request without a route is answered before its body has come.
     line.send("/nothing", f"Content-Length: {len(smuggled)}", method="POST")
     status, _, _ = await line.answer()
     assert status == "HTTP/1.1 404 Not Found"
@@ -132,12 +132,12 @@ async def test_what_a_body_has_is_no_request(line, course):
     assert (await line.ask("/health/live"))[2] == b'{"status":"live"}'
 
 
-async def test_a_page_that_is_cut_anew_is_said_as_the_long_way_says_it(line, api):
+async def test_a_page_sliced_from_a_new_block_is_the_same_on_both_paths(line, api):
     target = "/api/v1/courses?page=1&limit=4"
     _, headers, _ = await line.ask(target)
     await line.ask(target, f"If-None-Match: {headers['etag']}")
     created = await api.new_course(title="longer, so that the length is another: " + "x" * 100)
-    # What it is cut from is at hand again.
+    # This reads the block into memory again.
     await line.ask("/api/v1/courses?page=2&limit=4")
     short, long = await line.ask(target), await line.ask(target, LONG)
     assert short == long
@@ -148,7 +148,7 @@ async def test_a_page_that_is_cut_anew_is_said_as_the_long_way_says_it(line, api
     assert short[0] == "HTTP/1.1 304 Not Modified"
 
 
-async def test_the_short_way_never_shows_what_was(line, api, course):
+async def test_the_fast_path_shows_each_write(line, api, course):
     target = f"/api/v1/courses/{course['id']}"
     for number in range(5):
         await line.ask(target)
@@ -159,7 +159,7 @@ async def test_the_short_way_never_shows_what_was(line, api, course):
         assert f'"title":"T{number}"'.encode() in body
 
 
-async def test_it_is_counted_like_any_other(line, client, course):
+async def test_the_fast_path_is_counted_in_the_metrics(line, client, course):
     target = f"/api/v1/courses/{course['id']}"
     labels = '{method="GET",route="/api/v1/courses/<course_id:str>",status="200"}'
 

@@ -23,14 +23,14 @@ from tests.security.servers import own_api
 REQUESTS = int(os.environ.get("DIFFERENTIAL_REQUESTS", "1000"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "15"))
 AT_ONCE = 16
-# A request that never ends is ended after so many seconds.
-PATIENCE = "0.3"
-PATIENCE_OF_CLIENT = 20
+# After this time the test ends a request that is never complete.
+REQUEST_TIMEOUT_SECONDS = "0.3"
+CLIENT_TIMEOUT_SECONDS = 20
 LAUNCHER = "tests.paths_launcher"
 GENERATED_ID = re.compile(
     rb"\r\nx-request-id: [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\r\n", re.IGNORECASE
 )
-# Sanic says it in the order of a set.
+# Sanic writes the methods in the order of a set.
 ALLOW = re.compile(rb"(?<=\r\nallow: )[A-Z,]+")
 KINDS = ("fetch", "reload", "image")
 BROWSER = headers("fetch") | headers("image")
@@ -45,8 +45,8 @@ WARM_UP = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 SENTINEL = WARM_UP.replace(b"\r\n\r\n", b"\r\nX-Request-ID: sentinel\r\nConnection: close\r\n\r\n")
 
 
-def of_browser(target: bytes, kind: str, origin: bytes = b"", *more: bytes) -> bytes:
-    """Return what a browser sends to a connection that is kept."""
+def browser_request(target: bytes, kind: str, origin: bytes = b"", *more: bytes) -> bytes:
+    """Return the request that a browser sends on a kept connection."""
     lines = [b"Host: a", b"Connection: keep-alive"]
     for name, value in headers(kind).items():
         sent = origin if origin and name == "Origin" else value.encode()
@@ -56,15 +56,15 @@ def of_browser(target: bytes, kind: str, origin: bytes = b"", *more: bytes) -> b
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent on one connection; `is_aligned` if each packet is one request."""
+    """The bytes sent on one connection; `is_aligned` if each packet is one request."""
 
     packets: tuple[bytes, ...]
     is_aligned: bool
 
 
 @dataclass(frozen=True)
-class Site:
-    """What there is to ask for: targets whose responses are cached, and their entity tags."""
+class Environment:
+    """The targets whose responses are cached, and their entity tags."""
 
     targets: tuple[bytes, ...]
     tags: tuple[bytes, ...]
@@ -73,8 +73,8 @@ class Site:
 class Grammar:
     """Generates requests."""
 
-    def __init__(self, site: Site, chance: random.Random) -> None:
-        self.site = site
+    def __init__(self, environment: Environment, chance: random.Random) -> None:
+        self.site = environment
         self.pick = chance.choice
         self.chance = chance
 
@@ -97,7 +97,9 @@ class Grammar:
         if self.maybe(0.3):
             return b"GET " + self.pick(self.site.targets) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
         if self.maybe(0.2):
-            return of_browser(self.pick(self.site.targets), self.pick(KINDS), self.pick(ORIGINS))
+            return browser_request(
+                self.pick(self.site.targets), self.pick(KINDS), self.pick(ORIGINS)
+            )
         fields = [self.host()] if self.maybe(0.94) else self.pick(([], [self.host(), self.host()]))
         fields += [self.field() for _ in range(self.chance.choices((0, 1, 2, 5), (2, 4, 3, 1))[0])]
         if self.maybe(0.02):
@@ -256,14 +258,14 @@ class Grammar:
         )
 
 
-async def observed(address: str, case: Case) -> list[bytes]:
-    """Return the responses, and then what a sentinel gets: nothing, if the connection is closed."""
+async def exchange(address: str, case: Case) -> list[bytes]:
+    """Return the responses, and the response to a sentinel request: empty if the server closed."""
     where = urlsplit(address)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     found: list[bytes] = []
     try:
-        async with asyncio.timeout(PATIENCE_OF_CLIENT):
-            # Until the connection waits for a request, nothing is fast.
+        async with asyncio.timeout(CLIENT_TIMEOUT_SECONDS):
+            # The fast path only serves a connection that waits for a request.
             writer.write(WARM_UP)
             await one_response(reader, is_head=False)
             async for response in responses(case, reader, writer):
@@ -279,7 +281,7 @@ async def observed(address: str, case: Case) -> list[bytes]:
 
 
 async def responses(case, reader, writer):
-    """Yield each response, as bytes."""
+    """Yield the bytes of each response."""
     for number, packet in enumerate(case.packets):
         with suppress(ConnectionError):
             writer.write(packet)
@@ -294,17 +296,17 @@ async def responses(case, reader, writer):
     if case.is_aligned:
         with suppress(ConnectionError):
             writer.write(SENTINEL)
-        yield await rest(reader)
+        yield await read_until_closed(reader)
         return
-    # Which response is whose is not known here: all that comes is compared, with the end.
+    # Responses cannot be told apart here, so all bytes until the end are compared.
     await asyncio.sleep(0.05)
     with suppress(ConnectionError):
         writer.write(SENTINEL)
-    yield await rest(reader)
+    yield await read_until_closed(reader)
 
 
 async def one_response(reader, *, is_head: bool) -> bytes:
-    """Return one response, as far as it comes."""
+    """Return the bytes of one response, as far as they come."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
@@ -321,8 +323,8 @@ async def one_response(reader, *, is_head: bool) -> bytes:
     return head
 
 
-async def rest(reader) -> bytes:
-    """Return what comes until the connection is closed."""
+async def read_until_closed(reader) -> bytes:
+    """Return the bytes until the server closes the connection."""
     found = b""
     with suppress(ConnectionError):
         while more := await reader.read(65536):
@@ -331,26 +333,26 @@ async def rest(reader) -> bytes:
 
 
 def normalised(response: bytes) -> bytes:
-    """Return a response without the ids that the server made up, and with `Allow` in order."""
+    """Return a response without generated ids and with `Allow` in sorted order."""
     response = ALLOW.sub(lambda found: b",".join(sorted(found[0].split(b","))), response)
     return GENERATED_ID.sub(b"\r\nX-Request-ID: generated\r\n", response)
 
 
 @pytest.fixture(scope="module")
 async def servers(service, tmp_path_factory):
-    """A server with the fast path, one without, and how many responses were fast."""
+    """A server with the fast path, one without, and a function that counts fast responses."""
     folders = [tmp_path_factory.mktemp(name) for name in ("fast", "normal")]
     count = folders[0] / "count"
     count.touch()
-    short = {"REQUEST_SECONDS": PATIENCE, "CORS_ORIGINS": "https://app.example.org"}
+    short = {"REQUEST_SECONDS": REQUEST_TIMEOUT_SECONDS, "CORS_ORIGINS": "https://app.example.org"}
     fast = own_api(service, folders[0], module=LAUNCHER, PATH_COUNT=str(count), **short)
     normal = own_api(service, folders[1], module=LAUNCHER, **short)
     async with fast as one, normal as other:
         yield one.address, other.address, lambda: count.stat().st_size
 
 
-async def site_of(address: str, api) -> Site:
-    """Return what there is to ask for; a picture is among it."""
+async def discover(address: str, api) -> Environment:
+    """Return the targets of a service; one of them is an image."""
     course = (await api.upload(photos.jpeg())).json()
     shown = await api.settled(course["id"])
     picture = urlsplit(shown["image"]["variants"][0]["url"]).path
@@ -364,24 +366,24 @@ async def site_of(address: str, api) -> Site:
     ]
     async with httpx.AsyncClient(base_url=address) as client:
         tags = [(await client.get(target)).headers["etag"] for target in targets]
-    return Site(tuple(map(str.encode, targets)), tuple(map(str.encode, tags)))
+    return Environment(tuple(map(str.encode, targets)), tuple(map(str.encode, tags)))
 
 
-async def test_every_visible_byte_is_the_same(servers, api):
+async def test_both_paths_send_the_same_bytes(servers, api):
     fast, normal, count = servers
-    site = await site_of(fast, api)
-    grammar = Grammar(site, random.Random(SEED))
+    environment = await discover(fast, api)
+    grammar = Grammar(environment, random.Random(SEED))
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def differs(case: Case) -> tuple[Case, list[bytes], list[bytes]] | None:
         async with turns:
-            pair = await asyncio.gather(observed(fast, case), observed(normal, case))
+            pair = await asyncio.gather(exchange(fast, case), exchange(normal, case))
         return None if pair[0] == pair[1] else (case, *pair)
 
     cases = [grammar.case() for _ in range(REQUESTS)]
     before = count()
     found = [each for each in await asyncio.gather(*map(differs, cases)) if each]
-    # One more time, alone: the catalogue may have changed between the two.
+    # Compared once more alone, for the catalogue may have changed between the two.
     found = [each for each in [await differs(case) for case, _, _ in found] if each]
     assert not found, f"{len(found)} of {REQUESTS} differ, the first: {found[0]}"
     assert count() - before > REQUESTS // 5
@@ -389,31 +391,34 @@ async def test_every_visible_byte_is_the_same(servers, api):
 
 @pytest.mark.parametrize("origin", [b"https://app.example.org", b"http://localhost:65535"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_requests_of_a_browser_are_fast(servers, api, origin, kind):
+async def test_browser_requests_take_the_fast_path(servers, api, origin, kind):
     fast, normal, count = servers
-    site = await site_of(fast, api)
-    target, trace = site.targets[1], b"traceparent: " + TRACE + b"-00"
-    for more in ((), (b"If-None-Match: " + site.tags[1],), (trace, b"tracestate: a=b")):
-        case = Case((of_browser(target, kind, origin, *more),), is_aligned=True)
-        # What has been forgotten is on the fast path from the second request on.
-        await observed(fast, case)
+    environment = await discover(fast, api)
+    target, trace = environment.targets[1], b"traceparent: " + TRACE + b"-00"
+    for more in ((), (b"If-None-Match: " + environment.tags[1],), (trace, b"tracestate: a=b")):
+        case = Case((browser_request(target, kind, origin, *more),), is_aligned=True)
+        # After an invalidation the second request is on the fast path again.
+        await exchange(fast, case)
         before = count()
-        found = await observed(fast, case)
-        assert found == await observed(normal, case)
+        found = await exchange(fast, case)
+        assert found == await exchange(normal, case)
         assert count() == before + 1
         assert b"\r\nVary: Origin\r\n" in found[0]
         allowed = b"\r\nAccess-Control-Allow-Origin: %s\r\n" % origin
         assert (allowed in found[0]) is (kind != "image")
 
 
-async def test_a_page_that_is_not_allowed_is_fast_too(servers, api):
+async def test_requests_of_other_origins_take_the_fast_path(servers, api):
     fast, normal, count = servers
-    site = await site_of(fast, api)
-    case = Case((of_browser(site.targets[1], "fetch", b"https://evil.example"),), is_aligned=True)
-    await observed(fast, case)
+    environment = await discover(fast, api)
+    case = Case(
+        (browser_request(environment.targets[1], "fetch", b"https://evil.example"),),
+        is_aligned=True,
+    )
+    await exchange(fast, case)
     before = count()
-    found = await observed(fast, case)
-    assert found == await observed(normal, case)
+    found = await exchange(fast, case)
+    assert found == await exchange(normal, case)
     assert count() == before + 1
     assert b"\r\nVary: Origin\r\n" in found[0]
     assert b"access-control" not in found[0].lower()

@@ -1,4 +1,4 @@
-"""Clients that hang up take no connection of the database along.
+"""Clients that disconnect leave no connection of the pool behind.
 
 HANG_UPS=800 sends that many; `make test` sends fewer.
 """
@@ -23,7 +23,7 @@ OPEN = """
 """
 
 
-async def test_anonymous_clients_that_hang_up_leave_the_pool_whole(service, new_database, tmp_path):
+async def test_disconnected_clients_leave_the_pool_complete(service, new_database, tmp_path):
     url, random = await new_database(), Random(5)
     own = {"DATABASE_URL": url, "CACHE_URL": "memory://", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
     one = {"API_WORKERS": "1", "DATABASE_POOL_SIZE": str(POOL), "SKIP_MIGRATION": "false"}

@@ -1,4 +1,4 @@
-"""Registration day: everybody wants the same course, and some press the button twice."""
+"""Registration day: many students enrol in the same course, each with two requests."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ CLIENTS = 64
 SOON_SECONDS = 1.9
 
 
-async def test_nobody_is_lost_and_nobody_is_twice_in_a_course_that_all_want(api, client):
+async def test_each_student_is_enrolled_exactly_once_in_a_hot_course(api, client):
     course_id = (await api.new_course())["id"]
     emails = [new_email() for _ in range(STUDENTS)]
     places = asyncio.Semaphore(CLIENTS)
@@ -26,8 +26,8 @@ async def test_nobody_is_lost_and_nobody_is_twice_in_a_course_that_all_want(api,
             body = {"student_email": email, "course_id": course_id}
             return email, (await client.post("/api/v1/enrollments", json=body)).status_code
 
-    answers = await asyncio.gather(*(enroll(email) for email in emails for _ in range(2)))
-    assert Counter(answers) == Counter((email, code) for email in emails for code in (201, 409))
+    responses = await asyncio.gather(*(enroll(email) for email in emails for _ in range(2)))
+    assert Counter(responses) == Counter((email, code) for email in emails for code in (201, 409))
     seen = (await api.call("GET", f"/courses/{course_id}/students")).json()
     assert seen["total"] == STUDENTS
     assert sorted(seen["students"]) == sorted(emails)
@@ -41,8 +41,8 @@ async def _enroll(client, course_id):
 
 
 @pytest.mark.parametrize("hot", [1, 2])
-async def test_crowded_courses_leave_connections_to_everybody_else(service, tmp_path, hot):
-    """What holds a crowd up is a lock here; a database with too much to do is no other."""
+async def test_hot_courses_leave_connections_for_other_calls(service, tmp_path, hot):
+    """A row lock slows the hot courses here; an overloaded database has the same effect."""
     own = {"DATABASE_POOL_SIZE": "4", "API_WORKERS": "1"}
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     async with (

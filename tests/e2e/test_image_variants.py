@@ -1,4 +1,4 @@
-"""What is shown of an image: the variants, pixel by pixel."""
+"""The variants show the original image, pixel by pixel."""
 
 import asyncio
 from io import BytesIO
@@ -8,18 +8,18 @@ from PIL import Image, ImageChops, ImageStat
 
 from tests import photos
 
-TOLERANCE = 4.0  # of 255, on average: WebP's loss; another turning or frame differs by 20 and more
+TOLERANCE = 4.0  # of 255, on average: WebP's loss; another orientation differs by 20 and more
 SECRETS = (b"Secret", b"secret", b"EXIF", b"XMP ", b"ICCP", b"xmpmeta")
 GRAY = (128, 128, 128, 255)
 
 
 async def fetched(api, variant: dict) -> Image.Image:
-    """Return the variant's pixels; it is a WebP of the size it claims, and nothing else."""
-    answer = await api.client.get(variant["url"])
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-    assert len(answer.content) == variant["bytes"]
-    assert not [secret for secret in SECRETS if secret in answer.content]
-    picture = Image.open(BytesIO(answer.content))
+    """Return the variant's pixels; assert that it is a WebP of the stated size without metadata."""
+    response = await api.client.get(variant["url"])
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
+    assert len(response.content) == variant["bytes"]
+    assert not [secret for secret in SECRETS if secret in response.content]
+    picture = Image.open(BytesIO(response.content))
     assert (picture.format, picture.size) == ("WEBP", (variant["width"], variant["height"]))
     assert not picture.getexif()
     assert getattr(picture, "n_frames", 1) == 1
@@ -27,7 +27,7 @@ async def fetched(api, variant: dict) -> Image.Image:
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
-    """Return how far two pictures of one size are apart, on average; over gray if transparent."""
+    """Return the average difference of two pictures of one size; over gray if transparent."""
     flat = [
         Image.alpha_composite(Image.new("RGBA", one.size, GRAY), picture.convert("RGBA"))
         for picture in (one, other)
@@ -37,7 +37,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def upright(data: bytes) -> Image.Image:
-    """Return what a viewer of a PNG, or of a GIF's first frame, sees."""
+    """Return the pixels that a viewer shows of a PNG or of a GIF's first frame."""
     return Image.open(BytesIO(data)).convert("RGBA")
 
 
@@ -75,7 +75,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_the_variants_show_the_original_upright_and_nothing_else(api, case):
+async def test_the_variants_show_the_upright_original_without_metadata(api, case):
     make, expected, sizes = CASES[case]
     course = await api.pictured(make())
     variants = course["image"]["variants"]
@@ -90,7 +90,7 @@ async def test_the_variants_show_the_original_upright_and_nothing_else(api, case
         assert difference(shown, seen) < TOLERANCE
 
 
-async def test_alpha_is_kept(api):
+async def test_transparency_is_kept(api):
     data = photos.png_alpha(1600, 1200)
     for variant in (await api.pictured(data))["image"]["variants"]:
         shown = await fetched(api, variant)
@@ -100,14 +100,14 @@ async def test_alpha_is_kept(api):
         assert apart < TOLERANCE
 
 
-async def test_a_ready_image_is_shown_wherever_the_course_is(api, client):
+async def test_a_ready_image_is_shown_in_every_response_with_its_course(api, client):
     course = await api.pictured(photos.jpeg(640, 480))
     assert (await client.get("/api/v1/courses")).json()[0] == course
     paged = (await client.get("/api/v1/courses", params={"limit": 1})).json()
     assert paged["data"] == [course]
 
 
-async def test_whoever_looks_sees_it_in_the_making_and_then_ready(api, client):
+async def test_concurrent_readers_see_the_image_processing_and_then_ready(api, client):
     data = photos.jpeg(640, 480)
 
     async def watch(path: str, seen: list[dict]) -> None:
@@ -115,11 +115,11 @@ async def test_whoever_looks_sees_it_in_the_making_and_then_ready(api, client):
             seen.append((await client.get(path)).json())
 
     for _ in range(5):
-        answer = await api.upload(data)
+        response = await api.upload(data)
         watchers: list[list[dict]] = [[] for _ in range(8)]
         async with asyncio.timeout(20):
-            await asyncio.gather(*(watch(answer.headers["location"], seen) for seen in watchers))
-        course = await api.settled(answer.json()["id"])
+            await asyncio.gather(*(watch(response.headers["location"], seen) for seen in watchers))
+        course = await api.settled(response.json()["id"])
         assert course["image"]["status"] == "ready"
         shown = {str(seen[-1]) for seen in watchers}
         assert shown == {str(course)}

@@ -1,4 +1,4 @@
-"""The life of a course's image: made, failed, replaced, dropped, deleted with its course."""
+"""A course's image: ready, failed, replaced, removed, deleted with its course."""
 
 import pytest
 
@@ -13,37 +13,37 @@ BROKEN = {"status": "failed", "error": "The image is damaged and can't be decode
 
 @pytest.fixture(scope="module")
 def bucket(service):
-    """Where the service keeps its objects."""
+    """The service's bucket."""
     return open_storage(Settings(**{name.lower(): text for name, text in service.env.items()}))
 
 
 async def replace(api, course: dict, data: bytes) -> dict:
-    """Send another image; return the answer's course."""
+    """Send another image; return the course of the response."""
     files = {"image": ("photo.jpg", data)}
-    answer = await api.call("PUT", f"/courses/{course['id']}/image", files=files)
-    assert answer.status_code == 202, answer.text
-    return answer.json()
+    response = await api.call("PUT", f"/courses/{course['id']}/image", files=files)
+    assert response.status_code == 202, response.text
+    return response.json()
 
 
 async def put(api, course: dict, **fields) -> dict:
-    """Change a course; return it."""
-    answer = await api.call("PUT", f"/courses/{course['id']}", json=COURSE | fields)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    """Change a course and return it."""
+    response = await api.call("PUT", f"/courses/{course['id']}", json=COURSE | fields)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
-def urls(course: dict) -> list[str]:
+def variant_urls(course: dict) -> list[str]:
     """Return where the variants are."""
     return [variant["url"] for variant in course["image"]["variants"]]
 
 
-async def stored(api, addresses: list[str]) -> bool:
-    """Tell whether there is an object at each of the addresses."""
+async def are_stored(api, addresses: list[str]) -> bool:
+    """Return whether an object exists at each URL."""
     return {(await api.client.get(url)).status_code for url in addresses} == {200}
 
 
-async def gone(api, addresses: list[str]) -> None:
-    """Wait until nothing is at any of the addresses."""
+async def until_deleted(api, addresses: list[str]) -> None:
+    """Wait until no object exists at any URL."""
 
     async def all_gone() -> bool:
         return {(await api.client.get(url)).status_code for url in addresses} == {404}
@@ -51,7 +51,7 @@ async def gone(api, addresses: list[str]) -> None:
     await eventually(all_gone)
 
 
-async def emptied(bucket, course: dict) -> None:
+async def until_empty(bucket, course: dict) -> None:
     """Wait until the bucket has no object of the course."""
 
     async def is_empty() -> bool:
@@ -60,8 +60,8 @@ async def emptied(bucket, course: dict) -> None:
     await eventually(is_empty)
 
 
-async def ended(api, task_id: str) -> None:
-    """Wait until the task is final."""
+async def until_final(api, task_id: str) -> None:
+    """Wait until the task has ended and return it."""
 
     async def is_final() -> bool:
         task = (await api.client.get(f"/api/v1/tasks/{task_id}")).json()
@@ -70,25 +70,25 @@ async def ended(api, task_id: str) -> None:
     await eventually(is_final)
 
 
-async def test_a_truncated_image_fails_and_the_course_stands(api, client, bucket):
-    answer = await api.upload(photos.truncated_jpeg())
-    assert answer.status_code == 201
-    course = await api.settled(answer.json()["id"])
+async def test_a_truncated_image_fails_and_keeps_the_course(api, client, bucket):
+    response = await api.upload(photos.truncated_jpeg())
+    assert response.status_code == 201
+    course = await api.settled(response.json()["id"])
     assert course["image"] == BROKEN
     assert "image_url" not in course
     assert {name: course[name] for name in COURSE} == COURSE
-    await emptied(bucket, course)
+    await until_empty(bucket, course)
 
 
-async def test_another_upload_after_a_failed_one(api):
+async def test_another_upload_after_a_failed_one_succeeds(api):
     course = await api.settled((await api.upload(photos.truncated_jpeg())).json()["id"])
     assert (await replace(api, course, photos.jpeg(640, 480)))["image"]["status"] == "processing"
     assert (await api.settled(course["id"]))["image"]["status"] == "ready"
 
 
-async def test_a_replaced_image_is_shown_until_the_other_is_ready(api, client, bucket):
+async def test_the_old_image_is_shown_until_its_replacement_is_ready(api, client, bucket):
     course = await api.pictured(photos.jpeg())
-    old = urls(course)
+    old = variant_urls(course)
     answered = await replace(api, course, photos.webp())
     assert answered["image_url"] == course["image_url"]
     assert answered["image"].keys() == {"status", "task_id"}
@@ -105,26 +105,26 @@ async def test_a_replaced_image_is_shown_until_the_other_is_ready(api, client, b
     assert {state for state, url in shown if url == course["image_url"]} <= {"processing"}
     assert {url for _, url in shown} <= {course["image_url"], now["image_url"]}
     assert [variant["width"] for variant in now["image"]["variants"]] == [900, 640, 320]
-    await gone(api, old)
-    assert await stored(api, urls(now))
+    await until_deleted(api, old)
+    assert await are_stored(api, variant_urls(now))
     assert len(await bucket.list_keys(f"courses/{course['id']}/")) == 3
 
 
-async def test_a_broken_replacement_leaves_the_old_image(api):
+async def test_a_broken_replacement_keeps_the_old_image(api):
     course = await api.pictured(photos.jpeg(640, 480))
     await replace(api, course, photos.truncated_jpeg())
     now = await api.settled(course["id"])
     assert now["image"] == BROKEN
     assert now["image_url"] == course["image_url"]
-    assert await stored(api, urls(course))
+    assert await are_stored(api, variant_urls(course))
 
 
 async def test_of_several_replacements_the_last_one_stays(api, bucket):
     course = await api.pictured(photos.jpeg(640, 480))
     widths = (700, 800, 900)
-    answers = [await replace(api, course, photos.jpeg(width, 600)) for width in widths]
-    for answer in answers:
-        await ended(api, answer["image"]["task_id"])
+    responses = [await replace(api, course, photos.jpeg(width, 600)) for width in widths]
+    for response in responses:
+        await until_final(api, response["image"]["task_id"])
     now = await api.settled(course["id"])
     assert [variant["width"] for variant in now["image"]["variants"]] == [900, 640, 320]
 
@@ -132,10 +132,10 @@ async def test_of_several_replacements_the_last_one_stays(api, bucket):
         return len(await bucket.list_keys(f"courses/{course['id']}/")) == 3
 
     await eventually(is_tidy)
-    assert await stored(api, urls(now))
+    assert await are_stored(api, variant_urls(now))
 
 
-async def test_an_image_replaces_a_foreign_image_url(api):
+async def test_an_uploaded_image_replaces_an_external_image_url(api):
     course = await api.new_course(image_url=ELSEWHERE)
     answered = await replace(api, course, photos.jpeg(640, 480))
     assert answered["image_url"] == ELSEWHERE
@@ -150,7 +150,7 @@ async def test_put_keeps_the_uploaded_image(api, given):
     changed = await put(api, course, title="Changed", **fields)
     assert (changed["title"], changed["image"]) == ("Changed", course["image"])
     assert changed["image_url"] == course["image_url"]
-    assert await stored(api, urls(course))
+    assert await are_stored(api, variant_urls(course))
 
 
 async def test_put_of_another_image_url_replaces_the_uploaded_image(api, bucket):
@@ -158,11 +158,11 @@ async def test_put_of_another_image_url_replaces_the_uploaded_image(api, bucket)
     changed = await put(api, course, image_url=ELSEWHERE)
     assert changed["image_url"] == ELSEWHERE
     assert "image" not in changed
-    await gone(api, urls(course))
-    await emptied(bucket, course)
+    await until_deleted(api, variant_urls(course))
+    await until_empty(bucket, course)
 
 
-async def test_put_while_an_image_is_processed_keeps_it_in_the_making(api):
+async def test_put_during_processing_keeps_the_image(api):
     course = (await api.upload(photos.jpeg(1600, 1200))).json()
     changed = await put(api, course, title="Changed")
     assert changed["image"]["status"] in {"processing", "ready"}
@@ -170,30 +170,30 @@ async def test_put_while_an_image_is_processed_keeps_it_in_the_making(api):
     assert (now["title"], now["image"]["status"]) == ("Changed", "ready")
 
 
-async def test_put_of_an_image_url_stops_an_image_in_the_making(api, client, bucket):
+async def test_put_of_an_image_url_cancels_the_processing(api, client, bucket):
     course = (await api.upload(photos.jpeg())).json()
     changed = await put(api, course, image_url=ELSEWHERE)
-    await ended(api, course["image"]["task_id"])
+    await until_final(api, course["image"]["task_id"])
     assert changed["image_url"] == ELSEWHERE
     assert (await client.get(f"/api/v1/courses/{course['id']}")).json() == changed
-    await emptied(bucket, course)
+    await until_empty(bucket, course)
 
 
-async def test_a_deleted_course_takes_its_objects_along(api, bucket):
+async def test_deleting_a_course_deletes_its_objects(api, bucket):
     course = await api.pictured(photos.jpeg())
-    assert await stored(api, urls(course))
+    assert await are_stored(api, variant_urls(course))
     assert (await api.call("DELETE", f"/courses/{course['id']}")).status_code == 204
-    await gone(api, urls(course))
-    await emptied(bucket, course)
+    await until_deleted(api, variant_urls(course))
+    await until_empty(bucket, course)
 
 
-@pytest.mark.parametrize("moment", ["at once", "running", "stored"])
-async def test_a_course_deleted_while_its_image_is_processed_leaves_nothing(api, bucket, moment):
+@pytest.mark.parametrize("moment", ["at once", "running", "are_stored"])
+async def test_deleting_a_course_during_processing_leaves_no_object(api, bucket, moment):
     courses = [(await api.upload(photos.jpeg())).json() for _ in range(3)]
     first, prefix = courses[0]["image"]["task_id"], f"courses/{courses[0]['id']}/"
 
     async def has_come() -> bool:
-        if moment == "stored":
+        if moment == "are_stored":
             return bool(await bucket.list_keys(prefix))
         task = (await api.client.get(f"/api/v1/tasks/{first}")).json()
         return moment == "at once" or task["status"] != "queued"
@@ -202,11 +202,11 @@ async def test_a_course_deleted_while_its_image_is_processed_leaves_nothing(api,
     for course in courses:
         assert (await api.call("DELETE", f"/courses/{course['id']}")).status_code == 204
     for course in courses:
-        await ended(api, course["image"]["task_id"])
-        await emptied(bucket, course)
+        await until_final(api, course["image"]["task_id"])
+        await until_empty(bucket, course)
 
 
-async def test_an_image_for_a_course_that_is_not_there(api):
+async def test_an_image_for_an_unknown_course_is_404(api):
     files = {"image": ("photo.jpg", photos.jpeg())}
-    answer = await api.call("PUT", f"/courses/{NO_ID}/image", files=files)
-    refused(answer, 404, "NOT_FOUND", "The requested course does not exist")
+    response = await api.call("PUT", f"/courses/{NO_ID}/image", files=files)
+    refused(response, 404, "NOT_FOUND", "The requested course does not exist")

@@ -1,4 +1,4 @@
-"""What is shown of unusual and slightly damaged images, beside a real browser."""
+"""Variants of unusual and slightly damaged images look like the originals in a browser."""
 
 from base64 import b64encode
 
@@ -26,7 +26,7 @@ async def page():
         yield await browser.new_page()
 
 
-async def test_shown_as_by_a_browser(page):
+async def test_variants_look_like_the_original_in_a_browser(page):
     for name, data in odd_images.shown():
         source = f"data:image/png;base64,{b64encode(data).decode()}"
         colours = [tuple(colour) for colour in await page.evaluate(COLOURS, source)]

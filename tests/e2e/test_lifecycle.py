@@ -1,4 +1,4 @@
-"""A signal at any moment of a command's life ends it in its grace period, and leaves nothing."""
+"""A signal at any moment ends a command within its grace period; no process or file is left."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from deploy.embedded.ports import is_free
 from infra.db.migrations import MIGRATION_LOCK
 from tests.factories import eventually, free_ports
 
-# The issue's number is 30; with LIFECYCLE_MOMENTS=30 this takes some minutes.
+# LIFECYCLE_MOMENTS=30 takes some minutes.
 MOMENTS = int(os.environ.get("LIFECYCLE_MOMENTS", "2"))
 SEED = int(os.environ.get("LIFECYCLE_SEED", "0")) or secrets.randbelow(1 << 32)
 AT_ONCE = 3
@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 @dataclass(frozen=True)
 class Command:
-    """A long-running command: its arguments, a span of its start and run, and its grace period."""
+    """A long-running command: its arguments, the seconds in which it starts and runs, its grace."""
 
     arguments: tuple[str, ...]
     span_seconds: float
@@ -44,8 +44,8 @@ COMMANDS = {
 }
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """Return the processes that have inherited a mark, and have not ended."""
+def marked_processes(mark: str) -> list[psutil.Process]:
+    """Return the living processes whose environment has the mark."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -56,21 +56,21 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-async def until_gone(mark: str, seconds: float) -> list[psutil.Process]:
+async def wait_until_gone(mark: str, seconds: float) -> list[psutil.Process]:
     """Wait until no process has the mark; return those that are left."""
 
     async def is_gone() -> bool:
-        return not marked(mark)
+        return not marked_processes(mark)
 
     with suppress(AssertionError):
         await eventually(is_gone, within=seconds)
-    return marked(mark)
+    return marked_processes(mark)
 
 
-async def end_at(
+async def run_and_signal(
     command: Command, folder: Path, environment: Mapping[str, str], moments: Mapping[float, int]
 ) -> str:
-    """Start a command, send it signals at moments of its life; return what is wrong then."""
+    """Start a command and send it signals at the given moments; return the faults as text."""
     mark = secrets.token_hex(8)
     (folder / "tmp").mkdir(parents=True)
     port, flower_port, metrics_port = ports = free_ports(3)
@@ -88,7 +88,7 @@ async def end_at(
             env=os.environ | environment | own,
             stdout=output,
             stderr=output,
-            # The signals' dispositions of a shell that has a terminal.
+            # The dispositions of signals that a shell on a terminal sets.
             preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in SIGNALS] and None,
         )
     past = 0.0
@@ -102,7 +102,7 @@ async def end_at(
         await asyncio.wait_for(process.wait(), command.grace_seconds)
     except TimeoutError:
         faults.append("does not end")
-    if left := await until_gone(mark, 2.0):
+    if left := await wait_until_gone(mark, 2.0):
         faults.append(f"leaves {[' '.join(each.cmdline())[-90:] for each in left]}")
     for each in left:
         each.kill()
@@ -123,7 +123,7 @@ async def end_at(
     return "\n".join([what, *faults, text[-1500:]])
 
 
-async def assert_ends(
+async def assert_ends_cleanly(
     name: str,
     folder: Path,
     environment: Mapping[str, str],
@@ -134,7 +134,9 @@ async def assert_ends(
 
     async def once(number: int, chosen: dict[float, int]) -> str:
         async with slots:
-            return await end_at(COMMANDS[name], folder / f"{name}-{number}", environment, chosen)
+            return await run_and_signal(
+                COMMANDS[name], folder / f"{name}-{number}", environment, chosen
+            )
 
     count = max(1, MOMENTS // 3) if name == "make run" and MOMENTS < 30 else MOMENTS
     chosen = [moments(chance) for _ in range(count)]
@@ -143,19 +145,19 @@ async def assert_ends(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_a_signal_at_any_moment_ends_it(service, tmp_path, name):
+async def test_a_signal_at_any_moment_ends_the_command(service, tmp_path, name):
     environment = {} if name == "make run" else service.env
 
     def moments(chance: random.Random) -> dict[float, int]:
         return {chance.uniform(0, COMMANDS[name].span_seconds): chance.choice(SIGNALS)}
 
-    await assert_ends(name, tmp_path, environment, moments)
+    await assert_ends_cleanly(name, tmp_path, environment, moments)
     if name == "api":
-        assert await holders_of_the_migration_lock(service.env["DATABASE_URL"]) == 0
+        assert await migration_lock_holders(service.env["DATABASE_URL"]) == 0
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_a_second_signal_while_it_stops_ends_it_too(service, tmp_path, name):
+async def test_a_second_signal_during_shutdown_ends_the_command(service, tmp_path, name):
     environment = {} if name == "make run" else service.env
 
     def moments(chance: random.Random) -> dict[float, int]:
@@ -165,10 +167,10 @@ async def test_a_second_signal_while_it_stops_ends_it_too(service, tmp_path, nam
             first + chance.uniform(0, 1.5): chance.choice(SIGNALS),
         }
 
-    await assert_ends(name, tmp_path, environment, moments)
+    await assert_ends_cleanly(name, tmp_path, environment, moments)
 
 
-async def holders_of_the_migration_lock(url: str) -> int:
+async def migration_lock_holders(url: str) -> int:
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(5):

@@ -1,4 +1,4 @@
-"""Limits over HTTP, over every process: whom they count, what they answer, whom they spare."""
+"""Rate limits over HTTP and over all processes: their keys, responses and exemptions."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ _numbers = count(1)
 
 @pytest.fixture
 def behind():
-    """Headers of a proxy that we trust, in front of a client that nobody has seen yet."""
+    """Headers of a trusted proxy for a new client address."""
     return behind_proxy(f"203.0.113.{next(_numbers)}")
 
 
@@ -26,49 +26,49 @@ def behind_proxy(address, **headers):
 
 
 async def until_refused(send, most, per_minute=0):
-    """Send until the first 429, and return how many went through, and that answer.
+    """Send until the first 429; return the number of accepted requests and that response.
 
-    What time has given back meanwhile, at so many a minute, does not count.
+    Tokens that were refilled meanwhile, at so many a minute, are not counted.
     """
     started, done = time.monotonic(), 0
-    while (answer := await send()).status_code != 429:
+    while (response := await send()).status_code != 429:
         done += 1
         back = int((time.monotonic() - started) * per_minute / 60)
         assert done - back <= most, "so many requests were not too many"
-    return done - int((time.monotonic() - started) * per_minute / 60), answer
+    return done - int((time.monotonic() - started) * per_minute / 60), response
 
 
-async def test_reads_of_an_address_are_limited(client, behind):
-    done, answer = await until_refused(lambda: client.get(COURSES, headers=behind), 330, 300)
-    # Each of two processes may be ten ahead, or have a batch in hand.
+async def test_reads_are_limited_by_address(client, behind):
+    done, response = await until_refused(lambda: client.get(COURSES, headers=behind), 330, 300)
+    # Each of the two processes may hold a lease of tokens or be some ahead.
     assert 292 <= done <= 320
-    refused(answer, 429, "RATE_LIMITED", MESSAGE)
-    assert answer.headers["ratelimit-limit"] == "300"
-    assert answer.headers["ratelimit-remaining"] == "0"
-    assert 50 < int(answer.headers["ratelimit-reset"]) <= 62
-    await asyncio.sleep(int(answer.headers["retry-after"]))
+    refused(response, 429, "RATE_LIMITED", MESSAGE)
+    assert response.headers["ratelimit-limit"] == "300"
+    assert response.headers["ratelimit-remaining"] == "0"
+    assert 50 < int(response.headers["ratelimit-reset"]) <= 62
+    await asyncio.sleep(int(response.headers["retry-after"]))
     assert (await client.get(COURSES, headers=behind)).status_code == 200
 
 
-async def test_another_address_is_not_concerned(client, behind):
+async def test_other_addresses_are_not_limited(client, behind):
     await until_refused(lambda: client.get(COURSES, headers=behind), 330, 300)
     other = behind_proxy(f"203.0.113.{next(_numbers)}")
     assert (await client.get(COURSES, headers=other)).status_code == 200
 
 
-async def test_who_may_not_is_counted_as_well(client, behind):
+async def test_forbidden_requests_count_towards_the_limit(client, behind):
     headers = bearer(token(role="student")) | behind
 
     def send():
         return client.get("/api/v1/admin/students", headers=headers)
 
     assert (await send()).status_code == 403
-    done, answer = await until_refused(send, 330, 300)
+    done, response = await until_refused(send, 330, 300)
     assert 291 <= done <= 320
-    refused(answer, 429, "RATE_LIMITED", MESSAGE)
+    refused(response, 429, "RATE_LIMITED", MESSAGE)
 
 
-async def test_writes_are_limited_by_user_wherever_they_come_from(client):
+async def test_writes_are_limited_by_user_at_any_address(client):
     headers = bearer(token(role="admin"))
     addresses = (f"198.51.100.{number}" for number in count(1))
 
@@ -76,10 +76,10 @@ async def test_writes_are_limited_by_user_wherever_they_come_from(client):
         moving = headers | behind_proxy(next(addresses))
         return client.post(COURSES, headers=moving, json={})
 
-    done, answer = await until_refused(send, 40, 30)
+    done, response = await until_refused(send, 40, 30)
     assert 29 <= done <= 35
-    refused(answer, 429, "RATE_LIMITED", MESSAGE)
-    assert answer.headers["ratelimit-limit"] == "30"
+    refused(response, 429, "RATE_LIMITED", MESSAGE)
+    assert response.headers["ratelimit-limit"] == "30"
     open_pool = bearer(token(role="admin")) | behind_proxy("198.51.100.1")
     assert (await client.post(COURSES, headers=open_pool, json={})).status_code == 400
 
@@ -94,34 +94,34 @@ async def test_writes_are_limited_by_user_wherever_they_come_from(client):
         ("GET", "/api/v1/admin/students", 300),
     ],
 )
-async def test_each_class_has_its_limit(client, behind, method, path, limit):
+async def test_each_rate_class_has_its_limit(client, behind, method, path, limit):
     def send():
         return client.request(method, path, headers=behind, content=b"{}" if limit < 300 else None)
 
-    done, answer = await until_refused(send, limit + 30, limit)
-    # What one process has in hand, another does not.
+    done, response = await until_refused(send, limit + 30, limit)
+    # A token lease of one process cannot be used by another.
     assert limit - 8 <= done <= limit + 25
-    assert answer.headers["ratelimit-limit"] == str(limit)
+    assert response.headers["ratelimit-limit"] == str(limit)
 
 
-async def test_uploads_have_a_limit_of_their_own(client):
+async def test_uploads_have_their_own_limit(client):
     headers = bearer(token(role="admin")) | behind_proxy("198.51.100.200")
 
     def send():
         return client.post("/api/v1/courses/upload", headers=headers, data=COURSE | {"title": ""})
 
-    done, answer = await until_refused(send, 15, 10)
+    done, response = await until_refused(send, 15, 10)
     assert 9 <= done <= 12
-    assert answer.headers["ratelimit-limit"] == "10"
+    assert response.headers["ratelimit-limit"] == "10"
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-async def test_probes_are_never_refused(client, behind, path):
-    answers = await asyncio.gather(*(client.get(path, headers=behind) for _ in range(330)))
-    assert {answer.status_code for answer in answers} == {200}
+async def test_probes_are_never_limited(client, behind, path):
+    responses = await asyncio.gather(*(client.get(path, headers=behind) for _ in range(330)))
+    assert {response.status_code for response in responses} == {200}
 
 
-async def test_the_first_address_of_the_header_is_anybodys_to_make_up(client):
+async def test_only_the_last_forwarded_address_counts(client):
     address = f"203.0.113.{next(_numbers)}"
     made_up = (f"192.0.2.{number}" for number in count(1))
 
@@ -136,8 +136,8 @@ async def test_the_first_address_of_the_header_is_anybodys_to_make_up(client):
     assert done <= 35
 
 
-async def test_a_header_of_somebody_who_is_no_proxy_of_ours_is_ignored(service):
-    # All of 127/8 is this machine; only 127.0.0.1 is trusted, and exempt.
+async def test_forwarded_addresses_of_an_untrusted_client_are_ignored(service):
+    # All of 127/8 is this machine; only 127.0.0.1 is trusted and exempt.
     transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
     made_up = (f"192.0.2.{number}" for number in count(1))
     async with httpx.AsyncClient(base_url=service.base_url, transport=transport) as stranger:
@@ -149,13 +149,13 @@ async def test_a_header_of_somebody_who_is_no_proxy_of_ours_is_ignored(service):
 
         done, _ = await until_refused(send, 40, 30)
         assert done <= 35
-        answer = await stranger.post(
+        response = await stranger.post(
             "/api/v1/enrollments", headers=behind_proxy("127.0.0.1"), content=b"{}"
         )
-        assert answer.status_code == 429
+        assert response.status_code == 429
 
 
-async def test_an_address_of_ipv6_counts_with_its_network(client):
+async def test_an_ipv6_address_counts_by_its_network(client):
     hosts = (f"2001:db8:{next(_numbers)}::{number:x}" for number in count(1))
     network = next(hosts).rpartition("::")[0]
 
@@ -167,37 +167,39 @@ async def test_an_address_of_ipv6_counts_with_its_network(client):
     assert done <= 35
 
 
-async def test_who_is_exempt_by_setting_is_never_refused(client):
-    answers = [await client.post("/api/v1/enrollments", content=b"{}") for _ in range(40)]
-    assert {answer.status_code for answer in answers} == {400}
+async def test_exempt_clients_are_never_limited(client):
+    responses = [await client.post("/api/v1/enrollments", content=b"{}") for _ in range(40)]
+    assert {response.status_code for response in responses} == {400}
 
 
-async def test_after_ten_failed_logins_an_account_waits(client, behind, new_user):
+async def test_after_ten_failed_logins_an_account_has_to_wait(client, behind, new_user):
     user = await new_user()
     wrong = user | {"password": "wrong"}
 
     async def send():
         return await client.post(LOGIN, json=wrong, headers=behind)
 
-    done, answer = await until_refused(send, 12)
+    done, response = await until_refused(send, 12)
     assert done == 10
-    refused(answer, 429, "RATE_LIMITED", MESSAGE)
-    assert answer.headers["retry-after"] == "1"
-    # The right password has to wait as well, from wherever it comes, and is taken then.
+    refused(response, 429, "RATE_LIMITED", MESSAGE)
+    assert response.headers["retry-after"] == "1"
+    # The right password also has to wait, from any address, and is accepted then.
     other = behind_proxy(f"203.0.113.{next(_numbers)}")
     assert (await client.post(LOGIN, json=user, headers=other)).status_code == 429
     await asyncio.sleep(1)
     assert (await client.post(LOGIN, json=user, headers=behind)).status_code == 200
 
 
-async def test_accounts_that_do_not_exist_wait_too(client, behind):
+async def test_unknown_accounts_have_to_wait_as_well(client, behind):
     nobody = ADMIN | {"username": f"nobody-{next(_numbers)}"}
-    done, answer = await until_refused(lambda: client.post(LOGIN, json=nobody, headers=behind), 12)
+    done, response = await until_refused(
+        lambda: client.post(LOGIN, json=nobody, headers=behind), 12
+    )
     assert done == 10
-    refused(answer, 429, "RATE_LIMITED", MESSAGE)
+    refused(response, 429, "RATE_LIMITED", MESSAGE)
 
 
-async def test_the_log_names_the_client_behind_the_proxy(service, client):
+async def test_the_log_has_the_client_address_behind_the_proxy(service, client):
     await client.get("/health/live", headers=behind_proxy("203.0.113.250"))
     log = service.data_dir / "logs/api.log"
 
@@ -207,7 +209,7 @@ async def test_the_log_names_the_client_behind_the_proxy(service, client):
     await eventually(is_named)
 
 
-async def test_the_document_names_the_limits(client):
+async def test_the_document_describes_the_limits(client):
     document = (await client.get("/openapi.json")).json()
     without = set()
     for path, operations in document["paths"].items():

@@ -1,4 +1,4 @@
-"""The load test, a few seconds of it, as `make loadtest HOST=…` runs it."""
+"""`make loadtest HOST=…` with a run of a few seconds."""
 
 import asyncio
 import csv
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests import photos
 
 ROOT = Path(__file__).parents[2]
-# A machine that runs tests is no place to judge latencies: one target holds, one cannot.
+# The test machine is no place to judge latencies: one target always holds, one never.
 TARGETS = """
 [[target]]
 name = "errors"
@@ -25,7 +25,9 @@ shapes = ["smoke"]
 """
 
 
-async def test_a_short_smoke_has_no_errors_judges_and_writes_its_reports(service, api, tmp_path):
+async def test_a_short_smoke_run_has_no_errors_and_writes_verdicts_and_reports(
+    service, api, tmp_path
+):
     await api.pictured(photos.jpeg())
     (tmp_path / "slo.toml").write_text(TARGETS)
 
@@ -65,7 +67,7 @@ async def test_a_short_smoke_has_no_errors_judges_and_writes_its_reports(service
     assert left == [], "admins take away what they have made"
 
 
-def test_a_slip_in_the_targets_is_told_before_anything_runs(tmp_path):
+def test_an_invalid_targets_file_stops_the_run_before_it_starts(tmp_path):
     path = tmp_path / "slo.toml"
     path.write_text(TARGETS.replace("p95", "p96"))
     command = [sys.executable, "-m", "loadtests.load", "smoke", "--slo", path]

@@ -1,4 +1,4 @@
-"""Lists have a bound, and pages beyond it; a student in thousands of courses costs no minute."""
+"""Long lists are bounded and paged; a student with thousands of courses is answered fast."""
 
 import re
 import time
@@ -29,7 +29,7 @@ ALL_IN = """
 
 @pytest.fixture(scope="module")
 async def busy(service):
-    """A student of many courses, and a course of many students."""
+    """A student of many courses, and a course with many students."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     student, prefix = new_email(), new_email().partition("@")[0]
     found = await connection.fetch(COURSES, prefix, PLACES)
@@ -38,26 +38,26 @@ async def busy(service):
     await connection.execute(ALL_IN, prefix, ids[0], BOUND + 5)
     await connection.execute("ANALYZE courses, enrollments")
     yield student, ids, prefix
-    # Of the listings that other tests look at, none is to have these.
+    # Leaves nothing behind in the listings that other tests read.
     await connection.execute("DELETE FROM courses WHERE id = ANY($1)", ids)
     await connection.close()
 
 
-def _links(answer):
-    found = re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["link"])
+def _links(response):
+    found = re.findall(r'<([^>]+)>; rel="(\w+)"', response.headers["link"])
     return {relation: address for address, relation in found}
 
 
-async def test_a_student_of_many_courses(client, busy):
+async def test_a_student_with_many_courses(client, busy):
     student, ids, _ = busy
     path = f"/api/v1/students/{student}/enrollments"
     started = time.monotonic()
-    answer = await client.get(path)
+    response = await client.get(path)
     took = time.monotonic() - started
-    assert answer.status_code == 200
-    content = answer.json()
+    assert response.status_code == 200
+    content = response.json()
     assert (content["total"], len(content["enrollments"])) == (PLACES, BOUND)
-    assert answer.headers["x-total-count"] == str(PLACES)
+    assert response.headers["x-total-count"] == str(PLACES)
     assert [each["course_id"] for each in content["enrollments"]] == list(map(str, ids[:BOUND]))
     assert took < SECONDS
     assert (
@@ -66,7 +66,7 @@ async def test_a_student_of_many_courses(client, busy):
     )
 
 
-async def test_the_pages_of_a_student_of_many_courses(client, busy):
+async def test_the_pages_of_a_student_with_many_courses(client, busy):
     student, ids, _ = busy
     path = f"/api/v1/students/{student}/enrollments"
     links = _links(await client.get(path))
@@ -74,9 +74,9 @@ async def test_the_pages_of_a_student_of_many_courses(client, busy):
     seen = []
     address = links["first"]
     while address and len(seen) < 300:
-        answer = await client.get(address)
-        seen += [each["course_id"] for each in answer.json()["enrollments"]]
-        address = _links(answer).get("next")
+        response = await client.get(address)
+        seen += [each["course_id"] for each in response.json()["enrollments"]]
+        address = _links(response).get("next")
     assert seen == list(map(str, ids[:300]))
     last = await client.get(links["last"])
     assert [each["course_id"] for each in last.json()["enrollments"]] == list(map(str, ids[-100:]))
@@ -87,27 +87,27 @@ async def test_the_pages_of_a_student_of_many_courses(client, busy):
     assert [each["course_id"] for each in few.json()["enrollments"]] == list(map(str, ids[10:20]))
 
 
-async def test_a_course_of_many_students(api, busy):
+async def test_a_course_with_many_students(api, busy):
     _, ids, prefix = busy
     path = f"/courses/{ids[0]}/students"
-    answer = await api.call("GET", path)
-    assert (len(answer.json()["students"]), answer.json()["total"]) == (BOUND, BOUND + 6)
-    assert answer.headers["x-total-count"] == str(BOUND + 6)
-    assert _links(answer)["next"].endswith("?page=11&limit=100")
+    response = await api.call("GET", path)
+    assert (len(response.json()["students"]), response.json()["total"]) == (BOUND, BOUND + 6)
+    assert response.headers["x-total-count"] == str(BOUND + 6)
+    assert _links(response)["next"].endswith("?page=11&limit=100")
     second = await api.call("GET", f"{path}?page=11&limit=100")
     expected = [f"{prefix}{n}@example.org" for n in range(BOUND - 1, BOUND + 6)]
     assert second.json()["students"] == [each for each in expected if each in second.text]
     assert len(second.json()["students"]) == 6
 
 
-async def test_a_course_that_is_not_there_has_no_page(api):
+async def test_a_page_of_an_unknown_course_is_404(api):
     assert (await api.call("GET", f"/courses/{NO_ID}/students?page=2")).status_code == 404
 
 
 @pytest.mark.parametrize("query", ["page=0", "limit=0", "page=x"])
-async def test_bad_pages_are_refused(client, api, query):
-    for answer in (
+async def test_bad_pages_are_400(client, api, query):
+    for response in (
         await client.get(f"/api/v1/students/{new_email()}/enrollments?{query}"),
         await api.call("GET", f"/courses/{NO_ID}/students?{query}"),
     ):
-        assert answer.status_code == 400
+        assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""The metrics: bounded whatever strangers send, on an address of their own, shared by scrapers."""
+"""Metrics: label values are bounded, the port is separate, scrapers share one exposition."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ MADE_UP = 2000
 
 
 @pytest.fixture(scope="module")
-async def own(service, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API of these tests' own."""
+async def own_client(service, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API that only this module uses."""
     async with (
         instance(tmp_path_factory.mktemp("metrics"), service.env) as base,
         httpx.AsyncClient(base_url=base, timeout=30) as client,
@@ -29,8 +29,8 @@ async def own(service, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def of_requests(text: str) -> dict[tuple, float]:
-    """Return how many requests there were, by their labels."""
+def requests_by_labels(text: str) -> dict[tuple, float]:
+    """Return the number of requests by their labels."""
     return {
         tuple(sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -39,8 +39,8 @@ def of_requests(text: str) -> dict[tuple, float]:
     }
 
 
-async def made_up(client: httpx.AsyncClient, name: str, count: int) -> None:
-    """Send requests with methods and paths that nobody has sent before."""
+async def send_made_up(client: httpx.AsyncClient, name: str, count: int) -> None:
+    """Send requests with random methods and paths."""
 
     async def some(numbers: range) -> None:
         for number in numbers:
@@ -52,21 +52,21 @@ async def made_up(client: httpx.AsyncClient, name: str, count: int) -> None:
     await asyncio.gather(*(some(range(first, count, 8)) for first in range(8)))
 
 
-async def test_made_up_methods_and_paths_make_no_series(own):
-    await made_up(own, "few", 8)
-    before = await scrape(own)
-    await made_up(own, "many", MADE_UP // 3)
-    after = await scrape(own)
-    assert of_requests(after).keys() == of_requests(before).keys()
+async def test_unknown_methods_and_paths_create_no_series(own_client):
+    await send_made_up(own_client, "few", 8)
+    before = await scrape(own_client)
+    await send_made_up(own_client, "many", MADE_UP // 3)
+    after = await scrape(own_client)
+    assert requests_by_labels(after).keys() == requests_by_labels(before).keys()
     assert len(after) < 200_000
-    assert any(("method", OTHER) in each for each in of_requests(after))
+    assert any(("method", OTHER) in each for each in requests_by_labels(after))
     assert "many1" not in after.lower()
 
 
-async def test_clients_of_the_api_are_not_shown_them(own):
-    answer = await own.get("/metrics")
-    assert answer.status_code == 404
-    assert "/metrics" not in (await own.get("/openapi.json")).json()["paths"]
+async def test_the_api_port_does_not_show_metrics(own_client):
+    response = await own_client.get("/metrics")
+    assert response.status_code == 404
+    assert "/metrics" not in (await own_client.get("/openapi.json")).json()["paths"]
 
 
 async def at_metrics(client: httpx.AsyncClient, data: bytes) -> bytes:
@@ -90,59 +90,63 @@ async def at_metrics(client: httpx.AsyncClient, data: bytes) -> bytes:
         (b"nonsense", b"404"),
     ],
 )
-async def test_the_address_shows_metrics_and_nothing_else(own, sent, status):
-    head, _, body = (await at_metrics(own, sent + b"\r\n\r\n")).partition(b"\r\n\r\n")
+async def test_the_metrics_port_shows_metrics_only(own_client, sent, status):
+    head, _, body = (await at_metrics(own_client, sent + b"\r\n\r\n")).partition(b"\r\n\r\n")
     assert head.split(b" ")[1] == status
     assert bool(body) == sent.startswith(b"GET /metrics")
 
 
-async def test_endless_heads_and_idle_strangers_are_cut_off(own):
+async def test_the_metrics_port_closes_endless_and_idle_connections(own_client):
     with contextlib.suppress(ConnectionError):
-        assert await at_metrics(own, b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000) == b""
-    port = metrics_port_beside(own.base_url.port)
+        assert await at_metrics(own_client, b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000) == b""
+    port = metrics_port_beside(own_client.base_url.port)
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS + 10)]
-    assert (await own.get("/health/live")).status_code == 200
+    assert (await own_client.get("/health/live")).status_code == 200
     for _, writer in idle:
         writer.close()
-    assert await scrape(own)
+    assert await scrape(own_client)
 
 
-async def test_scrapers_share_an_exposition(own):
+async def test_concurrent_scrapers_share_an_exposition(own_client):
     loop = asyncio.get_running_loop()
     started, seen = loop.time(), 0
 
     async def scraper() -> None:
         nonlocal seen
         while loop.time() - started < 10 * PACE_SECONDS:
-            assert b"cache_entries" in await at_metrics(own, b"GET /metrics HTTP/1.1\r\n\r\n")
+            assert b"cache_entries" in await at_metrics(
+                own_client, b"GET /metrics HTTP/1.1\r\n\r\n"
+            )
             seen += 1
 
     await asyncio.gather(*(scraper() for _ in range(12)))
-    # Each waits for the next one: no more than so many each, however fast they ask.
+    # Each scraper waits for the next exposition, so the number is bounded.
     assert 12 <= seen <= 12 * 12
 
 
-async def test_a_second_api_takes_nothing_from_the_first(service, tmp_path):
-    """In the same folder, on the same port, and on another one with the metrics' port taken."""
+async def test_a_second_api_does_not_disturb_the_first(service, tmp_path):
+    """On the same folder and port, and on another port whose metrics port is taken."""
     folder = {"DATA_DIR": str(tmp_path / "data")}
     async with (
         instance(tmp_path, service.env, **folder) as base,
         httpx.AsyncClient(base_url=base, timeout=30) as client,
     ):
         await client.get("/api/v1/courses")
-        before = of_requests(await scrape(client))
-        await refused_seconds(client.base_url.port, tmp_path, service.env | folder)
-        after = of_requests(await scrape(client))
+        before = requests_by_labels(await scrape(client))
+        await assert_second_start_refused(client.base_url.port, tmp_path, service.env | folder)
+        after = requests_by_labels(await scrape(client))
         assert all(after[labels] >= count for labels, count in before.items())
-        # A third one, of which there may be any number, is told apart by its port alone.
+        # Any number of instances may share the folder if their ports differ.
         async with instance(tmp_path, service.env, **folder) as third:
             async with httpx.AsyncClient(base_url=third) as other:
-                assert sum(of_requests(await scrape(other)).values()) < 10
-            after = of_requests(await scrape(client))
+                assert sum(requests_by_labels(await scrape(other)).values()) < 10
+            after = requests_by_labels(await scrape(client))
             assert all(after[labels] >= count for labels, count in before.items())
 
 
-async def refused_seconds(taken: int, folder: Path, environment: dict[str, str]) -> None:
+async def assert_second_start_refused(
+    taken: int, folder: Path, environment: dict[str, str]
+) -> None:
     [other, nowhere] = free_ports(2)
     for ports, named in (
         ({"PORT": str(taken)}, f"PORT: {taken} of 127.0.0.1 is taken"),
@@ -151,7 +155,7 @@ async def refused_seconds(taken: int, folder: Path, environment: dict[str, str])
             f"METRICS_PORT: {metrics_port_beside(taken)} of 127.0.0.1 is taken",
         ),
     ):
-        # The address comes first: that the database does not answer is not even noticed.
+        # The port is checked before the database, which does not answer here.
         away = {"DATABASE_URL": f"postgresql://127.0.0.1:{nowhere}/none"}
         with pytest.raises(AssertionError, match=re.escape(named)):
             async with instance(folder, environment, **(away | ports)):

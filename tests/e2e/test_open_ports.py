@@ -1,6 +1,6 @@
-"""Every port of `make run` asks for a credential, but for what is public by its nature.
+"""Every port of `make run` requires credentials, except for documented public content.
 
-The ports are those that the kernel knows of, so that one that a part opens anew is tried as well.
+The kernel lists the ports, so that a new port of any part is tested as well.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 
 
 REFUSALS = (
-    *(b"-NOAUTH", b"-ERR", b"-DENIED"),  # of Redis
-    b"\x15",  # of TLS: an alert
-    *(b"E", b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256"),  # of PostgreSQL
+    *(b"-NOAUTH", b"-ERR", b"-DENIED"),  # -
+    b"\x15",  # a TLS alert
+    *(b"E", b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256"),  # PostgreSQL
 )
 
 
 class Probe(NamedTuple):
-    """What a stranger sends."""
+    """The bytes that an unauthenticated client sends."""
 
     name: str
     data: bytes
@@ -64,15 +64,15 @@ def probes():
     yield Probe("gRPC", HTTP2_PREFACE, is_read=True)
 
 
-def refuses(answer):
-    """Tell whether a server has let the stranger do and see nothing."""
-    if answer.startswith(b"HTTP/1."):
-        return int(answer.split(b" ")[1]) in {400, 401, 403, 404, 405}
-    return not answer or answer.startswith(REFUSALS)
+def is_refusal(response):
+    """Return whether a response shows nothing and did nothing."""
+    if response.startswith(b"HTTP/1."):
+        return int(response.split(b" ")[1]) in {400, 401, 403, 404, 405}
+    return not response or response.startswith(REFUSALS)
 
 
-async def ask(port, data, tls=None):
-    """Send something and return the answer's beginning; nothing where the server hangs up."""
+async def send_probe(port, data, tls=None):
+    """Send bytes and return the start of the response; empty if the server closes."""
     writer = None
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -80,7 +80,7 @@ async def ask(port, data, tls=None):
             writer.write(data)
             await writer.drain()
             return await reader.read(4096)
-    except OSError:  # also of TLS, and a timeout
+    except OSError:  # includes TLS errors and timeouts
         return b""
     finally:
         if writer:
@@ -88,8 +88,8 @@ async def ask(port, data, tls=None):
 
 
 @pytest.fixture
-def listening(service):
-    """The ports that any process of the service listens on, by address."""
+def listening_ports(service):
+    """The ports on which any process of the service listens, by address."""
     supervisor = psutil.Process(service.process.pid)
     parts = [supervisor, *supervisor.children(recursive=True)]
     return {
@@ -101,72 +101,72 @@ def listening(service):
 
 
 @pytest.fixture
-def public(service):
-    """The ports that are not closed, and what of them is open, by the beginning of a probe."""
+def public_content(service):
+    """The ports with public content: what is public, by the start of a probe."""
     metrics = urlsplit(service.base_url).port + 1000
     return {
-        # Documented: who may do what is its own business, and tested elsewhere.
+        # The API is public by design; other tests cover its authorization.
         urlsplit(service.base_url).port: None,
-        # Figures, for Prometheus (METRICS_HOST, METRICS_PORT).
+        # Metrics for Prometheus (METRICS_HOST, METRICS_PORT).
         metrics: ("GET",),
     }
 
 
-async def test_no_port_lets_a_stranger_do_anything(listening, public):
-    assert len(listening) >= 14
-    assert {address for address, _ in listening} == {"127.0.0.1"}
+async def test_no_port_serves_an_unauthenticated_client(listening_ports, public_content):
+    assert len(listening_ports) >= 14
+    assert {address for address, _ in listening_ports} == {"127.0.0.1"}
     unverified = ssl.create_default_context()
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
 
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def answer_to(port, probe, tls):
-        """Return what a port has answered; None if it refused."""
+    async def unrefused(port, probe, tls):
+        """Return the response of a port, or None if it refused."""
         async with slots:
-            answer = await ask(port, probe.data, tls)
-        if port in public:
-            is_refused = answer.split(b" ")[1:2] in ([b"404"], [b"405"], [b"400"], [])
+            response = await send_probe(port, probe.data, tls)
+        if port in public_content:
+            is_refused = response.split(b" ")[1:2] in ([b"404"], [b"405"], [b"400"], [])
         else:
-            is_refused = refuses(answer)
-        return None if is_refused else (port, probe.name, bool(tls), answer[:200])
+            is_refused = is_refusal(response)
+        return None if is_refused else (port, probe.name, bool(tls), response[:200])
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(
-            answer_to(port, probe, tls)
-            for _, port in sorted(listening)
+            unrefused(port, probe, tls)
+            for _, port in sorted(listening_ports)
             for probe in probes()
             for tls in (None, unverified)
-            if port not in public or (public[port] and not probe.is_read)
+            if port not in public_content or (public_content[port] and not probe.is_read)
         )
     )
-    assert not [answer for answer in answers if answer]
+    assert not [response for response in responses if response]
 
 
-async def test_flower_shows_and_does_nothing_without_its_password(service):
+async def test_flower_requires_its_password(service):
     login = tuple(service.env["FLOWER_BASIC_AUTH"].split(":"))
     async with httpx.AsyncClient(base_url=service.flower_url) as browser:
         for path in ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers"):
             assert (await browser.get(path)).status_code == 401, path
             assert (await browser.get(path, auth=login)).status_code == 200, path
-        # A page that the operator opens has the password that the browser remembers.
+        # A page on another site can use the password that the operator's browser remembers.
         stop = "/api/worker/pool/restart/nobody@nowhere"
         for headers in (CROSS_SITE, {"Origin": "https://evil.example.org"}):
-            answer = await browser.post(stop, auth=login, headers=headers)
-            assert answer.status_code == 403
+            response = await browser.post(stop, auth=login, headers=headers)
+            assert response.status_code == 403
         assert (await browser.post(stop, auth=login)).status_code == 404
 
 
-async def test_both_redises_ask_for_the_password_and_hang_up_on_a_browser(service):
+async def test_both_redises_require_the_password_and_close_on_http(service):
     for variable in ("CACHE_URL", "BROKER_URL"):
         parts = urlsplit(service.env[variable])
         for command in (b"INFO", b"FLUSHALL", b"CONFIG GET *", b"EVAL 'return 1' 0"):
-            assert (await ask(parts.port, command + b"\r\n")).startswith(b"-NOAUTH"), command
+            assert (await send_probe(parts.port, command + b"\r\n")).startswith(b"-NOAUTH"), command
         form = request("POST", "/", b"FLUSHALL\r\n", **{"Content-Type": "text/plain"}, **CROSS_SITE)
-        assert await ask(parts.port, form) == b""
+        assert await send_probe(parts.port, form) == b""
 
 
-async def test_the_sockets_of_the_storage_are_in_a_closed_folder(service):
+async def test_the_sockets_of_the_storage_are_in_a_private_folder(service):
     sockets = [path for path in service.data_dir.rglob("*") if path.is_socket()]
     for path in sockets:
         with suppress(OSError):

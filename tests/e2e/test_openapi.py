@@ -1,4 +1,4 @@
-"""The OpenAPI document: whole, true, and enough for a client that is generated from it."""
+"""The OpenAPI document is complete, true, and enough to generate a client from."""
 
 import asyncio
 import copy
@@ -28,7 +28,7 @@ BIN = Path(sys.executable).parent
 FORM = "multipart/form-data"
 JSON = "application/json"
 METHODS = {"get", "put", "post", "delete", "patch"}
-# What a schema may say; a misspelt keyword says nothing to anybody.
+# Keywords of a schema; validators ignore a misspelt one.
 KEYWORDS = {
     *("$ref", "type", "format", "enum", "anyOf", "items", "properties", "required", "title"),
     *("additionalProperties", "description", "examples", "uniqueItems", "readOnly"),
@@ -39,20 +39,20 @@ KEYWORDS = {
 
 @pytest.fixture(scope="session")
 async def document(client):
-    answer = await client.get("/openapi.json")
-    assert answer.headers["content-type"] == JSON
-    return answer.json()
+    response = await client.get("/openapi.json")
+    assert response.headers["content-type"] == JSON
+    return response.json()
 
 
 def operations(document):
-    """Yield the method, path and page of every operation."""
+    """Yield the method, path and description of every operation."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method, path, operation
 
 
 def responses(document):
-    """Yield a name, the status and the page of every response."""
+    """Yield a name, the status and the description of every response."""
     for _, _, operation in operations(document):
         for status, response in operation["responses"].items():
             yield f"{operation['operationId']} {status}", int(status), response
@@ -84,7 +84,7 @@ def nested(name, schema):
 
 
 def examples(document):
-    """Yield the name, schema and value of every example that is not an error's."""
+    """Yield the name, schema and value of every example that is not an error."""
     for name, schema in schemas(document):
         for example in schema.get("examples", []):
             yield name, schema, example
@@ -96,7 +96,7 @@ def examples(document):
 
 
 def error_examples(document):
-    """Yield the name, status, schema and page of every example of an error."""
+    """Yield the name, status, schema and content of every example of an error."""
     for name, status, response in responses(document):
         for content in response.get("content", {}).values():
             for key, example in content.get("examples", {}).items():
@@ -104,7 +104,7 @@ def error_examples(document):
 
 
 def faults(document, schema, value, *, closed=False):
-    """Return what is wrong with a value; `closed`: fields that the schema does not name, too."""
+    """Return the faults of a value; `closed` also refuses fields that the schema does not name."""
     components = copy.deepcopy(document["components"])
     if closed:
         for component in components["schemas"].values():
@@ -116,7 +116,7 @@ def faults(document, schema, value, *, closed=False):
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
-async def test_both_addresses_give_the_same_valid_document(client, document):
+async def test_both_addresses_return_the_same_valid_document(client, document):
     plain, swagger = await asyncio.gather(
         client.get("/openapi.json"), client.get("/swagger/doc.json")
     )
@@ -125,7 +125,7 @@ async def test_both_addresses_give_the_same_valid_document(client, document):
     assert document["openapi"].startswith("3.1")
 
 
-async def test_everything_is_described(document):
+async def test_everything_has_a_description(document):
     silent = []
     tags = {tag["name"]: tag["description"] for tag in document["tags"]}
     names = [operation["operationId"] for _, _, operation in operations(document)]
@@ -159,7 +159,7 @@ async def test_everything_is_described(document):
     assert silent == []
 
 
-async def test_schemas_use_keywords_that_exist(document):
+async def test_schemas_only_use_known_keywords(document):
     unknown = {
         name: sorted(set(schema) - KEYWORDS)
         for name, schema in schemas(document)
@@ -168,7 +168,7 @@ async def test_schemas_use_keywords_that_exist(document):
     assert unknown == {}
 
 
-async def test_every_example_is_what_its_schema_asks_for(document):
+async def test_every_example_matches_its_schema(document):
     plain = list(examples(document))
     errors = list(error_examples(document))
     assert len(plain) > 50
@@ -187,7 +187,7 @@ async def test_every_example_is_what_its_schema_asks_for(document):
 
 async def test_every_error_has_an_example(document):
     for name, status, response in responses(document):
-        # /health says what is away in its own shape.
+        # /health reports a failure in its own shape.
         if status >= 400 and name != "health 503":
             content = response["content"][JSON]
             assert content["schema"] == {"$ref": "#/components/schemas/ErrorOut"}, name
@@ -214,7 +214,7 @@ async def test_bodies_have_examples_and_files_are_binary(document):
     assert forms == 2
 
 
-async def test_listing_is_a_page_or_an_array_and_its_query_is_told_truly(document):
+async def test_the_listing_and_its_parameters_are_described_correctly(document):
     listing = document["paths"]["/api/v1/courses"]["get"]
     page, array = listing["responses"]["200"]["content"][JSON]["schema"]["anyOf"]
     assert page == {"$ref": "#/components/schemas/CoursePageOut"}
@@ -229,13 +229,13 @@ async def test_listing_is_a_page_or_an_array_and_its_query_is_told_truly(documen
     for name in set(parameters) - {"difficulty"}:
         told, other = parameters[name]["schema"]["anyOf"]
         assert other == blank, name
-        # A tool that sends defaults would never see the plain array.
+        # A tool that sends defaults would never get the plain array.
         assert "default" not in told, name
     assert parameters["search"]["schema"]["anyOf"][0]["maxLength"] == 200
     assert parameters["page"]["schema"]["anyOf"][0]["minimum"] == 1
 
 
-async def test_absent_is_told_from_null(document):
+async def test_absent_and_null_are_distinguished(document):
     components = document["components"]["schemas"]
     course, task = components["CourseOut"], components["TaskOut"]
     assert {"image_url", "image"}.isdisjoint(course["required"])
@@ -244,7 +244,7 @@ async def test_absent_is_told_from_null(document):
     assert {"type": "null"} in task["properties"]["finished_at"]["anyOf"]
 
 
-async def test_every_route_is_in_the_document_and_the_other_way_round(app, document):
+async def test_the_document_has_exactly_the_routes_of_the_router(app, document):
     routed = {
         (method.lower(), re.sub(r"<(\w+)(:\w+)?>", r"{\1}", f"/{route.path}"))
         for route in app.router.routes
@@ -268,7 +268,7 @@ _REFUSED_EXAMPLES = {
 
 
 def _faulty_requests(operation):
-    """Yield an example's name and its request: values of the path, headers or None, the rest."""
+    """Yield an example's name and its request: path values, headers or None, other arguments."""
     path_names = [one["name"] for one in operation["parameters"] if one["in"] == "path"]
     query_names = [one["name"] for one in operation["parameters"] if one["in"] == "query"]
     for name in path_names:
@@ -276,14 +276,14 @@ def _faulty_requests(operation):
     if query_names:
         yield "bad_query", {}, None, {"params": dict.fromkeys(query_names, "?")}
     content = operation.get("requestBody", {}).get("content", {})
-    # To a patch nothing is required.
+    # A patch has no required field.
     if JSON in content and operation["operationId"] != "patch_course":
         yield "empty", {}, None, {"content": b"{}"}
     if JSON in content:
         yield "malformed", {}, None, {"content": b"{"}
     if FORM in content:
         yield "empty", {}, None, {"content": b"--b--\r\n", "type": f"{FORM}; boundary=b"}
-    # Where a token is one of two ways, a running service takes one of them only.
+    # Where a token is only one of several ways, a running service accepts one of them.
     if operation.get("security") == [{"bearer": []}]:
         yield "MissingToken", {}, {}, {}
         yield "MalformedToken", {}, {"Authorization": "Basic YTpi"}, {}
@@ -299,7 +299,7 @@ def _faulty_requests(operation):
         yield kind, {}, None, {}
 
 
-async def test_error_examples_are_what_the_service_answers(api, document):
+async def test_error_examples_are_real_responses(api, document):
     provoked = 0
     told = {name: (status, page["value"]) for name, status, _, page in error_examples(document)}
     usual = {"course_id": NO_ID, "task_id": NO_ID, "enrollment_id": NO_ID, "email": "a@b.org"}
@@ -308,14 +308,14 @@ async def test_error_examples_are_what_the_service_answers(api, document):
             sent = dict(api.headers if headers is None else headers)
             sent["Content-Type"] = request.pop("type", JSON)
             url = path.format(**usual | values)
-            answer = await api.client.request(method, url, headers=sent, **request)
-            key = f"{operation['operationId']} {answer.status_code} {name}"
-            assert (answer.status_code, answer.json()) == told[key], key
+            response = await api.client.request(method, url, headers=sent, **request)
+            key = f"{operation['operationId']} {response.status_code} {name}"
+            assert (response.status_code, response.json()) == told[key], key
             provoked += 1
     assert provoked > 60
 
 
-async def test_what_the_service_answers_is_what_the_document_says(api, document):
+async def test_real_responses_match_the_document(api, document):
     course = await api.new_course(image_url="https://images.example.org/a.png")
     uploaded = (await api.upload(photos.jpeg(800, 600))).json()
     broken = (await api.upload(photos.truncated_jpeg())).json()
@@ -376,19 +376,19 @@ async def test_what_the_service_answers_is_what_the_document_says(api, document)
     for method, template, given, status in calls:
         request = {"headers": api.headers} | given
         values = ids | {name: request.pop(name) for name in ids if name in request}
-        answer = await api.client.request(method, template.format(**values), **request)
-        name = f"{method} {template} {answer.text[:300]}"
-        assert answer.status_code == status, name
+        response = await api.client.request(method, template.format(**values), **request)
+        name = f"{method} {template} {response.text[:300]}"
+        assert response.status_code == status, name
         page = document["paths"][template][method]["responses"][str(status)]
-        kind, *_ = answer.headers.get("content-type", "").split(";")
+        kind, *_ = response.headers.get("content-type", "").split(";")
         assert kind in page.get("content", {"": None}), name
         if kind == JSON:
             schema = page["content"][kind]["schema"]
-            assert faults(document, schema, answer.json(), closed=True) == [], name
+            assert faults(document, schema, response.json(), closed=True) == [], name
         sometimes = {"X-Total-Count", "Link"} if "params" in given else {"Idempotency-Replayed"}
         assert set(page["headers"]) - sometimes <= {
             header.title().replace("Id", "ID").replace("Www", "WWW").replace("Etag", "ETag")
-            for header in answer.headers
+            for header in response.headers
         }, name
 
 
@@ -396,18 +396,18 @@ async def test_what_the_service_answers_is_what_the_document_says(api, document)
     ("method", "path", "status"),
     [("GET", "/api/v1/nothing", 404), ("PATCH", "/api/v1/courses", 405), ("POST", "/health", 405)],
 )
-async def test_errors_that_no_operation_owns_have_the_same_shape(
+async def test_errors_outside_all_operations_have_the_same_shape(
     client, document, method, path, status
 ):
-    answer = await client.request(method, path)
-    assert answer.status_code == status
+    response = await client.request(method, path)
+    assert response.status_code == status
     schema = {"$ref": "#/components/schemas/ErrorOut"}
-    assert faults(document, schema, answer.json(), closed=True) == []
+    assert faults(document, schema, response.json(), closed=True) == []
 
 
 @pytest.fixture(scope="session")
 def generated(document, tmp_path_factory):
-    """A folder with the package `enroll_client`, generated from the document."""
+    """The folder with the generated package `enroll_client`."""
     folder = tmp_path_factory.mktemp("generated")
     (folder / "openapi.json").write_text(json.dumps(document))
     (folder / "config.yml").write_text("post_hooks: []\n")
@@ -431,7 +431,7 @@ def test_generated_client_type_checks(generated):
     _run("mypy", "--config-file=mypy.ini", "--cache-dir=.mypy", "enroll_client", cwd=generated)
 
 
-async def test_generated_client_does_the_main_job(generated, service, monkeypatch):
+async def test_generated_client_can_do_the_main_job(generated, service, monkeypatch):
     monkeypatch.syspath_prepend(str(generated))
     package = importlib.import_module("enroll_client")
     models = importlib.import_module("enroll_client.models")
@@ -448,7 +448,7 @@ async def test_generated_client_does_the_main_job(generated, service, monkeypatc
             picture = types.File(BytesIO(photos.jpeg(800, 600)), "photo.jpg", "image/jpeg")
             form = models.CourseUploadForm(
                 title=f"Generated {uuid7()}",
-                description="By a client that nobody wrote",
+                description="By a generated client",
                 difficulty=models.Difficulty.ADVANCED,
                 image=picture,
             )

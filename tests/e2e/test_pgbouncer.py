@@ -18,8 +18,8 @@ ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
-async def site(service, new_database, tmp_path_factory):
-    """An API of two processes and a worker, on a database behind PgBouncer: address, database."""
+async def environment(service, new_database, tmp_path_factory):
+    """An API of two processes and a worker on a database behind PgBouncer: URL, database."""
     folder = tmp_path_factory.mktemp("pgbouncer")
     folder.chmod(0o755)
     direct = await new_database()
@@ -43,13 +43,13 @@ async def site(service, new_database, tmp_path_factory):
             yield base, direct
 
 
-async def test_everything_works_for_many_at_once(site):
-    base, direct = site
+async def test_many_concurrent_clients_are_served(environment):
+    base, direct = environment
     seen: list[httpx.Response] = []
 
-    async def note(answer: httpx.Response) -> None:
-        await answer.aread()
-        seen.append(answer)
+    async def note(response: httpx.Response) -> None:
+        await response.aread()
+        seen.append(response)
 
     limits = httpx.Limits(max_keepalive_connections=0)
     hooks = {"response": [note]}
@@ -74,7 +74,7 @@ async def test_everything_works_for_many_at_once(site):
 
 
 async def _use(api: Api, client: httpx.AsyncClient, number: int) -> None:
-    """Do what admins and students do: log in, upload, enrol, read, refresh."""
+    """Make the calls of admins and students: log in, upload, enrol, read, refresh."""
     for _ in range(ROUNDS):
         login = (await client.post("/api/v1/auth/login", json=ADMIN)).json()
         course = await api.new_course(title=f"Course {number}")
@@ -98,8 +98,8 @@ async def _use(api: Api, client: httpx.AsyncClient, number: int) -> None:
     await api.call("DELETE", f"/courses/{pictured['id']}")
 
 
-async def test_the_end_of_a_session_is_heard_at_once(site):
-    base, _ = site
+async def test_a_logout_takes_effect_at_once(environment):
+    base, _ = environment
     async with httpx.AsyncClient(base_url=base, timeout=30) as client:
         token = (await client.post("/api/v1/auth/login", json=ADMIN)).json()["token"]
         ended = await client.post("/api/v1/auth/logout", headers=bearer(token))
@@ -107,8 +107,8 @@ async def test_the_end_of_a_session_is_heard_at_once(site):
         await dies_everywhere(base, token)
 
 
-async def test_a_transaction_has_the_limits_that_a_pooled_session_has_not(site, tmp_path):
-    _, direct = site
+async def test_transactions_get_the_limits_that_a_pooled_session_cannot_have(environment, tmp_path):
+    _, direct = environment
     tmp_path.chmod(0o755)
     limits = (
         "SELECT current_setting('statement_timeout') AS statement, "

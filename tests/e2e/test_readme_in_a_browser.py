@@ -1,4 +1,4 @@
-"""README's example for front ends, in a real browser, on a page of another origin."""
+"""README's example for front ends runs in a real browser on another origin."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n
 
 
 def example(base_url: str) -> str:
-    """Return README's example, as a function that calls the service at this address."""
+    """Return README's example as a function that calls the service at this URL."""
     (code,) = re.findall(r"^```js\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert "http://localhost:8080" in code
     code = code.replace("http://localhost:8080", base_url)
@@ -22,7 +22,7 @@ def example(base_url: str) -> str:
 
 @pytest.fixture
 async def front_end():
-    """The address of a page whose origin is not the service's."""
+    """The URL of a page whose origin is not the service's."""
 
     async def show(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
@@ -35,7 +35,7 @@ async def front_end():
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-async def test_the_example_runs_on_a_page_of_another_origin(service, client, front_end, host):
+async def test_the_readme_example_runs_on_another_origin(service, client, front_end, host):
     async with chromium() as browser, await browser.new_context() as context:
         page = await context.new_page()
         await page.goto(f"http://{host}:{front_end}/")

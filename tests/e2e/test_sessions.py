@@ -1,4 +1,4 @@
-"""Refreshing and logging out: one use of a refresh token, one end for all tokens of a login."""
+"""Refresh and logout: a refresh token is used once, and a logout ends all tokens of a login."""
 
 import asyncio
 import hashlib
@@ -21,16 +21,16 @@ SPENT = "Refresh token is invalid or expired"
 
 @pytest.fixture(scope="module")
 async def rows(service):
-    """Ask the service's database."""
+    """Queries the service's database."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     yield connection.fetch
     await connection.close()
 
 
 async def log_in(client):
-    answer = await client.post(LOGIN, json=ADMIN)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await client.post(LOGIN, json=ADMIN)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def refresh(client, token):
@@ -45,16 +45,16 @@ def digest(token):
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-async def test_a_refresh_is_answered_as_a_login_is(client):
+async def test_a_refresh_has_the_response_of_a_login(client):
     first = await log_in(client)
-    answer = await refresh(client, first["refresh_token"])
-    assert answer.status_code == 200
-    second = answer.json()
+    response = await refresh(client, first["refresh_token"])
+    assert response.status_code == 200
+    second = response.json()
     assert second.keys() == first.keys()
     assert second["user"] == first["user"]
     assert second["refresh_token"] != first["refresh_token"]
-    assert answer.headers["cache-control"] == "no-store"
-    # What was given out before holds until it expires.
+    assert response.headers["cache-control"] == "no-store"
+    # Earlier access tokens stay valid until they expire.
     assert [await profile(client, each) for each in (first, second)] == [200, 200]
 
 
@@ -66,43 +66,43 @@ async def test_a_refresh_token_is_256_random_bits_and_stored_as_a_hash(client, r
     assert await rows("SELECT FROM refresh_tokens WHERE digest = $1", token) == []
 
 
-async def _chain(rows, session):
+async def _token_chain(rows, session):
     claims = jwt.decode(session["token"], options={"verify_signature": False})
     query = "SELECT digest, used_at FROM refresh_tokens WHERE session_id = $1"
     return await rows(query, claims["sid"])
 
 
-async def test_parallel_refreshes_share_one_successor(service, client, rows, tmp_path):
-    """On several processes of two instances: the nonce of the successor is in the database."""
+async def test_parallel_refreshes_get_the_same_successor(service, client, rows, tmp_path):
+    """Over several processes of two instances: the nonce of the successor is in the database."""
     session = await log_in(client)
     async with (
         instance(tmp_path, service.env) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as other,
     ):
         for _ in range(3):
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(refresh(each, session["refresh_token"]) for each in [client, other] * 10)
             )
-            assert [answer.status_code for answer in answers] == [200] * 20
-            [successor] = {answer.json()["refresh_token"] for answer in answers}
+            assert [response.status_code for response in responses] == [200] * 20
+            [successor] = {response.json()["refresh_token"] for response in responses}
             assert successor != session["refresh_token"]
-            chain = await _chain(rows, session)
+            chain = await _token_chain(rows, session)
             assert [row["digest"] for row in chain if row["used_at"] is None] == [digest(successor)]
-            session = answers[0].json()
+            session = responses[0].json()
     assert len(chain) == 4
 
 
-async def test_a_tab_that_is_late_gets_what_its_session_goes_on_with(client, rows):
+async def test_a_late_refresh_gets_the_latest_token_of_the_session(client, rows):
     first = await log_in(client)
     second = (await refresh(client, first["refresh_token"])).json()
     third = (await refresh(client, second["refresh_token"])).json()
     late = (await refresh(client, first["refresh_token"])).json()
     assert late["refresh_token"] == third["refresh_token"]
-    assert len(await _chain(rows, first)) == 3
+    assert len(await _token_chain(rows, first)) == 3
 
 
-async def test_who_copied_a_token_is_noticed_whichever_of_the_two_comes_later(client, rows):
-    """Both got the same successor, so the second use of that ends the session."""
+async def test_a_copied_refresh_token_is_detected_at_its_second_use(client, rows):
+    """Owner and thief have the same successor, so its second use ends the session."""
     session = await log_in(client)
     owner, thief = [(await refresh(client, session["refresh_token"])).json() for _ in range(2)]
     assert owner["refresh_token"] == thief["refresh_token"]
@@ -113,7 +113,7 @@ async def test_who_copied_a_token_is_noticed_whichever_of_the_two_comes_later(cl
     assert await profile(client, owner) == 401
 
 
-async def test_neither_a_spent_token_nor_the_database_has_its_successor(client, rows):
+async def test_neither_a_spent_token_nor_the_database_reveals_the_successor(client, rows):
     session = await log_in(client)
     successor = (await refresh(client, session["refresh_token"])).json()["refresh_token"]
     [row] = await rows(
@@ -124,13 +124,13 @@ async def test_neither_a_spent_token_nor_the_database_has_its_successor(client, 
     assert len(row["successor_nonce"]) == 64
 
 
-async def test_a_refresh_token_used_again_later_ends_the_session(service, client, rows):
+async def test_late_reuse_of_a_refresh_token_ends_the_session(service, client, rows):
     first, other = await log_in(client), await log_in(client)
     second = (await refresh(client, first["refresh_token"])).json()
     late = "UPDATE refresh_tokens SET used_at = used_at - interval '11 s' WHERE digest = $1"
     await rows(late, digest(first["refresh_token"]))
     refused(await refresh(client, first["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
-    # Nobody knows which of the two is the thief: both are out.
+    # The server cannot tell the owner from the thief, so the session ends for both.
     refused(await refresh(client, second["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
     await dies_everywhere(service.base_url, first["token"])
     await dies_everywhere(service.base_url, second["token"])
@@ -138,7 +138,7 @@ async def test_a_refresh_token_used_again_later_ends_the_session(service, client
 
 
 @pytest.mark.parametrize("column", ["refresh_tokens.expires_at", "sessions.expires_at"])
-async def test_a_refresh_token_ends_and_so_does_a_session(client, rows, column):
+async def test_refresh_tokens_and_sessions_expire(client, rows, column):
     token = (await log_in(client))["refresh_token"]
     table = column.partition(".")[0]
     key = "session_id" if table == "sessions" else "digest"
@@ -151,7 +151,7 @@ async def test_a_refresh_token_ends_and_so_does_a_session(client, rows, column):
     refused(await refresh(client, token), 401, "TOKEN_EXPIRED", SPENT)
 
 
-async def test_a_session_is_not_prolonged_over_its_end(client, rows):
+async def test_a_refresh_does_not_extend_the_session(client, rows):
     session = await log_in(client)
     claims = jwt.decode(session["token"], options={"verify_signature": False})
     end = "UPDATE sessions SET expires_at = now() + interval '1 h' WHERE id = $1"
@@ -164,7 +164,7 @@ async def test_a_session_is_not_prolonged_over_its_end(client, rows):
     assert left["held"]
 
 
-async def test_no_token_outlives_its_session(client, rows):
+async def test_no_access_token_outlives_its_session(client, rows):
     session = await log_in(client)
     claims = jwt.decode(session["token"], options={"verify_signature": False})
     [row] = await rows(
@@ -178,7 +178,7 @@ async def test_no_token_outlives_its_session(client, rows):
     assert datetime.fromisoformat(later["expires_at"]).timestamp() == int(row["end"])
 
 
-async def test_nor_does_the_first(service, tmp_path, new_user):
+async def test_the_first_access_token_does_not_outlive_its_session(service, tmp_path, new_user):
     settings = {"SESSION_LIFETIME_SECONDS": "3600", "TOKEN_LIFETIME_SECONDS": "86400"}
     user = await new_user()
     async with (
@@ -191,32 +191,32 @@ async def test_nor_does_the_first(service, tmp_path, new_user):
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 43, "é", "x" * 512, "a\0b"])
-async def test_what_is_no_refresh_token_of_ours_is_refused(client, token):
+async def test_an_invalid_refresh_token_is_401(client, token):
     refused(await refresh(client, token), 401, "INVALID_TOKEN", SPENT)
 
 
-async def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(client):
+async def test_access_and_refresh_tokens_are_not_interchangeable(client):
     session = await log_in(client)
-    answer = await refresh(client, session["token"][:512])
-    refused(answer, 401, "INVALID_TOKEN", SPENT)
-    answer = await client.get(PROFILE, headers=bearer(session["refresh_token"]))
-    refused(answer, 401, "INVALID_TOKEN", INVALID)
+    response = await refresh(client, session["token"][:512])
+    refused(response, 401, "INVALID_TOKEN", SPENT)
+    response = await client.get(PROFILE, headers=bearer(session["refresh_token"]))
+    refused(response, 401, "INVALID_TOKEN", INVALID)
 
 
-async def test_a_refresh_needs_its_token(client):
+async def test_a_refresh_requires_its_token(client):
     refused_for(
         await client.post(REFRESH, json={}),
         ("refresh_token", "REQUIRED", "Refresh token is required"),
     )
-    # Nothing of it is trimmed: what the document allows is a token, if not one that anybody has.
+    # Tokens are not trimmed: a text that the schema allows is an unknown token.
     refused(await refresh(client, " "), 401, "INVALID_TOKEN", SPENT)
 
 
-async def test_after_a_logout_all_tokens_of_the_login_are_dead_everywhere(service, client):
+async def test_a_logout_ends_all_tokens_of_the_login_on_every_process(service, client):
     first, other = await log_in(client), await log_in(client)
     second = (await refresh(client, first["refresh_token"])).json()
-    answer = await client.post(LOGOUT, headers=bearer(second["token"]))
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = await client.post(LOGOUT, headers=bearer(second["token"]))
+    assert (response.status_code, response.content) == (204, b"")
     await dies_everywhere(service.base_url, first["token"])
     await dies_everywhere(service.base_url, second["token"])
     refused(
@@ -227,7 +227,7 @@ async def test_after_a_logout_all_tokens_of_the_login_are_dead_everywhere(servic
 
 
 @pytest.mark.parametrize("change", ["disabled_at = now()", "role = 'student'"])
-async def test_sessions_end_when_sql_disables_or_demotes_their_user(
+async def test_disabling_or_demoting_a_user_by_sql_ends_the_sessions(
     service, client, rows, new_user, change
 ):
     user = await new_user(role="admin")
@@ -238,14 +238,14 @@ async def test_sessions_end_when_sql_disables_or_demotes_their_user(
     refused(await refresh(client, session["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
 
 
-async def test_a_user_whose_tokens_are_good_is_not_deleted(service, client, rows, new_user):
+async def test_a_user_with_valid_tokens_is_not_deleted(service, client, rows, new_user):
     user = await new_user(role="admin")
     session = (await client.post(LOGIN, json=user)).json()
     delete = "DELETE FROM users WHERE username = $1"
     with pytest.raises(asyncpg.RestrictViolationError, match="a token of session") as refusal:
         await rows(delete, user["username"])
     assert "enroll users disable" in refusal.value.hint
-    # Disabled is not enough: a process that heard nothing reads the ended session there.
+    # Disabling is not enough: a process that missed the event reads the ended session there.
     await rows("UPDATE users SET disabled_at = now() WHERE username = $1", user["username"])
     await dies_everywhere(service.base_url, session["token"])
     with pytest.raises(asyncpg.RestrictViolationError):
@@ -253,23 +253,23 @@ async def test_a_user_whose_tokens_are_good_is_not_deleted(service, client, rows
     past = "UPDATE sessions SET tokens_until = now() - interval '2 minutes' WHERE user_id = $1"
     await rows(past, UUID(session["user"]["id"]))
     await rows(delete, user["username"])
-    answer = await client.get(PROFILE, headers=bearer(session["token"]))
-    refused(answer, 401, "INVALID_TOKEN", INVALID)
+    response = await client.get(PROFILE, headers=bearer(session["token"]))
+    refused(response, 401, "INVALID_TOKEN", INVALID)
 
 
-async def test_all_sessions_are_not_emptied_at_once(rows):
+async def test_the_sessions_table_cannot_be_truncated(rows):
     with pytest.raises(asyncpg.RaiseError, match="TRUNCATE of sessions"):
         await rows("TRUNCATE users CASCADE")
 
 
-async def test_who_is_disabled_is_refused_like_anybody_else(client, rows, new_user):
+async def test_a_disabled_user_gets_the_refusal_of_a_wrong_password(client, rows, new_user):
     user = await new_user()
     await rows("UPDATE users SET disabled_at = now() WHERE username = $1", user["username"])
-    answer = await client.post(LOGIN, json=user)
-    refused(answer, 401, "INVALID_CREDENTIALS", "Invalid username or password")
+    response = await client.post(LOGIN, json=user)
+    refused(response, 401, "INVALID_CREDENTIALS", "Invalid username or password")
 
 
-async def test_tokens_say_who_made_them_for_whom_and_when(client):
+async def test_tokens_have_issuer_subject_and_time(client):
     session = await log_in(client)
     head = jwt.get_unverified_header(session["token"])
     assert head.keys() == {"alg", "typ", "kid"}

@@ -1,4 +1,4 @@
-"""The supervisor as a user sees it: started, watched, interrupted, killed."""
+"""The supervisor as a user sees it: start, restart, interrupt, kill."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from deploy.embedded.service import ROOT, Service, start_service
 from infra.settings import embedded_env_file
 from tests.processes import commands_of
 
-# A service of three small programs in the place of the real one; the worker is what a test wants.
+# Three small programs replace the real services; the test chooses the worker.
 DUMMIES = """
 import os, sys
 from deploy.embedded import probe
@@ -68,7 +68,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start services that end with the test."""
+    """Starts services that end with the test."""
     with ExitStack() as services:
 
         def start(worker: str = SLEEPS, folder: str = "data", **environment: str) -> Service:
@@ -86,7 +86,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def refused(**environment: str) -> tuple[int, list[str]]:
-    """Run a supervisor that can't start; return its exit code and what it says."""
+    """Run a supervisor that cannot start; return its exit code and output."""
     ended = subprocess.run(
         dummy_command(),
         cwd=ROOT,
@@ -100,7 +100,7 @@ def refused(**environment: str) -> tuple[int, list[str]]:
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:
-    """Return every process that names the data folder, or works in it."""
+    """Return every process that names the data folder or works in it."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -126,7 +126,7 @@ def said(service: Service) -> str:
 def pids_of(service: Service, words: str) -> set[int]:
     """Return the parts whose command line has these words."""
     supervisor = psutil.Process(service.process.pid)
-    # One that is just being started still has the supervisor's command line.
+    # Before its exec a new part has the supervisor's command line.
     own = supervisor.cmdline()
     commands = commands_of(supervisor).items()
     return {part.pid for part, found in commands if found != own and words in " ".join(found[:4])}
@@ -144,7 +144,7 @@ def query(service: Service, sql: str) -> object:
         return runner.run(ask())
 
 
-def test_starts_tells_where_everything_is_and_stops_in_time(start: Start) -> None:
+def test_the_start_prints_all_addresses_and_the_stop_is_in_time(start: Start) -> None:
     service = start()
     env_file = embedded_env_file(service.data_dir)
 
@@ -164,7 +164,7 @@ def test_starts_tells_where_everything_is_and_stops_in_time(start: Start) -> Non
     assert not processes_of(service.data_dir)
 
 
-def test_killed_leaves_no_process_and_the_next_start_recovers(start: Start) -> None:
+def test_a_killed_supervisor_leaves_no_process_and_the_next_start_recovers(start: Start) -> None:
     service = start(HAS_CHILD)
     query(service, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert len(processes_of(service.data_dir)) > 8
@@ -181,7 +181,7 @@ def test_killed_leaves_no_process_and_the_next_start_recovers(start: Start) -> N
 
 
 @pytest.mark.parametrize(("name", "words"), [("worker", "time.sleep"), ("postgres", "postgres -D")])
-def test_a_part_that_dies_is_started_again(start: Start, name: str, words: str) -> None:
+def test_a_part_that_dies_is_restarted(start: Start, name: str, words: str) -> None:
     service = start()
     (before,) = pids_of(service, words)
     os.kill(before, signal.SIGKILL)
@@ -191,22 +191,22 @@ def test_a_part_that_dies_is_started_again(start: Start, name: str, words: str) 
     wait_until(lambda: bool(pids_of(service, words) - {before}), 10)
 
 
-def test_a_database_that_died_is_back_at_the_same_place(start: Start) -> None:
+def test_a_restarted_database_has_the_same_address(start: Start) -> None:
     service = start()
     (before,) = pids_of(service, "postgres -D")
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: not psutil.pid_exists(before), 5)
 
-    def answers() -> bool:
+    def responses() -> bool:
         try:
             return query(service, "SELECT 1") == 1
         except (OSError, asyncpg.PostgresError):
             return False
 
-    wait_until(answers, 15)
+    wait_until(responses, 15)
 
 
-def test_a_stubborn_part_is_killed_after_its_grace(start: Start) -> None:
+def test_a_part_that_ignores_sigterm_is_killed_after_its_grace_period(start: Start) -> None:
     service = start(STUBBORN)
     began = time.monotonic()
     assert service.stop() == 0
@@ -214,7 +214,7 @@ def test_a_stubborn_part_is_killed_after_its_grace(start: Start) -> None:
     assert not processes_of(service.data_dir)
 
 
-def test_a_second_ctrl_c_kills_at_once(start: Start) -> None:
+def test_a_second_ctrl_c_kills_all_parts_at_once(start: Start) -> None:
     service = start(STUBBORN)
     service.process.send_signal(signal.SIGINT)
     wait_until(lambda: "once more kills" in said(service), 5)
@@ -252,7 +252,7 @@ time.sleep(600)
     assert "postgres was there" in log.read_text(encoding="utf-8")
 
 
-def test_two_copies_run_side_by_side(start: Start) -> None:
+def test_two_instances_run_side_by_side(start: Start) -> None:
     one, other = start(folder="one"), start(folder="other")
     assert httpx.get(one.base_url).is_success
     assert httpx.get(other.base_url).is_success
@@ -267,7 +267,7 @@ def test_a_server_with_a_url_is_not_started(start: Start) -> None:
     assert "file:///tmp/media" in said(service)
 
 
-def test_a_second_start_names_the_holder(start: Start) -> None:
+def test_a_second_start_names_the_process_that_holds_the_folder(start: Start) -> None:
     service = start()
     code, lines = refused(DATA_DIR=str(service.data_dir), PORT=str(free_port()))
     assert code == 2
@@ -277,7 +277,7 @@ def test_a_second_start_names_the_holder(start: Start) -> None:
 
 
 @pytest.mark.parametrize("key", ["PORT", "FLOWER_PORT"])
-def test_a_taken_port_is_named(key: str, tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(key: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port()), key: port}
@@ -287,7 +287,7 @@ def test_a_taken_port_is_named(key: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
-def test_an_address_that_is_not_ours_is_not_called_taken(host: str, tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_not_reported_as_in_use(host: str, tmp_path: Path) -> None:
     ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
     code, lines = refused(DATA_DIR=str(tmp_path), HOST=host, **ports)
     assert (code, len(lines)) == (2, 1)
@@ -299,7 +299,7 @@ def test_an_address_that_is_not_ours_is_not_called_taken(host: str, tmp_path: Pa
     [b"", b"{", b"[1]", b"7", b"\xff\xfe"],
     ids=["empty", "cut", "list", "number", "binary"],
 )
-def test_damaged_secrets_are_one_sentence(content: bytes, tmp_path: Path) -> None:
+def test_damaged_secrets_are_reported_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
     path.write_bytes(content)
     ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
@@ -309,7 +309,7 @@ def test_damaged_secrets_are_one_sentence(content: bytes, tmp_path: Path) -> Non
     assert path.read_bytes() == content
 
 
-def test_data_without_its_secrets_is_one_sentence(tmp_path: Path) -> None:
+def test_data_without_its_secrets_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
     code, lines = refused(DATA_DIR=str(tmp_path), **ports)
@@ -326,7 +326,7 @@ def test_bad_settings_are_named_without_a_traceback(tmp_path: Path) -> None:
     ]
 
 
-def test_a_part_that_cannot_start_ends_everything_with_its_log(
+def test_a_part_that_cannot_start_ends_all_others_and_shows_its_log(
     start: Start, tmp_path: Path
 ) -> None:
     with pytest.raises(StartError, match="worker ended 3 times while starting"):
@@ -337,7 +337,7 @@ def test_a_part_that_cannot_start_ends_everything_with_its_log(
     assert not processes_of(tmp_path / "data")
 
 
-def test_whoever_is_interrupted_while_it_starts_leaves_nothing_running(
+def test_an_interrupt_during_the_start_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sleep = time.sleep
@@ -361,7 +361,7 @@ def test_whoever_is_interrupted_while_it_starts_leaves_nothing_running(
     assert not processes_of(tmp_path / "data")
 
 
-def test_the_service_itself_is_healthy_and_leaves_no_process_when_killed(tmp_path: Path) -> None:
+def test_the_real_service_is_healthy_and_leaves_no_process_when_killed(tmp_path: Path) -> None:
     service = start_service(tmp_path / "data", free_port(), free_port())
     try:
         assert httpx.get(f"{service.base_url}/health/ready").is_success

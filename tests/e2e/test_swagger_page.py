@@ -1,4 +1,4 @@
-"""Swagger UI in a real browser that reaches this service and nothing else."""
+"""Swagger UI in a real browser without access to other hosts."""
 
 import json
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from tests.factories import ADMIN
 
 @pytest.fixture
 async def page(service):
-    """A page whose requests to other hosts are cut; at the end, there must have been none."""
+    """A page whose requests to other hosts are blocked; at the end, there must have been none."""
     foreign, complaints = [], []
     ours = urlsplit(service.base_url).netloc
 
@@ -38,17 +38,19 @@ async def page(service):
 
 
 async def execute(page, operation):
-    """Open an operation, press Execute; return the status and the body that the page shows."""
+    """Open an operation and press Execute; return the shown status and body."""
     block = page.locator(f"#operations-{operation}")
     await block.locator(".opblock-summary-control").click()
     await block.locator("button.execute").click()
-    answer = block.locator(".live-responses-table tbody .response")
-    status = await answer.locator(".response-col_status").inner_text()
-    body = await answer.locator(".response-col_description .highlight-code code").first.inner_text()
+    response = block.locator(".live-responses-table tbody .response")
+    status = await response.locator(".response-col_status").inner_text()
+    body = await response.locator(
+        ".response-col_description .highlight-code code"
+    ).first.inner_text()
     return status.split()[0], json.loads(body)
 
 
-async def test_page_shows_the_service(page):
+async def test_the_page_shows_the_service(page):
     await expect(page.locator(".info .title")).to_contain_text("Course Enrollment Service")
     tags = page.locator(".opblock-tag-section")
     await expect(tags.filter(has_text="The catalogue").first).to_be_visible()
@@ -57,23 +59,23 @@ async def test_page_shows_the_service(page):
     await expect(page.locator("#operations-courses-list_courses")).to_contain_text(
         "List the courses"
     )
-    # Nothing to be told: neither a broken document, nor a validator elsewhere.
+    # No error message: the document is valid, and no external validator is used.
     assert await page.locator(".errors-wrapper").count() == 0
 
 
-async def test_file_is_chosen_not_typed(page):
+async def test_a_file_field_is_a_file_chooser(page):
     block = page.locator("#operations-courses-upload_course")
     await block.locator(".opblock-summary-control").click()
     await expect(block.locator("input[type=file]")).to_be_visible()
 
 
-async def test_admin_logs_in_and_creates_a_course_on_the_page(page, client):
-    status, answer = await execute(page, "auth-login")
-    assert (status, answer["user"]["username"]) == ("200", ADMIN["username"])
+async def test_an_admin_can_log_in_and_create_a_course(page, client):
+    status, response = await execute(page, "auth-login")
+    assert (status, response["user"]["username"]) == ("200", ADMIN["username"])
 
     await page.locator(".auth-wrapper .btn.authorize").click()
     dialog = page.locator(".dialog-ux")
-    await dialog.locator("input").fill(answer["token"])
+    await dialog.locator("input").fill(response["token"])
     await dialog.locator("button.authorize").click()
     await expect(dialog.get_by_text("Authorized", exact=True)).to_be_visible()
     await dialog.locator("button.btn-done").click()

@@ -1,4 +1,4 @@
-"""What monitors and readers of the documentation ask."""
+"""Health, metrics and the documentation pages."""
 
 import re
 from importlib.metadata import version
@@ -21,9 +21,9 @@ async def samples(client) -> dict[tuple, float]:
     }
 
 
-async def test_health_shows_each_part(client):
-    answer = await client.get("/health")
-    assert (answer.status_code, answer.json()) == (
+async def test_health_reports_each_part(client):
+    response = await client.get("/health")
+    assert (response.status_code, response.json()) == (
         200,
         {
             "status": "healthy",
@@ -39,8 +39,8 @@ async def test_health_shows_each_part(client):
 
 @pytest.mark.parametrize("state", ["live", "ready"])
 async def test_probes(client, state):
-    answer = await client.get(f"/health/{state}")
-    assert (answer.status_code, answer.json()) == (200, {"status": state})
+    response = await client.get(f"/health/{state}")
+    assert (response.status_code, response.json()) == (200, {"status": state})
 
 
 async def test_requests_are_counted_by_route_and_status(api, client):
@@ -62,14 +62,14 @@ async def test_requests_are_counted_by_route_and_status(api, client):
     assert [after[key] - before.get(key, 0) for key in (found, lost)] == [3, 3]
 
 
-async def test_metrics_name_neither_paths_nor_people(client):
+async def test_metrics_contain_no_path_and_no_personal_data(client):
     secret = token()[-20:]
     await client.get(f"/{secret}")
     await client.get(f"/api/v1/students/{secret}@example.org/enrollments")
     assert secret not in await scrape(client)
 
 
-async def test_metrics_show_the_tasks_that_failed(api, client):
+async def test_metrics_count_failed_tasks(api, client):
     async def failed() -> float:
         shown = await samples(client)
         return sum(
@@ -84,13 +84,13 @@ async def test_metrics_show_the_tasks_that_failed(api, client):
     assert await failed() == before + 1
 
 
-async def test_metrics_tell_a_queue_where_nothing_waits_from_one_not_asked(client):
+async def test_an_empty_queue_has_metrics_of_zero(client):
     shown = await samples(client)
     assert shown["tasks_oldest_due_seconds", ("queue", "-")] >= 0
     assert shown["tasks_open", ("queue", "-"), ("state", "failed")] >= 0
 
 
-async def test_swagger_ui_comes_from_here_alone(client):
+async def test_swagger_ui_loads_nothing_from_other_hosts(client):
     page = await client.get("/swagger/index.html")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
@@ -105,6 +105,6 @@ async def test_swagger_ui_comes_from_here_alone(client):
 
 
 @pytest.mark.parametrize("path", ["/swagger", "/swagger/"])
-async def test_swagger_leads_to_its_page(client, path):
-    answer = await client.get(path)
-    assert (answer.status_code, answer.headers["location"]) == (302, "/swagger/index.html")
+async def test_the_swagger_path_redirects_to_its_page(client, path):
+    response = await client.get(path)
+    assert (response.status_code, response.headers["location"]) == (302, "/swagger/index.html")

@@ -1,4 +1,4 @@
-"""The stream of a task's events, and what admins do to tasks over HTTP."""
+"""The event stream of a task, and an admin's operations on tasks over HTTP."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ PROMPT_SECONDS = 0.5
 
 @pytest.fixture
 async def task(service):
-    """A task that no worker knows, so that the test moves it; a function that does."""
+    """A task that no worker runs, and a function that changes its row."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     task_id = uuid7()
     insert = "INSERT INTO tasks (id, name, args) VALUES ($1, 'test.unknown', '{\"a\": 1}')"
@@ -42,7 +42,7 @@ async def _events(lines):
             event[key] = value
 
 
-async def test_its_head_leaves_the_connection_to_the_next_request(service, task):
+async def test_the_head_of_a_stream_leaves_the_connection_usable(service, task):
     async with httpx.AsyncClient(base_url=service.base_url) as client:
         for _ in range(20):
             head = await client.head(f"/api/v1/tasks/{task.id}/events")
@@ -52,7 +52,7 @@ async def test_its_head_leaves_the_connection_to_the_next_request(service, task)
             assert (await client.get("/health/live")).status_code == 200
 
 
-async def test_progress_is_seen_at_once_and_the_stream_ends_itself(client, task):
+async def test_progress_is_sent_at_once_and_the_stream_ends_with_the_task(client, task):
     async with client.stream("GET", f"/api/v1/tasks/{task.id}/events") as stream:
         assert stream.headers["content-type"] == "text/event-stream"
         events = _events(stream.aiter_lines())
@@ -69,7 +69,7 @@ async def test_progress_is_seen_at_once_and_the_stream_ends_itself(client, task)
         assert [event async for event in events] == []
 
 
-async def test_a_stream_goes_on_after_what_was_seen(client, task):
+async def test_a_resumed_stream_continues_after_the_last_event(client, task):
     path = f"/api/v1/tasks/{task.id}/events"
     async with client.stream("GET", path) as stream:
         seen_id, _ = await anext(_events(stream.aiter_lines()))
@@ -80,11 +80,11 @@ async def test_a_stream_goes_on_after_what_was_seen(client, task):
         assert data["status"] == "cancelled"
 
 
-async def test_after_the_last_event_there_is_nothing_more(client, task):
+async def test_after_the_last_event_a_resumed_stream_is_empty(client, task):
     await task("state = 'failed', attempts = 3, finished_at = now()")
     path = f"/api/v1/tasks/{task.id}/events"
-    answer = await client.get(path)
-    last = answer.text.partition("id: ")[2].partition("\n")[0]
+    response = await client.get(path)
+    last = response.text.partition("id: ")[2].partition("\n")[0]
     again = await client.get(path, headers={"Last-Event-ID": last})
     assert (again.status_code, again.content) == (204, b"")
     open_pool = await client.get(path, headers={"Last-Event-ID": "3-running-50"})
@@ -93,8 +93,8 @@ async def test_after_the_last_event_there_is_nothing_more(client, task):
 
 async def test_an_admin_sees_the_arguments(api, client, task):
     await task("state = 'cancelled', finished_at = now()")
-    answer = await api.call("GET", f"/tasks/{task.id}/events")
-    assert json.loads(answer.text.partition("data: ")[2])["args"] == {"a": 1}
+    response = await api.call("GET", f"/tasks/{task.id}/events")
+    assert json.loads(response.text.partition("data: ")[2])["args"] == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ async def test_an_admin_sees_the_arguments(api, client, task):
         ("POST", f"/admin/tasks/{NO_ID}/cancel"),
     ],
 )
-async def test_there_must_be_such_a_task(api, method, path):
-    answer = await api.call(method, path)
-    assert answer.status_code == 404
-    assert answer.json()["message"] == "The requested task does not exist"
+async def test_operations_on_an_unknown_task_are_404(api, method, path):
+    response = await api.call(method, path)
+    assert response.status_code == 404
+    assert response.json()["message"] == "The requested task does not exist"
 
 
-async def test_cancel_retry_and_their_refusals(api, task):
+async def test_cancel_and_retry_depend_on_the_state(api, task):
     cancelled = await api.call("POST", f"/admin/tasks/{task.id}/cancel")
     assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
     again = await api.call("POST", f"/admin/tasks/{task.id}/cancel")
@@ -125,7 +125,7 @@ async def test_cancel_retry_and_their_refusals(api, task):
     assert refused.status_code == 409
 
 
-async def test_the_list_filters_and_pages(api, task):
+async def test_the_list_is_filtered_and_paged(api, task):
     await task("created_at = now() + interval '1 day'")
     listed = await api.call("GET", "/admin/tasks", params={"name": "test.unknown", "limit": 1})
     assert [each["id"] for each in listed.json()["tasks"]] == [task.id]
@@ -143,6 +143,6 @@ async def test_the_list_filters_and_pages(api, task):
     ("query", "code"),
     [({"status": "odd"}, "NOT_ALLOWED"), ({"cursor": "odd"}, "INVALID_FORMAT")],
 )
-async def test_the_list_refuses_odd_filters(api, query, code):
-    answer = await api.call("GET", "/admin/tasks", params=query)
-    assert (answer.status_code, answer.json()["details"]["code"]) == (400, code)
+async def test_the_list_refuses_bad_filters(api, query, code):
+    response = await api.call("GET", "/admin/tasks", params=query)
+    assert (response.status_code, response.json()["details"]["code"]) == (400, code)

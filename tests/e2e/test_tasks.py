@@ -1,4 +1,4 @@
-"""Tasks, as clients watch them."""
+"""Tasks as clients see them."""
 
 import asyncio
 import os
@@ -29,14 +29,14 @@ WARMING = uuid7(), "cache.warm"
 BROKEN = "The image is damaged and can't be decoded"
 
 
-async def ended(client, task_id: str) -> dict:
-    """Return the task when it is final; on the way its state never goes back."""
+async def until_final(client, task_id: str) -> dict:
+    """Return the task when it is final; its state never goes back on the way."""
     seen = []
 
     async def final() -> dict | None:
-        answer = await client.get(f"/api/v1/tasks/{task_id}")
-        assert answer.status_code == 200, answer.text
-        task = answer.json()
+        response = await client.get(f"/api/v1/tasks/{task_id}")
+        assert response.status_code == 200, response.text
+        task = response.json()
         assert task.keys() == PUBLIC
         seen.append(STATES.index(task["status"]))
         return task if task["status"] not in {"queued", "running"} else None
@@ -47,33 +47,33 @@ async def ended(client, task_id: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-async def done(api):
+async def succeeded(api):
     """The id of a task that succeeded, and its course's."""
     course = (await api.upload(photos.jpeg(640, 480))).json()
-    await ended(api.client, course["image"]["task_id"])
+    await until_final(api.client, course["image"]["task_id"])
     return course["image"]["task_id"], course["id"]
 
 
 @pytest.fixture(scope="module")
 async def failed(api):
-    """The id of a task that failed for good."""
+    """The id of a task that failed permanently."""
     course = (await api.upload(photos.truncated_jpeg())).json()
-    await ended(api.client, course["image"]["task_id"])
+    await until_final(api.client, course["image"]["task_id"])
     return course["image"]["task_id"]
 
 
-async def test_a_task_is_there_when_its_upload_is_answered(api, client):
+async def test_a_task_exists_when_its_upload_is_answered(api, client):
     course = (await api.upload(photos.jpeg())).json()
     task_id = course["image"]["task_id"]
     task = (await client.get(f"/api/v1/tasks/{task_id}")).json()
     assert (task["id"], task["name"]) == (task_id, "images.process")
-    assert (await ended(client, task_id))["status"] == "succeeded"
+    assert (await until_final(client, task_id))["status"] == "succeeded"
 
 
-async def test_a_task_that_succeeded(client, done):
-    task = (await client.get(f"/api/v1/tasks/{done[0]}")).json()
+async def test_a_succeeded_task(client, succeeded):
+    task = (await client.get(f"/api/v1/tasks/{succeeded[0]}")).json()
     assert task == task | {
-        "id": done[0],
+        "id": succeeded[0],
         "name": "images.process",
         "status": "succeeded",
         "progress": 100,
@@ -87,7 +87,7 @@ async def test_a_task_that_succeeded(client, done):
     assert moments == sorted(moments)
 
 
-async def test_a_task_that_failed_says_why(client, failed):
+async def test_a_failed_task_shows_its_error(client, failed):
     task = (await client.get(f"/api/v1/tasks/{failed}")).json()
     assert (task["status"], task["attempts"], task["error"]) == ("failed", 1, BROKEN)
     assert TIME.fullmatch(task["finished_at"])
@@ -98,18 +98,18 @@ async def test_a_task_that_failed_says_why(client, failed):
     [{}, bearer(token()), bearer("garbage")],
     ids=["no token", "a student's", "garbage"],
 )
-async def test_whoever_is_no_admin_sees_no_arguments(client, done, failed, headers):
-    for task_id in (done[0], failed):
-        answer = await client.get(f"/api/v1/tasks/{task_id}", headers=headers)
-        assert (answer.status_code, answer.json().keys()) == (200, PUBLIC)
-        assert "Traceback" not in answer.text
+async def test_only_admins_see_the_arguments(client, succeeded, failed, headers):
+    for task_id in (succeeded[0], failed):
+        response = await client.get(f"/api/v1/tasks/{task_id}", headers=headers)
+        assert (response.status_code, response.json().keys()) == (200, PUBLIC)
+        assert "Traceback" not in response.text
 
 
-async def test_an_admin_sees_the_arguments(api, done):
-    task = (await api.call("GET", f"/tasks/{done[0]}")).json()
+async def test_an_admin_sees_the_arguments(api, succeeded):
+    task = (await api.call("GET", f"/tasks/{succeeded[0]}")).json()
     assert task.keys() == PUBLIC | {"args"}
     assert task["args"].keys() == {"course_id", "upload_id"}
-    assert task["args"]["course_id"] == done[1]
+    assert task["args"]["course_id"] == succeeded[1]
 
 
 async def test_an_admin_sees_the_traceback(api, failed):
@@ -118,13 +118,13 @@ async def test_an_admin_sees_the_traceback(api, failed):
     assert "BrokenImage" in task["traceback"]
 
 
-async def test_a_task_that_is_not_there(client):
-    answer = await client.get(f"/api/v1/tasks/{NO_ID}")
-    refused(answer, 404, "NOT_FOUND", "The requested task does not exist")
+async def test_an_unknown_task_is_404(client):
+    response = await client.get(f"/api/v1/tasks/{NO_ID}")
+    refused(response, 404, "NOT_FOUND", "The requested task does not exist")
 
 
-async def test_images_hold_up_no_other_queue(api, service, done):
-    """They have a worker of their own, and it nothing else."""
+async def test_images_have_their_own_worker(api, service, succeeded):
+    """Slow images cannot delay other queues."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     await connection.execute("INSERT INTO tasks (id, name, args) VALUES ($1, $2, '{}')", *WARMING)
 
@@ -142,7 +142,7 @@ async def test_images_hold_up_no_other_queue(api, service, done):
     assert not found.pop("images") & set().union(*found.values())
 
 
-async def test_flower_asks_for_its_password(service):
+async def test_flower_requires_its_password(service):
     (port,) = free_ports(1)
     own = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": ":".join(FLOWER_USER)}
     process = await asyncio.create_subprocess_exec(
@@ -167,10 +167,10 @@ async def test_flower_asks_for_its_password(service):
         await process.wait()
 
 
-async def test_flower_shows_tasks_by_name_though_workers_send_no_events_unasked(api, service):
+async def test_flower_shows_tasks_by_name_without_task_events(api, service):
     async def shown() -> bool:
         task_id = (await api.upload(photos.jpeg(64, 48))).json()["image"]["task_id"]
-        await ended(api.client, task_id)
+        await until_final(api.client, task_id)
         login = tuple(service.env["FLOWER_BASIC_AUTH"].split(":"))
         page = await api.client.get(f"{service.flower_url}/task/{task_id}", auth=login)
         return page.is_success and "images.process" in page.text and "upload_id" in page.text
@@ -178,14 +178,14 @@ async def test_flower_shows_tasks_by_name_though_workers_send_no_events_unasked(
     await eventually(shown)
 
 
-def test_who_works_in_the_background_leaves_the_processor_to_the_api(service):
+def test_background_processes_yield_the_processor_to_the_api(service):
     parts = commands_of(psutil.Process(service.process.pid))
     for part, command in parts.items():
         is_worker = "worker" in command
         if not {"worker", "api"}.isdisjoint(command):
             assert session_niceness(part.pid) in {None, NICENESS * is_worker}
             niceness = {child.nice() for child in commands_of(part)}
-            # The process that answers Prometheus gives way to those that answer clients.
+            # The process that serves Prometheus has a lower priority than those that serve clients.
             of_metrics = set() if is_worker else {max(os.nice(0), metrics_server.NICENESS)}
             assert niceness == {max(os.nice(0), NICENESS * is_worker)} | of_metrics, command
     assert len([command for command in parts.values() if "worker" in command]) == 2

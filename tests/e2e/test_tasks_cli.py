@@ -1,4 +1,4 @@
-"""`enroll tasks`, against the running service."""
+"""`enroll tasks` against the running service."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ async def _task(rows, state="failed"):
 
 @pytest.fixture
 def enroll(service):
-    """Run `enroll tasks` as an operator would; return exit code, output and errors."""
+    """Runs `enroll tasks`; returns exit code, output and errors."""
 
     async def run(*arguments, typed=""):
         process = await asyncio.create_subprocess_exec(
@@ -60,7 +60,7 @@ async def _state(rows, task_id):
     return await rows.fetchval("SELECT state FROM tasks WHERE id = $1", task_id)
 
 
-async def test_a_list_goes_on_on_its_pages(rows, enroll):
+async def test_a_list_is_paged(rows, enroll):
     made = [await _task(rows) for _ in range(3)]
     seen = []
     for page in ("1", "2", "3"):
@@ -87,7 +87,7 @@ async def test_list_and_show(rows, enroll):
     assert json.loads(output)["error"] == "It broke"
 
 
-async def test_retry_cancel_and_drop_one(rows, enroll):
+async def test_retry_cancel_and_drop_of_one_task(rows, enroll):
     task_id = await _task(rows)
     assert (await enroll("retry", task_id))[:2] == (0, "1 retried\n")
     assert await _state(rows, task_id) == "queued"
@@ -100,7 +100,7 @@ async def test_retry_cancel_and_drop_one(rows, enroll):
     assert errors == f"enroll: {task_id}: The requested task does not exist\n"
 
 
-async def test_bulk_retry_asks_first(rows, enroll):
+async def test_a_bulk_retry_requires_confirmation(rows, enroll):
     made = [await _task(rows) for _ in range(3)]
     code, output, errors = await enroll("retry", "--name", NAME, typed="n\n")
     assert code == 1
@@ -138,7 +138,7 @@ async def test_stats_and_drain(rows, enroll):
         (("cancel", NO_ID, "--name", "images.process"), "give ids or filters, not both"),
     ],
 )
-async def test_bad_input_is_one_sentence(enroll, arguments, fault):
+async def test_bad_input_is_reported_in_one_sentence(enroll, arguments, fault):
     code, output, errors = await enroll(*arguments)
     assert (code, output) == (2, "")
     assert errors.startswith("enroll: ")

@@ -1,4 +1,4 @@
-"""Forms with an image: what is answered at once, and what is refused."""
+"""Multipart forms with an image: the response, and the refusals."""
 
 from uuid import UUID
 
@@ -20,27 +20,27 @@ FORM = "multipart/form-data; boundary=b"
 
 
 def part(name: str, content: bytes, *, filename: str | None = None) -> bytes:
-    """Return a part of a form with the boundary `b`, as a browser writes it."""
+    """Return a part of a form with the boundary `b`, as a browser sends it."""
     file = "" if filename is None else f'; filename="{filename}"'
     head = f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
     return head.encode() + content + b"\r\n"
 
 
 def form(*parts: bytes) -> dict:
-    """Return a request of the course's fields and these parts."""
+    """Return the request of a course's fields and these parts."""
     fields = [part(name, value.encode()) for name, value in COURSE.items()]
     return {"content": b"".join([*fields, *parts, b"--b--\r\n"])}
 
 
 @pytest.fixture(scope="module")
 async def course(api):
-    """A course that no image that is refused may change."""
+    """A course that a refused image must not change."""
     return await api.new_course()
 
 
 @pytest.fixture(params=["POST", "PUT"])
 def send(request, api, course):
-    """Send an image by each of the calls that take one."""
+    """Sends an image by each of the calls that accept one."""
 
     async def send(image, name="photo.jpg", kind="image/jpeg"):
         files = {"image": (name, image, kind)}
@@ -57,10 +57,10 @@ async def raw_form(api, content: bytes, kind: str = FORM):
     return await api.client.post("/api/v1/courses/upload", content=content, headers=headers)
 
 
-async def test_an_upload_is_answered_while_it_is_processed(api):
-    answer = await api.upload(photos.jpeg())
-    assert answer.status_code == 201
-    course = answer.json()
+async def test_an_upload_is_answered_before_it_is_processed(api):
+    response = await api.upload(photos.jpeg())
+    assert response.status_code == 201
+    course = response.json()
     assert course.keys() == KEYS | {"image"}
     assert {name: course[name] for name in COURSE} == COURSE
     assert course["image"].keys() == {"status", "task_id"}
@@ -68,26 +68,26 @@ async def test_an_upload_is_answered_while_it_is_processed(api):
     assert UUID(course["image"]["task_id"]).version == 7
     assert UUID(course["id"]).version == 7
     assert TIME.fullmatch(course["created_at"])
-    assert answer.headers["location"] == f"/api/v1/courses/{course['id']}"
-    assert answer.elapsed.total_seconds() < 2
+    assert response.headers["location"] == f"/api/v1/courses/{course['id']}"
+    assert response.elapsed.total_seconds() < 2
     assert (await api.settled(course["id"]))["image"]["status"] == "ready"
 
 
 async def test_an_upload_without_an_image_is_a_plain_course(api, client):
     files = {name: (None, value) for name, value in COURSE.items()}
-    answer = await api.call("POST", "/courses/upload", files=files)
-    assert (answer.status_code, answer.json().keys()) == (201, KEYS)
-    assert (await client.get(answer.headers["location"])).json() == answer.json()
+    response = await api.call("POST", "/courses/upload", files=files)
+    assert (response.status_code, response.json().keys()) == (201, KEYS)
+    assert (await client.get(response.headers["location"])).json() == response.json()
 
 
-async def test_no_file_chosen_in_a_browser_is_no_image(api):
-    answer = await raw_form(api, **form(part("image", b"", filename="")))
-    assert (answer.status_code, answer.json().keys()) == (201, KEYS)
+async def test_an_empty_file_field_is_no_image(api):
+    response = await raw_form(api, **form(part("image", b"", filename="")))
+    assert (response.status_code, response.json().keys()) == (201, KEYS)
 
 
-async def test_an_empty_text_for_the_image_is_no_image(api, course):
-    answer = await raw_form(api, **form(part("image", b"")))
-    assert (answer.status_code, answer.json().keys()) == (201, KEYS)
+async def test_an_empty_text_as_the_image_is_no_image(api, course):
+    response = await raw_form(api, **form(part("image", b"")))
+    assert (response.status_code, response.json().keys()) == (201, KEYS)
     files = {"image": (None, "")}
     refused_for(await api.call("PUT", f"/courses/{course['id']}/image", files=files), NO_IMAGE)
 
@@ -101,10 +101,10 @@ async def test_an_empty_text_for_the_image_is_no_image(api, course):
         (photos.phone_jpeg, "Ünïcode 📷.jpg", "image/jpeg"),
     ],
 )
-async def test_an_image_is_known_by_its_content(api, send, image, name, kind):
-    answer = await send(image(), name, kind)
-    assert answer.status_code in {201, 202}, answer.text
-    assert (await api.settled(answer.json()["id"]))["image"]["status"] == "ready"
+async def test_the_type_of_an_image_is_read_from_its_content(api, send, image, name, kind):
+    response = await send(image(), name, kind)
+    assert response.status_code in {201, 202}, response.text
+    assert (await api.settled(response.json()["id"]))["image"]["status"] == "ready"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_an_image_is_known_by_its_content(api, send, image, name, kind):
     ],
     ids=lambda data: repr(data[:12]),
 )
-async def test_what_is_not_an_image_of_ours_is_refused(send, data):
+async def test_unsupported_files_are_415(send, data):
     message = "The image must be a JPEG, PNG, GIF or WebP"
     refused(await send(data), 415, "UNSUPPORTED_MEDIA_TYPE", message, "image")
 
@@ -138,26 +138,26 @@ async def test_what_is_not_an_image_of_ours_is_refused(send, data):
         (photos.huge_progressive_jpeg, "25,000,000", "24,000,000"),
     ],
 )
-async def test_a_bomb_is_refused(send, bomb, pixels, most):
+async def test_a_decompression_bomb_is_refused(send, bomb, pixels, most):
     message = f"The image has {pixels} pixels; at most {most} are allowed"
     refused(await send(bomb()), 413, "PAYLOAD_TOO_LARGE", message, "image")
 
 
-async def test_an_image_may_have_5_megabytes_and_no_byte_more(api, send):
+async def test_an_image_may_have_exactly_5_megabytes(api, send):
     image = photos.jpeg()
     whole = image + bytes(LIMIT - len(image))
     message = "An image may have at most 5242880 bytes"
     refused(await send(whole + b"\0"), 413, "PAYLOAD_TOO_LARGE", message, "image")
-    answer = await send(whole)
-    assert answer.status_code in {201, 202}, answer.text
-    assert (await api.settled(answer.json()["id"]))["image"]["status"] == "ready"
+    response = await send(whole)
+    assert response.status_code in {201, 202}, response.text
+    assert (await api.settled(response.json()["id"]))["image"]["status"] == "ready"
 
 
 @pytest.mark.parametrize("megabytes", [6, 7, 12])
-async def test_a_form_over_the_limit_says_what_an_image_may_have(send, megabytes):
+async def test_a_form_over_the_limit_names_the_limit_of_the_image(send, megabytes):
     message = "An image may have at most 5242880 bytes"
-    answer = await send(photos.jpeg() + bytes(megabytes * 1024 * 1024))
-    refused(answer, 413, "PAYLOAD_TOO_LARGE", message, "image")
+    response = await send(photos.jpeg() + bytes(megabytes * 1024 * 1024))
+    refused(response, 413, "PAYLOAD_TOO_LARGE", message, "image")
 
 
 NAMED = [
@@ -173,11 +173,11 @@ NAMED = [
 
 
 @pytest.mark.parametrize("name", NAMED)
-async def test_a_file_is_one_by_whatever_name(api, name):
+async def test_a_file_may_have_any_name(api, name):
     head = b'--b\r\nContent-Disposition: form-data; name="image"' + name + b"\r\n\r\n"
-    answer = await raw_form(api, **form(head + photos.jpeg(20, 10) + b"\r\n"))
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["image"]["status"] == "processing"
+    response = await raw_form(api, **form(head + photos.jpeg(20, 10) + b"\r\n"))
+    assert response.status_code == 201, response.text
+    assert response.json()["image"]["status"] == "processing"
 
 
 @pytest.mark.parametrize("content", [photos.jpeg(20, 10), b"\xff", b"text", "Grün".encode()])
@@ -190,7 +190,7 @@ async def test_a_part_without_a_file_name_is_no_file(api, course, content):
     refused_for(await api.client.put(path, content=alone, headers=headers), NOT_A_FILE)
 
 
-async def test_a_refused_image_leaves_no_course(api, client):
+async def test_a_refused_image_creates_no_course(api, client):
     title = {"title": f"Refused {NO_ID}"}
     await api.upload(b"plain text", **title)
     await api.upload(photos.bomb_png(), **title)
@@ -217,13 +217,13 @@ async def test_a_refused_image_leaves_no_course(api, client):
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_field_of_the_form_at_fault_is_named(api, changes, fault):
+async def test_an_invalid_form_field_is_named(api, changes, fault):
     fields = {name: value for name, value in (COURSE | changes).items() if value is not ...}
     files = {name: (None, value) for name, value in fields.items()}
     refused_for(await api.call("POST", "/courses/upload", files=files), fault)
 
 
-async def test_all_faults_of_the_form_are_named_at_once(api):
+async def test_all_invalid_form_fields_are_named(api):
     files = {"title": ("title.txt", b"A file"), "x": (None, "1")}
     refused_for(
         await api.call("POST", "/courses/upload", files=files),
@@ -247,9 +247,9 @@ async def test_all_faults_of_the_form_are_named_at_once(api):
     ],
     ids=["text", "another name"],
 )
-async def test_a_new_image_has_to_be_a_file(api, course, files, faults):
-    answer = await api.call("PUT", f"/courses/{course['id']}/image", files=files)
-    refused_for(answer, *faults)
+async def test_a_replacement_image_must_be_a_file(api, course, files, faults):
+    response = await api.call("PUT", f"/courses/{course['id']}/image", files=files)
+    refused_for(response, *faults)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ async def test_a_new_image_has_to_be_a_file(api, course, files, faults):
         (form()["content"], "text/plain"),
     ],
 )
-async def test_a_form_of_another_kind_is_refused(api, content, kind):
+async def test_another_media_type_is_refused(api, content, kind):
     refused(await raw_form(api, content, kind), 400, "INVALID_FORMAT", NO_FORM, "body")
 
 
@@ -284,7 +284,7 @@ async def test_a_form_of_another_kind_is_refused(api, content, kind):
     ],
 )  # fmt: skip
 async def test_a_malformed_form_is_refused(api, content):
-    answer = await raw_form(api, content)
-    message = answer.json()["message"]
+    response = await raw_form(api, content)
+    message = response.json()["message"]
     assert message.startswith("The form is malformed: ")
-    refused(answer, 400, "INVALID_FORMAT", message, "body")
+    refused(response, 400, "INVALID_FORMAT", message, "body")

@@ -1,4 +1,4 @@
-"""`enroll users` and `enroll keys` on the running service."""
+"""`enroll users` and `enroll keys` against the running service."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ PASSWORD = "correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def enroll(service):
-    """Run a command on the running service, with something on its standard input."""
+    """Runs a command with a text on its standard input."""
 
     async def run(*arguments, said="", code=0):
         environment = os.environ | service.env | {"DATA_DIR": str(service.data_dir)}
@@ -45,7 +45,7 @@ def enroll(service):
 
 @pytest.fixture
 async def username(enroll):
-    """A student made by the command line."""
+    """A student that the command line created."""
     name = f"user-{uuid7().hex}"
     done = await enroll("users", "add", name, said=f"{PASSWORD}\n")
     assert done == f"{name} may log in, as student\n"
@@ -62,7 +62,7 @@ async def listed(enroll, command, **wanted):
 
 
 @pytest.mark.parametrize("command", [("users", "list"), ("users", "sessions"), ("audit",)])
-async def test_a_list_goes_on_on_its_pages(client, enroll, username, command):
+async def test_a_list_is_paged(client, enroll, username, command):
     for _ in range(2):
         await log_in(client, username)
 
@@ -76,23 +76,23 @@ async def test_a_list_goes_on_on_its_pages(client, enroll, username, command):
     assert await page("2", "5000") == []
 
 
-async def test_who_was_added_logs_in(client, enroll, username):
-    answer = await log_in(client, username)
-    assert answer.json()["user"]["role"] == "student"
+async def test_an_added_user_can_log_in(client, enroll, username):
+    response = await log_in(client, username)
+    assert response.json()["user"]["role"] == "student"
     [row] = await listed(enroll, "list", username=username)
     assert (row["role"], row["disabled"], row["sessions"]) == ("student", False, 1)
     assert "password" not in json.dumps(row)
 
 
-async def test_an_admin_is_added_on_request(client, enroll):
+async def test_an_admin_is_only_added_by_an_option(client, enroll):
     name = f"admin-{uuid7().hex}"
     await enroll("users", "add", name, "--role", "admin", said=PASSWORD)
     token = (await log_in(client, name)).json()["token"]
-    answer = await client.get("/api/v1/admin/students", headers=bearer(token))
-    assert answer.status_code == 200
+    response = await client.get("/api/v1/admin/students", headers=bearer(token))
+    assert response.status_code == 200
 
 
-async def test_another_password_ends_the_sessions(service, client, enroll, username):
+async def test_a_new_password_ends_the_sessions(service, client, enroll, username):
     session = (await log_in(client, username)).json()
     done = await enroll("users", "passwd", username, said="another password\n")
     assert done == f"{username} has another password; sessions ended: 1\n"
@@ -101,17 +101,17 @@ async def test_another_password_ends_the_sessions(service, client, enroll, usern
     assert (await log_in(client, username, "another password")).status_code == 200
 
 
-async def test_who_is_disabled_is_out_within_a_second_until_enabled(
+async def test_a_disabled_user_is_refused_within_a_second_until_enabled(
     service, client, enroll, username
 ):
     session = (await log_in(client, username)).json()
     done = await enroll("users", "disable", username)
     assert done == f"{username} may not log in any more; sessions ended: 1\n"
     await dies_everywhere(service.base_url, session["token"])
-    answer = await client.post(
+    response = await client.post(
         "/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}
     )
-    assert answer.status_code == 401
+    assert response.status_code == 401
     refused(
         await log_in(client, username), 401, "INVALID_CREDENTIALS", "Invalid username or password"
     )
@@ -119,15 +119,15 @@ async def test_who_is_disabled_is_out_within_a_second_until_enabled(
     assert (row["disabled"], row["sessions"]) == (True, 0)
     await enroll("users", "enable", username)
     assert (await log_in(client, username)).status_code == 200
-    # What ended stays ended.
-    answer = await client.get(PROFILE, headers=bearer(session["token"]))
-    assert answer.status_code == 401
+    # Ended sessions stay ended.
+    response = await client.get(PROFILE, headers=bearer(session["token"]))
+    assert response.status_code == 401
 
 
-async def test_what_ends_on_one_instance_ends_on_another_within_a_second(
+async def test_a_session_that_ends_on_one_instance_ends_on_others_within_a_second(
     service, client, enroll, username, tmp_path
 ):
-    # Another machine's: it shares the database and Redis, and no file.
+    # The instance of another machine: it shares the database and Redis, and no file.
     async with (
         instance(tmp_path, service.env) as address,
         httpx.AsyncClient(base_url=address) as other,
@@ -161,13 +161,13 @@ async def test_what_ends_on_one_instance_ends_on_another_within_a_second(
         (["enable", "nobody"], "", "The requested user does not exist"),
     ],
 )
-async def test_faults_are_one_sentence(enroll, call, said, complaint):
+async def test_faults_are_reported_in_one_sentence(enroll, call, said, complaint):
     found = await enroll("users", *call, said=said, code=1)
     assert found.startswith(f"enroll: {complaint}")
     assert found.count("\n") == 1
 
 
-async def test_a_password_is_no_argument(enroll):
+async def test_a_password_is_not_accepted_as_an_argument(enroll):
     assert "unexpected extra argument" in await enroll("users", "add", "x", "secret", code=2)
     assert "No such option" in await enroll("users", "add", "x", "--password", "secret", code=2)
 
@@ -186,7 +186,9 @@ async def test_sessions_are_listed_in_redis_for_a_day(service, client, enroll, u
     assert await listed(enroll, "sessions", username=username) == []
 
 
-async def test_a_rotation_logs_nobody_out_and_every_process_signs_anew(service, client, enroll):
+async def test_a_rotation_keeps_sessions_and_every_process_signs_with_the_new_key(
+    service, client, enroll
+):
     before = (await log_in(client, **ADMIN)).json()["token"]
     kid = (await enroll("keys", "rotate")).split()[0]
     path = service.data_dir / "keys.json"
@@ -197,52 +199,52 @@ async def test_a_rotation_logs_nobody_out_and_every_process_signs_anew(service, 
         async with httpx.AsyncClient(base_url=service.base_url) as own:
             old = await own.get(PROFILE, headers=bearer(before))
             new = (await log_in(own, **ADMIN)).json()["token"]
-            answers = [await client.get(PROFILE, headers=bearer(new)) for _ in range(4)]
-            assert [old.status_code, *(each.status_code for each in answers)] == [200] * 5
+            responses = [await client.get(PROFILE, headers=bearer(new)) for _ in range(4)]
+            assert [old.status_code, *(each.status_code for each in responses)] == [200] * 5
             return jwt.get_unverified_header(new)["kid"]
 
-    async def all_sign_anew():
+    async def all_use_the_new_key():
         return set(await asyncio.gather(*map(ask, range(8)))) == {kid}
 
-    await eventually(all_sign_anew, within=3)
+    await eventually(all_use_the_new_key, within=3)
     shown = await enroll("keys", "list")
     assert kid in shown
     assert json.loads(path.read_text())["keys"][0]["secret"] not in shown
 
 
-async def test_a_leaked_key_is_trusted_no_more(service, client, enroll):
+async def test_tokens_of_a_revoked_key_are_refused(service, client, enroll):
     await enroll("keys", "rotate")
     session = (await log_in(client, **ADMIN)).json()
     await enroll("keys", "rotate", "--leaked")
     try:
         await dies_everywhere(service.base_url, session["token"])
-        # Who has a refresh token, which no key signs, hardly notices.
-        answer = await client.post(
+        # Refresh tokens are not signed by a key, so a client can refresh.
+        response = await client.post(
             "/api/v1/auth/refresh", json={"refresh_token": session["refresh_token"]}
         )
-        answer = await client.get(PROFILE, headers=bearer(answer.json()["token"]))
-        assert answer.status_code == 200
+        response = await client.get(PROFILE, headers=bearer(response.json()["token"]))
+        assert response.status_code == 200
     finally:
-        # The other tests' tokens are of the setting's key.
+        # The other tests' tokens are signed by the key of the settings.
         (service.data_dir / "keys.json").unlink()
 
 
-async def test_old_hashes_verify_and_are_upgraded_at_a_login(service, client, new_user):
+async def test_old_hashes_verify_and_are_upgraded_at_login(service, client, new_user):
     user = await new_user()
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     stored = "SELECT password_hash FROM users WHERE username = $1"
     assert (await connection.fetchval(stored, user["username"])).startswith("$2a$")
     assert (await log_in(client, user["username"], "wrong")).status_code == 401
     assert (await connection.fetchval(stored, user["username"])).startswith("$2a$")
-    answers = await asyncio.gather(*(log_in(client, **user) for _ in range(4)))
-    assert [answer.status_code for answer in answers] == [200] * 4
+    responses = await asyncio.gather(*(log_in(client, **user) for _ in range(4)))
+    assert [response.status_code for response in responses] == [200] * 4
     upgraded = await connection.fetchval(stored, user["username"])
     await connection.close()
     assert upgraded.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert (await log_in(client, **user)).status_code == 200
 
 
-async def test_what_bcrypt_would_cut_off_is_refused(client, new_user):
+async def test_passwords_over_the_length_of_bcrypt_are_refused(client, new_user):
     user = await new_user(password="x" * 72)
     longer = user | {"password": "x" * 73}
     refused(
@@ -251,7 +253,7 @@ async def test_what_bcrypt_would_cut_off_is_refused(client, new_user):
     assert (await log_in(client, **user)).status_code == 200
 
 
-async def test_argon2_takes_long_passwords_whole(client, enroll, username):
+async def test_argon2_uses_the_whole_of_a_long_password(client, enroll, username):
     await enroll("users", "passwd", username, said="ü" * 1024)
     assert (await log_in(client, username, "ü" * 1024)).status_code == 200
     assert (await log_in(client, username, "ü" * 1023)).status_code == 401
