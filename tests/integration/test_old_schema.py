@@ -45,7 +45,7 @@ SHAPE = """
     SELECT 'storage', attrelid::regclass || '.' || attname,
         attstorage::text || coalesce(attstattarget, -1)
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-    WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+    WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped
     UNION ALL
     SELECT 'options', relname, array_to_string(reloptions, ', ') FROM pg_class
     WHERE relnamespace = 'public'::regnamespace
