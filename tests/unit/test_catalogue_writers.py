@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SEAM = Path("services/catalogue")
-PRODUCTION = ("api", "infra", "services", "tasks", "worker")
+PRODUCTION = ("api", "cli", "deploy", "infra", "services", "tasks", "worker")
 # By COPY, for an empty or large database; a trigger tells the readers.
 SEEDING = Path("cli/seed.py")
 SHOWN = {"Course", "ImageVariant"}
