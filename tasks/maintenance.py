@@ -7,8 +7,8 @@ from infra.queue import operations
 from infra.settings import require_direct_database
 from services.audit import trail
 from services.auth import sessions
+from services.catalogue import housekeeping
 from services.enrollments import idempotency
-from services.images import housekeeping
 from services.task_names import TaskName
 from tasks.registry import TaskContext, task
 

@@ -16,12 +16,12 @@ from infra.queue.enqueue import enqueue
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Course, Difficulty, Task, TaskState, Upload
-from services.catalogue import courses
+from services.catalogue import courses, housekeeping
 from services.catalogue import images as course_images
 from services.catalogue.change import change
 from services.catalogue.courses import CourseFields
 from services.errors import UploadGone
-from services.images import housekeeping, pipeline
+from services.images import pipeline
 from tasks.registry import load_tasks
 from tests import photos
 from worker.execution import Backends, execute
