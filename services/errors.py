@@ -67,7 +67,7 @@ class Conflict(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """Nobody is logged in"""
+    """This needs a login"""
 
 
 class Forbidden(ServiceError):

@@ -1,4 +1,4 @@
-"""Accounts: who may log in."""
+"""The accounts that can log in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,21 +41,21 @@ class KnownPassword(ServiceError):
 
 @dataclass(frozen=True)
 class Account:
-    """A user, and how many sessions are open."""
+    """A user and the number of their open sessions."""
 
     user: User
     sessions: int
 
 
 async def authenticate(username: str, password: str) -> User:
-    """Return the user whose name and password these are, in the same time if there is none.
+    """Return the user of this name and password; a denial takes the same time without a user.
 
     Raises:
-        InvalidCredentials: no such user, another password, or the account is disabled.
-        HashersBusy: too many are logging in at once.
+        InvalidCredentials: no such user, a wrong password, or a disabled account.
+        HashersBusy: too many log in at once.
 
     """
-    # Again where it changes in between, by another login or by an operator.
+    # Repeated if another login or an operator changes the hash meanwhile.
     while True:
         stored = await _stored(username)
         matches, better = await passwords.check(password, stored)
@@ -72,7 +72,7 @@ async def authenticate(username: str, password: str) -> User:
 
 
 async def _stored(username: str) -> str | None:
-    """Return the hash of an account that may log in; one row comes whether there is one or not."""
+    """Return the hash of an enabled account; the query always returns one row."""
     if "\0" in username:
         return None
     (found,) = await rows(_STORED, username)
@@ -83,7 +83,7 @@ async def get(user_id: UUID) -> User:
     """Return a user.
 
     Raises:
-        UserNotFound: there is none of this id.
+        UserNotFound: no user has this id.
 
     """
     user = await User.get_or_none(id=user_id)
@@ -96,8 +96,8 @@ async def add(username: str, password: str, role: Role) -> User:
     """Create a user.
 
     Raises:
-        UsernameRefused, UsernameTaken: the name can't be had.
-        PasswordRefused: nor the password.
+        UsernameRefused, UsernameTaken: the name is invalid or in use.
+        PasswordRefused: the password is invalid.
 
     """
     if not 0 < len(username) <= MAX_USERNAME or not username.isprintable():
@@ -113,10 +113,10 @@ async def add(username: str, password: str, role: Role) -> User:
 
 
 async def set_password(username: str, password: str) -> list[UUID]:
-    """Give a user another password, and end the sessions; return which were open.
+    """Set a user's password and end their sessions; return those that were open.
 
     Raises:
-        UserNotFound: there is none of this name.
+        UserNotFound: no user has this name.
         PasswordRefused: it is too short, too long, or has a NUL.
 
     """
@@ -125,11 +125,11 @@ async def set_password(username: str, password: str) -> list[UUID]:
 
 
 async def disable(username: str, *, even_last_admin: bool = False) -> list[UUID]:
-    """Let a user log in no more, and end the sessions; return which were open.
+    """Disable a user and end their sessions; return those that were open.
 
     Raises:
-        UserNotFound: there is none of this name.
-        LastAdmin: no other admin may log in, and `even_last_admin` is not set.
+        UserNotFound: no user has this name.
+        LastAdmin: no other admin is enabled, and `even_last_admin` is not set.
 
     """
     now = datetime.now(UTC)
@@ -139,10 +139,10 @@ async def disable(username: str, *, even_last_admin: bool = False) -> list[UUID]
 
 
 async def enable(username: str, *, refused_password: str | None = None) -> None:
-    """Let a disabled user log in again.
+    """Enable a disabled user.
 
     Raises:
-        UserNotFound: there is none of this name.
+        UserNotFound: no user has this name.
         KnownPassword: it is an admin whose password is `refused_password`.
 
     """
@@ -170,7 +170,7 @@ async def accounts(limit: int, offset: int = 0) -> Sequence[Account]:
 
 
 async def ensure_admin(username: str, password: str) -> bool:
-    """Create the admin unless there is a user of this name; tell whether one was created.
+    """Create the admin unless a user has this name; return whether one was created.
 
     Raises:
         PasswordRefused: the password is too short, too long, or has a NUL.
@@ -180,7 +180,7 @@ async def ensure_admin(username: str, password: str) -> bool:
         return False
     password_hash = await passwords.hashed(password)
     user = User(username=username, password_hash=password_hash, role=Role.ADMIN)
-    # Another instance that starts at the same time may have been first.
+    # Another instance that starts at the same time may have created it.
     await User.bulk_create([user], ignore_conflicts=True)
     return True
 
@@ -204,7 +204,7 @@ async def _change(
             raise UserNotFound
         if keep_an_admin and await _enabled_admins() == [username]:
             raise LastAdmin
-        # First the sessions: what the trigger has ended would be nobody's to name.
+        # Sessions first: those that the trigger of `users` ends are not returned.
         await User.filter(id=user.id).select_for_update().first()
         ended = await sessions.end_all(user.id)
         await User.filter(id=user.id).update(**fields)
@@ -213,9 +213,9 @@ async def _change(
 
 
 async def _enabled_admins() -> list[str]:
-    """Lock the admins who may log in, in one order, and return their names.
+    """Lock the enabled admins in one order and return their names.
 
-    Of two admins who are disabled at the same time, the second waits for the first to commit.
+    If two admins are disabled at the same time, the second waits for the first commit.
     """
     admins = User.filter(role=Role.ADMIN, disabled_at=None).order_by("id").select_for_update()
     return [admin.username for admin in await admins]

@@ -1,7 +1,7 @@
-"""Passwords: kept as argon2id; the old service's bcrypt hashes verify, and are replaced at a login.
+"""Passwords: stored as argon2id; bcrypt hashes of the old service verify until their next login.
 
-A refused login costs the same whether the account exists, is disabled, or has an old hash: one
-verification of every kind of hash that some account still has, of a made-up one where it has none.
+A denied login costs the same for an existing, a disabled, an old and a missing account: one
+verification of each kind of hash that is in use, of a dummy hash for the kinds that do not apply.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from services.errors import ServiceError, Unavailable
 
 MIN_CHARACTERS = 8
 MAX_CHARACTERS = 1024
-# bcrypt reads no further than this: a longer password would match by its beginning alone.
+# bcrypt ignores what follows: a longer password would match by its beginning.
 MAX_BCRYPT_BYTES = 72
-# The kind of a bcrypt hash is its first characters, `$2a$12$`: variant and cost.
+# The first characters of a bcrypt hash, `$2a$12$`, are its variant and cost.
 BCRYPT_KIND = 7
 ARGON2 = "$argon2"
 
@@ -57,7 +57,7 @@ class HashersBusy(Unavailable):
 
 
 async def hashed(password: str) -> str:
-    """Return what to keep of a new password.
+    """Return the hash of a new password.
 
     Raises:
         PasswordRefused: it is too short, too long, or has a NUL.
@@ -70,10 +70,10 @@ async def hashed(password: str) -> str:
 
 
 async def check(password: str, stored: str | None) -> tuple[bool, str | None]:
-    """Tell whether a password is that of a stored hash; none is of nobody.
+    """Verify a password against the stored hash of an account; None: no account.
 
     Returns:
-        Whether it is, and what to keep instead if the hash is of an old kind.
+        Whether it matches, and a new hash if the stored one is of an old kind.
 
     Raises:
         HashersBusy: too many passwords are being hashed.
@@ -84,9 +84,9 @@ async def check(password: str, stored: str | None) -> tuple[bool, str | None]:
 
 
 async def is_hash_of(password: str, stored: str) -> bool:
-    """Tell whether a stored hash is of a password; for start-up checks, not for logins.
+    """Return whether a stored hash is of a password; for checks at start, not for logins.
 
-    Its time depends on the hash. It leaves no thread behind, so that a process may fork after it.
+    Its time depends on the hash. It leaves no thread behind, so a process can fork after it.
     """
     if not _context.identify(stored):
         return False
@@ -94,8 +94,7 @@ async def is_hash_of(password: str, stored: str) -> bool:
 
 
 def _check(password: str, stored: str | None, kinds: frozenset[str]) -> tuple[bool, str | None]:
-    # The same steps for nobody as for somebody: a few more, of code that has left the processor's
-    # caches by then, can be measured.
+    # The same steps with and without an account: even a few more calls are measurable.
     known = stored or _dummy(ARGON2)
     kind = _kind(known)
     if kind is None:
@@ -110,7 +109,7 @@ def _check(password: str, stored: str | None, kinds: frozenset[str]) -> tuple[bo
 
 
 def _candidate(password: str, kind: str) -> tuple[str, bool]:
-    """Return what to verify, and whether it is the password itself: not if it is refused."""
+    """Return what to verify, and whether it is the password itself: an invalid one is replaced."""
     size = len(password.encode(errors="surrogatepass"))
     fits = "\0" not in password and (kind == ARGON2 or size <= MAX_BCRYPT_BYTES)
     fits = fits and size <= MAX_CHARACTERS * 4
@@ -125,7 +124,7 @@ def _kind(stored: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def _dummy(kind: str) -> str:
-    """Return a hash of a kind, of a password that nobody has."""
+    """Return a hash of this kind, of a random password."""
     password = os.urandom(16).hex()
     if kind == ARGON2:
         return str(_context.hash(password))
@@ -135,7 +134,7 @@ def _dummy(kind: str) -> str:
 
 
 class _Kinds:
-    """Which kinds of hashes there are, asked for once a minute."""
+    """The kinds of hashes in use, read once a minute."""
 
     def __init__(self) -> None:
         self._known = frozenset[str]()
@@ -153,11 +152,11 @@ class _Kinds:
 
 
 class Hashers:
-    """A few threads that yield to all others, and a bounded queue in front of them."""
+    """A few threads of low priority with a bounded queue."""
 
     def __init__(self, threads: int, max_waiting: int) -> None:
         self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="passwords", initializer=_be_nice
+            threads, thread_name_prefix="passwords", initializer=_lower_priority
         )
         self._most = threads + max_waiting
         self._inside = 0
@@ -166,7 +165,7 @@ class Hashers:
         """Run a function in one of the threads.
 
         Raises:
-            HashersBusy: too many wait already.
+            HashersBusy: the queue is full.
 
         """
         if self._inside >= self._most:
@@ -179,8 +178,8 @@ class Hashers:
             self._inside -= 1
 
 
-def _be_nice() -> None:
-    # On Linux niceness is a thread's own: the event loop goes first when both want the core.
+def _lower_priority() -> None:
+    # On Linux each thread has its own niceness: the event loop runs before the hashers.
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 

@@ -1,7 +1,7 @@
 """Sessions: what a login opens, refresh tokens continue, and a logout ends everywhere.
 
-A refresh token is good for one use. Used again later than two tabs of a browser could, it was
-stolen, from us or by us nobody knows: the whole session ends.
+A refresh token is good for one use. A use beyond the overlap means that it was stolen, by either
+of the two who use it: the whole session ends.
 """
 
 import base64
@@ -31,7 +31,7 @@ log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How long, in seconds: an access token; a refresh token that is not used; a session."""
+    """The lifetimes in seconds of an access token, an unused refresh token, and a session."""
 
     token: int
     refresh: int
@@ -40,7 +40,7 @@ class Lifetimes:
 
 @dataclass(frozen=True)
 class Opened:
-    """A session that was opened or continued, and its end; nobody will see the token again."""
+    """An open session, its end, and its refresh token, of which only a hash is stored."""
 
     session_id: UUID
     user: User
@@ -49,7 +49,7 @@ class Opened:
 
 
 async def open_session(user: User, lifetimes: Lifetimes) -> Opened:
-    """Open a session for a user whose password was right.
+    """Open a session for an authenticated user.
 
     Raises:
         InvalidCredentials: the password was changed or the account disabled in between.
@@ -90,15 +90,15 @@ async def _open(user: User, lifetimes: Lifetimes, session_id: UUID, digest: str)
 
 
 async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
-    """Spend a refresh token for a new one.
+    """Exchange a refresh token for a new one.
 
-    Used again within ten seconds, as by two tabs, it is exchanged for the session's current token:
-    a session has one chain of tokens, so a copy of any of them is noticed by its later use.
+    A use within ten seconds of the first one, as by two tabs, gets the session's current token. A
+    session has one chain of tokens, so the later use of a copied token is detected.
 
     Raises:
-        RefreshTokenExpired: its time, or the session's, is over.
-        InvalidRefreshToken: it is not one of ours, its session has ended, or it was used before;
-            in that case the session ends now.
+        RefreshTokenExpired: it or the session has expired.
+        InvalidRefreshToken: it is unknown, its session has ended, or it was used before; in the
+            last case the session ends now.
 
     """
     async with transaction():
@@ -116,13 +116,13 @@ async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
             await _spend(found, nonce, successor, lifetimes)
             return await _continue(found, successor, lifetimes)
     log.warning("refresh_token_reused", session_id=str(found["session_id"]))
-    # Used twice, it was stolen.
+    # A token that is used twice was stolen.
     await end(found["session_id"], Action.END_SESSION)
     raise InvalidRefreshToken
 
 
 async def _find(token: str) -> dict[str, Any]:
-    """Return a refresh token's row, locked; of parallel uses each sees what the one before did."""
+    """Return and lock a refresh token's row, so that parallel uses run one after the other."""
     known = await rows(
         """
         SELECT digest, session_id, user_id, used_at, successor_nonce,
@@ -160,7 +160,7 @@ async def _spend(found: dict[str, Any], nonce: str, successor: str, lifetimes: L
 
 
 async def _continue(found: dict[str, Any], token: str, lifetimes: Lifetimes) -> Opened:
-    """Return the session with the refresh token that it goes on with."""
+    """Return the session with its next refresh token."""
     session_id = found["session_id"]
     continued = await rows(
         """
@@ -178,7 +178,7 @@ async def _continue(found: dict[str, Any], token: str, lifetimes: Lifetimes) -> 
 
 
 async def end(session_id: UUID, action: Action = Action.LOGOUT) -> None:
-    """End a session: its tokens of both kinds are dead, on every instance within a second."""
+    """End a session: every instance refuses its tokens of both kinds within a second."""
     query = (
         "UPDATE sessions SET revoked_at = clock_timestamp() "
         "WHERE id = $1 AND revoked_at IS NULL RETURNING id"
@@ -199,16 +199,16 @@ async def end_all(user_id: UUID) -> list[UUID]:
 
 
 async def is_revoked(session_id: UUID) -> bool:
-    """Ask the database whether a session was ended."""
+    """Return whether the database has the session as ended."""
     return bool(
         await rows("SELECT FROM sessions WHERE id = $1 AND revoked_at IS NOT NULL", session_id)
     )
 
 
 async def prune() -> int:
-    """Forget sessions and refresh tokens that are over; return how many sessions.
+    """Delete expired sessions and refresh tokens; return how many sessions.
 
-    A revoked session is remembered as long as a token of it may be in somebody's hands.
+    A revoked session stays until its last access token has expired.
     """
     over = await rows(
         "DELETE FROM sessions WHERE expires_at < now() "
@@ -223,11 +223,11 @@ def _new_token() -> str:
 
 
 def _successor(token: str, nonce: str) -> str:
-    """Return the token that follows one: neither the token alone nor the database has it."""
+    """Return the next token, which takes both the token and the stored nonce to compute."""
     digest = hmac.digest(token.encode(), nonce.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _digest(token: str) -> str:
-    # 256 random bits can't be guessed back from a plain hash: no salt, no slow function.
+    # 256 random bits need neither a salt nor a slow hash.
     return hashlib.sha256(token.encode()).hexdigest()

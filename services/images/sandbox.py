@@ -58,7 +58,7 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
         BrokenImage: the image can't be decoded, or crashes its decoder.
         ImageTooCostly: decoding takes more memory or time than it may.
         ImageTooLarge, TooManyFrames, UnsupportedImage: as `imaging.render`.
-        DecoderFailed: somebody killed the decoder, or the machine gave it no time.
+        DecoderFailed: the decoder was killed, or got no time from the machine.
 
     """
     process = _take()
