@@ -15,6 +15,7 @@ from sanic import Blueprint, HTTPResponse, Request
 
 from api.endpoint import binding, bodies
 from api.endpoint.replies import JSON
+from api.protocol.request_body import read_body
 from api.security import audit, cors, tokens
 from api.security.rate_limits import Limits
 from api.security.tokens import Identity
@@ -148,7 +149,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             if query:
                 bound["query"] = binding.query(request, query)
             if body:
-                content = await bodies.read_body(request, bodies.MAX_JSON_BYTES)
+                content = await read_body(request, bodies.MAX_JSON_BYTES)
                 bound["body"] = binding.json_body(content, body)
             if form:
                 bound["form"] = await _read_form(request, form)
@@ -179,7 +180,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
 async def _read_form(request: Request, form: type[BaseModel]) -> BaseModel:
     most = request.app.ctx.settings.max_upload_bytes
     try:
-        content = await bodies.read_body(request, most + FORM_OVERHEAD_BYTES)
+        content = await read_body(request, most + FORM_OVERHEAD_BYTES)
     except TooLarge:
         # All else that a form has is small.
         raise FileTooLarge(most) from None

@@ -8,7 +8,9 @@ import orjson
 import pytest
 from pydantic import BaseModel, Field
 
-from api.endpoint import binding, bodies
+from api.endpoint import binding
+from api.protocol import request_body
+from api.protocol.request_body import read_body
 from api.schemas.fields import CourseId, Email
 from api.schemas.requests import (
     CourseIn,
@@ -120,20 +122,20 @@ class Stream:
 @pytest.mark.parametrize("chunks", [(), (b"12345",), (b"123", b"45"), (b"1",) * 5])
 async def test_body_up_to_the_limit_is_read(chunks):
     request = Stream(*chunks, content_length=str(sum(map(len, chunks))))
-    assert await bodies.read_body(request, 5) == b"".join(chunks)
+    assert await read_body(request, 5) == b"".join(chunks)
 
 
 @pytest.mark.parametrize("arrived", [0, 4, 5, 9])
 async def test_body_is_waited_for_only_if_it_is_not_here(arrived, monkeypatch):
     waits = []
     monkeypatch.setattr(
-        bodies, "Deadline", lambda *_: waits.append(1) or SimpleNamespace(extend=id)
+        request_body, "Deadline", lambda *_: waits.append(1) or SimpleNamespace(extend=id)
     )
     request = Stream(b"12345", content_length="5")
     request.request_body, request.request_bytes_left = True, 5
     # With what comes after it: the next request of who does not wait for the answer.
     request.recv_buffer = bytearray(b"12345GET "[:arrived])
-    assert await bodies.read_body(request, 5) == b"12345"
+    assert await read_body(request, 5) == b"12345"
     assert len(waits) == (arrived < 5)
 
 
@@ -142,7 +144,7 @@ async def test_body_is_waited_for_only_if_it_is_not_here(arrived, monkeypatch):
 async def test_body_over_the_limit_is_refused_and_not_read_further(chunks, headers):
     request = Stream(*chunks, **headers)
     with pytest.raises(TooLarge, match="at most 5 bytes"):
-        await bodies.read_body(request, 5)
+        await read_body(request, 5)
     # Of one whose length says it, nothing is read; the response comes at once.
     assert len(request.chunks) == (len(chunks) if headers else 0)
 
