@@ -36,7 +36,9 @@ def _requests(options: argparse.Namespace) -> Iterator[bytes]:
                     "course_id": random.choice(known),
                 }
             )
-            length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            length = f"Content-Length: {len(body)}\r\n"
+            if "content-type:" not in head.lower():
+                length += "Content-Type: application/json\r\n"
             yield f"POST {path} {head}{length}\r\n{body}".encode()
         elif options.mode == "details":
             yield f"GET {path}/{random.choice(known)} {head}\r\n".encode()

@@ -21,6 +21,7 @@ function init(arguments)
    if mode == "enroll" or mode == "details" then
       for line in io.lines(arguments[2]) do courses[#courses + 1] = line end
       run = arguments[3] or ""
+      wrk.headers["Content-Type"] = "application/json"
    end
 end
 
@@ -33,7 +34,7 @@ function request()
       number = number + 1
       local body = '{"student_email":"s' .. thread_number .. '.' .. number .. '.' .. run ..
          '@example.org","course_id":"' .. courses[math.random(#courses)] .. '"}'
-      return wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
+      return wrk.format("POST", nil, nil, body)
    end
    return wrk.format()
 end

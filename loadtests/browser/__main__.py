@@ -45,6 +45,9 @@ async def capture() -> dict[str, dict[str, str]]:
                     name: value for name, value in pairs.items() if name.lower() not in LEFT_OUT
                 }
                 writer.write(ANSWER + ALLOWED)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     api = await asyncio.start_server(serve, "127.0.0.1", 0)
     page = await asyncio.start_server(serve, "127.0.0.1", PAGE_PORT)

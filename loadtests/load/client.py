@@ -10,11 +10,13 @@ from typing import Any
 
 from locust.event import EventHook
 
+from loadtests import browser
 from loadtests.load.connection import FAILURES, Connection, Response
 from loadtests.load.endpoints import Endpoint
 from loadtests.load.recorder import Recorder
 
-_HEADERS = {"User-Agent": "loadtest", "Accept-Encoding": "gzip", "Accept": "*/*"}
+# A browser's, but for the encodings that are not read here.
+_HEADERS = browser.headers("fetch") | {"Accept-Encoding": "gzip"}
 _OK = frozenset({HTTPStatus.OK})
 _CHECKED_SHARE = 0.01
 

@@ -1,7 +1,9 @@
 """The cases, their servers, and what each is compared with."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from loadtests import browser
 from loadtests.bench.environment import LIST, NO_CACHE, Environment, Instance
 from loadtests.bench.load import Target
 
@@ -98,9 +100,12 @@ async def side_by_side(servers: Environment) -> tuple[list[Case], list[str]]:
     gin = await servers.gin()
 
     def case(
-        name: str, section: str, server: Instance, path: str, *mode: str, **target: object
+        name: str, section: str, server: Instance, path: str, *mode: str, **target: Any
     ) -> Case:
-        chosen = Target(server.url + path, mode=mode or ("get",), **target)  # type: ignore[arg-type]
+        # All servers are asked as a browser asks.
+        sent = browser.lines("post" if mode[:1] == ("enroll",) else "fetch")
+        sent += target.pop("headers", ())
+        chosen = Target(server.url + path, sent, mode or ("get",), **target)
         return Case(name, section, chosen, {"server": server.pid, **servers.groups})
 
     def page(name: str, server: Instance, path: str) -> Case:
