@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from infra.db.engine import direct_connection
 from infra.settings import Settings, require_direct_database
 from models import Difficulty
+from services.catalogue.bulk import copy_courses
 from services.errors import ServiceError
 
 COURSES_A_STUDENT = 5
@@ -24,16 +25,6 @@ _WORDS = (
     "in the laboratory with weekly exercises a project in teams and an oral examination"
 ).split()
 
-
-# Course by course, their words take most of a minute to sort in; many at once, a few seconds.
-_WORDS_AT_ONCE = """
-    ALTER INDEX ix_courses_search SET (fastupdate = on);
-    ALTER INDEX ix_courses_search_pairs SET (fastupdate = on);
-"""
-_WORDS_ONE_BY_ONE = """
-    ALTER INDEX ix_courses_search SET (fastupdate = off);
-    ALTER INDEX ix_courses_search_pairs SET (fastupdate = off);
-"""
 _BULK = {"gin_pending_list_limit": "256MB", "maintenance_work_mem": "256MB"}
 
 
@@ -54,16 +45,7 @@ async def seed(settings: Settings, courses: int, enrollments: int) -> None:
     url = require_direct_database(settings)
     async with direct_connection(url, settings=_BULK) as connection:
         ids = [uuid7() for _ in range(courses)]
-        # In no transaction, which would lock everybody out of the index until its end.
-        await connection.execute(_WORDS_AT_ONCE)
-        try:
-            await connection.copy_records_to_table(
-                "courses",
-                columns=["id", "title", "description", "difficulty", "created_at", "updated_at"],
-                records=_courses(ids, random, now),
-            )
-        finally:
-            await connection.execute(_WORDS_ONE_BY_ONE)
+        await copy_courses(connection, _courses(ids, random, now))
         if not ids:
             ids = [row["id"] for row in await connection.fetch("SELECT id FROM courses")]
         if enrollments and not ids:
