@@ -1,7 +1,7 @@
-"""The parts of an image file that have a say in its pixels; all others are dropped unread.
+"""Keeps the parts of an image file that affect its pixels and drops all others unread.
 
-Viewers skip a comment that is damaged, or a part whose checksum is wrong, and show the picture.
-Pillow refuses the whole file for it, so it is given the file without those parts.
+Viewers skip a damaged comment, or a part with a wrong checksum, and show the picture. Pillow
+refuses the whole file, so it gets the file without those parts.
 """
 
 import re
@@ -10,22 +10,22 @@ import zlib
 from collections.abc import Iterator
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-# Before its content a chunk has its length and name, behind it a checksum.
+# A chunk is its length, its name, its content and a checksum.
 _CHUNK_HEAD, _CHUNK_CHECKSUM = 8, 4
 _IHDR_BYTES = 13
 _GREY, _COLOUR, _PALETTE = 0, 2, 3
 _TRANSPARENCY_BYTES = {_GREY: 2, _COLOUR: 6}
 _DEEPEST = 16  # bits of a sample
-# The bytes of each; a chunk of any other size is damaged.
+# The size of each in bytes; a chunk of another size is damaged.
 _SIZED = {b"gAMA": 4, b"sRGB": 1}
 _UNSIZED = frozenset({b"iCCP", b"eXIf"})
 
 _JPEG_START = b"\xff\xd8"
-# Of a segment: those that stand alone say nothing before a scan.
+# Of a segment; standalone markers have no meaning before a scan.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]", re.DOTALL)
 _SCAN = 0xDA
 _APPLICATION, _COMMENT = range(0xE0, 0xF0), 0xFE
-# What a segment of an application begins with, and how long it must be for libjpeg to heed it.
+# How an application's segment begins, and its least length for libjpeg to use it.
 _HEEDED = {
     0xE0: (b"JFIF\0", 14),
     0xE1: (b"Exif\0\0", 6),
@@ -35,7 +35,7 @@ _HEEDED = {
 
 
 def relevant(data: bytes) -> bytes:
-    """Return a PNG or JPEG without what does not concern its pixels; anything else as it is.
+    """Return a PNG or JPEG without the parts that do not affect its pixels, or another file whole.
 
     Colour profile, gamma, transparency and orientation stay, unless they are damaged.
     """

@@ -1,4 +1,4 @@
-"""What of an image can be told, and refused, before a pixel of it is decoded."""
+"""Inspects images, and refuses bad ones, before a pixel is decoded."""
 
 import struct
 import zlib
@@ -26,8 +26,8 @@ MOST_PIXELS = {
     "WEBP": 12_600_000,
 }
 
-# The first frame is shown; of a longer film not even that. What precedes each frame is counted:
-# by chance it is in compressed data once in 64 KB at most.
+# Only the first frame is shown. Frames are counted by the bytes before each; compressed data have
+# those by chance once in 64 KB at most.
 _MOST_FRAMES = 1000
 _FRAME_STARTS = {"PNG": b"fcTL", "GIF": b"\0,", "WEBP": b"ANMF"}
 
@@ -61,7 +61,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image's header says; width and height as stored, before any turning."""
+    """The data of an image's header; width and height are as stored, before any rotation."""
 
     format: str
     width: int
@@ -70,7 +70,7 @@ class ImageInfo:
 
 
 class _OfImage(ServiceError):
-    """The field `image` is at fault"""
+    """An error of the field `image`"""
 
     field = "image"
 
@@ -117,12 +117,12 @@ class ImageTooLarge(_OfImage, TooLarge):
 
 
 def inspect(data: bytes, max_pixels: int) -> ImageInfo:
-    """Read the header, and decode nothing.
+    """Read the header without decoding.
 
     Raises:
-        UnsupportedImage: not one of the formats that are taken, or not even its header is whole.
-        ImageTooLarge: it has more than `max_pixels`, or than its format may have.
-        TooManyFrames: it is a film.
+        UnsupportedImage: not one of the accepted formats, or the header is truncated.
+        ImageTooLarge: it has more pixels than `max_pixels` or its format's limit.
+        TooManyFrames: it has more than a thousand frames.
 
     """
     image = opened(data, max_pixels)
@@ -139,7 +139,7 @@ def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """
     whole, data = data, chunks.relevant(data)
     if canvas := _webp_canvas(data):
-        # Pillow takes memory for it at once.
+        # Pillow allocates its memory when it opens the file.
         _check_pixels(*canvas, "WEBP", max_pixels)
     if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) > _MOST_SCANS:
         raise TooManyScans
@@ -168,7 +168,7 @@ def _check_pixels(width: int, height: int, kind: str, max_pixels: int) -> None:
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height of a WebP, which are in one of three places."""
+    """Return the width and height of a WebP, whose place depends on its kind."""
     if data[:4] != b"RIFF" or len(data) < _WEBP_HEADER_BYTES:
         return None
     match data[8:16]:

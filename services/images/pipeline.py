@@ -28,10 +28,10 @@ class StoredVariant:
 
 
 async def inspect(data: bytes, max_pixels: int) -> headers.ImageInfo:
-    """Read the image's header, off the event loop.
+    """Read the image's header in a thread.
 
     Raises:
-        UnsupportedImage: not one of the formats that are taken.
+        UnsupportedImage: not one of the accepted formats.
         ImageTooLarge: it has more than `max_pixels`.
 
     """
@@ -45,16 +45,16 @@ async def store_variants(
     max_pixels: int,
     report: Callable[[int], Awaitable[None]],
 ) -> list[StoredVariant]:
-    """Make the variants of a staged image and put them into the bucket; repeatable.
+    """Make the variants of a staged image and store them in the bucket; idempotent.
 
-    `report` is told how far the work is, in percent.
+    `report` receives the progress in percent.
 
     Returns:
-        The variants; none when the upload is no longer staged, so there is nothing to do.
+        The variants; none if the upload is no longer staged.
 
     Raises:
         BrokenImage: the image can't be decoded.
-        StorageError: the bucket did not take an object.
+        StorageError: the bucket refused an object.
 
     """
     upload = await Upload.get_or_none(id=upload_id)

@@ -1,6 +1,6 @@
-"""Images decoded in a process of their own, with limits on memory, time and secrets.
+"""Decodes images in a child process that has limits on memory and time, and no secrets.
 
-What an image does to its decoder ends there: the worker, its task and the other images go on.
+An image that crashes its decoder affects neither the worker nor other tasks.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from services.images.variants import Rendition
 
 COMMAND = (sys.executable, "-I", "-m", "services.images.sandbox_process")
 
-# Every image that `imaging.inspect` lets pass needs less.
+# Every image that `headers.inspect` accepts needs less.
 MEMORY_BYTES = 256 * 1024 * 1024
-# Three times what the worst of them takes on a busy machine.
+# Three times the most expensive accepted image on a busy machine.
 CPU_SECONDS = 3
-# For a machine that is so busy that the child does not get those.
+# Bounds the wait if a busy machine does not give the child its CPU seconds.
 WALL_SECONDS = 30.0
 
-_MOST_ANSWER_BYTES = 32 * 1024 * 1024
+_MOST_RESPONSE_BYTES = 32 * 1024 * 1024
 _CHUNK = 256 * 1024
 
-# What a child says of an image is a name and two numbers, never a text.
+# A child reports an error by a name and two numbers, never by text.
 _ERRORS = {
     kind.__name__: kind
     for kind in (
@@ -48,16 +48,16 @@ log = logs.get_logger(__name__)
 
 
 class DecoderFailed(Exception):
-    """The decoder was killed or did not answer; another try may succeed"""
+    """The decoder was killed or did not respond; another attempt may succeed"""
 
 
 async def render(data: bytes, max_pixels: int) -> list[Rendition]:
-    """Make the variants as `imaging.render` does, in a child.
+    """Make the variants as `variants.render` does, in a child.
 
     Raises:
         BrokenImage: the image can't be decoded, or crashes its decoder.
         ImageTooCostly: decoding takes more memory or time than it may.
-        ImageTooLarge, TooManyFrames, UnsupportedImage: as `imaging.render`.
+        ImageTooLarge, TooManyFrames, UnsupportedImage: as `variants.render`.
         DecoderFailed: the decoder was killed, or got no time from the machine.
 
     """
@@ -65,7 +65,7 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
     try:
         async with asyncio.timeout(WALL_SECONDS):
             job = JOB.pack(max_pixels, MEMORY_BYTES, CPU_SECONDS)
-            answer, ended = await process.do(job + data)
+            response, ended = await process.run(job + data)
     except (OSError, TimeoutError) as error:
         process.kill()
         raise DecoderFailed(repr(error)) from error
@@ -81,9 +81,9 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
     )
     _check(ended.status)
     try:
-        return understood(answer)
+        return parse(response)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DecoderFailed("the decoder's answer makes no sense") from error
+        raise DecoderFailed("the decoder's response is malformed") from error
 
 
 def _take() -> "_DecoderProcess":
@@ -96,7 +96,7 @@ def _take() -> "_DecoderProcess":
 
 
 class _DecoderProcess:
-    """A process that forks decoders, and the socket by which it takes jobs."""
+    """A process that forks decoders, and the socket that carries its jobs."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
@@ -107,70 +107,70 @@ class _DecoderProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env={},
-                # A group of its own: it is killed together with its child. And a session, which is
+                # Its own group, to kill it together with its child. Its own session, which is
                 # what Linux shares the processor among.
                 start_new_session=True,
             )
 
-    async def do(self, job: bytes) -> tuple[bytes, Ended]:
-        """Have a child work; return what it answered, and its end."""
+    async def run(self, job: bytes) -> tuple[bytes, Ended]:
+        """Run a job in a child; return its response and how it ended."""
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
-            with suppress(ConnectionError):  # it ended before it had read all
+            with suppress(ConnectionError):  # the child ended before it read all
                 writer.write(job)
                 writer.write_eof()
                 await writer.drain()
-            answer = await _read(reader)
+            response = await _read(reader)
         finally:
             writer.close()
         ended = await asyncio.get_running_loop().sock_recv(self._control, ENDED.size)
         if len(ended) < ENDED.size:
             raise ConnectionResetError("the decoder's parent has ended")
-        return answer, Ended(*ENDED.unpack(ended))
+        return response, Ended(*ENDED.unpack(ended))
 
     def is_alive(self) -> bool:
-        """Tell whether it can take a job."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End it and its child at once."""
+        """Kill the process and its child."""
         self._control.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
-# Started when one is needed, kept for the next image; they end with this process.
+# Started on demand and reused; they end with this process.
 _idle: list[_DecoderProcess] = []
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
-    answer = bytearray()
+    response = bytearray()
     with suppress(ConnectionError):
         while chunk := await reader.read(_CHUNK):
-            answer += chunk
-            if len(answer) > _MOST_ANSWER_BYTES:
-                raise OSError("the decoder answers without end")
-    return bytes(answer)
+            response += chunk
+            if len(response) > _MOST_RESPONSE_BYTES:
+                raise OSError("the decoder's response is too long")
+    return bytes(response)
 
 
 def _check(status: int) -> None:
-    """Raise what the end of a child means, if it was not a good one."""
+    """Raise an error if the child's exit status is one."""
     code = os.waitstatus_to_exitcode(status)
     if code == -signal.SIGXCPU:
         raise ImageTooCostly
     if code > 0 or code in {-signal.SIGKILL, -signal.SIGTERM}:
         raise DecoderFailed(f"the decoder ended with {code}")
     if code:
-        raise BrokenImage  # it crashed
+        raise BrokenImage  # a crash
 
 
-def understood(answer: bytes) -> list[Rendition]:
-    """Return the variants of a child's answer, or raise what it says is wrong."""
-    line, _, body = answer.partition(b"\n")
+def parse(response: bytes) -> list[Rendition]:
+    """Return the variants of a child's response, or raise the error that it reports."""
+    line, _, body = response.partition(b"\n")
     content = json.loads(line)
     if error := content.get("error"):
         raise ImageTooLarge(*content["numbers"]) if error == "ImageTooLarge" else _ERRORS[error]

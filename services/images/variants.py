@@ -1,6 +1,6 @@
-"""The variants of an image. All of it blocks, and trusts the image.
+"""Makes the variants of an image. All functions block and have no protection of their own.
 
-`services.images.sandbox` runs it without that trust.
+`services.images.sandbox` runs them in a limited process.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ WIDTHS = (1280, 640, 320)
 
 _QUALITY = 80
 _METHOD = 1  # 2 takes half as long again; 0 makes drawings up to a quarter larger
-_REDUCING_GAP = 1.0  # what is twice as large is averaged: a tenth of the time of a filter
-_LONGEST_SIDE = 16_383  # WebP has no more bits
-_LARGEST = 1280 * 4096  # pixels of a variant: what is taller than that gets narrower
+_REDUCING_GAP = 1.0  # averages sources of twice the size, in a tenth of a filter's time
+_LONGEST_SIDE = 16_383  # the limit of WebP
+_LARGEST = 1280 * 4096  # pixels of a variant: a taller image gets narrower
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,7 +31,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# In place of a missing end, by format: whatever would be decoded from one is not from the other.
+# Replacements of a missing end, by format: pixels decoded from two of them differ.
 _FILLINGS = (bytes(255), bytes(range(1, 255)))
 _ENDS = {
     "JPEG": tuple(filling + b"\xff\xd9" for filling in _FILLINGS),
@@ -53,10 +53,10 @@ def render(data: bytes, max_pixels: int) -> list[Rendition]:
     """Make the variants, widest first: upright, in sRGB, without metadata, never enlarged.
 
     Raises:
-        UnsupportedImage: not one of the formats that are taken, or not even its header is whole.
-        ImageTooLarge: it has more than `max_pixels`, or than its format may have.
-        TooManyFrames: it is a film.
-        BrokenImage: the header is fine and what follows is not.
+        UnsupportedImage: not one of the accepted formats, or the header is truncated.
+        ImageTooLarge: it has more pixels than `max_pixels` or its format's limit.
+        TooManyFrames: it has more than a thousand frames.
+        BrokenImage: the header is valid and the rest is not.
 
     """
     image = opened(data, max_pixels)
@@ -77,7 +77,7 @@ def render(data: bytes, max_pixels: int) -> list[Rendition]:
         image = _completed(data, max_pixels, stored, ends)
     colours = pixels.Colours.of(image)
     picture = pixels.shrunk(image, stored)
-    del image  # and with it most of the memory that it takes
+    del image  # frees most of the memory
     picture = pixels.to_srgb(picture, colours)
     if orientation in _TURNS:
         picture = picture.transpose(_TURNS[orientation])
@@ -101,7 +101,7 @@ def _completed(
 ) -> ImageFile.ImageFile:
     """Decode an image whose end is missing.
 
-    All pixels are there if they are the same whatever is put in place of the end.
+    No pixels are missing if each replacement of the end gives the same ones.
 
     Raises:
         BrokenImage: pixels are missing.
@@ -123,7 +123,7 @@ def _completed(
 
 
 def is_variant(data: bytes) -> bool:
-    """Tell whether the bytes are of the kind that `render` makes."""
+    """Return whether the bytes are a WebP file, as `render` makes."""
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 

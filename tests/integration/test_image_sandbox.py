@@ -211,10 +211,10 @@ async def test_whoever_is_cancelled_leaves_no_decoder(evil):
 async def test_decoders_end_with_who_started_them():
     program = (
         "import asyncio, os, sys, time\n"
-        "from services import decoder\n"
+        "from services.images import sandbox\n"
         "from tests import photos\n"
-        "asyncio.run(decoder.render(photos.jpeg(64, 48), 10**6))\n"
-        "print('its', decoder._idle[0]._process.pid, flush=True)\n"
+        "asyncio.run(sandbox.render(photos.jpeg(64, 48), 10**6))\n"
+        "print('its', sandbox._idle[0]._process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     worker = await asyncio.create_subprocess_exec(
@@ -238,9 +238,9 @@ async def test_decoders_end_with_who_started_them():
 def test_answers_read_as_they_were_meant(make, error):
     # In this process, where coverage is measured.
     with pytest.raises(error):
-        sandbox.understood(answer(make(), LIMIT))
+        sandbox.parse(answer(make(), LIMIT))
     whole = photos.jpeg()
-    assert sandbox.understood(answer(whole, LIMIT)) == variants.render(whole, LIMIT)
+    assert sandbox.parse(answer(whole, LIMIT)) == variants.render(whole, LIMIT)
 
 
 def test_memory_that_runs_out_is_a_costly_image(monkeypatch):
@@ -249,4 +249,4 @@ def test_memory_that_runs_out_is_a_costly_image(monkeypatch):
 
     monkeypatch.setattr(variants, "render", starve)
     with pytest.raises(ServiceError, match="too much memory or time"):
-        sandbox.understood(answer(b"", LIMIT))
+        sandbox.parse(answer(b"", LIMIT))
