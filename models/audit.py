@@ -1,4 +1,4 @@
-"""Who did what to what: rows that are added, and neither changed nor removed for a year."""
+"""The audit log: rows are added, and neither changed nor removed for a year."""
 
 from enum import StrEnum
 from typing import Any
@@ -12,17 +12,17 @@ from models.indexes import SqlIndex
 
 # The constraint ck_audit_log_outcome holds the same list.
 class Outcome(StrEnum):
-    """Whether it was done."""
+    """Whether the act was done or refused."""
 
     DONE = "done"
     REFUSED = "refused"
 
 
 class AuditEntry(Model):
-    """One act, or `count` refusals of one kind that came close together.
+    """One act, or `count` refusals of one kind within a short time.
 
-    `actor` is a username, a claimed one where a login was refused, or `operator:<login>` for the
-    command line; none: nobody was logged in. A trigger refuses to change or remove a row.
+    `actor` is a username, the claimed one if a login was refused, or `operator:<login>` for the
+    command line; None without a login. A trigger refuses to change or remove a row.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid7)

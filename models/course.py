@@ -51,10 +51,9 @@ class Course(Model):
     class Meta:
         """Indexes: newest first, newest first of one difficulty, by title.
 
-        The generated column `search_text` and the indexes of searches on it are made by hand in a
-        migration: Tortoise has no generated columns. Those with a difficulty included skip courses
-        of others without a look at their rows; all of them are skipped a quarter faster in one
-        without.
+        The generated column `search_text` and its indexes are in migrations/sql: Tortoise has no
+        generated columns. An index with the difficulty included skips courses of other
+        difficulties without reading their rows; one without it is smaller and faster to skip in.
         """
 
         table = "courses"

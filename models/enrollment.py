@@ -1,4 +1,4 @@
-"""Who takes which course."""
+"""Enrolments of students in courses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOREIGN_KEY_COURSE = "enrollments_course_id_fkey"
 
 
 class Enrollment(Model):
-    """A student's place in a course; its constraints, not the code, refuse a bad one."""
+    """A student in a course; constraints refuse a bad row, not the code."""
 
     id = fields.UUIDField(primary_key=True, default=uuid7)
     student_email = fields.CharField(max_length=320)

@@ -1,4 +1,4 @@
-"""What was answered to a request that carried an Idempotency-Key."""
+"""Responses to requests with an Idempotency-Key."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from models.indexes import SqlIndex
 
 
 class IdempotentResponse(Model):
-    """An answer, to be given again; inserted in the transaction of what it tells.
+    """A response that is repeated for the same key; inserted in the transaction of its effect.
 
     `digest` is the SHA-256 of operation, caller and key, `fingerprint` that of the request's
-    content: 64 hexadecimal digits each. An answer that is not there yet is not committed yet.
+    content: 64 hexadecimal digits each. A row without a response is not committed yet.
     """
 
     digest = fields.CharField(max_length=64, primary_key=True)

@@ -1,4 +1,4 @@
-"""Images of courses: the bytes as they came, and what was made of them."""
+"""Images of courses: staged uploads, and variants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Upload(Model):
-    """Staged bytes: durable when the upload is answered, deleted when the variants stand."""
+    """Staged bytes: durable when the upload is answered, deleted when the variants are stored."""
 
     id = fields.UUIDField(primary_key=True, default=uuid7)
     course: fields.ForeignKeyRelation[Course] = fields.ForeignKeyField(

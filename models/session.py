@@ -1,4 +1,4 @@
-"""Who is logged in: a session is a family of refresh tokens, each good for one use."""
+"""Sessions: a session is a family of refresh tokens, each valid for one use."""
 
 from tortoise import Model, fields
 from tortoise.fields.db_defaults import Now
@@ -9,10 +9,10 @@ from models.user import User
 
 
 class Session(Model):
-    """What a login opened; its id is in every token that comes of it.
+    """A login's session; every token of the login has its id.
 
-    `expires_at` is its end whatever happens. `tokens_until` is when the last of its access tokens
-    ends: a revoked session is remembered that long. A trigger notifies `revocations` of its end.
+    It ends at `expires_at` at the latest. Its last access token expires at `tokens_until`: a
+    revoked session is remembered until then. A trigger notifies `revocations` of its end.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid7)
@@ -40,10 +40,10 @@ class Session(Model):
 
 
 class RefreshToken(Model):
-    """A refresh token, known by its SHA-256 only: 64 hexadecimal digits.
+    """A refresh token, stored as its SHA-256 only: 64 hexadecimal digits.
 
-    The token that follows it is the HMAC of it and `successor_nonce`, 64 hexadecimal digits: who
-    presents it again within the overlap gets the same one, and the row does not hold it.
+    Its successor is the HMAC of the token and `successor_nonce`, 64 hexadecimal digits: a second
+    use within the overlap gets the same successor, which the row does not hold.
     """
 
     digest = fields.CharField(max_length=64, primary_key=True)

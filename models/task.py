@@ -1,4 +1,4 @@
-"""The durable tasks: Redis carries them, this table knows them."""
+"""The durable tasks: this table has the truth, the broker carries messages."""
 
 from enum import StrEnum
 from typing import Any
@@ -22,11 +22,11 @@ class TaskState(StrEnum):
 
 
 class Task(Model):
-    """A piece of slow work, inserted in the transaction of what asked for it.
+    """A piece of slow work, inserted in the caller's transaction.
 
-    `queue` and `max_attempts` are of the task's registration and are filled in by the relay, so
-    whoever enqueues needs to know a name only. `lease_until` is the time by which a queued row
-    that was published must be claimed, and a running one must report, or be taken for lost.
+    The relay fills in `queue` and `max_attempts` from the task's registration, so a caller needs
+    only its name. By `lease_until` a published row must be claimed, and a running one must renew
+    its lease; otherwise it is taken for lost.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid7)
@@ -40,8 +40,8 @@ class Task(Model):
     progress = fields.SmallIntField(db_default=0)
     attempts = fields.IntField(db_default=0)
     max_attempts = fields.IntField(null=True)
-    # Not the transaction's start: each row of a transaction has a time of its own, and becomes
-    # visible soon after it.
+    # Not the transaction's start: the rows of a transaction have different times, soon before they
+    # become visible.
     available_at = fields.DatetimeField(db_default=SqlDefault("clock_timestamp()"))
     published_at = fields.DatetimeField(null=True)
     lease_until = fields.DatetimeField(null=True)
@@ -79,7 +79,7 @@ class Task(Model):
                 "(finished_at) WHERE finished_at IS NOT NULL",
                 fields=["finished_at"],
             ),
-            # What every process asks twice a second (services/images/removals.py).
+            # Every process queries by it twice a second (services/images/removals.py).
             SqlIndex(
                 "ix_tasks_images_removed",
                 "(created_at DESC) WHERE name = 'images.remove'",
@@ -97,13 +97,13 @@ class Task(Model):
 class TaskSchedule(Model):
     """A kind of task that is enqueued once a slot, and the start of the last slot that was served.
 
-    The rows of `tasks` can't tell it: they are pruned, and an operator may drop them.
+    It can't be read from `tasks`: rows are pruned, and an operator may drop them.
     """
 
     name = fields.CharField(max_length=128, primary_key=True)
     last_slot = fields.DatetimeField()
 
     class Meta:
-        """A row a kind, found by its name."""
+        """Table name."""
 
         table = "task_schedules"

@@ -1,7 +1,7 @@
 """Counts that triggers keep, so that no listing counts its rows.
 
-PostgreSQL counts by reading every row. A trigger adds what a statement changed instead; for
-enrollments to one of several slots, chosen by its connection, so that students don't queue.
+PostgreSQL counts by reading every row. A trigger adds each statement's difference instead; for
+enrollments in one of several slots, chosen by the connection, so that students do not queue.
 """
 
 from tortoise import Model, fields
@@ -22,7 +22,7 @@ class CourseTotal(Model):
 
 
 class EnrollmentTotal(Model):
-    """What one slot has seen come and go; the totals are the sums of all slots."""
+    """The differences of one slot; the totals are the sums of all slots."""
 
     slot = fields.IntField(primary_key=True, generated=False)
     enrollments = fields.BigIntField()
@@ -35,7 +35,7 @@ class EnrollmentTotal(Model):
 
 
 class Student(Model):
-    """Whoever is in at least one course."""
+    """A student who is in at least one course."""
 
     email = fields.CharField(max_length=320, primary_key=True)
     enrollment_count = fields.IntField()

@@ -1,4 +1,4 @@
-"""People who log in."""
+"""Accounts."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from models.indexes import SqlIndex
 
 # The constraint ck_users_role holds the same list.
 class Role(StrEnum):
-    """What a person may do."""
+    """The role of an account."""
 
     ADMIN = "admin"
     STUDENT = "student"
@@ -20,7 +20,7 @@ class Role(StrEnum):
 class User(Model):
     """An account; the hash is passlib's, so old `$2a$` ones verify.
 
-    A trigger ends the sessions of whoever is disabled or gets another role.
+    A trigger ends the sessions of a user who is disabled or gets another role.
     """
 
     id = fields.UUIDField(primary_key=True, default=uuid7)
@@ -31,7 +31,7 @@ class User(Model):
     disabled_at = fields.DatetimeField(null=True)
 
     class Meta:
-        """Index: which hashes of the old service are left; it shrinks to nothing."""
+        """Index: the hashes of the old service that are left."""
 
         table = "users"
         indexes = (

@@ -23,7 +23,7 @@ CREATE INDEX "ix_audit_log_newest" ON "audit_log" (at DESC, id DESC);
 CREATE INDEX "ix_audit_log_actor" ON "audit_log" (actor, at DESC, id DESC);
 CREATE INDEX "ix_audit_log_action" ON "audit_log" (action, at DESC, id DESC);
 COMMENT ON COLUMN "audit_log"."outcome" IS 'DONE: done\nREFUSED: refused';
-COMMENT ON TABLE "audit_log" IS 'One act, or `count` refusals of one kind that came close together.';
+COMMENT ON TABLE "audit_log" IS 'One act, or `count` refusals of one kind within a short time.';
 CREATE TABLE "course_totals" (
     "difficulty" VARCHAR(16) NOT NULL PRIMARY KEY,
     "total" INT NOT NULL
@@ -35,7 +35,7 @@ CREATE TABLE "enrollment_totals" (
     "enrollments" BIGINT NOT NULL,
     "students" BIGINT NOT NULL
 );
-COMMENT ON TABLE "enrollment_totals" IS 'What one slot has seen come and go; the totals are the sums of all slots.';
+COMMENT ON TABLE "enrollment_totals" IS 'The differences of one slot; the totals are the sums of all slots.';
 CREATE TABLE "idempotent_responses" (
     "digest" VARCHAR(64) NOT NULL PRIMARY KEY,
     "fingerprint" VARCHAR(64) NOT NULL,
@@ -45,12 +45,12 @@ CREATE TABLE "idempotent_responses" (
     "created_at" TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 CREATE INDEX "ix_idempotent_responses_created" ON "idempotent_responses" (created_at);
-COMMENT ON TABLE "idempotent_responses" IS 'An answer, to be given again; inserted in the transaction of what it tells.';
+COMMENT ON TABLE "idempotent_responses" IS 'A response that is repeated for the same key; inserted in the transaction of its effect.';
 CREATE TABLE "students" (
     "email" VARCHAR(320) NOT NULL PRIMARY KEY,
     "enrollment_count" INT NOT NULL
 );
-COMMENT ON TABLE "students" IS 'Whoever is in at least one course.';
+COMMENT ON TABLE "students" IS 'A student who is in at least one course.';
 CREATE TABLE "tasks" (
     "id" UUID NOT NULL PRIMARY KEY,
     "name" VARCHAR(128) NOT NULL,
@@ -82,7 +82,7 @@ CREATE INDEX "ix_tasks_images_removed" ON "tasks" (created_at DESC) WHERE name =
 CREATE INDEX "ix_tasks_newest" ON "tasks" (created_at DESC, id DESC);
 CREATE INDEX "ix_tasks_state_newest" ON "tasks" (state, created_at DESC, id DESC);
 COMMENT ON COLUMN "tasks"."state" IS 'QUEUED: queued\nRUNNING: running\nSUCCEEDED: succeeded\nFAILED: failed\nCANCELLED: cancelled';
-COMMENT ON TABLE "tasks" IS 'A piece of slow work, inserted in the transaction of what asked for it.';
+COMMENT ON TABLE "tasks" IS 'A piece of slow work, inserted in the caller''s transaction.';
 CREATE TABLE "courses" (
     "id" UUID NOT NULL PRIMARY KEY,
     "title" VARCHAR(255) NOT NULL,
@@ -111,7 +111,7 @@ CREATE TABLE "enrollments" (
 CREATE UNIQUE INDEX "uq_enrollments_student_email_course_id" ON "enrollments" (student_email, course_id);
 CREATE INDEX "ix_enrollments_course_newest" ON "enrollments" (course_id, enrolled_at DESC, id DESC);
 CREATE INDEX "ix_enrollments_newest" ON "enrollments" (enrolled_at DESC, id DESC);
-COMMENT ON TABLE "enrollments" IS 'A student''s place in a course; its constraints, not the code, refuse a bad one.';
+COMMENT ON TABLE "enrollments" IS 'A student in a course; constraints refuse a bad row, not the code.';
 CREATE TABLE "image_variants" (
     "id" UUID NOT NULL PRIMARY KEY,
     "width" INT NOT NULL,
@@ -134,7 +134,7 @@ CREATE TABLE "uploads" (
     "created_at" TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "course_id" UUID NOT NULL REFERENCES "courses" ("id") ON DELETE CASCADE
 );
-COMMENT ON TABLE "uploads" IS 'Staged bytes: durable when the upload is answered, deleted when the variants stand.';
+COMMENT ON TABLE "uploads" IS 'Staged bytes: durable when the upload is answered, deleted when the variants are stored.';
 CREATE TABLE "users" (
     "id" UUID NOT NULL PRIMARY KEY,
     "username" VARCHAR(255) NOT NULL UNIQUE,
@@ -157,7 +157,7 @@ CREATE TABLE "sessions" (
 CREATE INDEX "ix_sessions_revoked" ON "sessions" (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX "ix_sessions_open" ON "sessions" (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX "ix_sessions_expires" ON "sessions" (expires_at);
-COMMENT ON TABLE "sessions" IS 'What a login opened; its id is in every token that comes of it.';
+COMMENT ON TABLE "sessions" IS 'A login''s session; every token of the login has its id.';
 CREATE TABLE "refresh_tokens" (
     "digest" VARCHAR(64) NOT NULL PRIMARY KEY,
     "expires_at" TIMESTAMPTZ NOT NULL,
@@ -167,7 +167,7 @@ CREATE TABLE "refresh_tokens" (
 );
 CREATE INDEX "ix_refresh_tokens_session" ON "refresh_tokens" (session_id);
 CREATE INDEX "ix_refresh_tokens_expires" ON "refresh_tokens" (expires_at);
-COMMENT ON TABLE "refresh_tokens" IS 'A refresh token, known by its SHA-256 only: 64 hexadecimal digits.';
+COMMENT ON TABLE "refresh_tokens" IS 'A refresh token, stored as its SHA-256 only: 64 hexadecimal digits.';
 CREATE TABLE IF NOT EXISTS "aerich" (
     "id" SERIAL NOT NULL PRIMARY KEY,
     "version" VARCHAR(255) NOT NULL,
@@ -193,95 +193,94 @@ async def downgrade(db: BaseDBAsyncClient) -> str:
 
 
 MODELS_STATE = (
-    "eJztXW1z27gR/isYzXXszKieRHmt03ZGtpWLWkdpLfnu2rpDwSQksaZAhSCtqNf0t3cX4L"
-    "tIipRkh1b5xWMRuwvwWRDYXSyAX1tz22CWOOl6hun2uOusWqfk1xancwb/ZJS2SYsuFlEZ"
-    "PnDprSXJKdJplj2VZLfCdajuQsGEWoLBI4MJ3TEXrmlzJP/MGQGCNrEdMtZtj7tj4rCJJ4"
-    "Cc2BNiQ/mdyQ3izqhLdGgT0S1bMOLaU+bOmHOC9Ri2DhWZfLofkTf8ho9BhO2MiSkIJZ5g"
-    "DuLRhv91i5pzZkgxS6CGygi8rsnJkgpVETNU5faCORSknP5eEvxxTCbwGKq44bo9n1Nog2"
-    "Vy9p5wEHYKf29tYyXFAP0U6jD5CekSeDP45fiyBbST6DPKpwwrcdjcvsc2OPZSYuFx84vH"
-    "tOBlAJF//BMewwuzr0zgz19bE5NZhvy/RV1kMo0WErGvC4cJAboRAV/QDcyvWqhajbMlE5"
-    "LRXS1kcUtyg7LxxzHgetEbnreJach/nrW+tUmyWkRXdpFt6g+5c6rHYtBVmVZgP9yhGT57"
-    "bjugPLMhKHNxp8m2JD43aAIUyedaIPX6un/xQVJiX7/VdNvy5jyiXqzcmc1Dcs8zjRPkwb"
-    "Ip49gJmRH7BrlnWf73GjxSvQYeuI7Hwu5iRA8MNqGehV9y6/cTj8s3I1iT5rkmjA/QoRfU"
-    "PcEnb//otzPGo2mDzyNt2BtpWmttFMD2pL5i/5EOKgA0Te6iJn79puRG6MinLazg/GP36v"
-    "jlm2cSD1u4U0cWSuxa3yQjdakWKT+CXOk+CfkFQObCd54Nu+JIwW74LCfBP9vAHzyI8I8G"
-    "zgDMAK4EwAN7efzsYaAd9T/1hqPup7+g+LkQXyyJUHfUw5KOfLpKPT1WmrBh9FfzQiiE/N"
-    "wffST4k/z986CX1ldIN/o7fq4wn7i2xu2lRo04GsHj4JH8skOFht9lUqnnM+rkKDTkSCkV"
-    "IHpUNe7nO2nN6VfNYnzqzuDnm1cFyv2peyU/nTevUgob+CUdWfQtAbDtufC9s2yEe9ybS5"
-    "T70CbKdbaGdoy9znC3LqB/nhIDJucbftX7cD3sXZwGM3za7CijiBdvSijiRfrLiRSBRd/S"
-    "PV1NhBU6umLYCnh/LqhnN++8fl0CXqDKxVeWZQCsVZuU4zw7TM01A3uXuTfC06UO2KVVem"
-    "zEcXhd9vWLTokuC1S5XVaWpbqsYaD1WmlUiFgOD+T9T38Og9cUbuawkA9ykuvwcH7ReVdm"
-    "euu8y5/fsCwJtfTf11Huczcb5JA+ha+pnj6WYfFiB1CnWPFvOy9evX317uWbV++ARDYufP"
-    "K2AOb+YJRC0GAuNa2M4eBPw8+DbBBjLGkfx9Rd8h9imaIMnDXrrgWwIRYJ7ybolMefur+k"
-    "++v55eez9FSHAs4AefTrJ3cxNxMf3FL9bkkdQ1srsTt2Hu160bwzTz+hnE4lkPjG+H5+tO"
-    "7c9hzBWhlxPL+kXRTD0yWNKBfB6xJFvh6IC0tkPM2cQ1M1z7H8mNrEdpg55cSfe9pEgNXE"
-    "DEIFmZr3jL8nlBNvYdnUwEgYciOjycn4njomBaWO20BjhLJdKu6kcHfGCP5QEb45vWPA57"
-    "YJDA2mBf8hjcOosdomYKYDJ/R4rULEyMdzY9gsEr0pcLVzI2DYvg/UXq0tpA8fwPVFjxwb"
-    "5mRi6vCJrtYbGJWh2B2aGwnaCF9E2ibloXRN12KVmxVyZTdFFmOlJeGKOrBWqRkRX35bEr"
-    "KfkZ8/9q56JPGQ9IcEBlgyuL68bEKTdQpNht2stLcUMNQ5sFInBz/esjWcR/AV5ZlICbaD"
-    "QLsoBNz7ZVRsH4UR4MvPgx8D8rTRlII+MUdsE0hMSqizElpnvR/7g0Hv6pScsanJoU03HI"
-    "z13tWn3kW/O+qdEvBpmDNnhgmNveHdi5+6g3MMOHaNe3z5mkQcQzOuyqiUYDo8z7fz/FUZ"
-    "1xfJ8ocmWZhyfhNmU5UFqiRns1BV04Uqb2FsqeAkZ6Pgmio4addXsZ7TjM1CQkZwJQvodZ"
-    "Q/qEjDn9lqzZpIoerHSEa+mCeJa/Q0aqJDl6E/t961AAB4beZKCKAVMT8wO3IVwc64Y1vW"
-    "nGET1nA/85k//PmKWTTHVPYh74WC6mOz7Yx8YigIgla74dRH5f2kRB0qUirotyNQ11LIIU"
-    "H08PHike1Sq5UbNFbF7c2RY81FypLx44/2kkC7Vn6wWKZoUhJ5dhjNxSRLJyPCXJF3c6Q3"
-    "N/ZVT191c0Ts/85TLYilBd235FJiSP99lxL35bHuYVmxJotbMVshY6xKWhL5Q1XKdCmz0C"
-    "VczwD6I0EWFtUZrkVRf+h5T0xXkBjmbcJtV65E6VB3208bA/pbKnPHs5bL9i6/4tKWX7/G"
-    "5tSUPd8fzjcvSXhftBieWkKQFklp561RJBjaJOTIWPmKC1N1VltYirfTF7ZxXS6os01iNW"
-    "5aWNq1cZtaVdSUZg2nPms4a19V2ajpGmOdA9xbhk5fdp6XmPeBKnfil2XJuGnqy6sSV0ux"
-    "NoG1mgbWmtD4gSu4CY0fuIIThlxZgyTBtE+7pB5Bn/3GxPUw1W/HeHiUM/g0Yd0YEk90q0"
-    "Q4/Lw7PO9e9Iqi4Y/j6ubG5tIk7XJOb6UY3c+YR4kbnoUFTueMCiIY4wQ3cWEGJpna71XS"
-    "pZSJ8Tb5U3hzFZKzLMkp1p3evUreIb6HQirEhgLy/YSGHiKM98j55vnuT/ESkTnNxTjFeE"
-    "hRuN91Oi9fvu08f/nm3etXb9++fvc8RH29qAj+s/6PqIHEJL6+BcB3JCviH+dqwK8Efk0C"
-    "pX2DzRe2C0q8YmIBYLCsCSSDqnAOMUN6zfEZykZQOYzpYsmcNp5hcctUoj+hU1DRe2KCIM"
-    "eVp16oId8BYrUxG4f6Jc4UpktcZlkZE8keZcvtCoY5ZcINtxMMP3Z/23n9Rp4fIk/1kAc7"
-    "6DD/MEdOVHds1SbjCbSGOQtoFLDK3QfAgPz+5q8jgUd/cAQPN6aRGftKDaabc2oRqBFjvI"
-    "zqsxMSvo6SAq3ww70wAa5Y+ACPETFdfDF4uONuhs3RySzNa76EguhpWEVRYFLhXSU8FnHU"
-    "dzHtO29ZzJ+VYx21CuYptgMMSO5/tyh4V66XMfcO4aO3CmbfgGurubdmuUn+1Puy8/ZNON"
-    "nij6Lpdfipe3m5bszMGIyYTqX9jDGWZj9jtf2MceTxdKosE5JTZ5UNfMCRQv125SqT4WDw"
-    "PvMhDPEGuM/6g+7V37I3SJxlQH72t1Gv22SAH34UtC7eQTyVMMsvSKUaFngEMqM0nuBY7u"
-    "A/Yf6bqZQtFYA7Empf4ilu/bVv/8X00H6+9fQ7MHs96GsOGYOxPc4++G93kRkG9D9iodSl"
-    "aYCd8M+ycaVmvf3R19uVhtZQz7W0QvpDCnLs7fiIGTOnsyqh0YihwTMDz4ntzLNm8wKfK+"
-    "Q4QHdr/xsUQ+OyZH8N6ZvumtFdYVqs0ld98gPsqA+y+bxZA2/WwJs18A1+yhWbgLpnI/uO"
-    "8VaGn5Iobxf5KY6iBNseSEtnfftcRHK1yR24cpzcrmRCdrgswK1VTkA/K9F7V5G4QjGSq+"
-    "LAr1YIJrZl2Uvhn26E/s3HT91z9HXgCS5QjIWn60wI2wFnFLr6uJ0t/JQsZ/YNx3UAXP2T"
-    "7LiIQpamO/OXT+x75lh0QcBFUnUJPEXd5kweyKQWPOwlMWymlilmtmWAoK1y0tVyRLljcZ"
-    "IK1nze/KWJSHhG+vbXhQnCyq2MpCr2efMrjoQ3ayIlJ+CHXxOJaXwN8g1ZwwnOWgXbHv5o"
-    "mKcQcktklort0krFPqOpTye0/eT0m5rnqgyfGayHd1rNA6xwRnN0BT8mydU4MsWOTMyW2d"
-    "GTGUaSniawG12ZZM+qky8TYJ/hxsTUku/BiMAELeW7yOTa4HYiewHKNtQ+UtPwj1JlYMiv"
-    "4m4EJt4K5TXkJOtuL0/mVUWmksytkhlP4DJgBhYykxm8PJjQJ2Ts29Ly0FZJu5wx5X5YVL"
-    "hKpiBUjtiqSnHDQRZ4MBQ8rHt4YhAfMHXi65zNbxmeMSubZtl8Gr9eCRwVE9QoyBiZdZni"
-    "JcZBPSB4G/fFb0c5LyLQruZz5fsPkdjgQM/oSfI0z5RXgzdZlfOlwsagovNb4gvMaUZWEy"
-    "o5VmEr9uRSNetxj74e1+QwHLjB3fjN/xdqjs/HVRWd5m1UXWtVx6yWiopOcjaBkjprObAF"
-    "KxhEMZbGYS922BGqPXjr176YpwnpRlc91qGq+unx4Sq9rpdKUa5wbmB6NfFAcH/Q0wOHaq"
-    "dgKyuq4Re1C6MasZ2GZaIatowUqIgDOvJMxgM4y72JphzLDtuHK5/ts+czfWq0TrfHE33K"
-    "bCrWqt4QlsXapH7Va+OqPIA5YzQJDmbOH0rwWOPSmR0Lk+kyW1xY9pIsbeeuXWqnKNQBBH"
-    "iXe1aUdE9yZbQUOpbHxip/A78y6rpsvnDFWJ6E4Cey4zsfYXxzauI7S5HIgSQTE0+zwkpv"
-    "V/5GVIuu2kTYN3zpj4qMy2oE4YwZ8np5TEghlHCV1WGtTsgYR0wWC8bKisGER7nLmanPgF"
-    "6KMTD144bLECteZb/wbi1TzOD53IMx9xaGXIsCo6FyRShxPM4BOjkaSxKHLWzHbePt9rf4"
-    "dhhMRlAssL+2icHKToRfuWPajqnOX6X3MP5ipykXhpTdSjO8giufkLpNgjr8E/ni1QQhUt"
-    "zZx8gfyJGC62gtQBqDunTTJE9+42Iik83oD8hx0JA2OfJ1cZRxoRczvAXTMMFzQ5u8LwFc"
-    "EUtuwyKaLds1MbnsXVX0GPDkNysmNWhX7FFhhL3SjmrVHrlDBaP+c/u+3E5q/yo21TL5mU"
-    "J/UmJOlJj1brXFJWyqefu7tk7qFpm3bouUsLFFkqrwErhmgaA+CwTB+FzWdg7H88PLMn+Q"
-    "O3SpM620XTqg32mvdN1wLoD1QTZLy7mrSq8OGZqMo80ZR3FTLglw8akKcb7v6/Q939nR28"
-    "dhCkkTrXSWcYLr8Prrg+z1CW2fdZQ3Xx4RMn/nOU9Z5OtAt/563bvGKyAUwQ2/uh4M+oMf"
-    "TwPv7oYPr8/Pe70LJJJplsxAug/d/iU+moCfhL/P8SqJS/lIRyTQe0172N9nX6FqjuYf5M"
-    "QyzMQz2wY/i+fkMmSwp4/FAP7H1GZ2XGQfM+rZ58+XiRn1rJ++D/T601kPNCAVAESmCvuv"
-    "j1ALx8ZptvL5OXG+ZqQHo86PHFWIlMZZnjqEe9sQG4/CVcAyzXZAhzrtDdpETG4N2uK8gz"
-    "RvrRJMhl+sC/Xr+Ei3bP1OwybAnD5fHD87atLI/JE+CBRvof40b5N4UmdNxwPcFRWdYm30"
-    "XGc948pXVhJMvmcZcTReZSmvkjmOnYHwiH3NW/4OGA4B4KKPpffLqDiolziQLyBPR/qSaO"
-    "OKMsMl7iqIJ5ga1Kuj7vvMmamK+UNJkusQcH+EpYJmr8aBT8ngdDjbKTjJ2RheddZyPCmi"
-    "oppTrI2e66bnGqXoDXXoKJ587cxUvbC8vSllTxM+aencvTvoPjIBDrjDOxL8TDa8AFfHu3"
-    "Dxmp7oSCI5ggVJc3IPsbx0KMxUE8y5Z0ZWQt/DVRac5OTg2U1APZZpLmNc/DhS91EQ0z1F"
-    "ISuZz7dwPB6mznH/LgrbIXO6IoZjL5Byvms28/dNyKhRLvMebaz89BfsHFr2/VMbYiFxxl"
-    "pZXM1IXaOR+nph2TT5gSdLCkdnT9KUHJaHLjaByCNVT4nhOSglOrdBycKxU91tgwOZ2vJj"
-    "RETBMeI4gvKM0fiB6thhuGxSBh89ZRAL1kEvuooi4NjyKoonNDY2d1E0sYHmRt5a7gluTi"
-    "Muuy+4tqcRy/3YWbaUv0+7wJIS/h1U5S5K1OXuRHX77YyKGZo0CyqEZd4eCdzARfBQ3fEP"
-    "HfrDGPdOCXLPHHOyyr4acWtp6KBGZ2Th8VrKvfU3aqi9a+HuWsMU+LoG7t2ShwNTbqM5Bf"
-    "6tVXaTbWLHCLZxaYPSsNEldolIkDV4F8lQdF7UTctiE/emdXycqOPZ6akLRG3y9lmwvyab"
-    "gvz3v+Toh85vjtTPZk9JrQxE7AdVwxhxnoMLZTzI6nPy66wA9RrjAe7leRDEcRzNBnpzEn"
-    "nAW2esW92LT/3BKaHG3ISZZzi6vugNRqdEROdI1CAVvPGEDtsTCsyYLTScYm3Wz+qm5wpR"
-    "2bXTl3c8W+jwTl5+0GOFuuCB6LNWhrPllxS6WzSi2eRv5cOw56hw7vaATJs/Y1OAPxbU1+"
-    "bcy5aAfLMe3MzsU9DzTc0YS50NnzoZmfhRVUDYJz9AdF88L3OWFVDlG4/Pn69f+sZdlnVk"
-    "Vf6O/BhLsym/4qb877oK++1/1RHrCA=="
+    "eJztXXtz2zYS/yoYTW/szKgeR0nsnNPrjGQria62fGfJfbpDwSQk8UyRCh9WdL30s98uwP"
+    "dLpB4OrfI/icACy9+CwO5iF/ijMTMUpllHbUdR7a5um8vGGfmjodMZgx8ppU3SoPN5UIYP"
+    "bHqv8eoU60maMeHV7i3bpLINBWOqWQweKcySTXVuq4aO1a91RqBCkxgmGcmGo9sjYrKxY0"
+    "F1YoyJAeUPqq6QhWpPVZ1QYk0N0ya2OmNH2IViyNCHqk82bu1Ov9NHQG2YI6JaUOZYzEQU"
+    "msSeMiJrFGopvA11DMXwjtDEglqiC6aIbo05Myk0cvYdr/D9iIzhMbRwp8vGbEahd03V2T"
+    "vSx5aQEcOxveaOSJvA20wmzHRbtYhtEHlK9QnD5k02Mx7hJYlpLPj7O7r6yWGSbUwY9GEC"
+    "Cr/9Do/hJdlnZuHfPxpjlWkK/92gNhKpSgMrsc9zk1kWiMLy6Dypq58lX5KSzhbM4oT2cs"
+    "6LG5waZIt/DqlNLrqD8yZRFf7jReNLk0S7RVj5iFinf586o3ssbpJCXOCw24ANlzyTDyhP"
+    "ZQTbnD9InJfI1wUsQBF/Lnmt3t72Lt7zmji+7yXZ0JyZHtSeL2HM6H51x1GVI6TBsgnTcf"
+    "gxJfTJ6Y6muZ+n90iMGnhgmw7zh4sSPFDYmDoafriN78aOzt+MYE+SY6swHcBQnlP7CJ+c"
+    "fu/yGaKRpP71UBp0h5LUSHz0yE/sy3UfySACQFPVbZTEH19EuwE6/GkDOzj/2L45fHXygu"
+    "NhWPbE5IUcu8YXTkhtKgXCDyAXso9CfgGQ4SSQDrugiMGuuCRH3o914PceBPgH86QHpgdX"
+    "BOC+sTh8sRtoh72r7mDYvvoXNj+zrE8aR6g97GJJiz9dxp4eCkkYMNmLZcBvhPzUG34k+J"
+    "f8et3vxuXl1xv+ip8rLB+2IenGQqJKGA3vsfeIf9m+QP3vMirU8yk1MwTqU8SEChA9qRi3"
+    "8500ZvSzpDF9Yk/h78nrHOH+2L7hn87J65jA+m5Jixd9iQAMCxR87ywd4a7uzDjKPeCJ6j"
+    "JLoB0irzLcjQsYn2dEgWX5Tr/pvr8ddC/OvLU9rmoUEcTLkwKCeBn/cgJBYNGX+EgXC2GJ"
+    "gS4I1gLeXQuqOcxbb94UgBdqZeLLy1IAlsotymGaDZbmioG9ydob4GlTE/TSMiM2oNi/If"
+    "vmZavAkIVamUOWl8WGrKKg9lpqVghI9g/k7S9/JoPXtOzUaSEb5CjV/uH8svW2yPLWepu9"
+    "vmFZFGpusydR7ul2Osh+/Ri+qnj6VIrFyw1AnWDH37Zevj59/fbVyeu3UIUz5z85zYG51x"
+    "/GEFSYTVUtZTr45+C6nw5iiCRu46iyTf5HNNUqAmfFhmsObIhFxLrxBuXhVfvn+Hg9v7zu"
+    "xJc6bKADyKNdP34ImZn44J7KDwtqKlKixGgZWXWTRbPWLP6E6nTCgcQ3xvdznXPnhmNarJ"
+    "HitnNLmnkuO5nXsYo57NpEVE863/wS7khTZ8Cq5Jia60wbGyZTJzpx154msUBrYgqhFpmo"
+    "j0x/R6hOnLlmUAWecmokVHUyeqSmSkGooybUUfy2bWo98MbRO4d/4Ae1yYw+MKCzmwSmBl"
+    "WDX1jHZFRZruMwk4ESRrxUwmPk4rnSbRY0vcpxtTETMG0/emIvxwvpwQdwe9Elh4o6Hqsy"
+    "fKLLJINBGTa7AbtBQyvhC6o2SXEobdXWWGm2fKp0VngxdloQrmAAS6XYCOiyeYm0/YL89L"
+    "F70yWRh6Q3IDDBkv7t5WXtmqySa9IfZoWtJY+gyo6VKhn4Yc4SOA/hK8pSkSJke4F2ngu4"
+    "+/MwXz/yPcCX1/0PXvW40hSDPrJGrONIjLZQZSE0Ot0PvX6/e3NGOmyi6sDTnQ7Kevfmqn"
+    "vRaw+7ZwRsGmbOmKICs3d6++LHdv8cHY5t5RFfviIeR1+NKzMrRYj2z/JtHb8uYvpiteyp"
+    "iRfGjN+I2lRmgypKWW9UVXSjypkrawo4SlkLuKICjur1ZbTnOGG9kZDiXEkDOonye+Fp+I"
+    "EtE9pEDFXXRzJ0m3mWuAZPAxZNuvDtueTQAgDgtZnNIQAuQnZguucqgJ3ppqFpM4YsJHDv"
+    "uMTvf7hhGs1QlV3Iu35D1dHZNkY+MhV4TqvNcOqh8H4UTe0rUsLptyFQt7yRfYJo9/7ioW"
+    "FTrZHpNBbFzdWeY8nGmgX9xx+NBQG+lq6zmIdlUhJYdujNNRmhZoqHuSTtak9vpu+rmrbq"
+    "ao/YX85SzfGlecO34FaiX//rbiVuy2LdwrZiRTa3QrpCylwV1SSyp6qY6lJko8uyHQXqEx"
+    "4oLqacdySEsxsbBoX3VMGA7CbRDVsEiwMDaTtk22iy5AaW26XEZlTl49udtFdvPDifpBBq"
+    "UqQhKWilmbUTESFoEp8iZX8r3Jjos9z2UZhPt7GVu29en00S6nHV9tGmzK3iKo+VeqemOj"
+    "s1ia+qqG80QVhlN/aaDtJXreMCqzvUylzeeVnUOxr78sp4z2Kktfusou6z2gG+5wKuHeB7"
+    "LuCIIldUIYkQbVMvqYZrZ7ueb9kP6NvQ6x1EBj5PWFc6viPDKuL0Pm8PztsX3Tyf99MYtJ"
+    "keuHiVZjHTtpQnbghGJXqpmMlgoPj50ZZm2O9ETCVvDN1p/K/lzITHTdN4JStp4G6nyQ38"
+    "dthICZ+PV307Lp9duOeeOI482+DJ3/pRJ5kYxwj3ybv291br1avT1vGrk7dvXp+evnl77K"
+    "OeLMqDv9P7gBKILNvJ0H7XdCyJf5iqBr8U+BVxgPYUNpsbNgjxhllzAIOlLRkptXJXDdWv"
+    "L5kuQWHPqEcgIu55eP2cG2DeWRfEAubIA1u+IyrUM7FI1cUSYFLdEgnYOPWrtkUYrBiyne"
+    "Yv3U1HPEFBUSfMsv0EgsHH9retNyd8yeInePCjHGRYmZiJaQfYR5OMxsAaM+fAIZBypoAA"
+    "6d10rwMLj/nQEVZMRSNT9pkqTFZnVIOVccKZoPIUz/kwjUXo+A//TYEfdPniWSGqja+zZP"
+    "aGiQurXZRpg0FyW8hxofpd5HknBdBlfGQBRXX3zb5ydmL2Qh0aoWUwj5HtoVdy+4mhYGLZ"
+    "TspyPICvXctZkD2qtZbjioUhuavxq9bpib/+4p+8FXdw1b68TOo3UwZTpVkqdTFEUqculk"
+    "tdDCN/bygpgQ4dVafmMh14jyKG+v3SFlrE3uDdcSH08Qa4O71+++aX9FyITgrknV+G3XYd"
+    "7L3/rtCqGAzhqME0UyEWVZhjJPDg0XAsY7Ej/Sz1v0xEZwkv3IElUhDPMMvXuP8PaOGe4n"
+    "zvyA/MJg6MNZOMQMsepZ/rt3mTKQr0byF/6kJVQE/4vairqd50f/JNdyGhBOqZmpZff5/8"
+    "Hls7KWLK1Mm0jLc0IKjxTMFzbJiztNU8x+byKfbQ3Np+LqKvXBYcr379erimDFdYFsuMVb"
+    "f6Hg7UneSZ1xvh9UZ4vRG+wk65YWMQ93RoPDC9kWKnRMqbeXaKKWqCbg9VS2xjcCrCqcIn"
+    "EqGb3t8Q0LVlhis/fcdiwzZxc6IHdS1HlpllGaa3Q/Hxqn3uWTi8db4tMfLrgSUK43zUTG"
+    "/3DA87ZzBWlDsdI8zdE9CxMeORmRqdEzCLrGBPxW+3SRZTVZ6KXQ5jQRSDiS2KqaEpa0Wk"
+    "i32IYkffRCUrubTZexJB4ynB25/nKjRWbEsk1rFLm91x0Hi9GVJw5d39ZkhI4gnIV8QMRy"
+    "gr5WXb/fEvz8HXFokrtdYLKrW26UZ9Pj7tZyff2BpXZvpMId2/E2l2sLUZrNElDJgoVW3B"
+    "5FswIV1mQxNmELT0PIFdacNER1aVjBgP+xT7JSSWbNPF8lTQgkYLvyfoAOwDQfeOMFDfl6"
+    "5F4JoH4mqiqWt1qEqaobJWO8I4IUxXLLzmZhRoSSP8z2lg8Fn2EUEbRqOWTSifgN2GXQJO"
+    "7GrW/JjWEdgnd7rJHuGZ4vEkAr5mbHbP0IgS57lCH5FrksASUUFUFhkhtcwDt6yRH/Glr2"
+    "WiuIwUsxQ8CUouVbaNEDTrHcwZPImeyhmzXPAqqmL2ks+MMWc5ZpLbYAYbaSyUMp58LrZk"
+    "NtWbbU++2VYHKOy5Ul3bxn8JMYdX2bKCjtPWoq60qENaS0lBRylrZ0iVpezpgiUUohBJbZ"
+    "TnG+UI1RYs8lu3mecJ6UpzPDSgytri4ekqvmkXiz8ucf5ffKtwT3Df6SmAA5EZ2EjzXLhF"
+    "zVzPRSizsMx5Woup4V7tAuamxtBHgFnC2ffKFCfcIHW49Ek+Wz7Bp0L7cls8v6dIQrFU9t"
+    "avNNI6xqtaSav8UOWUmcU7bDl7WsGjigvPKXOVyTws3NIwndIwH5qJRFCRxHlghTNC06aZ"
+    "tdtCr+iQ54BqdEnGqqaJi6tgTDlsJMI08AOjts1mc9sakbFpzPx7qw7QyzlR8WVF1qllYJ"
+    "S7SD3VGVOsOx0jRrhDE+E8Ip0lGeEEyFzvKdSfO/eaak0ZPzaQzByYHO/9W+v5zVmYZero"
+    "OrwvnzZ5FRM+kMWdji3z9t4RAyfOhYqZqDzj1qbot8V0Ww0UqXWcqXwE4CdqqoapigNR6S"
+    "NMnijxYv5EPiYkxcm5gwlrN4nXh3t4Xrgbz9eJ+XeM/IMccPEoBwlPZwjYwqxxmmzmQk1G"
+    "2ej1yaHHSJMcuPI5SLlhiynOnEkYhrmCJ+eTB1dAkslYUGdNvsaqzkddGTl6NNlshVr1+A"
+    "o9ynWVl8p7FvzwPBJ038+Mx2L5zu7daIIzbA/Hk2jmSDSTHFZr3Iom2NvePXJctki8Ni+8"
+    "hZUc8Vq5t7LVnv7qePq9+bmo4uvP5/sXC76TS22pOSmV1OzV3yijuWo458C6k5RmvnaVGd"
+    "U+QR0etDo8KKzKRQHOP/sgTPd1Lbbjja20bRx5EFXRCocER6j2b7zuJCPH132SKK++zcEn"
+    "/sprntDIk0A3/n3bvcU7GUSFO/3mtt/v9T+ceRbfnT64PT/vdi+wEo+JZArWe9/uXeKjMd"
+    "hJ+P8c73a45I9kRAKPTY6byl8n+0+wI7nnLLEUNbFjGGBn6RlBCSnk8cMrgP4ppZnu1NjG"
+    "itq5vr6MrKidXvyCzturThckwAUAlVThv0/OUHPTwGW29Ck3Ybp6pgelzvX9lHBzhkmeO4"
+    "RbS1sN+9FKYBkn26Ojl7YGbcQnl4A2P4AgTlupSJHBJ+1C/Ds8kDVDfpCQBVjTZ/PDFwd1"
+    "PJg703sO5DXEH6etI0iqLOmwg7ukoGOktZyrLGfcwkqLZsm2LAOK2qosZFUy0zRSEB6yz1"
+    "l71x7BPgCc97F0fx7mO/Uix+Z51eOevijauB3McH+6DOIRohr18qi7NnNqzGH2VBKl2gfc"
+    "n2CroE662PMlGYwOcz0BRylrxavKUg4HRZQUc4y0lnPV5Fyh+LqBDAPF4a+dGmfnlzdXxd"
+    "tJllu1cODdAwwfniYM1P7tDEwX+w8Ej1rAA4c0wxahZ/xYIZzB/NRijN7FckG8oJiJbD6y"
+    "1Fzl3XXmJjTLVD/g8XKwiioiOm/EA15GZxhOJ24smpuO7ofS6e41EYZJZnRJFNOYY1ezTc"
+    "OQv24wRoWCkLeoX2WHvuDAkNIvjVrhBwkTVkrbqmfpCs3St3PNoNEPPFqSOzM7vE7BKXlg"
+    "IwuEH3p6RhTHxFbIYspE4LJoC+dNqlsLPE+hSUTejhJU8g765tOdOLouOR3vsqMNJs46cP"
+    "DJAwexIAl63rURHsWa10Y8o1myvjei9hDUV+hWMsW3Pjm4aJpvZU8O5unVaVqVm3ado1NZ"
+    "7n1RBYxcHc+uwgRDcXntlFpT1Gvm1LI09f7A4plahqaQ0Tct+s0Is6os8shMdbxMsWI3aQ"
+    "3N1ODIK378Fjdy3XQNcS8KvpqXI6uoFr4xGMemONeX6jyxC6xZrWiqbCR1BNlcGCA35LtA"
+    "ugjHWYLX4QR5J0DdNTQ2tu8ah4eRPl6cndlQqUlOX3iJNuk1yJ9/koNvWn87EH/r5JJK6Y"
+    "g4Dsr6NMI0e+fX2Mk2dPTrLAF1gnAPk3p2gjjOo+lAr44m92irjHWjfXHV658RqsxUWHwG"
+    "w9uLbn945p3FEF/evlJMeG0M7bcx5Kkxa0g4RlpvpFVNziVctIkzkzc8LWj/zkve6UFBbT"
+    "BC5Gkjxd5yS3ItLhrUWWVyZcOwZcdwZp5Aqs6fkh3gzgXV1Tm3khuQrdaDXZp+dnm2qhki"
+    "qbLiUyUlEz+qEgi71fcQ3ZfHRU6kglrZyuPxcfKONt1maQdPZafmh0jq7PyS2flfdUv2y/"
+    "8BvgfDCQ=="
 )
