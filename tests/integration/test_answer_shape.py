@@ -1,4 +1,4 @@
-"""What tells the answers of one deployment from those of another on the same Redis."""
+"""The cache's key prefix differs between deployments that share one Redis."""
 
 import re
 from uuid import uuid4
@@ -14,7 +14,7 @@ PLACE = "/media/{}".format
 
 @pytest.fixture
 async def guest(new_database):
-    """Return an account that may connect and no more: its URL of a database, with less allowed."""
+    """An account that may only connect: makes its URL of a database."""
     server = await asyncpg.connect(await new_database(migrated=False))
     name = f"guest_{uuid4().hex}"
     await server.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'guest'")
@@ -35,7 +35,7 @@ async def _shape(url, place=PLACE):
         return await read.shape(place)
 
 
-async def test_each_database_has_one_shape_by_whatever_name_it_is_reached(new_database):
+async def test_each_database_has_its_own_shape_under_any_of_its_host_names(new_database):
     url, other = await new_database(migrated=False), await new_database(migrated=False)
     elsewhere = url.replace("127.0.0.1", "localhost")
     assert elsewhere != url
@@ -45,7 +45,7 @@ async def test_each_database_has_one_shape_by_whatever_name_it_is_reached(new_da
     assert await _shape(url, "https://images.example.org/{}".format) != shape
 
 
-async def test_it_can_do_with_less_than_the_servers_own_name(new_database, guest):
+async def test_a_shape_needs_no_right_to_read_the_servers_identifier(new_database, guest):
     one, other = [await guest(await new_database(migrated=False)) for _ in range(2)]
     shapes = [await _shape(url) for url in (one, other, one)]
     assert shapes[0] != shapes[1]

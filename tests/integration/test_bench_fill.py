@@ -1,4 +1,4 @@
-"""The table that tasks are measured with: nothing queued may run there, indexes are back."""
+"""The tasks table is filled for benchmarks: no queued row can run, and indexes are restored."""
 
 import asyncpg
 import pytest
@@ -7,7 +7,7 @@ from loadtests.bench.tasks import fill as filling
 from loadtests.bench.tasks.__main__ import FILLS
 from loadtests.bench.tasks.fill import Fill, fill
 
-# Not their definitions: PostgreSQL writes the same condition otherwise when it reads it again.
+# Without their definitions, for PostgreSQL prints the same condition differently.
 INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'tasks' ORDER BY indexname"
 KINDS = """
     SELECT name, state, available_at <= now() AS is_due, count(*) FROM tasks
@@ -22,11 +22,11 @@ async def connection(new_database):
     await connection.close()
 
 
-def test_a_thousand_rows_of_each_kind_and_a_million():
+def test_the_fill_has_the_given_numbers_of_rows():
     assert [Fill(1_000, 1_000), Fill(1_000_000, 1_000_000)] == FILLS
 
 
-async def test_half_of_what_is_queued_is_due_and_of_nobody(connection):
+async def test_half_of_the_queued_rows_are_due_and_no_kind_is_registered(connection):
     before = await connection.fetch(INDEXES)
     await fill(connection, Fill(300, 200))
     assert [tuple(row) for row in await connection.fetch(KINDS)] == [
@@ -41,7 +41,7 @@ async def test_half_of_what_is_queued_is_due_and_of_nobody(connection):
     assert await connection.fetchval("SHOW session_replication_role") == "origin"
 
 
-async def test_a_fill_that_takes_too_long_ends(connection, monkeypatch):
+async def test_a_fill_that_takes_too_long_is_ended(connection, monkeypatch):
     monkeypatch.setattr(filling, "LIMIT_SECONDS", 0.0)
     with pytest.raises(SystemExit, match="longer than 0 s"):
         await fill(connection, Fill(300, 200))

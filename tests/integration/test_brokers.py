@@ -1,4 +1,4 @@
-"""One contract over every broker: what the relay publishes arrives; what is away costs nothing."""
+"""The contract of every broker: published messages arrive, and an outage has a bounded cost."""
 
 import time
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ from worker.execution import Backends, execute
 from worker.heartbeat import Heartbeat
 from worker.relay import BrokerAway, Relay
 
-# What a dead broker may cost, and one that is silent where each wait is bounded by a second.
+# The bounds for a dead broker, and for a silent one whose waits end after a second.
 GIVE_UP_SECONDS = 3.5
 GIVE_UP_WAITING_SECONDS = 7
 BOUNDS = ("socket_timeout", "read_timeout", "write_timeout")
@@ -45,7 +45,7 @@ on_servers = pytest.mark.parametrize("broker", SERVERS, indirect=True, scope="mo
 
 @pytest.fixture(scope="module", params=[*SERVERS, pytest.param(None, id="memory")])
 async def broker(request, tmp_path_factory):
-    """Each kind of broker, running; memory needs none."""
+    """Each kind of broker, running; the memory broker needs no server."""
     if request.param is None:
         yield SimpleNamespace(url="memory://")
         return
@@ -57,7 +57,7 @@ async def broker(request, tmp_path_factory):
 
 @pytest.fixture
 async def database_url(new_database):
-    """A database of the test's own, open."""
+    """A database of the test's own; Tortoise is open on it."""
     url = await new_database()
     async with database(url, pool_size=3):
         yield url
@@ -71,12 +71,12 @@ def _celery(url: str, queues: Iterable[str] = ()) -> Celery:
 
 
 async def _do_nothing(_context, **_arguments) -> None:
-    """Do nothing."""
+    """Does nothing."""
 
 
 @pytest.fixture
 async def relay(broker, database_url):
-    """A relay of that database to that broker, with two queues of its own."""
+    """A relay from that database to that broker, with two queues of its own."""
     queues = {name: f"{name}-{uuid7().hex}" for name in (TASK, OTHER)}
     kinds = {
         name: Registration(name, _do_nothing, queue, 4, 10, (), None)
@@ -84,7 +84,7 @@ async def relay(broker, database_url):
     }
     with _celery(broker.url, queues.values()) as celery:
         with celery.connection_for_write() as link:
-            # As a worker does that serves them: they share an exchange, and yet no message.
+            # As in a worker that serves both: the queues share an exchange, and no message.
             for queue in celery.amqp.queues.values():
                 queue(link.default_channel).declare()
         async with direct_connection(database_url) as connection:
@@ -95,7 +95,7 @@ async def relay(broker, database_url):
                 link.default_channel.queue_delete(queue)
 
 
-def _take(relay, name: str = TASK) -> list[dict]:
+def _drain_queue(relay, name: str = TASK) -> list[dict]:
     """Take all messages off a kind's queue; return their headers."""
     found = []
     with relay.celery.connection_for_read() as link:
@@ -104,12 +104,14 @@ def _take(relay, name: str = TASK) -> list[dict]:
     return found
 
 
-async def test_messages_arrive_on_their_queues_with_the_ids_of_their_rows(relay):
+async def test_messages_arrive_in_their_queues_with_the_ids_of_their_rows(relay):
     made = [await enqueue(TASK, {"n": n}) for n in range(3)]
     other = await enqueue(OTHER, {})
     assert await relay.publish() == 4
-    assert [(each["id"], each["task"]) for each in _take(relay)] == [(str(i), TASK) for i in made]
-    assert [each["id"] for each in _take(relay, OTHER)] == [str(other)]
+    assert [(each["id"], each["task"]) for each in _drain_queue(relay)] == [
+        (str(i), TASK) for i in made
+    ]
+    assert [each["id"] for each in _drain_queue(relay, OTHER)] == [str(other)]
     rows = await Task.all().values_list("queue", flat=True)
     assert set(rows) == {kind.queue for kind in relay.registry.values()}
 
@@ -121,26 +123,26 @@ async def test_the_depth_of_each_queue_is_known(relay):
         await enqueue(TASK, {})
     await relay.publish()
     assert relay._depths() == {task_queue: 3, other_queue: 0}  # noqa: SLF001
-    _take(relay)
+    _drain_queue(relay)
     assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001
 
 
-async def test_what_the_broker_lost_is_published_again_and_what_waits_is_not(relay):
+async def test_a_lost_message_is_published_again_and_a_waiting_one_is_not(relay):
     lost, waits = await enqueue(TASK, {}), await enqueue(OTHER, {})
     assert await relay.publish() == 2
-    _take(relay)
+    _drain_queue(relay)
     await Task.all().update(published_at=datetime.now(UTC) - timedelta(seconds=6))
     assert await relay.recover() == 1
     assert await relay.publish() == 1
-    assert [each["id"] for each in _take(relay)] == [str(lost)]
-    assert [each["id"] for each in _take(relay, OTHER)] == [str(waits)]
+    assert [each["id"] for each in _drain_queue(relay)] == [str(lost)]
+    assert [each["id"] for each in _drain_queue(relay, OTHER)] == [str(waits)]
 
 
 async def test_a_message_is_enough_to_run_its_task(relay):
-    """The relay, the broker and the execution in one process, as a unit test may have them."""
+    """Relay, broker and execution in one process, as a unit test may use them."""
     task_id = await enqueue(TASK, {"n": 1})
     await relay.publish()
-    (headers,) = _take(relay)
+    (headers,) = _drain_queue(relay)
     storage, settings = MemoryStorage("/media"), Settings(_env_file=None)
     cache = Outpost(open_store("memory://"))
     backends = Backends(settings, storage, cache, relay.registry, "this", Heartbeat("unused"))
@@ -149,17 +151,17 @@ async def test_a_message_is_enough_to_run_its_task(relay):
 
 
 @on_servers
-async def test_a_broker_that_is_down_costs_nothing_and_its_return_is_noticed(broker, relay):
+async def test_a_broker_that_is_down_costs_no_attempt_and_its_return_is_noticed(broker, relay):
     await relay.publish()
     first = await enqueue(TASK, {})
-    assert await relay.publish() == 1  # there is a connection, and it breaks
-    assert [each["id"] for each in _take(relay)] == [str(first)]
+    assert await relay.publish() == 1  # an open connection that breaks
+    assert [each["id"] for each in _drain_queue(relay)] == [str(first)]
     await broker.stop()
     made = [await enqueue(TASK, {}) for _ in range(3)]
     try:
         for _ in range(2):
-            await _assert_away(relay.publish)
-            await _assert_away(relay.recover)
+            await _assert_unavailable(relay.publish)
+            await _assert_unavailable(relay.recover)
     finally:
         await broker.start()
     assert await Task.filter(id__in=made, published_at=None, lease_until=None).count() == 3
@@ -171,27 +173,27 @@ async def test_a_broker_that_is_down_costs_nothing_and_its_return_is_noticed(bro
             return 0
 
     assert await eventually(is_back) == 3
-    assert [each["id"] for each in _take(relay)] == [str(each) for each in made]
+    assert [each["id"] for each in _drain_queue(relay)] == [str(each) for each in made]
 
 
 @on_servers
-async def test_a_broker_that_froze_costs_nothing(broker, relay):
+async def test_a_frozen_broker_costs_no_attempt(broker, relay):
     first = await enqueue(TASK, {})
     await relay.publish()
-    assert [each["id"] for each in _take(relay)] == [str(first)]
+    assert [each["id"] for each in _drain_queue(relay)] == [str(first)]
     made = await enqueue(TASK, {})
     broker.freeze()
     try:
-        await _assert_away(relay.publish, GIVE_UP_WAITING_SECONDS)
+        await _assert_unavailable(relay.publish, GIVE_UP_WAITING_SECONDS)
         assert (await queries.get(made)).published_at is None
-        await _assert_away(relay.recover, GIVE_UP_WAITING_SECONDS)
+        await _assert_unavailable(relay.recover, GIVE_UP_WAITING_SECONDS)
     finally:
         broker.thaw()
     assert await relay.publish() == 1
-    assert str(made) in [each["id"] for each in _take(relay)]
+    assert str(made) in [each["id"] for each in _drain_queue(relay)]
 
 
-async def _assert_away(act, within: float = GIVE_UP_SECONDS) -> None:
+async def _assert_unavailable(act, within: float = GIVE_UP_SECONDS) -> None:
     started = time.monotonic()
     with pytest.raises(BrokerAway):
         await act()
@@ -199,13 +201,13 @@ async def _assert_away(act, within: float = GIVE_UP_SECONDS) -> None:
 
 
 @on_servers
-async def test_a_broker_that_knows_us_not_is_away(broker, relay):
+async def test_a_broker_that_refuses_the_credentials_counts_as_unavailable(broker, relay):
     wrong = broker.url.replace("guest:guest", "guest:wrong").replace("redis://:", "redis://:wrong")
     task_id = await enqueue(TASK, {})
     with _celery(wrong) as celery:
         stranger = Relay(relay.connection, celery, relay.registry)
-        await _assert_away(stranger.publish)
-        await _assert_away(stranger.recover)
+        await _assert_unavailable(stranger.publish)
+        await _assert_unavailable(stranger.recover)
     assert (await queries.get(task_id)).published_at is None
 
 

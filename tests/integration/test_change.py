@@ -1,4 +1,4 @@
-"""The write seam: a change of the catalogue is committed, recorded and announced, or none of it."""
+"""The write seam: a change of the catalogue is committed, audited and announced, or none of it."""
 
 import inspect
 
@@ -22,8 +22,8 @@ IMAGE = photos.jpeg(64, 48)
 CHANGES = CourseChanges({"title": "Another"}, removes_image=True)
 
 
-class _Listening(NoCache):
-    """A cache that notes how many changes were announced."""
+class _ChangeCounter(NoCache):
+    """A cache that counts the announced changes."""
 
     def __init__(self):
         self.announced = 0
@@ -39,7 +39,7 @@ async def _task_of(course):
     return (await Course.get(id=course)).image_task_id
 
 
-# All that writes the catalogue, called with a cache and the id of a course whose image is queued.
+# All writers of the catalogue, called with a cache and the id of a course whose image is queued.
 WRITERS = {
     "create": lambda cache, _: courses.create(cache, FIELDS, IMAGE),
     "update": lambda cache, course: courses.update(cache, course, CHANGES, str),
@@ -56,7 +56,7 @@ async def pool(new_database):
         yield
 
 
-def test_all_writers_are_tested():
+def test_the_list_of_writers_is_complete():
     having_cache = {
         name
         for name, function in inspect.getmembers(courses, inspect.iscoroutinefunction)
@@ -66,8 +66,8 @@ def test_all_writers_are_tested():
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-async def test_a_change_is_announced_and_recorded_if_it_is_committed(writer):
-    cache, committed = _Listening(), []
+async def test_a_change_is_announced_and_audited_exactly_if_it_is_committed(writer):
+    cache, committed = _ChangeCounter(), []
     course = await courses.create(NoCache(), FIELDS, IMAGE)
     before = await AuditEntry.all().count()
 
@@ -80,13 +80,13 @@ async def test_a_change_is_announced_and_recorded_if_it_is_committed(writer):
         cache.announced = 0
         course = await courses.create(NoCache(), FIELDS, IMAGE)
         before = await AuditEntry.all().count()
-    # Cancelled before the commit, while it committed, and at the end not at all.
+    # Cancelled before the commit, during commit and announcement, and not at all.
     assert (committed[0], committed[-1]) == (0, 1)
     assert sum(committed) > 1
 
 
-async def test_nothing_is_announced_of_what_fails():
-    cache = _Listening()
+async def test_a_failed_change_is_not_announced():
+    cache = _ChangeCounter()
     course = await courses.create(NoCache(), FIELDS)
     with pytest.raises(CourseChanged):
         await courses.delete(cache, course.id, lambda _: False)
@@ -102,8 +102,8 @@ async def test_nothing_is_announced_of_what_fails():
 
 
 @pytest.mark.parametrize("write", [operations.retry, operations.cancel])
-async def test_what_operators_do_to_the_task_of_an_image_is_announced(write):
-    cache = _Listening()
+async def test_an_operators_change_of_an_image_task_is_announced(write):
+    cache = _ChangeCounter()
     created = await courses.create(NoCache(), FIELDS, IMAGE)
     prune = (await Task.create(name="maintenance.prune_tasks", args={})).id
     with hooks.registered(TaskHooks(cache)):

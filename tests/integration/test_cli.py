@@ -1,4 +1,4 @@
-"""`enroll`: one sentence for a fault, the right exit code, and never a traceback."""
+"""`enroll`: a fault is one sentence with the right exit code, and never a traceback."""
 
 import asyncio
 import json
@@ -28,10 +28,10 @@ GROUPS = {
 
 @pytest.fixture
 def enroll(tmp_path):
-    """Run a command in an empty folder with these settings only."""
+    """Runs a command in an empty folder with these settings only."""
     ours = {name.upper() for name in Settings.model_fields}
     clean = {key: value for key, value in os.environ.items() if key not in ours}
-    own = {"PORT": str(free_ports(1)[0])}  # another program may have the usual one
+    own = {"PORT": str(free_ports(1)[0])}  # another program may use the default port
 
     async def run(*arguments, **settings):
         process = await asyncio.create_subprocess_exec(
@@ -52,7 +52,7 @@ def enroll(tmp_path):
 
 
 def assert_one_sentence(done, code, *named):
-    """Assert that a command ended with one line on standard error, which says these things."""
+    """Assert that a command ended with one line on standard error that has these words."""
     assert done.code == code, done.complaint
     assert "Traceback" not in done.complaint + done.output
     [line] = done.complaint.splitlines()
@@ -64,8 +64,8 @@ def assert_one_sentence(done, code, *named):
 
 
 @pytest.fixture(scope="session")
-def nowhere():
-    """The address of a database that does not answer."""
+def unreachable_database():
+    """The URL of a database that does not answer."""
     [port] = free_ports(1)
     return f"postgresql://app:{SECRET}@127.0.0.1:{port}/app?sslmode=disable"
 
@@ -80,7 +80,7 @@ async def tables(url):
         await connection.close()
 
 
-async def test_help_names_every_command(enroll):
+async def test_help_lists_every_command(enroll):
     done = await enroll("--help")
     assert (done.code, done.complaint) == (0, "")
     assert all(f" {name} " in done.output for name in COMMANDS | GROUPS.keys())
@@ -92,7 +92,7 @@ async def test_help_names_every_command(enroll):
 async def test_each_command_has_help(enroll):
     calls = [(name,) for name in sorted(COMMANDS)]
     calls += [(group, name) for group, names in GROUPS.items() for name in sorted(names)]
-    # With broken settings too: help needs none.
+    # Help must not depend on the settings, so they are broken here.
     all_done = await asyncio.gather(*(enroll(*call, "--help", PORT="x") for call in calls))
     for call, done in zip(calls, all_done, strict=True):
         assert (done.code, done.complaint) == (0, ""), call
@@ -102,7 +102,7 @@ async def test_each_command_has_help(enroll):
 
 
 @pytest.mark.parametrize("call", [(), ("tasks",), ("users",), ("keys",)])
-async def test_without_a_command_the_help_is_shown(enroll, call):
+async def test_without_a_command_the_help_is_printed(enroll, call):
     done = await enroll(*call)
     assert "Usage: enroll" in done.output
     assert "Commands" in done.output
@@ -133,16 +133,16 @@ async def test_without_a_command_the_help_is_shown(enroll, call):
         (["tasks", "drain", "--timeout", "soon"], ["--timeout", "'soon'"]),
     ],
 )
-async def test_bad_use_is_one_sentence(enroll, call, named):
+async def test_a_usage_error_is_one_sentence(enroll, call, named):
     assert_one_sentence(await enroll(*call), USAGE, *named)
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "flower", "migrate", "demo", "seed"])
-async def test_each_command_reads_the_settings(enroll, name):
+async def test_each_command_validates_the_settings(enroll, name):
     assert_one_sentence(await enroll(name, PORT="x"), USAGE, "PORT", "'x'")
 
 
-async def test_bad_settings_are_one_sentence(enroll):
+async def test_bad_settings_are_reported_in_one_sentence(enroll):
     assert_one_sentence(
         await enroll("migrate", DATABASE_URL=f"mysql://app:{SECRET}@db/x"), USAGE, "DATABASE_URL"
     )
@@ -154,7 +154,7 @@ async def test_bad_settings_are_one_sentence(enroll):
         assert_one_sentence(done, USAGE, "DATABASE_URL or DB_HOST is missing")
 
 
-async def test_production_names_each_fault_in_a_sentence(enroll):
+async def test_production_reports_each_fault_of_the_settings(enroll):
     done = await enroll("api", ENVIRONMENT="production")
     assert (done.code, done.output) == (USAGE, "")
     lines = done.complaint.splitlines()
@@ -162,7 +162,7 @@ async def test_production_names_each_fault_in_a_sentence(enroll):
     assert all(line.startswith("enroll: ") for line in lines)
 
 
-async def test_admin_password_that_can_not_be_hashed_is_one_sentence(enroll, new_database):
+async def test_an_admin_password_that_cannot_be_hashed_is_one_sentence(enroll, new_database):
     url = await new_database()
     done = await enroll("migrate", DATABASE_URL=url, ADMIN_PASSWORD="short")
     assert_one_sentence(done, USAGE, "ADMIN_PASSWORD")
@@ -172,12 +172,14 @@ async def test_admin_password_that_can_not_be_hashed_is_one_sentence(enroll, new
     "call",
     [["migrate"], ["api"], ["demo"], ["seed"], ["tasks", "list"], ["tasks", "show", NO_ID]],
 )
-async def test_database_that_is_away_is_one_sentence(enroll, nowhere, call):
-    done = await enroll(*call, DATABASE_URL=nowhere, STORAGE_URL="memory://")
-    assert_one_sentence(done, FAILED, "database", nowhere.rpartition(":")[2].partition("/")[0])
+async def test_a_database_that_is_down_is_one_sentence(enroll, unreachable_database, call):
+    done = await enroll(*call, DATABASE_URL=unreachable_database, STORAGE_URL="memory://")
+    assert_one_sentence(
+        done, FAILED, "database", unreachable_database.rpartition(":")[2].partition("/")[0]
+    )
 
 
-async def test_database_that_refuses_is_one_sentence(enroll, service):
+async def test_a_database_that_refuses_the_login_is_one_sentence(enroll, service):
     url = service.env["DATABASE_URL"]
     own = url.partition("://")[2].partition(":")[2].partition("@")[0]
     for name, wrong in (
@@ -191,33 +193,37 @@ async def test_database_that_refuses_is_one_sentence(enroll, service):
 @pytest.mark.parametrize(
     ("name", "key"), [("api", "PORT"), ("api", "METRICS_PORT"), ("flower", "FLOWER_PORT")]
 )
-async def test_a_port_that_is_taken_is_named(enroll, nowhere, name, key):
-    """Before anything else is touched: the database would not answer."""
+async def test_a_port_in_use_is_named(enroll, unreachable_database, name, key):
+    """The port is checked before the database, which does not answer here."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = await enroll(name, DATABASE_URL=nowhere, BROKER_URL="memory://", **{key: port})
+        done = await enroll(
+            name, DATABASE_URL=unreachable_database, BROKER_URL="memory://", **{key: port}
+        )
     assert_one_sentence(done, USAGE, f"{key}: {port} of 127.0.0.1 is taken")
 
 
-async def test_one_port_for_two_is_not_called_anothers(enroll, nowhere):
+async def test_one_port_for_two_servers_is_not_reported_as_in_use(enroll, unreachable_database):
     [port] = map(str, free_ports(1))
-    done = await enroll("api", DATABASE_URL=nowhere, PORT=port, METRICS_PORT=port)
+    done = await enroll("api", DATABASE_URL=unreachable_database, PORT=port, METRICS_PORT=port)
     assert_one_sentence(done, USAGE, f"PORT and METRICS_PORT are both {port}")
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
-async def test_an_address_that_flower_cannot_have_is_named(enroll, nowhere, host):
-    done = await enroll("flower", DATABASE_URL=nowhere, BROKER_URL="memory://", HOST=host)
+async def test_an_address_that_flower_cannot_bind_is_named(enroll, unreachable_database, host):
+    done = await enroll(
+        "flower", DATABASE_URL=unreachable_database, BROKER_URL="memory://", HOST=host
+    )
     assert_one_sentence(done, USAGE, f"HOST: nothing can listen on {host}")
 
 
 @pytest.mark.parametrize("key", ["HOST", "METRICS_HOST"])
-async def test_an_address_that_is_not_ours_is_named(enroll, nowhere, key):
-    done = await enroll("api", DATABASE_URL=nowhere, **{key: "203.0.113.1"})
+async def test_an_address_of_another_machine_is_named(enroll, unreachable_database, key):
+    done = await enroll("api", DATABASE_URL=unreachable_database, **{key: "203.0.113.1"})
     assert_one_sentence(done, USAGE, f"{key}: nothing can listen on 203.0.113.1")
 
 
-async def test_host_that_does_not_exist_is_one_sentence(enroll):
+async def test_an_unknown_host_is_one_sentence(enroll):
     done = await enroll("migrate", DB_HOST="db.invalid", DB_PASSWORD=SECRET)
     assert_one_sentence(done, FAILED, "database")
 
@@ -234,14 +240,14 @@ async def test_host_that_does_not_exist_is_one_sentence(enroll):
         ["tasks", "retry", "--yes"],
     ],
 )
-async def test_database_without_tables_is_one_sentence(enroll, new_database, call):
+async def test_a_database_without_tables_is_one_sentence(enroll, new_database, call):
     url = await new_database(migrated=False)
     done = await enroll(*call, DATABASE_URL=url)
     assert_one_sentence(done, FAILED, "does not exist", "run `enroll migrate`")
     assert await tables(url) == 0
 
 
-async def test_a_file_that_is_no_text_is_named(enroll, tmp_path):
+async def test_an_env_file_that_is_not_text_is_named(enroll, tmp_path):
     (tmp_path / ".env").write_bytes(b"PORT=\xff")
     assert_one_sentence(await enroll("tasks", "list"), USAGE, ".env can't be used")
     (tmp_path / ".env").unlink()
@@ -255,21 +261,21 @@ async def test_a_file_that_is_no_text_is_named(enroll, tmp_path):
 @pytest.mark.parametrize(
     ("text", "line"), [("PORT=1\n= 3\n", 2), ("# one\n\nNAME='open\nPORT=1\n", 3)]
 )
-async def test_a_line_of_env_that_would_be_skipped_is_refused(enroll, tmp_path, text, line):
+async def test_an_invalid_line_of_env_is_refused(enroll, tmp_path, text, line):
     (tmp_path / ".env").write_text(text, encoding="utf-8")
     for call in (["tasks", "list"], ["worker"]):
-        said = f".env can't be used: line {line} is not NAME=value"
-        assert_one_sentence(await enroll(*call), USAGE, said)
+        sentence = f".env can't be used: line {line} is not NAME=value"
+        assert_one_sentence(await enroll(*call), USAGE, sentence)
 
 
-async def test_a_folder_in_the_place_of_env_is_refused(enroll, tmp_path):
-    """As a container has it whose `.env` was not there to be mounted."""
+async def test_a_folder_named_env_is_refused(enroll, tmp_path):
+    """Container runtimes create one when the file to mount is missing."""
     (tmp_path / ".env").mkdir()
     assert_one_sentence(await enroll("tasks", "list"), USAGE, ".env can't be used: Is a directory")
 
 
-async def test_production_asks_a_command_for_what_it_uses(enroll, nowhere):
-    verified = nowhere.replace("sslmode=disable", "sslmode=verify-full")
+async def test_in_production_a_command_validates_only_what_it_uses(enroll, unreachable_database):
+    verified = unreachable_database.replace("sslmode=disable", "sslmode=verify-full")
     production = {"ENVIRONMENT": "production", "DATABASE_URL": verified}
     for call in (["tasks", "list"], ["audit"], ["users", "list"], ["seed"]):
         assert_one_sentence(await enroll(*call, **production), FAILED, "database")
@@ -284,7 +290,7 @@ async def test_production_asks_a_command_for_what_it_uses(enroll, nowhere):
     ]
 
 
-async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
+async def test_the_api_needs_tables_if_it_may_not_migrate(enroll, new_database):
     url = await new_database(migrated=False)
     done = await enroll("api", DATABASE_URL=url, STORAGE_URL="memory://", SKIP_MIGRATION="true")
     assert_one_sentence(done, FAILED, "does not exist")
@@ -292,13 +298,13 @@ async def test_api_that_may_not_migrate_needs_the_tables(enroll, new_database):
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
-async def test_an_image_store_that_is_not_named_is_one_sentence(enroll, nowhere, name):
-    done = await enroll(name, DATABASE_URL=nowhere, BROKER_URL="memory://")
+async def test_an_invalid_storage_url_is_one_sentence(enroll, unreachable_database, name):
+    done = await enroll(name, DATABASE_URL=unreachable_database, BROKER_URL="memory://")
     assert_one_sentence(done, USAGE, "STORAGE_URL or S3_BUCKET_NAME is missing")
 
 
-async def test_a_start_that_fails_ends_nobody_else(tmp_path, service):
-    """A server process that can't start is ended with its own group, not with its caller's."""
+async def test_a_failed_start_ends_only_its_own_processes(tmp_path, service):
+    """The failed server process ends its own process group and not its caller's."""
     failing = (
         "import os, sys; from api import server; from worker import cli;"
         "server.create_app = lambda *_: sys.exit('no such luck');"
@@ -318,7 +324,7 @@ async def test_a_start_that_fails_ends_nobody_else(tmp_path, service):
     assert "Traceback" not in complaint.decode()
 
 
-async def test_keys_that_can_not_be_used_are_one_sentence(enroll, new_database, tmp_path):
+async def test_unusable_keys_are_one_sentence(enroll, new_database, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/keys.json").write_text('{"keys": [')
     places = {
@@ -332,7 +338,7 @@ async def test_keys_that_can_not_be_used_are_one_sentence(enroll, new_database, 
 
 async def test_migrate_creates_tables_and_admin_once(enroll, new_database):
     url = await new_database(migrated=False)
-    # SKIP_MIGRATION is for the start of the API; who asks for it gets it.
+    # SKIP_MIGRATION only applies to the start of the API, not to the command itself.
     first = await enroll("migrate", DATABASE_URL=url, SKIP_MIGRATION="true", ADMIN_USERNAME="root")
     assert first.code == 0, first.complaint
     assert first.output.startswith("applied 0_")
@@ -343,7 +349,7 @@ async def test_migrate_creates_tables_and_admin_once(enroll, new_database):
     await connection.close()
 
 
-async def test_seed_fills_and_demo_leaves_a_catalogue_alone(enroll, new_database):
+async def test_seed_fills_an_empty_catalogue_and_demo_keeps_an_existing_one(enroll, new_database):
     url = await new_database()
     done = await enroll("seed", "--courses", "0", "--enrollments", "5", DATABASE_URL=url)
     assert_one_sentence(done, FAILED, "--courses")
@@ -358,7 +364,7 @@ async def test_seed_fills_and_demo_leaves_a_catalogue_alone(enroll, new_database
     await connection.close()
 
 
-async def test_a_pipe_gets_every_letter(enroll, new_database):
+async def test_output_to_a_pipe_is_not_truncated(enroll, new_database):
     url = await new_database()
     connection = await asyncpg.connect(url)
     name = "a.rather.long.name.of.a.task" * 4
@@ -376,12 +382,12 @@ async def test_version(enroll):
     assert (done.code, done.output) == (0, f"enroll {version('course-enrollment-service')}\n")
 
 
-async def test_unknown_task_is_one_sentence(enroll, new_database):
+async def test_an_unknown_task_is_one_sentence(enroll, new_database):
     done = await enroll("tasks", "show", NO_ID, DATABASE_URL=await new_database())
     assert_one_sentence(done, FAILED, "The requested task does not exist")
 
 
-async def test_openapi_needs_no_settings_and_prints_what_is_served(enroll, client):
+async def test_openapi_needs_no_settings_and_prints_the_served_document(enroll, client):
     done = await enroll("openapi")
     assert (done.code, done.complaint) == (0, "")
     assert json.loads(done.output) == (await client.get("/openapi.json")).json()

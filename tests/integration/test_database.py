@@ -1,4 +1,4 @@
-"""What the database itself refuses, and that it is what the models say."""
+"""The database's constraints, and its agreement with the models."""
 
 import asyncio
 import sys
@@ -34,7 +34,7 @@ import asyncio, sys
 from infra.db.migrations import migrate
 print(asyncio.run(migrate(sys.argv[1])))
 """
-# Tortoise and aerich have no words for these: the migration makes them by hand.
+# Tortoise and aerich cannot express these; the migration creates them by SQL.
 BY_HAND = {
     "courses.search_text",
     "ix_courses_search",
@@ -57,7 +57,7 @@ BY_HAND = {
 }
 
 
-async def test_migrations_make_what_the_models_say(new_database):
+async def test_the_migrations_create_the_schema_of_the_models(new_database):
     migrated, modelled = await new_database(), await new_database(migrated=False)
     await Tortoise.init(migration_config(modelled), _enable_global_fallback=True)
     try:
@@ -66,9 +66,9 @@ async def test_migrations_make_what_the_models_say(new_database):
         await Tortoise.generate_schemas()
     finally:
         await Tortoise.close_connections()
-    made, said = [await _catalogue(url) for url in (migrated, modelled)]
-    assert {name for _, name, _ in made - said} >= BY_HAND
-    assert {row for row in made ^ said if row[1] not in BY_HAND} == set()
+    made, modelled_rows = [await _catalogue(url) for url in (migrated, modelled)]
+    assert {name for _, name, _ in made - modelled_rows} >= BY_HAND
+    assert {row for row in made ^ modelled_rows if row[1] not in BY_HAND} == set()
 
 
 async def _catalogue(url):
@@ -78,7 +78,7 @@ async def _catalogue(url):
     return {tuple(row) for row in rows}
 
 
-async def test_several_instances_may_migrate_at_once(new_database):
+async def test_several_instances_can_migrate_concurrently(new_database):
     url = await new_database(migrated=False)
     starts = [
         await asyncio.create_subprocess_exec(
@@ -102,13 +102,13 @@ async def test_several_instances_may_migrate_at_once(new_database):
         (("t", "d", "Expert"), "ck_courses_difficulty"),
     ],
 )
-async def test_bad_courses_are_refused(connection, values, constraint):
+async def test_invalid_courses_are_refused(connection, values, constraint):
     with pytest.raises(asyncpg.CheckViolationError) as refused:
         await connection.execute(COURSE, ID, *values)
     assert refused.value.constraint_name == constraint
 
 
-async def test_too_long_a_title_is_refused(connection):
+async def test_a_title_over_its_length_is_refused(connection):
     with pytest.raises(asyncpg.StringDataRightTruncationError):
         await connection.execute(COURSE, ID, "t" * 256, "d", "Beginner")
 
@@ -116,7 +116,7 @@ async def test_too_long_a_title_is_refused(connection):
 ENROLLMENT = "INSERT INTO enrollments (id, student_email, course_id) VALUES ($1, $2, $3)"
 
 
-async def test_a_student_has_one_place_in_a_course(connection):
+async def test_a_student_is_enrolled_once_in_a_course(connection):
     await connection.execute(COURSE, ID, "t", "d", "Beginner")
     await connection.execute(ENROLLMENT, ID, "a@b.org", ID)
     with pytest.raises(asyncpg.UniqueViolationError) as refused:
@@ -131,13 +131,13 @@ async def test_an_enrollment_needs_its_course(connection):
 
 
 @pytest.mark.parametrize("email", ["", "Upper@b.org"])
-async def test_emails_are_lower_case(connection, email):
+async def test_emails_must_be_lower_case(connection, email):
     await connection.execute(COURSE, ID, "t", "d", "Beginner")
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute(ENROLLMENT, ID, email, ID)
 
 
-async def test_enrollments_go_with_their_course(connection):
+async def test_deleting_a_course_deletes_its_enrollments(connection):
     await connection.execute(COURSE, ID, "t", "d", "Beginner")
     await connection.execute(ENROLLMENT, ID, "a@b.org", ID)
     await connection.execute("DELETE FROM courses WHERE id = $1", ID)
@@ -147,7 +147,7 @@ async def test_enrollments_go_with_their_course(connection):
 USER = "INSERT INTO users (id, username, password_hash, role) VALUES ($1, $2, 'x', $3)"
 
 
-async def test_usernames_are_unique_and_roles_known(connection):
+async def test_usernames_are_unique_and_roles_are_checked(connection):
     await connection.execute(USER, ID, "somebody", "student")
     with pytest.raises(asyncpg.UniqueViolationError):
         await connection.execute(USER, OTHER, "somebody", "admin")
@@ -178,9 +178,9 @@ async def test_totals_follow_the_enrollments(connection):
     await connection.executemany(
         COURSE, [(ID, "t", "d", "Beginner"), (OTHER, "t", "d", "Beginner")]
     )
-    places = [(ID, "a@b.org"), (OTHER, "a@b.org"), (ID, "c@b.org")]
+    rows = [(ID, "a@b.org"), (OTHER, "a@b.org"), (ID, "c@b.org")]
     insert = "INSERT INTO enrollments (id, course_id, student_email) VALUES ($1, $2, $3)"
-    await connection.executemany(insert, [(uuid7(), *place) for place in places])
+    await connection.executemany(insert, [(uuid7(), *place) for place in rows])
     assert await _totals(connection) | {"Beginner": 0} == {
         "Beginner": 0,
         "enrollments": 3,
@@ -238,7 +238,7 @@ async def test_truncate_is_refused(connection):
         (TaskState, "ck_tasks_state"),
     ],
 )
-async def test_checks_list_what_the_code_lists(connection, enum, constraint):
+async def test_check_constraints_have_the_values_of_the_enums(connection, enum, constraint):
     check = await connection.fetchval(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", constraint
     )
@@ -246,7 +246,7 @@ async def test_checks_list_what_the_code_lists(connection, enum, constraint):
 
 
 @pytest.mark.parametrize(("prewarm", "open_at_once"), [(True, 3), (False, 1)])
-async def test_a_pool_that_is_kept_is_open_before_it_is_needed(new_database, prewarm, open_at_once):
+async def test_a_prewarmed_pool_is_open_before_its_first_use(new_database, prewarm, open_at_once):
     own = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     async with database(await new_database(migrated=False), pool_size=3, prewarm=prewarm):
         pool = Tortoise.get_connection("default")
@@ -254,7 +254,7 @@ async def test_a_pool_that_is_kept_is_open_before_it_is_needed(new_database, pre
         assert rows[0][0] == open_at_once
 
 
-async def test_a_connection_costs_no_round_trip_when_it_goes_back(new_database):
+async def test_a_connection_is_returned_without_a_round_trip(new_database):
     async with database(await new_database(migrated=False), pool_size=1):
         pool = Tortoise.get_connection("default")
         await pool.execute_query("SELECT 1")
@@ -264,11 +264,11 @@ async def test_a_connection_costs_no_round_trip_when_it_goes_back(new_database):
             connection.add_query_logger(lambda record: sent.append(record.query))
             await connection.fetch("SELECT 2")
         _, rows = await pool.execute_query("SELECT pg_backend_pid()")
-        await asyncio.sleep(0)  # the logger is told in the loop's next round
+        await asyncio.sleep(0)  # the logger runs in the loop's next iteration
         assert (rows[0][0], sent) == (server, ["SELECT 2", "SELECT pg_backend_pid()"])
 
 
-async def test_a_transaction_cut_short_leaves_no_trace_on_its_connection(new_database):
+async def test_a_cancelled_transaction_is_rolled_back_before_the_connection_is_reused(new_database):
     async with database(await new_database(), pool_size=1):
         pool = Tortoise.get_connection("default")
         inside = asyncio.Event()
@@ -290,7 +290,7 @@ async def test_a_transaction_cut_short_leaves_no_trace_on_its_connection(new_dat
 
 
 @pytest.mark.parametrize("left", ["SELECT 1", "BEGIN"])
-async def test_a_connection_goes_back_with_nothing_open_and_a_task_only_if_that_takes_time(
+async def test_a_connection_is_returned_clean_and_by_a_task_only_if_that_takes_time(
     new_database, left
 ):
     async with database(await new_database(migrated=False), pool_size=1):
@@ -310,7 +310,7 @@ async def test_a_connection_goes_back_with_nothing_open_and_a_task_only_if_that_
             assert not connection.is_in_transaction()
 
 
-async def test_a_statement_cut_short_leaves_its_connection_usable(new_database):
+async def test_a_cancelled_statement_leaves_its_connection_usable(new_database):
     async with database(await new_database(migrated=False), pool_size=1):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -318,7 +318,7 @@ async def test_a_statement_cut_short_leaves_its_connection_usable(new_database):
         assert await is_connected(primary())
 
 
-async def test_whoever_waits_for_a_connection_is_not_overtaken(new_database):
+async def test_waiting_for_a_connection_is_first_in_first_out(new_database):
     async with database(await new_database(migrated=False), pool_size=1):
         pool = Tortoise.get_connection("default")
         order = []
@@ -336,7 +336,7 @@ async def test_whoever_waits_for_a_connection_is_not_overtaken(new_database):
         assert order == ["first", "second", "late"]
 
 
-async def test_a_pool_has_as_many_places_as_before_whatever_became_of_its_connections(new_database):
+async def test_a_pool_keeps_its_size_whatever_happens_to_its_connections(new_database):
     async with database(await new_database(migrated=False), pool_size=2, patience=0.2):
         pool = Tortoise.get_connection("default")
         for _ in range(3):
@@ -351,7 +351,7 @@ async def test_a_pool_has_as_many_places_as_before_whatever_became_of_its_connec
         assert await is_connected(primary())
 
 
-async def test_a_pool_that_is_full_hides_no_database_and_one_that_is_gone_is_seen(new_database):
+async def test_a_full_pool_is_told_from_a_database_that_is_down(new_database):
     url = await new_database(migrated=False)
     async with database(url, pool_size=1, patience=0.1), open_pool(url, pool_size=1) as beside:
         async with Tortoise.get_connection("default").acquire_connection():

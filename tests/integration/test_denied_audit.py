@@ -1,4 +1,4 @@
-"""The writer of refusals outlives whatever becomes of the database."""
+"""The writer of denied calls survives every database error."""
 
 import asyncio
 from contextlib import suppress
@@ -16,13 +16,13 @@ from tests.factories import eventually
 
 @pytest.fixture(scope="module")
 async def url(new_database):
-    """A database of its own."""
+    """A database of the test's own."""
     return await new_database()
 
 
 @pytest.fixture
 async def other(url):
-    """A connection that is none of the writer's."""
+    """A connection that the writer does not use."""
     connection = await asyncpg.connect(url)
     yield connection
     await connection.close()
@@ -30,7 +30,7 @@ async def other(url):
 
 @pytest.fixture
 async def written(url, other, monkeypatch):
-    """A writer at work; `written(code)` adds a refusal and tells whether it is written soon."""
+    """A running writer; `written(code)` adds a denial and returns whether it is stored soon."""
     monkeypatch.setattr(denied, "FLUSH_SECONDS", 0.05)
     writer = DeniedAudit()
 
@@ -38,8 +38,8 @@ async def written(url, other, monkeypatch):
         writer.add(Denial(Action.REQUEST, code), None)
 
         async def is_there():
-            question = "SELECT FROM audit_log WHERE details->>'code' = $1"
-            return await other.fetch(question, code)
+            query = "SELECT FROM audit_log WHERE details->>'code' = $1"
+            return await other.fetch(query, code)
 
         return await eventually(is_there, within=3)
 
@@ -60,11 +60,11 @@ async def written(url, other, monkeypatch):
         asyncpg.TooManyConnectionsError("too many clients"),
         asyncpg.CannotConnectNowError("the database system is starting up"),
         ConnectionResetError(),
-        ValueError("nobody foresaw it"),
+        ValueError("unforeseen"),
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_the_writer_goes_on_after_any_error(written, monkeypatch, capsys, error):
+async def test_the_writer_continues_after_any_error(written, monkeypatch, capsys, error):
     code = type(error).__name__
     failed = asyncio.Event()
     working = AuditEntry.bulk_create
@@ -78,33 +78,33 @@ async def test_the_writer_goes_on_after_any_error(written, monkeypatch, capsys, 
     await asyncio.wait_for(failed.wait(), 3)
     monkeypatch.setattr(AuditEntry, "bulk_create", working)
     assert await written(f"NEXT-{code}")
-    # What the table does not have, the log does.
+    # The log has what the table does not have.
     assert f"LOST-{code}" in capsys.readouterr().out
 
 
-async def test_the_writer_goes_on_after_its_connections_were_ended(other, written):
+async def test_the_writer_continues_after_its_connections_were_terminated(other, written):
     assert await written("BEFORE")
     await other.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    # This one is lost with its connection, if nobody knew yet that it is dead.
+    # This entry is lost with its connection if the pool did not notice the loss yet.
     with suppress(AssertionError):
         await written("DURING")
     assert await written("AFTER")
 
 
-async def test_an_entry_that_the_table_refuses_costs_none_of_its_neighbours(other, written):
+async def test_an_entry_that_the_table_refuses_does_not_affect_others(other, written):
     for number in range(3):
         written.writer.add(Denial(Action.LOGIN, f"NEIGHBOUR-{number}", actor="guessed"), None)
-    # Details no column type can bound: jsonb has no NUL.
+    # A column type cannot exclude this: jsonb has no NUL.
     written.writer.add(Denial(Action.LOGIN, "BAD\0", actor="guessed"), None)
     assert await written("LAST")
     found = await other.fetch("SELECT details->>'code' AS code FROM audit_log")
     assert {f"NEIGHBOUR-{number}" for number in range(3)} <= {row["code"] for row in found}
 
 
-async def test_texts_of_any_length_and_kind_are_entries(other, written):
+async def test_texts_of_any_length_and_content_can_be_stored(other, written):
     odd = "\0\ud800" + "x" * 10_000
     refusal = Denial(Action.LOGIN, "LONG", actor=odd, target=odd, address=odd)
     written.writer.add(refusal, odd)

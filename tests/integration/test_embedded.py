@@ -1,4 +1,4 @@
-"""The embedded servers: who may do what, what lasts, and what a hard end leaves."""
+"""The embedded servers: access, persistence, and recovery after a kill."""
 
 import asyncio
 import fcntl
@@ -46,13 +46,13 @@ from tests.processes import commands_of, connections_of
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder of their own; other tests of this process have servers too."""
+    """A data folder of their own; other tests of this process run servers as well."""
     return tmp_path_factory.mktemp("all")
 
 
 @pytest.fixture(scope="module")
 async def running(folder: Path) -> AsyncIterator[Servers]:
-    """All servers, on that folder."""
+    """All servers on that folder."""
     async with servers.running(folder, fsync=False) as chosen:
         yield chosen
 
@@ -86,7 +86,7 @@ def s3(environment: dict[str, str], *, secret: str | None = None) -> Any:  # bot
     )
 
 
-async def test_postgres_has_what_the_service_needs(environment: dict[str, str]) -> None:
+async def test_postgresql_has_the_needed_extensions(environment: dict[str, str]) -> None:
     assert await fetch(environment, "SHOW max_connections") == "200"
     assert await fetch(environment, "SHOW shared_buffers") == "256MB"
     assert await fetch(environment, "SHOW server_encoding") == "UTF8"
@@ -96,7 +96,7 @@ async def test_postgres_has_what_the_service_needs(environment: dict[str, str]) 
     assert await fetch(environment, "SELECT lower('ÅÑ')") == "åñ"
 
 
-async def test_postgres_asks_for_the_password(environment: dict[str, str]) -> None:
+async def test_postgresql_requires_the_password(environment: dict[str, str]) -> None:
     parts = urlsplit(environment["DATABASE_URL"])
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(host=parts.hostname, port=parts.port, user="enroll", password="guess")
@@ -117,7 +117,9 @@ async def test_the_cache_evicts_and_the_broker_does_not(environment: dict[str, s
         assert options.items() <= found.items()
 
 
-def test_all_may_read_images_and_only_the_service_may_do_more(environment: dict[str, str]) -> None:
+def test_images_are_public_and_all_else_needs_the_services_credentials(
+    environment: dict[str, str],
+) -> None:
     s3(environment).put_object(Bucket="media", Key="courses/1/a.webp", Body=b"picture")
     bucket = f"{environment['S3_ENDPOINT_URL']}/media"
 
@@ -137,15 +139,15 @@ def test_all_may_read_images_and_only_the_service_may_do_more(environment: dict[
     assert s3(environment).list_objects_v2(Bucket="media")["KeyCount"] >= 1
 
 
-def test_everything_listens_on_loopback_only(environment: dict[str, str]) -> None:
-    heard = [
+def test_all_servers_listen_on_loopback_only(environment: dict[str, str]) -> None:
+    addresses = [
         each.laddr
         for connections in connections_of(psutil.Process().children(recursive=True)).values()
         for each in connections
         if each.status == psutil.CONN_LISTEN
     ]
-    assert {urlsplit(environment["S3_ENDPOINT_URL"]).port} < {address.port for address in heard}
-    assert {address.ip for address in heard} == {"127.0.0.1"}
+    assert {urlsplit(environment["S3_ENDPOINT_URL"]).port} < {address.port for address in addresses}
+    assert {address.ip for address in addresses} == {"127.0.0.1"}
 
 
 def files_with(folder: Path, words: list[str]) -> list[Path]:
@@ -175,7 +177,7 @@ async def test_only_the_chosen_servers_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_data_outlive_the_servers(end: str, tmp_path: Path) -> None:
+async def test_data_survives_a_restart(end: str, tmp_path: Path) -> None:
     async with Launcher(DataDir(tmp_path)) as launcher:
         chosen = Servers(launcher)
         await chosen.start_all()
@@ -201,7 +203,7 @@ async def test_data_outlive_the_servers(end: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cache", "broker", "postgres", "storage"])
-async def test_a_server_that_dies_is_back_on_its_port(
+async def test_a_server_that_dies_is_restarted_on_its_port(
     running: Servers, folder: Path, name: str
 ) -> None:
     (before,) = [each for each in psutil.Process().children() if _is(each, folder, name)]
@@ -223,7 +225,7 @@ def _is(process: psutil.Process, folder: Path, name: str) -> bool:
     return False
 
 
-async def test_a_pid_file_that_names_a_stranger_is_no_hindrance(tmp_path: Path) -> None:
+async def test_a_stale_pid_file_of_another_process_is_ignored(tmp_path: Path) -> None:
     async with servers.servers(tmp_path, {"postgres"}, fsync=False):
         pass
     stranger = os.getpid()
@@ -232,29 +234,29 @@ async def test_a_pid_file_that_names_a_stranger_is_no_hindrance(tmp_path: Path) 
         assert await fetch(environment, "SELECT 1") == 1
 
 
-async def test_an_initdb_cut_short_is_begun_anew(tmp_path: Path) -> None:
+async def test_an_interrupted_initdb_is_repeated(tmp_path: Path) -> None:
     (tmp_path / "postgres.new" / "half").mkdir(parents=True)
     async with servers.servers(tmp_path, {"postgres"}, fsync=False) as environment:
         assert await fetch(environment, "SELECT 1") == 1
 
 
-def program(folder: Path, name: str, told: str) -> Path:
-    """Make a program that only tells its version."""
+def program(folder: Path, name: str, output: str) -> Path:
+    """Create a program that only prints its version."""
     path = folder / name
-    path.write_text(f"#!/bin/sh\necho '{told}'\n", encoding="utf-8")
+    path.write_text(f"#!/bin/sh\necho '{output}'\n", encoding="utf-8")
     path.chmod(0o755)
     return path
 
 
-async def test_the_wheels_serve_whatever_is_on_path(
+async def test_the_wheels_programs_are_preferred_to_those_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, told in (
+    for name, output in (
         *(("postgres", "postgres (PostgreSQL) 99.1"), ("initdb", "initdb (PostgreSQL) 99.1")),
         *(("valkey-server", "Valkey server v=99.0.0"), ("redis-server", "Redis server v=99.0.0")),
         ("weed", "version 8000GB 99.0 linux amd64"),
     ):
-        program(tmp_path, name, told)
+        program(tmp_path, name, output)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     wheels = Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("scripts"))
@@ -270,7 +272,7 @@ async def test_the_wheels_serve_whatever_is_on_path(
             assert (await redis.info("server"))["valkey_version"] == "9.1.2"
 
 
-def test_a_setting_names_another_program(tmp_path: Path) -> None:
+def test_a_setting_selects_another_program(tmp_path: Path) -> None:
     redis = program(tmp_path, "redis-server", "Redis server v=7.0.15 sha=0 malloc=x")
     assert str(binaries.find_valkey(redis).version) == "Redis 7.0.15"
     weed = program(tmp_path, "weed", "version 8000GB 4.50 linux amd64")
@@ -297,7 +299,7 @@ def test_a_setting_names_another_program(tmp_path: Path) -> None:
         ("SeaweedFS 4.48", "SeaweedFS 4.50", False),
     ],
 )
-def test_which_version_reads_what(reader: str, writer: str, *, reads: bool) -> None:
+def test_which_version_can_read_which_data(reader: str, writer: str, *, reads: bool) -> None:
     versions = [binaries.Version.parse(text) for text in (reader, writer)]
     assert versions[0]
     assert versions[1]
@@ -306,7 +308,7 @@ def test_which_version_reads_what(reader: str, writer: str, *, reads: bool) -> N
 
 @pytest.fixture
 def other_redis() -> Binaries:
-    """Return Debian's Redis."""
+    """Return the path of Debian's Redis."""
     program = Path("/usr/bin/redis-server")
     if not program.exists():
         is_absent("Redis", "redis-server")
@@ -324,12 +326,12 @@ async def broker(folder: Path, programs: Binaries = WHEELS) -> AsyncIterator[Red
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-async def test_data_of_valkey_are_not_given_to_redis(
+async def test_redis_refuses_to_start_on_data_of_valkey(
     tmp_path: Path, other_redis: Binaries, *, forgets: bool
 ) -> None:
     async with broker(tmp_path) as client:
         await client.set("kept", "kept")
-    if forgets:  # as before the folder remembered who wrote it
+    if forgets:  # a folder of an older release does not have the version file
         (tmp_path / "valkey-broker" / binaries.VERSION_FILE).unlink()
 
     with pytest.RaisesGroup(VersionMismatchError) as caught:
@@ -343,7 +345,7 @@ async def test_data_of_valkey_are_not_given_to_redis(
         assert await client.get("kept") == b"kept"
 
 
-async def test_data_of_redis_go_on_under_valkey(tmp_path: Path, other_redis: Binaries) -> None:
+async def test_valkey_starts_on_data_of_redis(tmp_path: Path, other_redis: Binaries) -> None:
     async with broker(tmp_path, other_redis) as client:
         await client.set("kept", "kept")
         await client.lpush("queue", *range(1000))
@@ -353,7 +355,7 @@ async def test_data_of_redis_go_on_under_valkey(tmp_path: Path, other_redis: Bin
             assert await client.llen("queue") == 1000
 
 
-def test_ports_are_remembered_while_they_are_free(tmp_path: Path) -> None:
+def test_ports_are_kept_while_they_are_free(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     first = Ports(path).take("cache")
     assert Ports(path).take("cache") == first
@@ -363,22 +365,22 @@ def test_ports_are_remembered_while_they_are_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "7", "[]x"])
-def test_damaged_ports_are_forgotten(tmp_path: Path, content: str) -> None:
+def test_a_damaged_ports_file_is_replaced(tmp_path: Path, content: str) -> None:
     path = tmp_path / "ports.json"
     path.write_text(content, encoding="utf-8")
     port = Ports(path).take("cache")
     assert Ports(path).take("cache") == port
 
 
-def test_ports_with_grpc_have_both_free(tmp_path: Path) -> None:
+def test_ports_with_grpc_are_free_with_their_second_port(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     port = Ports(path).take("weed", with_grpc=True)
-    assert port + 10_000 < 32_768  # where Linux begins to take ports for outgoing connections
+    assert port + 10_000 < 32_768  # the start of Linux's ephemeral ports
     with socket.create_server(("127.0.0.1", port + 10_000)):
         assert Ports(path).take("weed", with_grpc=True) != port
 
 
-def test_reserved_ports_are_left_alone(tmp_path: Path) -> None:
+def test_reserved_ports_are_not_used(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     port = Ports(path).take("cache")
     ports = Ports(path)
@@ -386,7 +388,7 @@ def test_reserved_ports_are_left_alone(tmp_path: Path) -> None:
     assert ports.take("cache") != port
 
 
-def test_a_held_folder_says_by_whom(tmp_path: Path) -> None:
+def test_a_locked_folder_names_the_process_that_holds_it(tmp_path: Path) -> None:
     holding = rf"process {os.getpid()}, started .* on port 8080"
     with lock.hold(tmp_path, 8080), pytest.raises(InUseError, match=holding), lock.hold(tmp_path):
         pass
@@ -394,7 +396,7 @@ def test_a_held_folder_says_by_whom(tmp_path: Path) -> None:
         pass
 
 
-def test_a_lock_without_words_is_still_a_lock(tmp_path: Path) -> None:
+def test_an_empty_lock_file_is_still_a_lock(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with (tmp_path / "run" / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -402,7 +404,9 @@ def test_a_lock_without_words_is_still_a_lock(tmp_path: Path) -> None:
             pass
 
 
-def test_a_long_log_is_cut_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_is_truncated_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(data_dir, "LOG_LIMIT_BYTES", 100)
     monkeypatch.setattr(data_dir, "LOG_KEPT_BYTES", 50)
     log = DataDir(tmp_path).log("api")
@@ -414,7 +418,7 @@ def test_a_long_log_is_cut_to_its_end(tmp_path: Path, monkeypatch: pytest.Monkey
     assert log.stat().st_size <= 50
 
 
-def test_secrets_stay_the_same(tmp_path: Path) -> None:
+def test_secrets_are_stable(tmp_path: Path) -> None:
     first = DataDir(tmp_path).secrets
     assert DataDir(tmp_path).secrets == first
     assert json.loads((tmp_path / "secrets.json").read_text(encoding="utf-8")) == first
@@ -423,7 +427,7 @@ def test_secrets_stay_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"eighteen", b"\xff"])
 async def test_a_damaged_database_folder_is_named(tmp_path: Path, content: bytes) -> None:
-    DataDir(tmp_path)  # with the secrets of that folder
+    DataDir(tmp_path)  # with that folder's secrets
     folder = private_folder(tmp_path / "postgres")
     (folder / "PG_VERSION").write_bytes(content)
     launcher = Launcher(DataDir(tmp_path))
@@ -431,7 +435,7 @@ async def test_a_damaged_database_folder_is_named(tmp_path: Path, content: bytes
         await Postgres(launcher.home, launcher).prepare()
 
 
-async def test_a_part_that_is_never_ready_is_given_up(
+async def test_a_part_that_never_becomes_ready_ends_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_supervisor, "READY_SECONDS", 0.3)
@@ -448,7 +452,7 @@ async def test_a_part_that_is_never_ready_is_given_up(
         await kept.stop()
 
 
-async def test_whoever_is_cancelled_while_stopping_a_part_is_cancelled(tmp_path: Path) -> None:
+async def test_a_cancellation_while_a_part_is_stopped_is_not_swallowed(tmp_path: Path) -> None:
     async with Launcher(DataDir(tmp_path)) as launcher:
         kept = ProcessSupervisor(
             ProcessSpec("api", ("/bin/sleep", "600")), launcher, {}, lambda _: None
@@ -461,31 +465,31 @@ async def test_whoever_is_cancelled_while_stopping_a_part_is_cancelled(tmp_path:
             await stopping
 
 
-async def test_restarts_come_ever_more_slowly(
+async def test_restarts_are_delayed_longer_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_supervisor, "FIRST_DELAY_SECONDS", 0.02)
     monkeypatch.setattr(process_supervisor, "LONGEST_DELAY_SECONDS", 0.08)
-    said: list[str] = []
+    lines: list[str] = []
     async with Launcher(DataDir(tmp_path)) as launcher:
-        kept = ProcessSupervisor(ProcessSpec("api", ("/bin/false",)), launcher, {}, said.append)
+        kept = ProcessSupervisor(ProcessSpec("api", ("/bin/false",)), launcher, {}, lines.append)
         await kept.start()
 
         async def five() -> bool:
-            return len(said) >= 5
+            return len(lines) >= 5
 
         await wait_until(five, 10)
         await kept.stop()
-    delays = [line.partition("starts again in ")[2].partition(" s")[0] for line in said[:5]]
+    delays = [line.partition("starts again in ")[2].partition(" s")[0] for line in lines[:5]]
     assert delays == ["0.02", "0.04", "0.08", "0.08", "0.08"]
-    assert said[0].startswith("api ended with exit code 1,")
+    assert lines[0].startswith("api ended with exit code 1,")
 
 
-async def test_a_part_that_comes_back_is_told(tmp_path: Path) -> None:
-    said: list[str] = []
+async def test_a_restarted_part_is_reported_as_ready(tmp_path: Path) -> None:
+    lines: list[str] = []
     async with Launcher(DataDir(tmp_path)) as launcher:
         kept = ProcessSupervisor(
-            ProcessSpec("api", ("/bin/sleep", "600")), launcher, {}, said.append
+            ProcessSpec("api", ("/bin/sleep", "600")), launcher, {}, lines.append
         )
         await kept.start()
         sleeping: list[psutil.Process] = []
@@ -501,17 +505,17 @@ async def test_a_part_that_comes_back_is_told(tmp_path: Path) -> None:
         await wait_until(is_asleep, 10)
         sleeping[0].kill()
 
-        async def is_told() -> bool:
-            return len(said) == 2
+        async def is_reported() -> bool:
+            return len(lines) == 2
 
-        await wait_until(is_told, 10)
+        await wait_until(is_reported, 10)
         await kept.stop()
-    assert said[0].startswith("api was ended by SIGKILL, starts again")
-    assert said[1] == "api is back"
+    assert lines[0].startswith("api was ended by SIGKILL, starts again")
+    assert lines[1] == "api is back"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_die_with_parent() -> None:
+def test_a_child_dies_with_its_parent() -> None:
     child = "from infra.process.system import die_with_parent; die_with_parent(); import time\n"
     child += "print('ready', flush=True); time.sleep(600)"
     parent = "import subprocess, sys, time\n"

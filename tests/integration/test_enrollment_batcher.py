@@ -1,4 +1,4 @@
-"""Group commit: who waits for a course goes with the others, and answers for nobody but himself."""
+"""The enrollment batcher: students of one course share a statement, each with their own result."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ SOON_SECONDS = 0.3
 
 @pytest.fixture
 async def course(new_database):
-    """A course in a database of its own, and a connection beside the pool's."""
+    """A course in a database of its own, and a connection beside the pool."""
     url = await new_database()
     async with database(url, pool_size=4):
         made = await Course.create(title="T", description="D", difficulty=Difficulty.BEGINNER)
@@ -32,37 +32,37 @@ async def course(new_database):
 
 
 async def _enrolled(course):
-    """Return who is enrolled, and by how many statements."""
+    """Return the enrolled students and the number of statements that enrolled them."""
     rows = await course.connection.fetch("SELECT student_email, xmin::text FROM enrollments")
     return {row["student_email"] for row in rows}, len({row["xmin"] for row in rows})
 
 
-async def _all(together, course, emails):
-    wanted = (together.enroll(email, course.id) for email in emails)
+async def _enroll_all(batcher, course, emails):
+    wanted = (batcher.enroll(email, course.id) for email in emails)
     return await asyncio.gather(*wanted, return_exceptions=True)
 
 
-async def test_who_waits_goes_with_the_others(course):
-    together = EnrollmentBatcher()
+async def test_waiting_students_are_enrolled_by_one_statement(course):
+    batcher = EnrollmentBatcher()
     emails = [new_email() for _ in range(1 + MOST_TOGETHER)]
-    places = await _all(together, course, emails)
-    assert {place.course_id for place in places} == {course.id}
-    assert len({place.id for place in places}) == len(emails)
-    # The first one met nobody whom to wait with.
+    enrollments = await _enroll_all(batcher, course, emails)
+    assert {enrollment.course_id for enrollment in enrollments} == {course.id}
+    assert len({enrollment.id for enrollment in enrollments}) == len(emails)
+    # The first enrollment found none waiting, so it was sent alone.
     assert await _enrolled(course) == (set(emails), 2)
 
 
-async def test_no_more_go_together_than_are_worth_it(course):
-    together = EnrollmentBatcher()
+async def test_a_batch_has_a_maximum_size(course):
+    batcher = EnrollmentBatcher()
     emails = [new_email() for _ in range(1 + 2 * MOST_TOGETHER + 1)]
-    await _all(together, course, emails)
+    await _enroll_all(batcher, course, emails)
     assert await _enrolled(course) == (set(emails), 4)
 
 
-async def test_each_of_several_groups_of_a_student_gives_one_place(course):
-    together = EnrollmentBatcher()
+async def test_a_student_in_several_concurrent_batches_is_enrolled_once(course):
+    batcher = EnrollmentBatcher()
     emails = [new_email() for _ in range(20)]
-    found = await _all(together, course, emails * 3)
+    found = await _enroll_all(batcher, course, emails * 3)
     assert Counter(map(type, found)) == {Enrollment: 20, AlreadyEnrolled: 40}
     enrolled, _ = await _enrolled(course)
     assert enrolled == set(emails)
@@ -72,10 +72,10 @@ async def test_each_of_several_groups_of_a_student_gives_one_place(course):
     assert dict(totals) == {"enrollments": 20, "students": 20}
 
 
-async def test_two_groups_with_the_same_students_do_not_wait_for_each_other_for_ever(course):
+async def test_two_batches_with_the_same_students_do_not_deadlock(course):
     emails = sorted(new_email() for _ in range(9))
     async with course.connection.transaction():
-        # Both meet this one halfway, and by then each would hold what the other wants next.
+        # Both batches reach this row halfway; without a common order they would deadlock there.
         await course.connection.execute(
             "INSERT INTO enrollments (id, student_email, course_id) "
             "VALUES (gen_random_uuid(), $1, $2)",
@@ -92,7 +92,7 @@ async def test_two_groups_with_the_same_students_do_not_wait_for_each_other_for_
     assert Counter(map(type, first + second)) == {Enrollment: 8, type(None): 10}
 
 
-async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course, monkeypatch):
+async def test_a_student_who_comes_during_a_batch_is_in_the_next_one(course, monkeypatch):
     is_at_work, may_go_on = asyncio.Event(), asyncio.Event()
     insert_all = write.insert_all
 
@@ -102,19 +102,21 @@ async def test_who_comes_when_a_group_is_at_work_goes_with_the_next(course, monk
         return await insert_all(*wanted)
 
     monkeypatch.setattr("services.enrollments.write.insert_all", held_up)
-    together = EnrollmentBatcher()
+    batcher = EnrollmentBatcher()
     emails = [new_email() for _ in range(4)]
-    before = [asyncio.create_task(together.enroll(email, course.id)) for email in emails[:3]]
+    before = [asyncio.create_task(batcher.enroll(email, course.id)) for email in emails[:3]]
     await is_at_work.wait()
-    late = asyncio.create_task(together.enroll(emails[3], course.id))
+    late = asyncio.create_task(batcher.enroll(emails[3], course.id))
     await asyncio.sleep(0)
     may_go_on.set()
-    assert [type(place) for place in await asyncio.gather(*before, late)] == [Enrollment] * 4
+    assert [type(enrollment) for enrollment in await asyncio.gather(*before, late)] == [
+        Enrollment
+    ] * 4
     assert await _enrolled(course) == (set(emails), 3)
 
 
-async def test_others_are_answered_between_two_of_a_group(course):
-    together, rounds, answered_in = EnrollmentBatcher(), 0, []
+async def test_other_work_runs_between_the_results_of_a_batch(course):
+    batcher, rounds, answered_in = EnrollmentBatcher(), 0, []
 
     async def count_rounds():
         nonlocal rounds
@@ -123,7 +125,7 @@ async def test_others_are_answered_between_two_of_a_group(course):
             await asyncio.sleep(0)
 
     async def enroll():
-        await together.enroll(new_email(), course.id)
+        await batcher.enroll(new_email(), course.id)
         answered_in.append(rounds)
 
     counting = asyncio.create_task(count_rounds())
@@ -132,34 +134,34 @@ async def test_others_are_answered_between_two_of_a_group(course):
     assert len(set(answered_in)) == 1 + MOST_TOGETHER
 
 
-async def test_whom_the_database_refuses_hurts_nobody_else(course):
-    together = EnrollmentBatcher()
+async def test_a_refused_student_does_not_affect_the_rest_of_the_batch(course):
+    batcher = EnrollmentBatcher()
     refused = "Not-In-Lower-Case@example.org"
     emails = [new_email() for _ in range(5)]
-    *others, last = await _all(together, course, [*emails, refused])
-    assert [type(place) for place in others] == [Enrollment] * 5
+    *others, last = await _enroll_all(batcher, course, [*emails, refused])
+    assert [type(enrollment) for enrollment in others] == [Enrollment] * 5
     assert isinstance(last, IntegrityError)
     enrolled, _ = await _enrolled(course)
     assert enrolled == set(emails)
 
 
-async def test_a_course_that_goes_meanwhile_is_unknown_to_all(course):
-    together = EnrollmentBatcher()
+async def test_a_course_deleted_meanwhile_is_unknown_to_the_whole_batch(course):
+    batcher = EnrollmentBatcher()
     async with course.connection.transaction():
         await course.connection.execute("DELETE FROM courses")
-        waiting = [asyncio.create_task(together.enroll(new_email(), course.id)) for _ in range(5)]
+        waiting = [asyncio.create_task(batcher.enroll(new_email(), course.id)) for _ in range(5)]
         await asyncio.sleep(SOON_SECONDS)
         assert not any(each.done() for each in waiting)
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in found] == [UnknownCourse] * 5
 
 
-async def test_who_hangs_up_takes_no_place_and_nobody_along(course):
-    together = EnrollmentBatcher()
+async def test_a_cancelled_caller_takes_no_slot_and_cancels_no_other(course):
+    batcher = EnrollmentBatcher()
     async with course.connection.transaction():
         await course.connection.execute("SELECT FROM courses FOR UPDATE")
         first, _, third = emails = [new_email() for _ in range(3)]
-        waiting = [asyncio.create_task(together.enroll(email, course.id)) for email in emails]
+        waiting = [asyncio.create_task(batcher.enroll(email, course.id)) for email in emails]
         await asyncio.sleep(SOON_SECONDS)
         waiting[1].cancel()
     found = await asyncio.gather(*waiting, return_exceptions=True)
@@ -168,24 +170,24 @@ async def test_who_hangs_up_takes_no_place_and_nobody_along(course):
     assert enrolled == {first, third}
 
 
-async def test_whoever_waits_too_long_is_told_so_and_the_next_are_served(course):
-    together = EnrollmentBatcher(wait_seconds=0.05)
+async def test_a_caller_that_waits_too_long_gets_course_busy_and_the_next_succeed(course):
+    batcher = EnrollmentBatcher(wait_seconds=0.05)
     async with course.connection.transaction():
         await course.connection.execute("SELECT FROM courses FOR UPDATE")
-        first = asyncio.create_task(together.enroll(new_email(), course.id))
+        first = asyncio.create_task(batcher.enroll(new_email(), course.id))
         await asyncio.sleep(0)
-        found = await _all(together, course, [new_email() for _ in range(3)])
+        found = await _enroll_all(batcher, course, [new_email() for _ in range(3)])
         assert [type(each) for each in found] == [CourseBusy] * 3
     await first
-    assert isinstance(await together.enroll(new_email(), course.id), Enrollment)
+    assert isinstance(await batcher.enroll(new_email(), course.id), Enrollment)
 
 
-async def test_a_database_that_fails_is_told_to_all(course, monkeypatch):
+async def test_a_database_error_reaches_every_caller_of_the_batch(course, monkeypatch):
     async def broken(*_):
         raise ConnectionResetError
 
-    together = EnrollmentBatcher()
+    batcher = EnrollmentBatcher()
     monkeypatch.setattr("services.enrollments.write.insert_all", broken)
-    first, *others = await _all(together, course, [new_email() for _ in range(4)])
+    first, *others = await _enroll_all(batcher, course, [new_email() for _ in range(4)])
     assert isinstance(first, Enrollment)
     assert [type(each) for each in others] == [ConnectionResetError] * 3

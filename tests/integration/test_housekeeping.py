@@ -1,4 +1,4 @@
-"""Housekeeping takes what is nobody's, leaves what is somebody's, and may run twice."""
+"""Housekeeping deletes orphans, keeps what is referenced, and may run twice."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ PIXELS = 50_000_000
 
 @pytest.fixture(autouse=True)
 async def url(new_database, task_hooks):
-    """The URL of an empty database, which is open."""
+    """The URL of an empty database on which Tortoise is open."""
     url = await new_database()
     async with database(url, pool_size=2):
         yield url
@@ -61,7 +61,7 @@ async def _uploaded(storage: MemoryStorage, *, publish: bool):
     return course
 
 
-async def test_orphans_go_and_what_is_shown_or_in_the_making_stays():
+async def test_orphans_are_deleted_and_shown_or_processing_images_are_kept():
     storage = MemoryStorage("/media")
     await _uploaded(storage, publish=True)
     await _uploaded(storage, publish=False)
@@ -73,7 +73,7 @@ async def test_orphans_go_and_what_is_shown_or_in_the_making_stays():
     assert await storage.list_keys("") == kept
 
 
-async def test_staged_bytes_stay_as_long_as_a_task_may_ask_for_them():
+async def test_staged_bytes_are_kept_as_long_as_a_task_may_need_them():
     course = await _course(photos.jpeg(40, 30))
     task = Task.filter(id=course.image_task_id)
     before, after = (course.created_at + timedelta(days=days) for days in (-1, 1))
@@ -86,7 +86,7 @@ async def test_staged_bytes_stay_as_long_as_a_task_may_ask_for_them():
     assert await Upload.all().count() == 0
 
 
-async def test_a_retry_after_the_retention_fails_for_good_and_says_why(url):
+async def test_a_retry_after_the_retention_fails_permanently_with_a_reason(url):
     course = await _course(photos.jpeg(40, 30))
     task = Task.filter(id=course.image_task_id)
     await task.update(state=TaskState.FAILED, finished_at=course.created_at)
@@ -114,7 +114,7 @@ def _backends(url: str) -> Backends:
     return Backends(settings, MemoryStorage("/media"), cache, load_tasks(), "this", Heartbeat(url))
 
 
-async def test_statistics_may_take_longer_than_a_statement_of_the_pool(url, monkeypatch):
+async def test_the_statistics_have_a_longer_statement_timeout_than_the_pool(url, monkeypatch):
     monkeypatch.setattr(infra.db.engine, "COMMAND_TIMEOUT_SECONDS", 0.1)
     async with database(url, pool_size=1), direct_connection(url) as other:
         async with other.transaction():
@@ -125,7 +125,7 @@ async def test_statistics_may_take_longer_than_a_statement_of_the_pool(url, monk
         await refreshing
 
 
-async def test_much_is_deleted_some_at_a_time(monkeypatch, caplog):
+async def test_many_rows_are_deleted_in_batches(monkeypatch, caplog):
     monkeypatch.setattr(batches, "BATCH", 3)
     await Task.bulk_create(Task(name=f"test.{number % 2}", args={}) for number in range(10))
     with caplog.at_level(logging.DEBUG, logger="tortoise.db_client"):

@@ -1,4 +1,4 @@
-"""What a process learns of removed images."""
+"""A process follows the removals of images."""
 
 import asyncio
 import time
@@ -15,16 +15,16 @@ from tests.factories import eventually
 
 @pytest.fixture(scope="module")
 async def url(new_database):
-    """A database of its own."""
+    """A database of the test's own."""
     return await new_database()
 
 
 @pytest.fixture
 async def remove(url):
-    """Ask for the removal of a prefix, as the transaction that stops showing an image does."""
+    """Requests the removal of a prefix, as the transaction that stops showing an image does."""
     connection = await asyncpg.connect(url)
 
-    async def ask(seconds_ago=0):
+    async def request_removal(seconds_ago=0):
         prefix = f"courses/{uuid7()}/"
         await connection.execute(
             "INSERT INTO tasks (id, name, args, created_at) VALUES "
@@ -33,13 +33,13 @@ async def remove(url):
         )
         return prefix
 
-    yield ask
+    yield request_removal
     await connection.close()
 
 
 @pytest.fixture
 async def removed(url):
-    """The prefixes of which two instances know; each has a feed of its own."""
+    """The removed prefixes that two instances know, each by a feed of its own."""
     known = [set(), set()]
     following = [
         asyncio.create_task(DatabaseFeed(url, RemovedImages(each.add)).follow()) for each in known
@@ -49,7 +49,7 @@ async def removed(url):
         task.cancel()
 
 
-async def test_every_instance_knows_within_a_second(removed, remove):
+async def test_every_instance_knows_a_removal_within_a_second(removed, remove):
     await asyncio.sleep(0.2)
     prefix = await remove()
     started = time.monotonic()
@@ -57,7 +57,7 @@ async def test_every_instance_knows_within_a_second(removed, remove):
     assert time.monotonic() - started < 1
 
 
-async def test_a_process_that_starts_later_knows_the_older_ones(url, remove):
+async def test_a_process_that_starts_later_knows_earlier_removals(url, remove):
     prefix = await remove(86_400)
     known = set()
     following = asyncio.create_task(DatabaseFeed(url, RemovedImages(known.add)).follow())

@@ -1,4 +1,4 @@
-"""Images are decoded by a process of their own, and nothing that happens there happens to us."""
+"""Images are decoded in a sandboxed process; its crashes and limits do not affect the worker."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ HARMLESS = photos.jpeg(64, 48)
 
 @pytest.fixture(autouse=True)
 def own_processes(monkeypatch):
-    """Start decoders of our own, and end them."""
+    """Starts decoders of the test's own and ends them."""
     idle = []
     monkeypatch.setattr(sandbox, "_idle", idle)
     yield idle
@@ -32,8 +32,8 @@ def own_processes(monkeypatch):
 
 
 @pytest.fixture
-def evil(monkeypatch):
-    """Put a line of Python in the place of decoding, in the decoder's own process."""
+def malicious_decoder(monkeypatch):
+    """Runs a line of Python in the decoder's process in place of the decoding."""
 
     def use(line: str) -> None:
         program = (
@@ -47,7 +47,7 @@ def evil(monkeypatch):
     return use
 
 
-def our_decoders() -> list[psutil.Process]:
+def own_decoders() -> list[psutil.Process]:
     """Return the processes that fork decoders."""
     children = commands_of(psutil.Process()).items()
     return [
@@ -55,14 +55,14 @@ def our_decoders() -> list[psutil.Process]:
     ]
 
 
-async def test_whoever_decodes_leaves_the_processor_to_others():
+async def test_decoders_have_a_low_priority():
     await sandbox.render(HARMLESS, LIMIT)
-    (process,) = our_decoders()
+    (process,) = own_decoders()
     assert process.nice() == max(os.nice(0), NICENESS)
     assert session_niceness(process.pid) in {None, NICENESS}
 
 
-async def test_a_child_makes_what_we_would_make():
+async def test_the_sandbox_returns_the_same_variants_as_a_direct_call():
     for make in (photos.jpeg, photos.png_alpha, photos.animated_gif, photos.webp):
         assert await sandbox.render(make(), LIMIT) == variants.render(make(), LIMIT)
 
@@ -79,7 +79,7 @@ async def test_a_child_makes_what_we_would_make():
         (lambda: b"", UnsupportedImage),
     ],
 )
-async def test_a_child_says_what_is_wrong(make, error):
+async def test_a_decoders_error_reaches_the_caller(make, error):
     with pytest.raises(error) as caught:
         await sandbox.render(make(), LIMIT)
     with pytest.raises(error) as ours:
@@ -88,47 +88,47 @@ async def test_a_child_says_what_is_wrong(make, error):
     assert type(caught.value) is error
 
 
-async def test_one_process_serves_one_image_after_the_other_and_several_at_once(own_processes):
+async def test_one_parent_serves_images_in_turn_and_concurrently(own_processes):
     for _ in range(3):
         await sandbox.render(HARMLESS, LIMIT)
-    assert len(our_decoders()) == len(own_processes) == 1
+    assert len(own_decoders()) == len(own_processes) == 1
     results = await asyncio.gather(*(sandbox.render(HARMLESS, LIMIT) for _ in range(3)))
     assert results == [variants.render(HARMLESS, LIMIT)] * 3
     assert len(own_processes) == 3
 
 
-async def test_a_decoder_that_was_killed_is_another_try(evil, monkeypatch):
-    evil("os.kill(os.getpid(), signal.SIGKILL)")
+async def test_a_killed_decoder_is_retried(malicious_decoder, monkeypatch):
+    malicious_decoder("os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(sandbox.DecoderFailed, match="ended with -9"):
         await sandbox.render(HARMLESS, LIMIT)
-    (parent,) = our_decoders()
+    (parent,) = own_decoders()
     assert parent.is_running()
 
 
 @pytest.mark.parametrize("line", ["os.abort()", "os.kill(os.getpid(), signal.SIGSEGV)"])
-async def test_an_image_that_crashes_its_decoder_is_broken(evil, line):
-    evil(line)
+async def test_an_image_that_crashes_its_decoder_is_broken(malicious_decoder, line):
+    malicious_decoder(line)
     with pytest.raises(BrokenImage):
         await sandbox.render(HARMLESS, LIMIT)
 
 
-async def test_a_decoder_has_so_much_time_of_a_core(evil, monkeypatch):
+async def test_a_decoder_has_a_limit_of_cpu_time(malicious_decoder, monkeypatch):
     monkeypatch.setattr(sandbox, "CPU_SECONDS", 1)
-    evil("sum(0 for _ in iter(int, 1))")
+    malicious_decoder("sum(0 for _ in iter(int, 1))")
     with pytest.raises(ImageTooCostly):
         await sandbox.render(HARMLESS, LIMIT)
 
 
-async def test_a_decoder_has_so_much_time_of_ours(evil, monkeypatch):
+async def test_a_decoder_has_a_limit_of_wall_time(malicious_decoder, monkeypatch):
     monkeypatch.setattr(sandbox, "WALL_SECONDS", 1.0)
-    evil("time.sleep(60)")
+    malicious_decoder("time.sleep(60)")
     async with asyncio.timeout(10):
         with pytest.raises(sandbox.DecoderFailed):
             await sandbox.render(HARMLESS, LIMIT)
-    assert our_decoders() == []
+    assert own_decoders() == []
 
 
-async def test_a_decoder_has_so_much_memory(monkeypatch):
+async def test_a_decoder_has_a_limit_of_memory(monkeypatch):
     picture = photos.encoded(photos.photograph(1600, 1200), "PNG", compress_level=1)
     monkeypatch.setattr(sandbox, "MEMORY_BYTES", 64 * 1024 * 1024)
     assert await sandbox.render(picture, LIMIT)
@@ -137,19 +137,19 @@ async def test_a_decoder_has_so_much_memory(monkeypatch):
         await sandbox.render(picture, LIMIT)
 
 
-async def test_a_decoder_may_not_write_files(evil, tmp_path):
-    evil(f"open({str(tmp_path / 'left')!r}, 'w').write('x' * 100000)")
+async def test_a_decoder_cannot_write_files(malicious_decoder, tmp_path):
+    malicious_decoder(f"open({str(tmp_path / 'left')!r}, 'w').write('x' * 100000)")
     with pytest.raises((sandbox.DecoderFailed, BrokenImage)):
         await sandbox.render(HARMLESS, LIMIT)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
 
 
-async def test_a_decoder_knows_no_secret(monkeypatch):
+async def test_a_decoder_has_no_secret(monkeypatch):
     monkeypatch.setenv("JWT_SECRET", "canary")
     await sandbox.render(HARMLESS, LIMIT)
-    (parent,) = our_decoders()
+    (parent,) = own_decoders()
     assert parent.environ() == {}
-    # Of ours it has standard error alone: no socket, no file.
+    # It inherits standard error only: no socket, no file.
     assert parent.open_files() == []
     assert parent.net_connections(kind="inet") == []
 
@@ -169,46 +169,46 @@ async def test_a_decoder_knows_no_secret(monkeypatch):
         "sys.exit(3)",
     ],
 )
-async def test_an_answer_that_makes_no_sense_is_none(evil, line):
-    evil(line)
+async def test_an_invalid_result_is_an_error(malicious_decoder, line):
+    malicious_decoder(line)
     with pytest.raises(sandbox.DecoderFailed):
         await sandbox.render(HARMLESS, LIMIT)
 
 
 async def test_a_parent_that_died_is_replaced(own_processes):
     await sandbox.render(HARMLESS, LIMIT)
-    (parent,) = our_decoders()
+    (parent,) = own_decoders()
     parent.kill()
     parent.wait(5)
     assert await sandbox.render(HARMLESS, LIMIT) == variants.render(HARMLESS, LIMIT)
 
 
-async def test_a_parent_that_dies_with_its_child_is_another_try(evil):
-    evil("os.killpg(0, signal.SIGKILL)")
+async def test_a_parent_that_dies_with_its_child_is_retried(malicious_decoder):
+    malicious_decoder("os.killpg(0, signal.SIGKILL)")
     with pytest.raises(sandbox.DecoderFailed):
         await sandbox.render(HARMLESS, LIMIT)
 
 
-async def test_whoever_is_cancelled_leaves_no_decoder(evil):
-    evil("time.sleep(60)")
+async def test_a_cancelled_caller_leaves_no_decoder(malicious_decoder):
+    malicious_decoder("time.sleep(60)")
     work = asyncio.create_task(sandbox.render(HARMLESS, LIMIT))
 
     async def sleeping():
-        return [child for parent in our_decoders() for child in parent.children()]
+        return [child for parent in own_decoders() for child in parent.children()]
 
     (child,) = await eventually(sleeping)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
-    assert our_decoders() == []
+    assert own_decoders() == []
 
-    async def gone():
+    async def is_gone():
         return is_over(child)
 
-    await eventually(gone)
+    await eventually(is_gone)
 
 
-async def test_decoders_end_with_who_started_them():
+async def test_decoders_end_with_the_process_that_started_them():
     program = (
         "import asyncio, os, sys, time\n"
         "from services.images import sandbox\n"
@@ -226,16 +226,16 @@ async def test_decoders_end_with_who_started_them():
     worker.send_signal(signal.SIGKILL)
     await worker.wait()
 
-    async def gone():
+    async def is_gone():
         return is_over(parent)
 
-    await eventually(gone, within=5)
+    await eventually(is_gone, within=5)
 
 
 @pytest.mark.parametrize(
     ("make", "error"), [(photos.truncated_jpeg, BrokenImage), (photos.bomb_png, ImageTooLarge)]
 )
-def test_answers_read_as_they_were_meant(make, error):
+def test_results_are_serialized_without_loss(make, error):
     # In this process, where coverage is measured.
     with pytest.raises(error):
         sandbox.parse(answer(make(), LIMIT))
@@ -243,7 +243,7 @@ def test_answers_read_as_they_were_meant(make, error):
     assert sandbox.parse(answer(whole, LIMIT)) == variants.render(whole, LIMIT)
 
 
-def test_memory_that_runs_out_is_a_costly_image(monkeypatch):
+def test_a_memory_error_means_that_the_image_is_too_costly(monkeypatch):
     def starve(_data, _limit):
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""The last admin who may log in is not disabled by mistake, nor by two commands at once."""
+"""The last admin who can log in is not disabled by mistake or by two concurrent commands."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ async def admins(url):
 
 
 async def disable(url, *arguments, terminal=None):
-    """Run `enroll users disable`; return its exit code and what it says."""
+    """Run `enroll users disable`; return its exit code and output."""
     process = await asyncio.create_subprocess_exec(
         *(ENROLL, "users", "disable", *arguments),
         env=os.environ | {"DATABASE_URL": url, "CACHE_URL": "memory://", "TERM": "dumb"},
@@ -62,39 +62,39 @@ async def disable(url, *arguments, terminal=None):
     return process.returncode, output.decode()
 
 
-async def test_a_script_needs_a_word_more(url):
-    code, said = await disable(url, "ada")
+async def test_a_script_needs_an_option_to_disable_the_last_admin(url):
+    code, output = await disable(url, "ada")
     assert code == USAGE
-    assert said == "enroll: This is the last admin who may log in; --yes disables it anyway\n"
+    assert output == "enroll: This is the last admin who may log in; --yes disables it anyway\n"
     assert await admins(url) == {"ada"}
 
-    code, said = await disable(url, "ada", "--yes")
-    assert code == 0, said
+    code, output = await disable(url, "ada", "--yes")
+    assert code == 0, output
     assert await admins(url) == set()
 
 
-async def test_others_are_disabled_unasked(url):
+async def test_other_users_are_disabled_without_confirmation(url):
     for name in ("eve", "bob"):
-        code, said = await disable(url, name)
-        assert code == 0, said
+        code, output = await disable(url, name)
+        assert code == 0, output
 
 
-@pytest.mark.parametrize(("answer", "expected"), [("y", 0), ("n", FAILED), ("", FAILED)])
-async def test_a_person_is_asked(url, answer, expected):
+@pytest.mark.parametrize(("reply", "expected"), [("y", 0), ("n", FAILED), ("", FAILED)])
+async def test_an_operator_on_a_terminal_has_to_confirm(url, reply, expected):
     ours, theirs = pty.openpty()
     try:
-        os.write(ours, f"{answer}\n".encode())
-        code, said = await disable(url, "ada", terminal=theirs)
+        os.write(ours, f"{reply}\n".encode())
+        code, output = await disable(url, "ada", terminal=theirs)
     finally:
         os.close(theirs)
         with suppress(OSError):
             os.close(ours)
-    assert code == expected, said
-    assert "Disable ada anyway?" in said
-    assert await admins(url) == (set() if answer == "y" else {"ada"})
+    assert code == expected, output
+    assert "Disable ada anyway?" in output
+    assert await admins(url) == (set() if reply == "y" else {"ada"})
 
 
-async def test_of_two_at_once_one_stays(url):
+async def test_of_two_concurrent_commands_one_is_refused(url):
     async with database(url, pool_size=2):
         for _ in range(10):
             await accounts.enable("ada")

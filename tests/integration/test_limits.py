@@ -1,4 +1,4 @@
-"""One contract over the limits of Redis and of memory, and what happens between the two."""
+"""The contract of the limits in Redis and in memory, and the fallback between the two."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ RATES = {
 
 @pytest.fixture
 async def redis(service, monkeypatch):
-    """The broker's Redis of the service, on a machine that runs other tests as well."""
+    """The broker's Redis of the service."""
     monkeypatch.setattr("infra.rate_limits.TIMEOUT_SECONDS", 5.0)
     opened = rate_limits.connect(service.env["BROKER_URL"])
     yield opened
@@ -57,17 +57,17 @@ def buckets(request, redis):
 
 @pytest.fixture(params=["memory", "redis"])
 def logins(request, redis):
-    """Each kind of counts of logins."""
+    """Each kind of login throttle."""
     return MemoryLogins() if request.param == "memory" else RedisLogins(redis)
 
 
 @pytest.fixture
 def client():
-    """A client that nobody has seen yet."""
+    """A new client's key."""
     return uuid7().hex
 
 
-async def test_a_minutes_worth_may_come_at_once_and_no_more(buckets, client):
+async def test_a_burst_of_one_minutes_tokens_is_allowed(buckets, client):
     [first, second] = await buckets.take(
         [TokenRequest(Kind.READS, client, 59), TokenRequest(Kind.READS, client, 5)]
     )
@@ -79,34 +79,34 @@ async def test_a_minutes_worth_may_come_at_once_and_no_more(buckets, client):
     assert third.granted == 0
 
 
-async def test_tokens_come_back_one_by_one(buckets, client):
+async def test_tokens_are_refilled_continuously(buckets, client):
     await buckets.take([TokenRequest(Kind.WRITES, client, 6_000)])
     started = time.monotonic()
     await asyncio.sleep(0.1)
-    [taken] = await buckets.take([TokenRequest(Kind.WRITES, client, 1_000)])
+    [grant] = await buckets.take([TokenRequest(Kind.WRITES, client, 1_000)])
     elapsed = time.monotonic() - started
-    assert 10 <= taken.granted <= elapsed * 100 + 2
+    assert 10 <= grant.granted <= elapsed * 100 + 2
 
 
-async def test_each_client_and_each_kind_has_a_bucket(buckets, client):
+async def test_each_client_and_rate_class_has_its_own_bucket(buckets, client):
     await buckets.take([TokenRequest(Kind.READS, client, 60)])
-    asks = [
+    token_requests = [
         TokenRequest(Kind.WRITES, client),
         TokenRequest(Kind.READS, f"{client}-other"),
         TokenRequest(Kind.READS, client),
     ]
-    assert [taken.granted for taken in await buckets.take(asks)] == [1, 1, 0]
+    assert [grant.granted for grant in await buckets.take(token_requests)] == [1, 1, 0]
 
 
-async def test_those_who_ask_at_once_share_one_bucket(buckets, client):
-    answers = await asyncio.gather(
+async def test_concurrent_requests_share_one_bucket(buckets, client):
+    grants = await asyncio.gather(
         *(buckets.take([TokenRequest(Kind.READS, client, 3)]) for _ in range(40))
     )
-    assert 60 <= sum(taken.granted for [taken] in answers) <= 61
+    assert 60 <= sum(grant.granted for [grant] in grants) <= 61
 
 
 @pytest.mark.parametrize(("failed", "seconds"), [(9, 1), (10, 2), (12, 8), (15, 60), (90, 60)])
-async def test_in_redis_too_each_failed_login_waits_longer(redis, client, failed, seconds):
+async def test_redis_doubles_the_wait_after_each_failed_login(redis, client, failed, seconds):
     account = keys_of(client, "192.0.2.1")[0]
     await redis.hset(account, "attempts", failed)
     logins = RedisLogins(redis)
@@ -116,34 +116,34 @@ async def test_in_redis_too_each_failed_login_waits_longer(redis, client, failed
     assert FORGET_SECONDS - 5 < await redis.pttl(account) / 1000 <= FORGET_SECONDS
 
 
-async def test_a_bucket_that_is_full_again_leaves_nothing_in_redis(redis, client):
+async def test_a_full_bucket_leaves_no_key_in_redis(redis, client):
     await RedisBuckets(redis, RATES).take([TokenRequest(Kind.WRITES, client)])
     assert 0 < await redis.pttl(f"limit:writes:{client}") <= 12
 
 
-async def test_redis_that_forgot_the_script_learns_it_again(redis, client):
+async def test_the_script_is_loaded_again_after_redis_lost_it(redis, client):
     buckets = RedisBuckets(redis, RATES)
     for _ in range(2):
         await redis.script_flush()
-        [taken] = await buckets.take([TokenRequest(Kind.READS, client)])
-        assert taken.granted == 1
+        [grant] = await buckets.take([TokenRequest(Kind.READS, client)])
+        assert grant.granted == 1
         await redis.script_flush()
         assert (await RedisLogins(redis).attempt(client, "192.0.2.1")).wait == 0
 
 
 async def wait_of(logins, username, address):
-    """Let a login fail, or return how long it has to wait."""
+    """Record a failed login, or return the seconds to wait."""
     return (await logins.attempt(username, address)).wait
 
 
 async def log_in(logins, username, address):
-    """Log in at once."""
+    """Record a successful login."""
     attempt = await logins.attempt(username, address)
     assert attempt.wait == 0
     await logins.succeed(username, address, attempt)
 
 
-async def test_ten_failed_logins_are_free_and_then_each_waits_twice_as_long(client):
+async def test_ten_failed_logins_are_free_and_then_the_wait_doubles(client):
     now = [0.0]
     logins = MemoryLogins(clock=lambda: now[0])
     waits = []
@@ -158,82 +158,82 @@ async def test_ten_failed_logins_are_free_and_then_each_waits_twice_as_long(clie
         assert await wait_of(logins, client, f"192.0.2.{number}") == 0
 
 
-async def test_attempts_at_once_are_counted_each(logins, client):
-    answers = await asyncio.gather(*(wait_of(logins, client, "192.0.2.1") for _ in range(30)))
-    assert sum(wait == 0 for wait in answers) == 10
-    assert all(0 <= wait <= 1 for wait in answers)
+async def test_each_of_several_concurrent_attempts_counts(logins, client):
+    waits = await asyncio.gather(*(wait_of(logins, client, "192.0.2.1") for _ in range(30)))
+    assert sum(wait == 0 for wait in waits) == 10
+    assert all(0 <= wait <= 1 for wait in waits)
 
 
-async def test_an_address_that_guesses_at_many_accounts_waits(logins, client):
+async def test_an_address_that_tries_many_accounts_has_to_wait(logins, client):
     for number in range(50):
         assert await wait_of(logins, f"{client}-{number}", f"address-{client}") == 0
     assert 0 < await wait_of(logins, f"{client}-50", f"address-{client}") <= 1
     assert await wait_of(logins, f"{client}-50", f"another-{client}") == 0
 
 
-async def test_a_success_takes_the_failures_of_the_account_back(logins, client):
+async def test_a_success_clears_the_failures_of_the_account(logins, client):
     for _ in range(3):
         for _ in range(9):
             assert await wait_of(logins, client, f"address-{client}") == 0
         await log_in(logins, client, f"address-{client}")
 
 
-async def test_successes_do_not_use_up_an_address(logins, client):
+async def test_successes_do_not_count_against_an_address(logins, client):
     for number in range(60):
         await log_in(logins, f"{client}-{number}", f"address-{client}")
 
 
-async def test_logins_of_an_account_of_their_own_buy_no_guesses(logins, client):
-    place = f"address-{client}"
-    await log_in(logins, client, place)
+async def test_an_attackers_own_logins_do_not_reset_the_address(logins, client):
+    address = f"address-{client}"
+    await log_in(logins, client, address)
     for number in range(50):
-        assert await wait_of(logins, f"{client}-{number}", place) == 0
-        await log_in(logins, client, place)
-    assert await wait_of(logins, f"{client}-50", place) > 0
+        assert await wait_of(logins, f"{client}-{number}", address) == 0
+        await log_in(logins, client, address)
+    assert await wait_of(logins, f"{client}-50", address) > 0
 
 
-async def test_nor_do_logins_of_ever_other_accounts(logins, client):
-    place = f"address-{client}"
+async def test_logins_of_many_own_accounts_do_not_reset_the_address(logins, client):
+    address = f"address-{client}"
     for number in range(49):
-        assert await wait_of(logins, f"{client}-{number}", place) == 0
-        await log_in(logins, f"own-{client}-{number}", place)
-    assert await wait_of(logins, f"{client}-49", place) == 0
-    assert await wait_of(logins, f"{client}-50", place) > 0
+        assert await wait_of(logins, f"{client}-{number}", address) == 0
+        await log_in(logins, f"own-{client}-{number}", address)
+    assert await wait_of(logins, f"{client}-49", address) == 0
+    assert await wait_of(logins, f"{client}-50", address) > 0
 
 
-async def test_a_success_does_not_end_the_wait_of_a_later_failure(logins, client):
-    place = f"address-{client}"
-    slow = await logins.attempt(f"own-{client}", place)
+async def test_a_success_does_not_clear_a_later_failure(logins, client):
+    address = f"address-{client}"
+    slow = await logins.attempt(f"own-{client}", address)
     for number in range(49):
-        assert await wait_of(logins, f"{client}-{number}", place) == 0
-    assert await wait_of(logins, f"{client}-49", place) > 0
-    await logins.succeed(f"own-{client}", place, slow)
-    assert await wait_of(logins, f"{client}-49", place) > 0
+        assert await wait_of(logins, f"{client}-{number}", address) == 0
+    assert await wait_of(logins, f"{client}-49", address) > 0
+    await logins.succeed(f"own-{client}", address, slow)
+    assert await wait_of(logins, f"{client}-49", address) > 0
 
 
-async def test_what_is_given_back_was_never_counted(logins, client):
-    place = f"address-{client}"
+async def test_a_refunded_attempt_does_not_count(logins, client):
+    address = f"address-{client}"
     for _ in range(9):
-        assert await wait_of(logins, client, place) == 0
+        assert await wait_of(logins, client, address) == 0
     for _ in range(60):
-        attempt = await logins.attempt(client, place)
+        attempt = await logins.attempt(client, address)
         assert attempt.wait == 0
         await logins.release(attempt)
-    assert await wait_of(logins, client, place) == 0
-    assert await wait_of(logins, client, place) > 0
+    assert await wait_of(logins, client, address) == 0
+    assert await wait_of(logins, client, address) > 0
 
 
-async def test_nothing_is_given_back_twice(logins, client):
-    place = f"address-{client}"
-    attempt = await logins.attempt(client, place)
+async def test_an_attempt_is_refunded_once(logins, client):
+    address = f"address-{client}"
+    attempt = await logins.attempt(client, address)
     for _ in range(20):
         await logins.release(attempt)
     for _ in range(10):
-        assert await wait_of(logins, client, place) == 0
-    assert await wait_of(logins, client, place) > 0
+        assert await wait_of(logins, client, address) == 0
+    assert await wait_of(logins, client, address) > 0
 
 
-async def test_a_login_that_breaks_is_no_failure(logins, client):
+async def test_a_login_that_raises_is_not_counted_as_a_failure(logins, client):
     gate = Limits(Settings(_env_file=None), MemoryBuckets(RATES), logins)
     request = SimpleNamespace(ip=f"address-{client}", ctx=SimpleNamespace())
 
@@ -252,7 +252,7 @@ async def test_a_login_that_breaks_is_no_failure(logins, client):
             pytest.fail("it did not have to wait")
 
 
-async def test_strangers_do_not_make_the_owner_wait_at_home(logins, client):
+async def test_failures_from_other_addresses_do_not_lock_the_owner_out(logins, client):
     home = f"home-{client}"
     await log_in(logins, client, home)
     strangers = (f"stranger-{client}-{number}" for number in count())
@@ -260,21 +260,21 @@ async def test_strangers_do_not_make_the_owner_wait_at_home(logins, client):
         pass
     assert await wait_of(logins, client, next(strangers)) > 0
     assert await wait_of(logins, client, home) == 0
-    # Nor may everything be tried from there.
+    # The owner's own address is limited as well.
     for _ in range(9):
         await wait_of(logins, client, home)
     assert await wait_of(logins, client, home) > 0
 
 
-async def test_while_redis_is_away_a_process_counts_alone(client):
+async def test_while_redis_is_down_each_process_counts_by_itself(client):
     [port] = free_ports(1)
-    away = rate_limits.connect(f"redis://127.0.0.1:{port}/0")
-    buckets = FallbackBuckets(RedisBuckets(away, RATES), MemoryBuckets(RATES))
+    unavailable = rate_limits.connect(f"redis://127.0.0.1:{port}/0")
+    buckets = FallbackBuckets(RedisBuckets(unavailable, RATES), MemoryBuckets(RATES))
     granted = [
         (await buckets.take([TokenRequest(Kind.READS, client)]))[0].granted for _ in range(61)
     ]
     assert granted == [1] * 60 + [0]
-    logins = FallbackLogins(RedisLogins(away), MemoryLogins())
+    logins = FallbackLogins(RedisLogins(unavailable), MemoryLogins())
     waits = [await wait_of(logins, client, "192.0.2.1") for _ in range(9)]
     assert waits == [0] * 9
     tenth = await logins.attempt(client, "192.0.2.1")
@@ -283,20 +283,22 @@ async def test_while_redis_is_away_a_process_counts_alone(client):
     assert await wait_of(logins, client, "192.0.2.1") == 0
 
 
-async def test_what_a_process_counted_alone_is_not_taken_from_redis(redis, client):
-    place = f"address-{client}"
+async def test_tokens_counted_by_a_process_are_not_taken_from_redis(redis, client):
+    address = f"address-{client}"
     shared, own = RedisLogins(redis), MemoryLogins()
     for number in range(50):
-        assert await wait_of(shared, f"{client}-{number}", place) == 0
+        assert await wait_of(shared, f"{client}-{number}", address) == 0
     [port] = free_ports(1)
-    away = FallbackLogins(RedisLogins(rate_limits.connect(f"redis://127.0.0.1:{port}/0")), own)
-    alone = await away.attempt(f"own-{client}", place)
+    unavailable = FallbackLogins(
+        RedisLogins(rate_limits.connect(f"redis://127.0.0.1:{port}/0")), own
+    )
+    alone = await unavailable.attempt(f"own-{client}", address)
     assert alone.wait == 0
-    await FallbackLogins(shared, own).succeed(f"own-{client}", place, alone)
-    assert await wait_of(shared, f"{client}-50", place) > 0
+    await FallbackLogins(shared, own).succeed(f"own-{client}", address, alone)
+    assert await wait_of(shared, f"{client}-50", address) > 0
 
 
-async def test_redis_that_comes_back_counts_again(tmp_path, client):
+async def test_counting_in_redis_resumes_when_it_is_back(tmp_path, client):
     async with running(tmp_path / "servers", {"broker"}) as servers:
         redis = rate_limits.connect(servers.environment["BROKER_URL"])
         buckets = FallbackBuckets(RedisBuckets(redis, RATES), MemoryBuckets(RATES))
@@ -311,8 +313,8 @@ async def test_redis_that_comes_back_counts_again(tmp_path, client):
             await asyncio.sleep(0.05)
 
 
-async def test_redis_that_hangs_costs_one_request_a_second_its_patience(client):
-    # The kernel takes connections, and nobody ever answers.
+async def test_a_hanging_redis_delays_one_request_a_second_by_its_timeout(client):
+    # The kernel accepts connections, but there is never a response.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         redis = RedisBuckets(rate_limits.connect(f"redis://127.0.0.1:{port}/0"), RATES)

@@ -1,4 +1,4 @@
-"""What was shown lately, and the store behind it."""
+"""The cache of objects in front of the image store."""
 
 import asyncio
 from collections import Counter
@@ -14,18 +14,18 @@ WEBP = "image/webp"
 
 
 class Store(MemoryStorage):
-    """A store that counts who asks, and waits or breaks when told."""
+    """A store that counts its calls, and waits or fails on demand."""
 
     def __init__(self):
         super().__init__("/media")
-        self.asked = Counter()
+        self.fetches = Counter()
         self.fault = None
         self.open = asyncio.Event()
         self.open.set()
         self.inside = self.most_inside = 0
 
     async def get(self, key):
-        self.asked[key] += 1
+        self.fetches[key] += 1
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
@@ -44,27 +44,27 @@ async def store():
     return store
 
 
-async def test_the_store_is_asked_once(store):
+async def test_concurrent_reads_share_one_fetch(store):
     shown = ObjectCache(store, 10_000, 60)
     assert shown.peek(KEY) is None
-    answers = await asyncio.gather(*(shown.get(KEY) for _ in range(20)))
-    assert {(each.entry.body, each.content_type) for each in answers} == {(b"image", WEBP)}
-    assert shown.peek(KEY) is answers[0] is await shown.get(KEY)
-    assert store.asked == {KEY: 1}
+    responses = await asyncio.gather(*(shown.get(KEY) for _ in range(20)))
+    assert {(each.entry.body, each.content_type) for each in responses} == {(b"image", WEBP)}
+    assert shown.peek(KEY) is responses[0] is await shown.get(KEY)
+    assert store.fetches == {KEY: 1}
 
 
-async def test_what_is_not_there_is_asked_for_each_time(store):
+async def test_a_missing_object_is_not_cached(store):
     shown = ObjectCache(store, 10_000, 60)
     assert await shown.get("no.webp") is None
     await store.put("no.webp", b"now", WEBP)
     assert (await shown.get("no.webp")).entry.body == b"now"
 
 
-async def test_what_is_removed_is_gone_soon(store):
+async def test_a_removed_object_is_not_shown_for_long(store):
     shown = ObjectCache(store, 10_000, 0.05)
     first = await shown.get(KEY)
     await asyncio.sleep(0.1)
-    # The same bytes keep what was made of them.
+    # Equal bytes keep their computed values.
     again = await shown.get(KEY)
     assert again is not first
     assert again.entry is first.entry
@@ -77,7 +77,7 @@ async def test_what_is_removed_is_gone_soon(store):
         await shown.get(KEY)
 
 
-async def test_without_the_store_what_is_here_is_shown_on(store):
+async def test_cached_objects_are_shown_while_the_store_is_down(store):
     shown = ObjectCache(store, 10_000, 0.05)
     first = await shown.get(KEY)
     store.fault = StorageUnavailable("away")
@@ -87,7 +87,7 @@ async def test_without_the_store_what_is_here_is_shown_on(store):
         await shown.get("another.webp")
 
 
-async def test_room_is_bounded_and_the_latest_stay(store):
+async def test_memory_is_bounded_and_the_latest_objects_stay(store):
     shown = ObjectCache(store, 3 * (1000 + OVERHEAD_BYTES), 60)
     for name in "abcd":
         await store.put(name, bytes(1000), WEBP)
@@ -100,7 +100,7 @@ async def test_room_is_bounded_and_the_latest_stay(store):
     assert (await ObjectCache(store, 0, 60).get(KEY)).entry.body == b"image"
 
 
-async def test_few_ask_at_a_time_and_a_crowd_is_refused(store):
+async def test_concurrent_fetches_are_limited_and_more_are_refused(store):
     shown = ObjectCache(store, 10_000, 60)
     store.open.clear()
     waiting = [
@@ -116,7 +116,7 @@ async def test_few_ask_at_a_time_and_a_crowd_is_refused(store):
     assert await shown.get(KEY)
 
 
-async def test_nobody_waits_for_ever(store, monkeypatch):
+async def test_a_fetch_has_a_timeout(store, monkeypatch):
     monkeypatch.setattr(object_cache, "WAIT_SECONDS", 0.05)
     shown = ObjectCache(store, 10_000, 60)
     store.open.clear()
@@ -127,7 +127,7 @@ async def test_nobody_waits_for_ever(store, monkeypatch):
     assert shown.peek(KEY)
 
 
-async def test_what_was_removed_is_shown_no_more_though_the_store_has_it(store):
+async def test_a_removed_object_is_not_shown_even_if_the_store_has_it(store):
     shown = ObjectCache(store, 10_000, 60)
     other = KEY.replace("/1/", "/2/")
     await store.put(other, b"image", WEBP)
@@ -139,7 +139,7 @@ async def test_what_was_removed_is_shown_no_more_though_the_store_has_it(store):
     assert shown.peek(other)
 
 
-async def test_what_is_removed_while_it_is_fetched_is_not_kept(store):
+async def test_an_object_removed_during_its_fetch_is_not_cached(store):
     shown = ObjectCache(store, 10_000, 60)
     store.open.clear()
     fetching = asyncio.create_task(shown.get(KEY))
@@ -150,7 +150,7 @@ async def test_what_is_removed_while_it_is_fetched_is_not_kept(store):
     assert shown.peek(KEY) is None
 
 
-async def test_not_all_that_was_ever_removed_is_remembered(store, monkeypatch):
+async def test_the_memory_of_removals_is_bounded(store, monkeypatch):
     monkeypatch.setattr(object_cache, "MOST_REMOVED", 2)
     shown = ObjectCache(store, 10_000, 60)
     for course in (1, 2, 3):

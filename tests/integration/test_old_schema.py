@@ -1,4 +1,4 @@
-"""A database of the last 0.x release goes on; one of an older release is told what to do."""
+"""A database of the last 0.x release is adopted; an older one is refused with instructions."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ DATA = f"""
     INSERT INTO audit_log (id, action, outcome) VALUES ('{ID}', 'course.create', 'done');
 """
 TABLES = ("users", "courses", "enrollments", "audit_log", "students", "enrollment_totals")
-# All that a schema holds, but for the order of columns and what is said of tables.
+# Everything in a schema except the order of columns and the comments of tables.
 SHAPE = """
     SELECT 'column' AS kind, table_name || '.' || column_name AS name, concat_ws(' ', data_type,
         character_maximum_length, is_nullable, column_default, generation_expression) AS what
@@ -71,7 +71,7 @@ FOLDED = """
 
 @pytest.fixture
 async def old(new_database):
-    """A database of the last 0.x release, with something in it."""
+    """A database of the last 0.x release with data."""
     url = await new_database(migrated=False)
     connection = await asyncpg.connect(url)
     await connection.execute(SCHEMA)
@@ -92,15 +92,15 @@ async def _shape(connection):
 
 
 def _normal(row):
-    # What it does is compared by itself: its text depends on the Python that made it.
+    # Its behaviour is compared separately: the text depends on the Python that generated it.
     if (row["kind"], row["name"]) == ("function", "search_text"):
         return ""
-    # A dump has its constraints with more casts and brackets, functions have other comments.
+    # A dump writes more casts and brackets, and functions have other comments.
     text = re.sub(r"--.*|::(text|character varying)(\[\])?", "", row["what"] or "")
     return re.sub(r"[\s()]+", "", text)
 
 
-async def test_a_database_of_the_last_old_release_goes_on_as_if_it_were_new(old, new_database):
+async def test_a_database_of_the_last_old_release_becomes_equal_to_a_new_one(old, new_database):
     url, connection = old
     before = {table: await connection.fetch(f"SELECT * FROM {table}") for table in TABLES}
     assert await migrate(url) == ALL
@@ -122,12 +122,12 @@ async def test_a_database_of_the_last_old_release_goes_on_as_if_it_were_new(old,
 async def test_several_instances_adopt_it_once(old):
     url, _ = old
     starts = [asyncio.create_task(_enroll(url)) for _ in range(3)]
-    said = [await start for start in starts]
+    outcomes = [await start for start in starts]
     applied = "\n".join(f"applied {name}" for name in ALL)
-    assert sorted(said) == sorted([(0, applied, ""), (0, "", ""), (0, "", "")])
+    assert sorted(outcomes) == sorted([(0, applied, ""), (0, "", ""), (0, "", "")])
 
 
-async def test_what_fails_on_the_way_changes_nothing(old, monkeypatch, tmp_path):
+async def test_a_failed_adoption_changes_nothing(old, monkeypatch, tmp_path):
     url, connection = old
     failing = tmp_path / "failing.sql"
     failing.write_text("DROP TABLE uploads; SELECT 1 / 0")
@@ -139,19 +139,19 @@ async def test_what_fails_on_the_way_changes_nothing(old, monkeypatch, tmp_path)
     assert await migrate(url) == ALL
 
 
-async def test_an_older_database_is_refused_with_what_to_do(old):
+async def test_an_older_database_is_refused_with_instructions(old):
     url, connection = old
     await connection.execute("DELETE FROM aerich WHERE version = $1", LAST_OF_0)
     with pytest.raises(SchemaTooOldError, match="the last 0"):
         await migrate(url)
-    code, _, said = await _enroll(url)
+    code, _, error = await _enroll(url)
     assert code == 1
-    assert said.startswith("enroll: the database is at migration 11_")
-    assert len(said.splitlines()) == 1
+    assert error.startswith("enroll: the database is at migration 11_")
+    assert len(error.splitlines()) == 1
 
 
-async def test_aerich_finds_nothing_that_no_migration_has(new_database, tmp_path):
-    # A copy: aerich would write a migration beside the others.
+async def test_aerich_finds_no_change_without_a_migration(new_database, tmp_path):
+    # A copy, for aerich writes its migration beside the others.
     shutil.copytree(MIGRATIONS / "models", tmp_path / "migrations" / "models")
     shutil.copy(MIGRATIONS.parent / "pyproject.toml", tmp_path)
     command = (AERICH, "migrate", "--name", "new", "--no-input")

@@ -1,4 +1,4 @@
-"""The pages of the catalogue are the same slices, whichever way the statement goes to them."""
+"""Pages of the catalogue are the same slices by whichever plan they are read."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import chain, combinations, product
@@ -20,7 +20,7 @@ SUBSETS = [
     frozenset(some)
     for some in chain.from_iterable(combinations(Difficulty, size) for size in range(4))
 ]
-# Many at the same moment and of the same title, so that their ids decide.
+# Many courses have the same time and title, so that the order depends on their ids.
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = {
     Sort.NEWEST: (attrgetter("created_at", "id"), True),
@@ -31,7 +31,7 @@ KEYS = {
 
 @pytest.fixture(params=[0, COUNT], ids=["no courses", "courses"])
 async def courses(request, new_database):
-    """The courses of a database that is open."""
+    """The courses of an open database."""
     random = Random(4)
     async with database(await new_database(), pool_size=1):
         made = [
@@ -50,7 +50,7 @@ async def courses(request, new_database):
 
 @pytest.mark.parametrize(("first", "far"), [(100, 1000), (5, 1000), (5, 8), (0, 0)])
 @pytest.mark.parametrize("sort", Sort)
-async def test_pages_are_slices_of_what_matches_in_order(courses, monkeypatch, sort, first, far):
+async def test_a_page_is_a_slice_of_all_matches_in_order(courses, monkeypatch, sort, first, far):
     monkeypatch.setattr(queries, "FIRST", first)
     monkeypatch.setattr(queries, "FAR", far)
     for difficulties, search in product(SUBSETS, [None, "LOGIC", "heor"]):
@@ -70,7 +70,7 @@ def _sent(entry):
 
 @pytest.mark.parametrize("difficulties", SUBSETS[:3])
 @pytest.mark.parametrize("sort", Sort)
-async def test_a_page_that_is_cut_is_the_page_that_is_made(
+async def test_a_page_sliced_from_a_block_equals_a_page_from_the_database(
     courses, monkeypatch, sort, difficulties
 ):
     monkeypatch.setattr(queries, "SHEET", 20)

@@ -1,4 +1,4 @@
-"""Passwords: the same work for every refusal, beside the event loop, by few at a time."""
+"""Passwords: every refusal costs the same work, in few threads beside the event loop."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ async def _connected(new_database):
 
 @pytest.fixture
 async def users(_connected, monkeypatch):
-    """An account of today, one of the old service, and one that is disabled."""
+    """An active account with a current hash, one with an old hash, and a disabled one."""
     monkeypatch.setattr("services.auth.passwords._kinds._until", 0.0)
     hashes = {"old": old.hash(PASSWORD), "new": await passwords.hashed(PASSWORD)}
     hashes["disabled"] = hashes["old"]
@@ -38,8 +38,8 @@ async def users(_connected, monkeypatch):
     return made
 
 
-class Watched:
-    """The context of passwords, and which kinds of hashes it worked out."""
+class CountingContext:
+    """The password context; counts the verified hashes by kind."""
 
     def __init__(self, context, done):
         self.context = context
@@ -59,18 +59,18 @@ class Watched:
 
 @pytest.fixture
 def work(monkeypatch):
-    """Which hashes are worked out, by kind."""
+    """The verified hashes, by kind."""
     done = []
     name = "services.auth.passwords._context"
-    monkeypatch.setattr(name, Watched(passwords.__dict__["_context"], done))
+    monkeypatch.setattr(name, CountingContext(passwords.__dict__["_context"], done))
     return done
 
 
 @pytest.mark.parametrize(
     "password", ["wrong", "x" * 73, "a\0b", "ü" * 1024], ids=["wrong", "long", "nul", "longer"]
 )
-async def test_every_refusal_is_the_same_work(users, work, password):
-    # The made-up hashes are made once a process.
+async def test_every_refusal_costs_the_same_work(users, work, password):
+    # The dummy hashes are computed once a process.
     with pytest.raises(InvalidCredentials):
         await accounts.authenticate("nobody", password)
     found = {}
@@ -82,7 +82,7 @@ async def test_every_refusal_is_the_same_work(users, work, password):
     assert set(map(tuple, found.values())) == {("$2a$04$", ARGON2)}
 
 
-async def test_an_old_hash_costs_nothing_more_once_there_is_none(users, work):
+async def test_without_old_hashes_a_refusal_costs_no_old_hash(users, work):
     await User.filter(password_hash__startswith="$2").delete()
     with pytest.raises(InvalidCredentials):
         await accounts.authenticate("nobody", "wrong")
@@ -93,7 +93,7 @@ async def test_an_old_hash_costs_nothing_more_once_there_is_none(users, work):
     assert work == [ARGON2] * 2
 
 
-async def test_the_right_password_of_a_disabled_account_is_no_shorter_work(users, work):
+async def test_the_right_password_of_a_disabled_account_costs_the_same_work(users, work):
     await accounts.authenticate(users["new"], PASSWORD)
     work.clear()
     with pytest.raises(InvalidCredentials):
@@ -101,7 +101,7 @@ async def test_the_right_password_of_a_disabled_account_is_no_shorter_work(users
     assert sorted(work) == ["$2a$04$", ARGON2]
 
 
-async def test_a_password_that_changes_while_it_is_upgraded_wins(users, monkeypatch):
+async def test_a_password_changed_during_its_upgrade_is_kept(users, monkeypatch):
     name = users["old"]
     check = passwords.check
 
@@ -117,19 +117,19 @@ async def test_a_password_that_changes_while_it_is_upgraded_wins(users, monkeypa
     assert (await accounts.authenticate(name, "another password")).username == name
 
 
-async def test_a_hash_of_no_kind_opens_nothing(users):
+async def test_an_unknown_kind_of_hash_never_matches(users):
     await User.filter(username=users["new"]).update(password_hash="!")
     for password in ("!", "", PASSWORD):
         with pytest.raises(InvalidCredentials):
             await accounts.authenticate(users["new"], password)
 
 
-async def test_parameters_are_owasps(users):
+async def test_the_parameters_of_argon2_are_owasps(users):
     stored = (await User.get(username=users["new"])).password_hash
     assert stored.startswith(f"{ARGON2}id$v=19$m=19456,t=2,p=1$")
 
 
-async def test_the_event_loop_goes_on(users):
+async def test_hashing_does_not_block_the_event_loop(users):
     laps = 0
     logins = asyncio.gather(
         *(accounts.authenticate(users["new"], "wrong") for _ in range(8)), return_exceptions=True
@@ -139,11 +139,11 @@ async def test_the_event_loop_goes_on(users):
         await asyncio.sleep(0.001)
         now = time.perf_counter()
         longest, last, laps = max(longest, now - last), now, laps + 1
-    # A hash in the loop would stop it for each one's 30 ms: 8 laps, not scores of them.
+    # A hash in the loop would block it for 30 ms each: 8 iterations, not scores of them.
     assert laps > 20
 
 
-async def test_few_hash_at_a_time_and_what_does_not_fit_the_queue_is_refused(monkeypatch):
+async def test_concurrent_hashes_are_limited_and_a_full_queue_refuses(monkeypatch):
     hashers = Hashers(2, 3)
     inside, most = 0, 0
     gate = threading.Event()

@@ -1,4 +1,4 @@
-"""Real processes with what is plugged in: packages of tasks, whole and broken; a file store."""
+"""Plug-ins in real processes: valid and broken packages of tasks, and a file store."""
 
 import json
 
@@ -41,7 +41,7 @@ async def analyze(context):
 
 @pytest.fixture(scope="module")
 async def servers(tmp_path_factory):
-    """A database and a broker that no other worker knows."""
+    """A database and a broker that no other worker uses."""
     folder = tmp_path_factory.mktemp("servers")
     async with running(folder, {"postgres", "broker"}, fsync=False) as chosen:
         environment = chosen.environment
@@ -52,7 +52,7 @@ async def servers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 async def plugged(servers, tmp_path_factory):
-    """A worker with all these packages; its media folder and its log."""
+    """A worker with all these packages: its media folder and its log."""
     folder = tmp_path_factory.mktemp("plugged")
     packages = folder / "packages"
     pip_install(EXAMPLE, packages)
@@ -82,11 +82,11 @@ async def test_a_task_of_an_installed_package_runs_on_its_own_queue(plugged):
     assert (task.queue, task.attempts, task.max_attempts) == ("catalogue", 1, 3)
 
 
-async def test_our_own_tasks_run_beside_packages_that_are_broken(plugged):
+async def test_the_services_tasks_run_beside_broken_packages(plugged):
     await _succeeded(await enqueue(TaskName.ANALYZE, {}))
 
 
-async def test_a_package_that_is_broken_is_named_once(plugged):
+async def test_a_broken_package_is_logged_once(plugged):
     _, log = plugged
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     failed = [line for line in lines if line["event"] == "plugin_failed"]
@@ -100,7 +100,7 @@ async def test_a_package_that_is_broken_is_named_once(plugged):
     assert "two tasks are called 'maintenance.analyze'" in named["usurper"]["exception"]
 
 
-async def test_a_task_of_a_package_that_broke_halfway_waits(plugged):
+async def test_a_task_of_a_partly_loaded_package_waits(plugged):
     waiting = await enqueue("halfway.made", {})
     await _succeeded(await enqueue(TaskName.ANALYZE, {}))
     task = await queries.get(waiting)
@@ -109,7 +109,7 @@ async def test_a_task_of_a_package_that_broke_halfway_waits(plugged):
 
 @pytest.fixture(scope="module")
 async def file_api(tmp_path_factory):
-    """The API of a service whose images are files, its directory beside it."""
+    """The API of a service with a file store, and the store's directory."""
     folder = tmp_path_factory.mktemp("files")
     port, flower_port = free_ports(2)
     storage = {"STORAGE_URL": f"file://{folder}/media", "IMAGE_MEMORY_SECONDS": "1"}
@@ -119,24 +119,24 @@ async def file_api(tmp_path_factory):
     service.stop()
 
 
-async def test_an_image_in_a_file_store_is_served_at_its_address(file_api):
+async def test_an_image_in_a_file_store_is_served_at_its_url(file_api):
     api, objects = file_api
     course = await api.pictured(photos.jpeg())
     addresses = [variant["url"] for variant in course["image"]["variants"]]
     assert addresses
     for address in addresses:
-        answer = await api.client.get(address)
-        assert answer.status_code == 200
-        # Whole, so that a page of another origin finds it.
+        response = await api.client.get(address)
+        assert response.status_code == 200
+        # A complete URL, so that a page of another origin finds it.
         key = address.removeprefix(f"{api.client.base_url}/media/")
-        assert answer.content == (objects / key).read_bytes()
-        assert answer.headers["content-type"] == "image/webp"
-        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert response.content == (objects / key).read_bytes()
+        assert response.headers["content-type"] == "image/webp"
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["content-security-policy"].startswith("default-src 'none'")
         head = await api.client.head(address)
         assert (head.status_code, head.content) == (200, b"")
-        assert head.headers["content-length"] == str(len(answer.content))
+        assert head.headers["content-length"] == str(len(response.content))
     await api.call("DELETE", f"/courses/{course['id']}")
 
     async def is_gone() -> bool:
@@ -150,12 +150,12 @@ async def test_other_objects_have_the_type_of_their_name(file_api):
     (objects / "exports").mkdir()
     for name, content_type in (("ä b.txt", "text/plain"), ("none", "application/octet-stream")):
         (objects / "exports" / name).write_bytes(b"x")
-        answer = await api.client.get(f"/media/exports/{name}")
-        assert (answer.status_code, answer.content) == (200, b"x")
-        assert answer.headers["content-type"].startswith(content_type)
+        response = await api.client.get(f"/media/exports/{name}")
+        assert (response.status_code, response.content) == (200, b"x")
+        assert response.headers["content-type"].startswith(content_type)
 
 
-async def test_nothing_but_objects_is_served(file_api):
+async def test_only_objects_are_served(file_api):
     api, objects = file_api
     (objects.parent / "secret").write_text("secret")
     (objects / ".incoming/half.webp").write_text("half")
@@ -176,8 +176,8 @@ async def test_nothing_but_objects_is_served(file_api):
         "a" * 300,
         "%ff",
     ):
-        answer = await api.client.get(f"/media/{path}")
-        assert answer.status_code == 404, path
-        assert answer.json()["details"] == {"code": "NOT_FOUND"}
-        assert "immutable" not in answer.headers.get("cache-control", "")
+        response = await api.client.get(f"/media/{path}")
+        assert response.status_code == 404, path
+        assert response.json()["details"] == {"code": "NOT_FOUND"}
+        assert "immutable" not in response.headers.get("cache-control", "")
     assert (await api.client.post("/media/link")).status_code == 405

@@ -1,6 +1,6 @@
-"""No cancellation, error or restart of the server takes a connection away from the pool.
+"""No cancellation, error or restart of the server loses a connection of the pool.
 
-POOL_RESTARTS=20 restarts PostgreSQL that often; `make test` does so less.
+POOL_RESTARTS=20 restarts PostgreSQL that often; `make test` does so less often.
 """
 
 import asyncio
@@ -51,8 +51,8 @@ async def server(tmp_path_factory):
 
 
 async def _is_whole(watch: asyncpg.Connection, size: int = SIZE) -> None:
-    """Assert that all connections can be had at once, and that none has a transaction open."""
-    await eventually(_at_rest, within=10)
+    """Assert that all connections can be leased at once and that none has an open transaction."""
+    await eventually(_idle, within=10)
     async with AsyncExitStack() as leases:
         for _ in range(size):
             one = await leases.enter_async_context(primary().acquire_connection())
@@ -61,14 +61,14 @@ async def _is_whole(watch: asyncpg.Connection, size: int = SIZE) -> None:
         assert pool_use().in_use == size
     assert pool_use().in_use == 0
 
-    async def sessions_are_ours() -> bool:
+    async def sessions_are_idle() -> bool:
         found = await watch.fetchrow(SESSIONS)
         return found["open"] == 0 and found["all"] <= size
 
-    await eventually(sessions_are_ours, within=10)
+    await eventually(sessions_are_idle, within=10)
 
 
-async def _at_rest() -> bool:
+async def _idle() -> bool:
     return pool_use().in_use == 0
 
 
@@ -159,7 +159,7 @@ async def test_a_cancellation_at_any_await_loses_no_connection(server, work, ins
 
 
 @pytest.mark.parametrize("insists", [False, True])
-async def test_what_follows_a_commit_follows_whatever_is_cancelled(server, insists):
+async def test_an_after_commit_hook_runs_in_spite_of_cancellations(server, insists):
     async with direct_connection(server.url) as watch, database(server.url, pool_size=SIZE):
         begun, ended, committed = [], [], 0
 
@@ -167,7 +167,7 @@ async def test_what_follows_a_commit_follows_whatever_is_cancelled(server, insis
             async def announce() -> None:
                 begun.append(course.id)
                 await asyncio.sleep(0.001)
-                # It has a connection of its own: the pool's may be waiting for this one.
+                # A connection of its own, for the pool's only one may be in use.
                 await primary().execute_query("SELECT 1")
                 ended.append(course.id)
 
@@ -183,17 +183,17 @@ async def test_what_follows_a_commit_follows_whatever_is_cancelled(server, insis
             return write(course)
 
         for _ in range(SIZE):
-            await next_write()  # prepares its statements: a connection does so once
+            await next_write()  # a connection prepares its statements once
         async for number in each_cancellation(next_write, insists=insists):
             stands = await Course.exists(id=course.id)
             committed += stands
             assert (course.id in ended) == (course.id in begun) == stands, number
-        # Cancelled while it committed and announced that, and once not at all.
+        # Cancelled before the commit, during commit and announcement, and not at all.
         assert committed == 2
         await _is_whole(watch)
 
 
-async def test_nothing_follows_what_was_rolled_back(server):
+async def test_after_a_rollback_no_after_commit_hook_runs(server):
     async with database(server.url, pool_size=1):
         followed = []
 
@@ -217,7 +217,7 @@ async def test_nothing_follows_what_was_rolled_back(server):
             after_commit(lambda: note("never"))
 
 
-async def test_a_commit_that_postgresql_turns_into_a_rollback_fails(server):
+async def test_a_commit_that_postgresql_turns_into_a_rollback_raises(server):
     async with database(server.url, pool_size=1):
         followed = []
 
@@ -232,7 +232,7 @@ async def test_a_commit_that_postgresql_turns_into_a_rollback_fails(server):
         assert not followed
 
 
-async def test_what_follows_runs_where_nobody_can_tell_whether_it_was_committed(server):
+async def test_after_commit_hooks_run_if_the_commits_outcome_is_unknown(server):
     async with direct_connection(server.url) as other, database(server.url, pool_size=1):
         followed = []
 
@@ -247,7 +247,9 @@ async def test_what_follows_runs_where_nobody_can_tell_whether_it_was_committed(
         assert followed == [1]
 
 
-async def test_what_fails_after_a_commit_fails_neither_it_nor_the_next(server, caplog):
+async def test_an_error_of_an_after_commit_hook_affects_neither_the_commit_nor_other_hooks(
+    server, caplog
+):
     async with database(server.url, pool_size=1):
         followed = []
 
@@ -263,7 +265,7 @@ async def test_what_fails_after_a_commit_fails_neither_it_nor_the_next(server, c
         assert followed == [1]
 
 
-async def test_a_server_that_is_killed_again_and_again_takes_no_connection_along(server):
+async def test_repeated_kills_of_the_server_lose_no_connection(server):
     async with database(server.url, pool_size=SIZE, patience=0.5, prewarm=True):
         random, over = Random(7), asyncio.Event()
 
@@ -295,7 +297,7 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
         direct_connection(server.url) as watch,
         database(server.url, pool_size=SIZE, patience=0.2, lease=0.4),
     ):
-        # Left by whoever took them, as by a bug of ours.
+        # Never returned, as by a bug.
         left = [primary().acquire_connection() for _ in range(SIZE - 1)]
         stuck = [await each.__aenter__() for each in left]
 
@@ -307,7 +309,7 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
         await asyncio.sleep(0.05)
         with pytest.raises(PoolFull):
             await _plain()
-        await eventually(_at_rest, within=5)
+        await eventually(_idle, within=5)
         assert take_expired_leases() == SIZE
         assert take_expired_leases() == 0
         with pytest.raises(UNUSABLE):
@@ -317,23 +319,21 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
         await _is_whole(watch)
 
 
-async def test_a_pool_that_gives_nothing_out_is_seen_and_one_that_is_busy_is_not(
-    server, monkeypatch
-):
+async def test_a_pool_that_leases_nothing_is_unhealthy_and_a_busy_one_is_not(server, monkeypatch):
     monkeypatch.setattr("infra.db.engine.RECENT_SECONDS", 0.3)
     async with database(server.url, pool_size=SIZE, patience=0.2):
         assert await gives_connections()
         async with AsyncExitStack() as leases:
             for _ in range(SIZE):
                 await leases.enter_async_context(primary().acquire_connection())
-            # Full, and lately it was not.
+            # Full, but the last lease is recent.
             assert await gives_connections()
             await asyncio.sleep(0.4)
             assert not await gives_connections()
         assert await gives_connections()
 
 
-async def test_postgresql_itself_ends_what_a_session_leaves(server):
+async def test_sessions_have_timeouts_for_statements_and_idle_transactions(server):
     async with database(server.url, pool_size=1):
         [found] = await primary().execute_query_dict(
             "SELECT current_setting('statement_timeout') AS statement, "
@@ -341,25 +341,25 @@ async def test_postgresql_itself_ends_what_a_session_leaves(server):
         )
         assert found == {"statement": "35s", "idle": "30s"}
     async with direct_connection(server.url) as connection:
-        # COPY, VACUUM and migrations take as long as they need.
+        # COPY, VACUUM and migrations have no time limit.
         assert await connection.fetchval("SHOW statement_timeout") == "0"
         assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"
 
 
-async def test_readiness_asks_the_pool_that_requests_use(server, monkeypatch):
+async def test_readiness_uses_the_requests_pool(server, monkeypatch):
     monkeypatch.setattr("infra.db.engine.RECENT_SECONDS", 0.0)
     async with (
         database(server.url, pool_size=1, patience=0.1),
         open_pool(server.url, pool_size=1) as beside,
     ):
-        monitors = HealthQueries(beside)
-        assert await monitors.is_connected()
+        queries = HealthQueries(beside)
+        assert await queries.is_connected()
         async with primary().acquire_connection():
-            assert not await monitors.is_connected()
-        assert await monitors.is_connected()
+            assert not await queries.is_connected()
+        assert await queries.is_connected()
 
 
-async def test_a_process_that_stops_waits_for_what_follows_its_commits(server):
+async def test_a_stopping_process_waits_for_its_after_commit_hooks(server):
     ended = []
 
     async def announce() -> None:
@@ -380,7 +380,7 @@ async def test_a_process_that_stops_waits_for_what_follows_its_commits(server):
         await writing
 
 
-async def test_a_statement_that_outlives_its_pool_ends_as_ever(server):
+async def test_a_statement_that_outlives_its_pool_completes(server):
     async with database(server.url, pool_size=SIZE):
         statement = asyncio.create_task(
             primary().execute_query_dict("SELECT pg_sleep(0.5), 1 AS n")

@@ -62,7 +62,7 @@ async def query(url, sql, *arguments, database=None):
 
 
 async def make_old(folder):
-    """Fill a data folder under PostgreSQL 15; return what is in it."""
+    """Fill a data folder under PostgreSQL 15; return its contents."""
     old = Binaries(postgres=OLD_PROGRAMS)
     async with running(folder, {"postgres"}, fsync=False, binaries=old) as servers:
         url = servers.environment["DATABASE_URL"]
@@ -87,7 +87,7 @@ async def version(url):
 
 
 async def contents(url):
-    """Return all that must be the same afterwards."""
+    """Return all data that must be unchanged after the upgrade."""
     found = {
         "roles": await query(
             url,
@@ -117,7 +117,7 @@ async def contents(url):
         )
         found[f"{name}: constraints"] = await query(
             url,
-            # Their text is that of an equal expression: a dump writes casts out.
+            # The text of an equal expression differs: a dump writes the casts out.
             "SELECT conrelid::regclass::text, conname, contype "
             "FROM pg_constraint WHERE contype <> 'n' "
             "AND connamespace = 'public'::regnamespace ORDER BY 1, 2",
@@ -142,7 +142,7 @@ async def contents(url):
 
 
 def different(before, after):
-    """Return the rows that are in one of both only, by name."""
+    """Return the rows that only one side has, by name."""
     rows = {
         key: set(map(tuple, before.get(key, ()))) ^ set(map(tuple, after.get(key, ())))
         for key in before.keys() | after.keys()
@@ -150,7 +150,7 @@ def different(before, after):
     return {key: found for key, found in rows.items() if found}
 
 
-async def test_all_is_there_after_the_upgrade(tmp_path):
+async def test_all_data_is_there_after_the_upgrade(tmp_path):
     before = await make_old(tmp_path)
     assert len([key for key in before if ": public." in key]) > 8
 
@@ -209,11 +209,11 @@ asyncio.run(main())
         assert not different(before, await contents(url))
 
 
-async def test_a_crash_between_the_two_renames_is_finished(tmp_path):
+async def test_a_crash_between_the_two_renames_is_recovered(tmp_path):
     before = await make_old(tmp_path)
     async with running(tmp_path, {"postgres"}, fsync=False):
         pass
-    # As after a crash: the verified folder not yet in place, the old one moved or not.
+    # As after a crash: the verified folder is not in place, the old one moved or not.
     for is_moved in (True, False):
         (tmp_path / "postgres").rename(tmp_path / "postgres.verified")
         if not is_moved:
@@ -223,7 +223,7 @@ async def test_a_crash_between_the_two_renames_is_finished(tmp_path):
         assert (tmp_path / "postgres.15").exists()
 
 
-async def test_where_the_old_programs_are_missing_the_way_out_is_said(tmp_path, monkeypatch):
+async def test_without_the_old_programs_the_error_has_instructions(tmp_path, monkeypatch):
     before = await make_old(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(binaries, "POSTGRES_FOLDERS", ("/nowhere/{}",))
@@ -239,7 +239,7 @@ async def test_where_the_old_programs_are_missing_the_way_out_is_said(tmp_path, 
         assert not different(before, await contents(servers.environment["DATABASE_URL"]))
 
 
-async def test_data_that_differ_are_not_taken(tmp_path, monkeypatch):
+async def test_an_upgrade_with_different_data_is_refused(tmp_path, monkeypatch):
     before = await make_old(tmp_path)
     fingerprints = upgrade.fingerprints
 

@@ -1,4 +1,4 @@
-"""DATA_DIR is closed to the other users of the machine, on its first start and on later ones."""
+"""DATA_DIR is closed to other users of the machine, on the first start and on later ones."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from infra.process.private_files import data_folder, private_folder
 from infra.settings import Settings
 
 STRANGER = 54321
-# Becomes another user, then tries all that it is told of: what it could list, open, write, lock.
+# Becomes another user, then tries to list, open, write and lock each path of its input.
 TRY = """
 import fcntl, json, os, sys
 user = int(sys.argv[1])
@@ -48,8 +48,8 @@ print(json.dumps(done))
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 
 
-def done_by(user, folder):
-    """Return what another user can do with anything in a folder."""
+def accessible_to(user, folder):
+    """Return what another user can do with the files of a folder."""
     paths = [str(folder), *(str(path) for path in sorted(folder.rglob("*")))]
     tried = subprocess.run(
         (sys.executable, "-I", "-c", TRY, str(user)),
@@ -64,7 +64,7 @@ def done_by(user, folder):
 
 @pytest.fixture
 def folder():
-    """A data folder below folders that anybody may pass, as pytest's own are not."""
+    """A data folder below folders that every user may enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory(prefix="enroll-private-") as parent:
         Path(parent).chmod(0o711)
         yield Path(parent) / "data"
@@ -72,25 +72,25 @@ def folder():
 
 @pytest.fixture(autouse=True)
 def umask():
-    """Make what is new readable, as most systems do."""
+    """Makes new files readable for all, as most systems do."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
 @as_root
-async def test_others_reach_nothing_and_the_database_its_own_folder_only(folder):
+async def test_other_users_reach_nothing_and_postgresqls_user_only_its_folder(folder):
     settings = Settings(_env_file=None, data_dir=folder)
     async with servers.running(folder, fsync=False) as chosen:
         key_ring.rotate(settings, keep_seconds=60)
         (folder / "logs" / "api.log").write_text("1.2.3.4 ada@example.org", encoding="utf-8")
-        assert not done_by(STRANGER, folder)
+        assert not accessible_to(STRANGER, folder)
 
-        of_the_database = {path for _, path in done_by(NOBODY, folder)}
+        of_the_database = {path for _, path in accessible_to(NOBODY, folder)}
         assert of_the_database
         own = folder / "postgres"
         assert all(Path(path).is_relative_to(own) for path in of_the_database)
-        # PostgreSQL itself reads no more than its user.
+        # PostgreSQL reads no more than its own user may.
         database = await asyncpg.connect(chosen.environment["DATABASE_URL"])
         for path in (folder / "secrets.json", Path("/etc/shadow")):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -99,7 +99,7 @@ async def test_others_reach_nothing_and_the_database_its_own_folder_only(folder)
 
 
 @as_root
-async def test_a_folder_that_was_left_open_is_closed_at_start(folder):
+async def test_an_open_folder_is_closed_at_start(folder):
     async with servers.running(folder, fsync=False):
         pass
     key_ring.rotate(Settings(_env_file=None, data_dir=folder), keep_seconds=60)
@@ -108,12 +108,12 @@ async def test_a_folder_that_was_left_open_is_closed_at_start(folder):
             path.chmod(0o755)
         elif path.is_file() and "postgres" not in path.parts:
             path.chmod(path.stat().st_mode | 0o044 if path.name != "secrets.json" else 0o600)
-    assert done_by(STRANGER, folder)
+    assert accessible_to(STRANGER, folder)
     async with servers.running(folder, {"cache"}):
-        assert not done_by(STRANGER, folder)
+        assert not accessible_to(STRANGER, folder)
 
 
-def test_folders_are_private_whatever_the_umask(tmp_path):
+def test_folders_are_private_under_any_umask(tmp_path):
     expected = 0o711 if os.geteuid() == 0 else 0o700
     data = tmp_path / "a" / "data"
     assert stat.S_IMODE(private_folder(data / "run").stat().st_mode) == 0o700
@@ -124,7 +124,7 @@ def test_folders_are_private_whatever_the_umask(tmp_path):
     assert stat.S_IMODE(data_folder(data).stat().st_mode) == 0o1777, "a shared folder stays one"
 
 
-def test_home_closes_what_its_servers_left_open(tmp_path):
+def test_the_start_closes_files_that_servers_left_open(tmp_path):
     (tmp_path / "valkey-broker").mkdir(mode=0o755)
     DataDir(tmp_path)
     for name in ("logs", "run", "valkey-broker"):

@@ -1,4 +1,4 @@
-"""At 100,000 courses, 1,000,000 enrollments and 300,000 tasks no table is read from end to end."""
+"""With 100,000 courses, 1,000,000 enrollments and 300,000 tasks no table is scanned whole."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from worker.relay import Relay
 COURSES, ENROLLMENTS = 100_000, 1_000_000
 SEED_SECONDS = 120
 BIG_TABLES = {"courses", "enrollments", "tasks", "image_variants"}
-# Mostly done; some failed, wait, are published and wait, or run; the latest last.
+# Most are done; some failed, wait, are published or run; the latest come last.
 TASKS = """
     INSERT INTO tasks (id, name, args, queue, state, attempts, max_attempts, available_at,
                        created_at, started_at, finished_at, published_at, lease_until, worker)
@@ -55,7 +55,7 @@ PICTURES = """
     FROM (SELECT id FROM courses ORDER BY created_at DESC LIMIT $1) AS pictured,
          unnest('{320,640,1280}'::int[]) AS width
 """
-# A kind whose every attempt failed, as when a bucket is away: all wait, none is due.
+# A kind whose every attempt failed, as when a bucket is down: all wait, none is due.
 TOMORROW = """
     INSERT INTO tasks (id, name, args, available_at)
     SELECT gen_random_uuid(), 'test.1', '{}', now() + interval '1 day' + n * interval '1 s'
@@ -79,9 +79,9 @@ async def seeded(new_database):
 
 @pytest.fixture
 async def written(new_database):
-    """A database whose courses were written as by the API: nothing has tidied up after them."""
+    """A database whose courses were written as by the API, without a vacuum since."""
     url = await new_database(migrated=False)
-    # In a process of its own: here Tortoise is no longer what it was before the first test.
+    # In a process of its own, for Tortoise in this process is already initialised.
     await _enroll(url, "migrate")
     async with direct_connection(url) as connection:
         await connection.execute(WRITTEN)
@@ -107,7 +107,7 @@ async def _first_enrollment():
 LIMIT = 100
 ADVANCED = frozenset({Difficulty.ADVANCED})
 TWO = ADVANCED | {Difficulty.BEGINNER}
-# At nine tenths of what each shows, and at one tenth.
+# At nine tenths of each listing, and at one tenth.
 FAR_PAGES = {
     "newest": (Filters(), 900),
     "oldest": (Filters(sort=Sort.OLDEST), 900),
@@ -119,7 +119,7 @@ FAR_PAGES = {
     "hardly far": (Filters(), 2),
     "beyond the last": (Filters(), 2000),
 }
-# What matches at most a thousand courses, and what matches more.
+# Searches with at most a thousand matches, and with more.
 FEW = {
     "none": "no such course",
     "no letter": "z",
@@ -185,7 +185,7 @@ READS = {
 
 
 @pytest.mark.parametrize("read", READS)
-async def test_no_table_is_scanned_whole(seeded, caplog, read):
+async def test_no_read_scans_a_table_whole(seeded, caplog, read):
     queries = await _sent(seeded, caplog, READS[read])
     async with direct_connection(seeded) as connection:
         await _assert_indexed(connection, queries)
@@ -206,7 +206,7 @@ async def _sent(url, caplog, read):
 
 
 @pytest.mark.parametrize("name", FEW | MANY)
-async def test_a_search_counts_exactly_and_reads_few_pages_for_few_courses(seeded, caplog, name):
+async def test_a_search_counts_exactly_and_reads_few_pages_for_few_matches(seeded, caplog, name):
     search = (FEW | MANY)[name]
     [(query, values)] = await _sent(seeded, caplog, READS[f"search, {name}"])
     async with direct_connection(seeded) as connection:
@@ -221,7 +221,7 @@ async def test_a_search_counts_exactly_and_reads_few_pages_for_few_courses(seede
         )
     assert rows[0]["total"] == expected
     assert (expected <= 1000) == (name in FEW)
-    # One process: a search may not take the processors from all others.
+    # No parallel workers: a search must not take the processors from others.
     nodes = list(_nodes(json.loads(plan)[0]["Plan"]))
     assert not [node for node in nodes if node["Node Type"].startswith("Gather")]
     pages = await _table_pages(seeded)
@@ -235,9 +235,9 @@ async def _table_pages(url):
 
 
 @pytest.mark.parametrize("page", FAR_PAGES)
-async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, caplog, page):
+async def test_a_far_page_is_skipped_in_an_index_from_the_nearer_end(seeded, caplog, page):
     [(query, values)] = await _sent(seeded, caplog, READS[f"far page, {page}"])
-    # What PostgreSQL keeps after five times: the plan for whatever page.
+    # After five executions PostgreSQL uses a generic plan.
     settings = {"plan_cache_mode": "force_generic_plan"}
     async with direct_connection(seeded, settings=settings) as connection:
         await connection.execute(f"PREPARE page AS {query}")
@@ -253,7 +253,7 @@ async def test_a_far_page_skips_in_an_index_alone_from_the_nearer_end(seeded, ca
     assert sum(node["Heap Fetches"] for node in walks) <= LIMIT
     sorts = [node for node in nodes if node["Node Type"] == "Sort"]
     for node in sorts:
-        # Each course of the page may have a picture in three sizes.
+        # Each course of the page may have an image in three sizes.
         most = 3 * LIMIT if "image_variants.course_id" in node["Sort Key"] else LIMIT
         assert node["Plans"][0]["Actual Rows"] <= most, node
 
@@ -265,7 +265,7 @@ async def test_pages_share_a_plan(seeded, caplog, number, limit):
     )
     async with direct_connection(seeded) as connection:
         page = await connection.prepare(query)
-        for _ in range(6):  # five of them are planned for their own values
+        for _ in range(6):  # the first five are planned for their own values
             await page.fetch(*values)
         assert await connection.fetchval(
             "SELECT generic_plans FROM pg_prepared_statements WHERE name = $1", page.get_name()
@@ -286,7 +286,7 @@ async def test_a_search_uses_its_index_while_courses_are_written(written, caplog
 
 
 @pytest.mark.parametrize("read", ["newest", "page", "search"])
-async def test_few_pictures_are_not_read_once_for_each_course(written, caplog, read):
+async def test_a_few_images_are_not_scanned_once_per_course(written, caplog, read):
     async with direct_connection(written) as connection:
         await connection.execute(PICTURES, 80)
         await connection.execute("ANALYZE image_variants")
@@ -311,7 +311,7 @@ async def test_the_relay_scans_no_table_whole(seeded):
             connection.query_logger(ran.append),
         ):
             await relay.run_once()
-            await asyncio.sleep(0)  # the logger is called later
+            await asyncio.sleep(0)  # the logger runs later
         queries = [(each.query, each.args) for each in ran if " tasks" in each.query]
         for part in ("FOR UPDATE SKIP LOCKED)", "published_at = NULL", "GROUP BY queue", "kinds"):
             assert any(part in query for query, _ in queries), part
@@ -329,7 +329,7 @@ async def _pages_to_find_due(connection, query_and_values):
         )
     [due] = [each for each in _nodes(plan[0]["Plan"]) if each.get("Subplan Name") == "CTE due"]
     [locks] = [each for each in _nodes(due) if each["Node Type"] == "LockRows"]
-    # What it takes to lock what was found depends on what vacuum has done.
+    # The cost of locking the found rows depends on vacuum.
     return _pages(due) - (_pages(locks) - sum(map(_pages, locks["Plans"])))
 
 
@@ -338,7 +338,7 @@ def _pages(node) -> int:
 
 
 async def _nothing(_context) -> None:
-    """Do nothing."""
+    """Does nothing."""
 
 
 async def _assert_indexed(connection, queries, tables=BIG_TABLES):

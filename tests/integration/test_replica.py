@@ -1,4 +1,4 @@
-"""A real streaming replica: lists are read from it while nobody could tell, and only then."""
+"""A real streaming replica is read exactly while its answers are current."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ LIST = "/api/v1/admin/enrollments"
 
 @pytest.fixture(scope="module")
 async def databases(tmp_path_factory):
-    """A primary and its replica: their addresses."""
+    """A primary and its replica: their URLs."""
     folder = tmp_path_factory.mktemp("replica")
     async with running(folder / "primary", {"postgres"}, fsync=False) as servers:
         url = servers.environment["DATABASE_URL"]
@@ -59,7 +59,7 @@ async def databases(tmp_path_factory):
             await launcher.start(ProcessSpec("replica", program, folder=copy, unprivileged=True))
             replica = url.replace(f":{url.rpartition(':')[2].partition('/')[0]}/", f":{port}/")
 
-            async def answers() -> bool:
+            async def responses() -> bool:
                 try:
                     connection = await asyncpg.connect(replica)
                 except (OSError, asyncpg.PostgresError):
@@ -67,7 +67,7 @@ async def databases(tmp_path_factory):
                 await connection.close()
                 return True
 
-            await eventually(answers, within=20)
+            await eventually(responses, within=20)
             yield url, replica
 
 
@@ -102,7 +102,7 @@ async def _total(client) -> int:
 
 
 async def _scans(replica: str) -> int:
-    """Return how often enrollments were looked at, on the replica."""
+    """Return the number of scans of enrollments on the replica."""
     connection = await asyncpg.connect(replica)
     query = "SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables "
     found = await connection.fetchval(query + "WHERE relname = 'enrollments'")
@@ -112,11 +112,11 @@ async def _scans(replica: str) -> int:
 
 async def _enrol(client, course: dict, number: int) -> None:
     body = {"student_email": f"student{number}@example.org", "course_id": course["id"]}
-    answer = await client.post("/api/v1/enrollments", json=body)
-    assert answer.status_code == 201, answer.text
+    response = await client.post("/api/v1/enrollments", json=body)
+    assert response.status_code == 201, response.text
 
 
-async def test_lists_are_read_from_the_replica_when_it_has_all(databases, clients):
+async def test_lists_are_read_from_a_current_replica(databases, clients):
     first, _ = clients
     await first.post("/api/v1/courses", json=COURSE)
     before = await _scans(databases[1])
@@ -128,7 +128,7 @@ async def test_lists_are_read_from_the_replica_when_it_has_all(databases, client
     await eventually(is_used, within=10)
 
 
-async def test_a_write_is_in_the_lists_at_once_here_and_soon_there(clients):
+async def test_a_write_is_listed_at_once_on_its_instance_and_soon_on_others(clients):
     first, second = clients
     course = (await first.post("/api/v1/courses", json=COURSE)).json()
     for number in range(20):
@@ -147,7 +147,7 @@ async def test_a_write_is_in_the_lists_at_once_here_and_soon_there(clients):
         await eventually(is_seen, within=max(0.0, answered + 1 - time.monotonic()))
 
 
-async def test_a_replica_that_lags_is_not_asked(databases, clients):
+async def test_a_lagging_replica_is_not_used(databases, clients):
     first, second = clients
     course = (await first.post("/api/v1/courses", json=COURSE)).json()
     replica = await asyncpg.connect(databases[1])
@@ -165,8 +165,10 @@ async def test_a_replica_that_lags_is_not_asked(databases, clients):
         await replica.close()
 
 
-async def test_what_is_no_replica_is_not_asked(service, databases, clients, new_database, tmp_path):
-    """Another primary says nothing of how far it is behind."""
+async def test_another_primary_is_not_used_as_a_replica(
+    service, databases, clients, new_database, tmp_path
+):
+    """A primary does not report a replication lag."""
     environment = service.env | {"DATABASE_URL": databases[0], "CACHE_URL": "memory://"}
     own = {"DATABASE_REPLICA_URL": await new_database(), "API_WORKERS": "1"}
     async with (

@@ -1,4 +1,4 @@
-"""What a process knows of ended sessions: soon, without a question per request, and never wrong."""
+"""A process follows ended sessions within a second, without a query per request."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ END = "UPDATE sessions SET revoked_at = clock_timestamp() WHERE id = $1"
 
 @pytest.fixture(scope="module")
 async def url(new_database):
-    """A database of its own."""
+    """A database of the test's own."""
     return await new_database()
 
 
 @pytest.fixture
 async def rows(url):
-    """Ask the database, through no pool of ours."""
+    """Queries the database without the pool."""
     connection = await asyncpg.connect(url)
     yield connection.fetch
     await connection.close()
@@ -32,7 +32,7 @@ async def rows(url):
 
 @pytest.fixture
 async def new_session(rows):
-    """Open a session; its id."""
+    """Opens a session; returns its id."""
 
     async def make(tokens_until="now() + interval '1 hour'"):
         user_id, session_id = uuid7(), uuid7()
@@ -52,7 +52,7 @@ async def new_session(rows):
 
 @pytest.fixture
 async def revocations(url):
-    """What a process knows, kept in step."""
+    """The revocations that a process knows, kept up to date."""
     known = Revocations()
     async with database(url, pool_size=2):
         following = asyncio.create_task(DatabaseFeed(url, known).follow())
@@ -62,25 +62,25 @@ async def revocations(url):
 
 
 @pytest.fixture
-def no_questions(monkeypatch):
-    """Let the process ask the database about no session."""
+def forbid_queries(monkeypatch):
+    """Forbids the process to query the database for a session."""
 
     async def ask(session_id):
-        pytest.fail(f"the database was asked about {session_id}")
+        pytest.fail(f"the database was queried for {session_id}")
 
     monkeypatch.setattr(sessions, "is_revoked", ask)
 
 
-@pytest.mark.usefixtures("no_questions")
-async def test_a_notification_tells_at_once(revocations, new_session, rows):
+@pytest.mark.usefixtures("forbid_queries")
+async def test_a_notification_is_effective_at_once(revocations, new_session, rows):
     session_id = await new_session()
     assert not await revocations.has(session_id)
     await rows(END, session_id)
     await eventually(lambda: revocations.has(session_id), within=POLL_SECONDS / 2)
 
 
-@pytest.mark.usefixtures("no_questions")
-async def test_a_poll_tells_where_no_notification_comes_through(revocations, new_session, rows):
+@pytest.mark.usefixtures("forbid_queries")
+async def test_a_poll_finds_what_no_notification_announced(revocations, new_session, rows):
     session_id = await new_session()
     await rows("ALTER TABLE sessions DISABLE TRIGGER sessions_revoked")
     await rows(END, session_id)
@@ -88,8 +88,8 @@ async def test_a_poll_tells_where_no_notification_comes_through(revocations, new
     await rows("ALTER TABLE sessions ENABLE TRIGGER sessions_revoked")
 
 
-@pytest.mark.usefixtures("no_questions")
-async def test_what_ended_before_the_start_is_known(url, new_session, rows):
+@pytest.mark.usefixtures("forbid_queries")
+async def test_sessions_that_ended_before_the_start_are_known(url, new_session, rows):
     session_id = await new_session()
     long_ago = "UPDATE sessions SET revoked_at = now() - interval '5 hours' WHERE id = $1"
     await rows(long_ago, session_id)
@@ -100,7 +100,7 @@ async def test_what_ended_before_the_start_is_known(url, new_session, rows):
     following.cancel()
 
 
-async def test_a_process_that_is_cut_off_asks_about_each_token(url, new_session, rows):
+async def test_a_process_without_a_feed_queries_each_session(url, new_session, rows):
     session_id = await new_session()
     known = Revocations()
     async with database(url, pool_size=2):
@@ -110,7 +110,7 @@ async def test_a_process_that_is_cut_off_asks_about_each_token(url, new_session,
         assert await known.has(session_id)
 
 
-async def test_a_lost_connection_is_made_again(revocations, new_session, rows):
+async def test_a_lost_connection_is_opened_again(revocations, new_session, rows):
     await rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND query LIKE '%tokens_until%' "
@@ -122,7 +122,7 @@ async def test_a_lost_connection_is_made_again(revocations, new_session, rows):
     await eventually(lambda: asyncio.sleep(0, revocations.is_fresh), within=5)
 
 
-async def test_what_it_knows_gets_old_within_a_second(url):
+async def test_the_known_state_expires_within_a_second(url):
     known = Revocations()
     following = asyncio.create_task(DatabaseFeed(url, known).follow())
     await eventually(lambda: asyncio.sleep(0, known.is_fresh))
@@ -132,7 +132,9 @@ async def test_what_it_knows_gets_old_within_a_second(url):
     assert time.monotonic() - started <= 1
 
 
-async def test_those_whose_tokens_have_ended_are_forgotten(url, new_session, rows, monkeypatch):
+async def test_sessions_whose_tokens_have_expired_are_forgotten(
+    url, new_session, rows, monkeypatch
+):
     monkeypatch.setattr("services.auth.revocations.RELOAD_SECONDS", 0.0)
     over = await new_session("now() - interval '2 hours'")
     await rows(END, over)
@@ -148,7 +150,7 @@ async def test_those_whose_tokens_have_ended_are_forgotten(url, new_session, row
     following.cancel()
 
 
-async def test_pruning_leaves_what_may_still_be_in_somebodys_hands(url, new_session, rows):
+async def test_pruning_keeps_sessions_with_valid_tokens(url, new_session, rows):
     held, over = await new_session(), await new_session("now() - interval '2 hours'")
     for session_id in (held, over):
         await rows(END, session_id)

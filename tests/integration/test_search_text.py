@@ -1,4 +1,4 @@
-"""The database folds texts as `fold` does, and finds by them whatever looks equal."""
+"""The database folds texts like `fold`, and a search finds all texts that look equal."""
 
 import unicodedata
 from random import Random
@@ -11,7 +11,7 @@ from services.catalogue import queries
 from services.catalogue.folding import fold
 from services.catalogue.queries import Filters
 
-# What changes when it is folded or normalised, and blanks; signs have codes of their own.
+# Characters that change when folded or normalised, and blanks; punctuation has codes of its own.
 LETTERS = [
     letter
     for letter in map(chr, range(0x80, 0x30000))
@@ -55,7 +55,7 @@ async def _database(new_database):
 
 
 @pytest.mark.usefixtures("_database")
-async def test_the_database_folds_as_we_do():
+async def test_the_database_folds_like_the_code():
     random = Random(24)
     texts = [*LETTERS, *("".join(random.choices(LETTERS, k=6)) for _ in range(2000))]
     found = await rows(
@@ -77,34 +77,34 @@ async def test_the_database_folds_as_we_do():
 
 @pytest.mark.usefixtures("_database")
 @pytest.mark.parametrize("case", EQUAL)
-async def test_a_search_finds_what_looks_equal(case):
-    stored, asked = EQUAL[case]
+async def test_a_search_finds_texts_that_look_equal(case):
+    stored, search = EQUAL[case]
     await _store(stored)
     # Each part, down to one letter: short searches have an index of their own.
-    assert await _found(asked) == 1
+    assert await _found(search) == 1
     for length in (1, 2, 3):
-        for start in range(len(fold(asked)) - length + 1):
-            part = fold(asked)[start : start + length]
+        for start in range(len(fold(search)) - length + 1):
+            part = fold(search)[start : start + length]
             assert await _found(part) == 1, part
 
 
 @pytest.mark.usefixtures("_database")
 @pytest.mark.parametrize("case", DIFFERENT)
-async def test_a_search_finds_nothing_else(case):
-    stored, asked = DIFFERENT[case]
+async def test_a_search_finds_no_other_texts(case):
+    stored, search = DIFFERENT[case]
     await _store(stored)
-    assert await _found(asked) == 0
+    assert await _found(search) == 0
 
 
 @pytest.mark.usefixtures("_database")
-async def test_a_raw_write_is_found_at_once():
+async def test_a_course_written_by_sql_is_found_at_once():
     await _store("before")
     await rows("UPDATE courses SET title = 'ÄFTER'")
     assert [await _found(word) for word in ("before", "äfter", "ä")] == [0, 1, 1]
 
 
 async def _store(title):
-    """Have one course, of this title."""
+    """Replace all courses by one with this title."""
     await rows("DELETE FROM courses")
     await rows(
         "INSERT INTO courses (id, title, description, difficulty) "

@@ -1,4 +1,4 @@
-"""What enrolling and reading cost the database: one statement each, and no more."""
+"""Enrolling and reading cost the database one statement each."""
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
@@ -32,7 +32,7 @@ READS = {
 
 @pytest.fixture
 async def course(new_database):
-    """A course with an image, with the pool of one connection open."""
+    """A course with an image; the open pool has one connection."""
     async with database(await new_database(), pool_size=1):
         course = await Course.create(title="T", description="D", difficulty=Difficulty.BEGINNER)
         await ImageVariant.create(
@@ -46,12 +46,12 @@ async def _sent():
     """Yield the statements that the block sends."""
     sent = []
     pool = Tortoise.get_connection("default")
-    # A proxy's loggers live until the connection goes back, so the whole block holds it.
+    # A proxy's loggers live until the connection is returned, so the block holds the connection.
     async with pool.acquire_connection() as connection:
         pool.acquire_connection = lambda: _Held(connection)
         connection.add_query_logger(lambda record: sent.append(record.query))
         yield sent
-        await asyncio.sleep(0)  # the logger is told in the loop's next round
+        await asyncio.sleep(0)  # the logger runs in the loop's next iteration
         del pool.acquire_connection
 
 
@@ -89,7 +89,7 @@ async def test_a_read_is_one_round_trip(course, read):
     assert entry.body
 
 
-async def test_a_course_that_is_not_there_is_one_round_trip(course):
+async def test_an_unknown_course_is_one_round_trip(course):
     async with _sent() as sent:
         with pytest.raises(CourseNotFound):
             await queries.course(NO_ID, str)

@@ -1,4 +1,4 @@
-"""One contract over every image store, and what only a bucket can do wrong."""
+"""The contract of every image store, and the faults of a bucket."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ CONNECTED_SECONDS = 2.5
 
 
 def settings(**values: object) -> Settings:
-    """Return settings that no `.env` or environment has a part in."""
+    """Return settings that depend on no `.env` and no environment."""
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
@@ -42,7 +42,7 @@ def lowered(environment: dict[str, str]) -> dict[str, object]:
 
 @pytest_asyncio.fixture(scope="module")
 async def bucket(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, object]]:
-    """Return the settings of a bucket that runs."""
+    """Return the settings of a running bucket."""
     folder = tmp_path_factory.mktemp("bucket")
     async with running(folder, only={"storage"}, fsync=False) as servers:
         yield lowered(servers.environment)
@@ -62,7 +62,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def folder() -> str:
-    """Return a place of the test's own: the bucket is shared."""
+    """Return a folder of the test's own, for the bucket is shared."""
     return f"courses/{uuid4()}/"
 
 
@@ -76,7 +76,7 @@ async def test_put_list_delete(storage: Storage, folder: str) -> None:
     assert await storage.list_keys(folder) == []
 
 
-async def test_what_is_put_is_got(storage: Storage, folder: str) -> None:
+async def test_an_object_is_read_as_it_was_stored(storage: Storage, folder: str) -> None:
     for data, content_type, name in (
         (b"image", WEBP, "a/320.webp"),
         (b"", "text/plain", "ein Bild+ä#?.txt"),
@@ -92,12 +92,12 @@ async def test_what_is_put_is_got(storage: Storage, folder: str) -> None:
     assert await storage.get(f"{folder}a/320.webp") is None
 
 
-async def test_delete_twice_and_nothing(storage: Storage, folder: str) -> None:
+async def test_deleting_twice_and_deleting_nothing_succeed(storage: Storage, folder: str) -> None:
     await storage.put(f"{folder}1.webp", b"image", WEBP)
     assert [await storage.delete_prefix(folder) for _ in range(2)] == [1, 0]
 
 
-async def test_prefix_is_text_not_a_folder(storage: Storage, folder: str) -> None:
+async def test_a_prefix_is_text_and_not_a_folder(storage: Storage, folder: str) -> None:
     for name in ("a/1", "ab/1", "b/1"):
         await storage.put(f"{folder}{name}", b"image", WEBP)
     assert await storage.list_keys(f"{folder}a") == [f"{folder}a/1", f"{folder}ab/1"]
@@ -105,19 +105,19 @@ async def test_prefix_is_text_not_a_folder(storage: Storage, folder: str) -> Non
     assert await storage.list_keys(folder) == [f"{folder}ab/1", f"{folder}b/1"]
 
 
-async def test_put_again_is_one_object(storage: Storage, folder: str) -> None:
+async def test_storing_again_replaces_the_object(storage: Storage, folder: str) -> None:
     for data in (b"old", b"new"):
         await storage.put(f"{folder}1.webp", data, WEBP)
     assert await storage.delete_prefix(folder) == 1
 
 
-async def test_many_at_once(storage: Storage, folder: str) -> None:
+async def test_many_concurrent_writes(storage: Storage, folder: str) -> None:
     puts = (storage.put(f"{folder}{n % 10}/{n % 20}", b"x" * n, WEBP) for n in range(60))
     await asyncio.gather(*puts)
     assert len(await storage.list_keys(folder)) == 20
 
 
-async def test_refuses_to_delete_everything(storage: Storage, folder: str) -> None:
+async def test_an_empty_prefix_is_not_deleted(storage: Storage, folder: str) -> None:
     await storage.put(f"{folder}1.webp", b"image", WEBP)
     for prefix in ("", "/", ".", "..", "../", "a/../b", "/etc"):
         with pytest.raises(StorageRefused):
@@ -127,7 +127,7 @@ async def test_refuses_to_delete_everything(storage: Storage, folder: str) -> No
     assert await storage.list_keys(folder) == [f"{folder}1.webp"]
 
 
-async def test_refuses_keys_that_are_no_plain_path(storage: Storage) -> None:
+async def test_keys_that_are_no_plain_path_are_refused(storage: Storage) -> None:
     for key in (
         "",
         "/a",
@@ -146,7 +146,7 @@ async def test_refuses_keys_that_are_no_plain_path(storage: Storage) -> None:
             await storage.get(key)
 
 
-async def test_address_is_quoted(storage: Storage, folder: str) -> None:
+async def test_a_url_is_quoted(storage: Storage, folder: str) -> None:
     key = f"{folder}ein Bild+ä#?.webp"
     await storage.put(key, b"image", WEBP)
     assert await storage.list_keys(folder) == [key]
@@ -159,23 +159,23 @@ async def test_is_connected(storage: Storage) -> None:
     assert await storage.is_connected()
 
 
-async def test_anybody_may_fetch_and_keep(bucket: dict[str, object], folder: str) -> None:
+async def test_objects_are_public_and_cacheable(bucket: dict[str, object], folder: str) -> None:
     store = open_storage(settings(**bucket))
     key = f"{folder}ein Bild+ä.webp"
     await store.put(key, b"image", WEBP)
     async with httpx.AsyncClient() as client:
-        answer = await client.get(store.url(key))
-        assert answer.status_code == httpx.codes.OK
-        assert answer.content == b"image"
-        assert answer.headers["Content-Type"] == WEBP
-        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        response = await client.get(store.url(key))
+        assert response.status_code == httpx.codes.OK
+        assert response.content == b"image"
+        assert response.headers["Content-Type"] == WEBP
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         await store.put(key, b"another", WEBP)
         assert (await client.get(store.url(key))).content == b"another"
         await store.delete_prefix(folder)
         assert (await client.get(store.url(key))).status_code == httpx.codes.NOT_FOUND
 
 
-async def test_more_objects_than_one_request_takes(
+async def test_more_objects_are_deleted_than_one_request_allows(
     bucket: dict[str, object], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.storage.s3.DELETE_BATCH", 10)
@@ -186,21 +186,23 @@ async def test_more_objects_than_one_request_takes(
 
 
 @pytest.mark.timeout(60)
-async def test_more_objects_than_one_page_lists(bucket: dict[str, object], folder: str) -> None:
+async def test_more_objects_are_listed_than_one_page_has(
+    bucket: dict[str, object], folder: str
+) -> None:
     store = open_storage(settings(**bucket))
     await asyncio.gather(*(store.put(f"{folder}{n}", b"x", WEBP) for n in range(1001)))
     assert len(await store.list_keys(folder)) == 1001
     assert await store.delete_prefix(folder) == 1001
 
 
-async def test_an_object_that_stays_is_told(
+async def test_an_object_that_cannot_be_deleted_raises(
     bucket: dict[str, object], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_storage(settings(**bucket))
     assert isinstance(store, S3Storage)
     await store.put(f"{folder}1", b"x", WEBP)
-    answer = {"Errors": [{"Key": f"{folder}1", "Code": "InternalError"}]}
-    monkeypatch.setattr(store._client, "delete_objects", lambda **_: answer)  # noqa: SLF001
+    response = {"Errors": [{"Key": f"{folder}1", "Code": "InternalError"}]}
+    monkeypatch.setattr(store._client, "delete_objects", lambda **_: response)  # noqa: SLF001
     with pytest.raises(StorageUnavailable, match=r"1 objects stayed.*InternalError"):
         await store.delete_prefix(folder)
 
@@ -214,12 +216,12 @@ async def test_an_object_that_stays_is_told(
     ],
     ids=["secret", "key id", "bucket"],
 )
-async def test_what_an_operator_must_mend_is_refused(
+async def test_a_configuration_error_of_the_bucket_is_permanent(
     bucket: dict[str, object], folder: str, wrong: dict[str, object]
 ) -> None:
     store = open_storage(settings(**bucket | wrong))
     calls = [store.list_keys(folder), store.delete_prefix(folder)]
-    if "storage_url" not in wrong:  # SeaweedFS makes a bucket when an administrator puts
+    if "storage_url" not in wrong:  # SeaweedFS creates a bucket when an administrator writes to it
         calls.append(store.put(f"{folder}1", b"x", WEBP))
     for call in calls:
         with pytest.raises(StorageRefused) as caught:
@@ -240,7 +242,9 @@ async def test_what_an_operator_must_mend_is_refused(
         ("SlowDown", 503, StorageUnavailable),
     ],
 )
-async def test_what_a_bucket_says(code: str, status: int, error: type[StorageError]) -> None:
+async def test_a_buckets_error_code_becomes_a_storage_error(
+    code: str, status: int, error: type[StorageError]
+) -> None:
     keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
     store = open_storage(settings(storage_url="s3://b", **keys))
     assert isinstance(store, S3Storage)
@@ -250,7 +254,7 @@ async def test_what_a_bucket_says(code: str, status: int, error: type[StorageErr
             await store.put("a/1", b"x", WEBP)
 
 
-def test_boto3_is_imported_when_it_is_chosen() -> None:
+def test_boto3_is_only_imported_for_a_bucket() -> None:
     program = "import sys, infra.storage; sys.exit('boto3' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -265,7 +269,7 @@ async def assert_unavailable(store: Storage) -> None:
     assert time.perf_counter() - started < CONNECTED_SECONDS
 
 
-async def test_server_that_dies_and_returns(tmp_path: Path) -> None:
+async def test_a_server_that_dies_and_returns(tmp_path: Path) -> None:
     async with running(tmp_path, only={"storage"}, fsync=False) as servers:
         store = open_storage(settings(**lowered(servers.environment)))
         await store.put("courses/1", b"x", WEBP)
@@ -276,7 +280,7 @@ async def test_server_that_dies_and_returns(tmp_path: Path) -> None:
         assert await store.list_keys("courses/") == ["courses/1"]
 
 
-async def test_server_that_never_answers(bucket: dict[str, object]) -> None:
+async def test_a_server_that_never_answers(bucket: dict[str, object]) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         store = open_storage(settings(**bucket | {"s3_endpoint_url": endpoint}))
@@ -288,7 +292,7 @@ async def test_server_that_never_answers(bucket: dict[str, object]) -> None:
         assert time.perf_counter() - started < 2 * CONNECTED_SECONDS
 
 
-async def test_health_check_waits_no_longer_and_leaves_no_thread(
+async def test_a_health_check_has_a_timeout_and_leaves_no_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = open_storage(settings(storage_url="s3://b"))
@@ -296,7 +300,7 @@ async def test_health_check_waits_no_longer_and_leaves_no_thread(
     prompt = store._prompt  # noqa: SLF001
     config = prompt.meta.config
     assert config.connect_timeout + config.read_timeout <= 2  # type: ignore[attr-defined]
-    monkeypatch.setattr(prompt, "head_bucket", lambda **_: time.sleep(3))  # a name server's silence
+    monkeypatch.setattr(prompt, "head_bucket", lambda **_: time.sleep(3))  # a silent name server
     started = time.perf_counter()
     assert not await store.is_connected()
     assert time.perf_counter() - started < CONNECTED_SECONDS
@@ -335,24 +339,24 @@ async def test_health_check_waits_no_longer_and_leaves_no_thread(
         ),
     ],
 )
-def test_public_address(values: dict[str, object], address: str) -> None:
+def test_the_public_base_url(values: dict[str, object], address: str) -> None:
     assert open_storage(settings(**values)).url("k /1.webp") == address
 
 
 @pytest.mark.parametrize(
     "url", [None, "s3://", "s3:///key", "file://", "file:///", "file://host/dir"]
 )
-def test_storage_that_can_not_be(url: str | None) -> None:
+def test_an_invalid_storage_url_is_refused(url: str | None) -> None:
     with pytest.raises(StorageError, match="STORAGE_URL"):
         open_storage(settings(storage_url=url))
 
 
-def test_endpoint_that_can_not_be() -> None:
+def test_an_invalid_endpoint_is_refused() -> None:
     with pytest.raises(StorageError, match="endpoint"):
         open_storage(settings(storage_url="s3://b", s3_endpoint_url="http://a b"))
 
 
-async def test_files_are_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+async def test_files_are_written_atomically(tmp_path: Path) -> None:
     store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
     await store.put("courses/1/320.webp", b"image", WEBP)
     assert (tmp_path / "images/courses/1/320.webp").read_bytes() == b"image"
@@ -362,7 +366,7 @@ async def test_files_are_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert not (tmp_path / "images/courses").exists()
 
 
-async def test_files_never_leave_the_directory(tmp_path: Path) -> None:
+async def test_keys_never_leave_the_directory(tmp_path: Path) -> None:
     store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
     (tmp_path / "images/out").symlink_to(tmp_path)
     with pytest.raises(StorageRefused, match="leaves"):
@@ -373,7 +377,7 @@ async def test_files_never_leave_the_directory(tmp_path: Path) -> None:
         await store.get("out/2.webp")
 
 
-async def test_directory_that_goes_away(tmp_path: Path) -> None:
+async def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     store = open_storage(settings(storage_url=f"file://{tmp_path}/images"))
     (tmp_path / "images").rename(tmp_path / "unmounted")
     assert not await store.is_connected()
@@ -388,7 +392,7 @@ async def test_directory_that_goes_away(tmp_path: Path) -> None:
     assert not (tmp_path / "images").exists()
 
 
-async def test_key_below_a_file(tmp_path: Path) -> None:
+async def test_a_key_below_a_file_is_an_error(tmp_path: Path) -> None:
     store = open_storage(settings(storage_url=f"file://{tmp_path}"))
     await store.put("a", b"image", WEBP)
     with pytest.raises(StorageRefused):
@@ -396,7 +400,7 @@ async def test_key_below_a_file(tmp_path: Path) -> None:
     assert not any((tmp_path / ".incoming").iterdir())
 
 
-async def test_what_a_crash_left_half_written_is_no_object(tmp_path: Path) -> None:
+async def test_a_partial_file_after_a_crash_is_no_object(tmp_path: Path) -> None:
     store = open_storage(settings(storage_url=f"file://{tmp_path}"))
     (tmp_path / ".incoming/left").touch()
     assert await store.list_keys("") == []

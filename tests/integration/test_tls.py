@@ -1,4 +1,4 @@
-"""Every connection to PostgreSQL verifies the server in the same way, as its URL says."""
+"""Every connection to PostgreSQL verifies the server as its URL says."""
 
 import ssl
 from pathlib import Path
@@ -29,7 +29,7 @@ async def server(tmp_path_factory):
 
 @pytest.fixture
 def authority(server, monkeypatch):
-    """Make the server's certificate one of the system's, and forget what was read before."""
+    """Makes the server's certificate a trusted one of the system."""
 
     def trust(certificate: Path | None) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate or "/nothing"))
@@ -78,7 +78,7 @@ WAYS = pytest.mark.parametrize("connect", [_pool, _replica, _direct, _migrations
         ("localhost", "sslmode=verify-full&sslrootcert=system"),
     ],
 )
-async def test_who_is_verified_is_taken(server, authority, connect, host, query):
+async def test_a_verified_server_is_accepted(server, authority, connect, host, query):
     port, certificate = server
     authority(certificate)
     url = f"postgresql://app@{host}:{port}/postgres?{query.format(file=certificate)}"
@@ -89,16 +89,14 @@ async def test_who_is_verified_is_taken(server, authority, connect, host, query)
 @pytest.mark.parametrize(
     ("host", "query"),
     [
-        # Of another name.
         ("127.0.0.1", "sslmode=verify-full&sslrootcert={file}"),
-        # Of nobody whom the system knows.
         ("localhost", "sslmode=verify-full"),
         ("localhost", "sslmode=verify-ca"),
         ("localhost", "sslrootcert=system"),
         ("localhost", "sslmode=verify-full&sslrootcert={other}"),
     ],
 )
-async def test_who_cannot_be_verified_is_refused(server, authority, connect, host, query):
+async def test_an_unverified_server_is_refused(server, authority, connect, host, query):
     port, certificate = server
     authority(None)
     other = certificate.parent / "unknown" / certificate.name
@@ -107,7 +105,7 @@ async def test_who_cannot_be_verified_is_refused(server, authority, connect, hos
         await connect(url)
 
 
-async def test_health_sees_a_server_that_cannot_be_verified(server, authority):
+async def test_health_reports_an_unverified_server(server, authority):
     port, certificate = server
     url = f"postgresql://app@localhost:{port}/postgres?sslmode=verify-full"
     for trusted, connected in ((certificate, True), (None, False)):
@@ -118,7 +116,7 @@ async def test_health_sees_a_server_that_cannot_be_verified(server, authority):
 
 @WAYS
 @pytest.mark.parametrize("by_file", [True, False])
-async def test_the_parts_say_it_too(server, authority, connect, by_file):
+async def test_tls_can_be_set_by_the_parts_of_the_url(server, authority, connect, by_file):
     port, certificate = server
     authority(None if by_file else certificate)
     root = str(certificate) if by_file else "system"

@@ -1,4 +1,4 @@
-"""Where TLS is named the server is verified, and one that can't be is sent nothing."""
+"""With TLS the server is verified, and an unverified server receives no data."""
 
 import asyncio
 import ssl
@@ -24,14 +24,14 @@ CHUNK = 65536
 
 @pytest.fixture(scope="module")
 async def valkey(tmp_path_factory):
-    """The address of a real Valkey."""
+    """The URL of a real Valkey."""
     async with running(tmp_path_factory.mktemp("tls"), {"broker"}) as servers:
         yield servers.environment["BROKER_URL"]
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """Certificates of 127.0.0.1, and of another host by the same authority's kind."""
+    """Certificates of 127.0.0.1 and of another host."""
     folder = tmp_path_factory.mktemp("certificates")
     return {
         "of this host": make_certificates(folder, "ours"),
@@ -39,26 +39,26 @@ def certificates(tmp_path_factory):
     }
 
 
-class Server:
-    """TLS in front of a server; it notes all that comes through."""
+class TlsServer:
+    """TLS in front of a server; records all bytes that come through."""
 
     def __init__(self, port):
         self.port = port
-        self.heard = bytearray()
+        self.received = bytearray()
         self.connections = 0
 
 
 @asynccontextmanager
 async def tls_server(files, target):
-    """Serve TLS on a port of its own, and carry what comes to a target if there is one."""
+    """Serve TLS on a port of its own; forward to a target if there is one."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)
 
-    async def carry(reader, writer, heard=None):
+    async def carry(reader, writer, received=None):
         with suppress(OSError, ssl.SSLError):
             while data := await reader.read(CHUNK):
-                if heard is not None:
-                    heard += data
+                if received is not None:
+                    received += data
                 writer.write(data)
                 await writer.drain()
         writer.close()
@@ -68,21 +68,21 @@ async def tls_server(files, target):
         with suppress(OSError, ssl.SSLError, asyncio.CancelledError):
             await writer.start_tls(context)
             if target is None:
-                server.heard += await reader.read(CHUNK)
+                server.received += await reader.read(CHUNK)
                 writer.close()
                 return
             behind, ahead = await asyncio.open_connection(target.hostname, target.port)
-            await asyncio.gather(carry(reader, ahead, server.heard), carry(behind, writer))
+            await asyncio.gather(carry(reader, ahead, server.received), carry(behind, writer))
 
     listener = await asyncio.start_server(serve, "127.0.0.1")
-    server = Server(listener.sockets[0].getsockname()[1])
+    server = TlsServer(listener.sockets[0].getsockname()[1])
     try:
         yield server
     finally:
         listener.close()
 
 
-async def ask_as_the_cache(url):
+async def connect_cache(url):
     store = RedisStore(url, "shape")
     try:
         return await store.is_connected()
@@ -90,7 +90,7 @@ async def ask_as_the_cache(url):
         await store.close()
 
 
-async def ask_as_the_limits(url):
+async def connect_limits(url):
     redis = rate_limits.connect(url)
     try:
         return await redis.ping()
@@ -105,7 +105,7 @@ def celery_of(url):
     return Celery(broker=address, set_as_current=False, config_source={"broker_use_ssl": use_ssl})
 
 
-async def ask_as_the_broker(url):
+async def connect_broker(url):
     def ask():
         with celery_of(url).connection_for_write() as connection:
             try:
@@ -117,7 +117,7 @@ async def ask_as_the_broker(url):
     return await asyncio.to_thread(ask)
 
 
-async def ask_as_flower(url):
+async def connect_flower(url):
     address, use_ssl = broker_tls(url)
     broker = FlowerBroker(address, broker_options={}, broker_use_ssl=use_ssl)
     try:
@@ -127,10 +127,10 @@ async def ask_as_flower(url):
 
 
 CLIENTS = {
-    "cache": ask_as_the_cache,
-    "limits": ask_as_the_limits,
-    "broker": ask_as_the_broker,
-    "Flower": ask_as_flower,
+    "cache": connect_cache,
+    "limits": connect_limits,
+    "broker": connect_broker,
+    "Flower": connect_flower,
 }
 
 
@@ -140,17 +140,19 @@ def address(server, target, authority=None):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_a_server_that_is_verified_is_used(valkey, certificates, client):
+async def test_a_verified_server_is_used(valkey, certificates, client):
     target, files = urlsplit(valkey), certificates["of this host"]
     async with tls_server(files, target) as server:
         url = address(server, target, files.authority)
-        await eventually(lambda: CLIENTS[client](url))  # its own bound is short
-        assert target.password.encode() in server.heard
+        await eventually(lambda: CLIENTS[client](url))  # it has its own timeout
+        assert target.password.encode() in server.received
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("stranger", ["of an unknown authority", "of another host"])
-async def test_a_stranger_never_gets_the_password(valkey, certificates, client, stranger):
+async def test_an_unverified_server_never_receives_the_password(
+    valkey, certificates, client, stranger
+):
     target = urlsplit(valkey)
     if stranger == "of another host":
         files = certificates["of another host"]
@@ -160,11 +162,11 @@ async def test_a_stranger_never_gets_the_password(valkey, certificates, client, 
     async with tls_server(files, target) as server:
         assert not await CLIENTS[client](address(server, target, authority))
         assert server.connections
-        assert server.heard == b""
+        assert server.received == b""
 
 
 @pytest.mark.parametrize("stranger", ["of an unknown authority", "of another host"])
-async def test_a_strange_rabbitmq_is_greeted_by_nobody(certificates, stranger):
+async def test_an_unverified_rabbitmq_receives_no_greeting(certificates, stranger):
     files = certificates["of this host"]
     query = ""
     if stranger == "of another host":
@@ -172,21 +174,21 @@ async def test_a_strange_rabbitmq_is_greeted_by_nobody(certificates, stranger):
         query = f"?ssl_ca_certs={files.authority}"
     async with tls_server(files, None) as server:
         url = f"amqps://app:{PASSWORD}@127.0.0.1:{server.port}//{query}"
-        assert not await ask_as_the_broker(url)
+        assert not await connect_broker(url)
         assert server.connections
-        assert server.heard == b""
+        assert server.received == b""
 
 
-async def test_a_verified_rabbitmq_is_greeted(certificates):
+async def test_a_verified_rabbitmq_receives_a_greeting(certificates):
     files = certificates["of this host"]
     async with tls_server(files, None) as server:
         url = f"amqps://app:{PASSWORD}@127.0.0.1:{server.port}//?ssl_ca_certs={files.authority}"
-        assert not await ask_as_the_broker(url)  # it hangs up after the greeting
-        assert server.heard.startswith(b"AMQP")
+        assert not await connect_broker(url)  # it closes after the greeting
+        assert server.received.startswith(b"AMQP")
 
 
-def test_flower_asks_rabbitmq_over_tls_too():
-    # Without an address it would send the password to http://host:15672.
+def test_flower_uses_rabbitmq_over_tls():
+    # Without a URL it would send the password to http://host:15672.
     assert management_api("amqps://app:p%40ss@broker.example.org//?ssl_ca_certs=/ca.pem") == (
         "https://app:p%40ss@broker.example.org:15671/api/"
     )

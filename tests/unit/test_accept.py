@@ -1,4 +1,4 @@
-"""A crowd that comes at once is let in at once, and nobody who is in waits for all of it."""
+"""Many connections that arrive at once are accepted in bursts; accepted clients are not delayed."""
 
 import asyncio
 import socket
@@ -12,43 +12,45 @@ import uvloop
 from api.protocol.accept import MOST_AT_ONCE, AcceptBurst
 
 
-class Guest(asyncio.Protocol):
-    """Notes in which turn of the loop it was let in, and whether its bytes go out at once."""
+class ConnectionProbe(asyncio.Protocol):
+    """Records the loop iteration in which it was accepted, and whether it sends at once."""
 
-    def __init__(self, *, loop, turns, let_in):
+    def __init__(self, *, loop, iterations, accepted):
         del loop
-        self._turns, self._let_in = turns, let_in
+        self._iterations, self._accepted = iterations, accepted
 
     def connection_made(self, transport):
         connection = transport.get_extra_info("socket")
         is_prompt = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        self._let_in.append((self._turns.total(), is_prompt))
+        self._accepted.append((self._iterations.total(), is_prompt))
 
 
-async def crowded(size, listening):
-    """Return what guests noted who had all come before the first was let in."""
-    loop, turns, let_in = asyncio.get_running_loop(), Counter(), []
-    everybody = asyncio.Event()
+async def accept_many(size, listening):
+    """Return the records of connections that all arrived before the first accept."""
+    loop, iterations, accepted = asyncio.get_running_loop(), Counter(), []
+    all_accepted = asyncio.Event()
 
-    def turn():
-        turns.update("turn")
-        if len(let_in) == size:
-            everybody.set()
+    def iterate():
+        iterations.update("turn")
+        if len(accepted) == size:
+            all_accepted.set()
         else:
-            loop.call_soon(turn)
+            loop.call_soon(iterate)
 
     with ExitStack() as stack:
         for _ in range(size):
             stack.enter_context(socket.create_connection(listening.getsockname()))
         again = stack.enter_context(listening.dup())
-        door = partial(AcceptBurst(Guest, again), loop=loop, turns=turns, let_in=let_in)
-        server = await loop.create_server(door, sock=listening)
-        turn()
+        factory = partial(
+            AcceptBurst(ConnectionProbe, again), loop=loop, iterations=iterations, accepted=accepted
+        )
+        server = await loop.create_server(factory, sock=listening)
+        iterate()
         async with asyncio.timeout(10):
-            await everybody.wait()
+            await all_accepted.wait()
         server.close()
         await server.wait_closed()
-    return let_in
+    return accepted
 
 
 @pytest.fixture
@@ -59,14 +61,14 @@ def listening():
         yield one
 
 
-def test_a_crowd_is_let_in_at_once(listening):
-    let_in = uvloop.run(crowded(50, listening))
-    assert len(let_in) == 50
-    assert let_in[-1][0] - let_in[0][0] < 8  # one by one it is 49 turns, or more
-    assert all(is_prompt for _, is_prompt in let_in)
+def test_waiting_connections_are_accepted_in_one_burst(listening):
+    accepted = uvloop.run(accept_many(50, listening))
+    assert len(accepted) == 50
+    assert accepted[-1][0] - accepted[0][0] < 8  # one by one it takes 49 iterations or more
+    assert all(is_prompt for _, is_prompt in accepted)
 
 
-def test_a_large_crowd_is_let_in_by_parts(listening):
-    let_in = uvloop.run(crowded(MOST_AT_ONCE * 2, listening))
-    turns = Counter(turn for turn, _ in let_in)
-    assert max(turns.values()) <= MOST_AT_ONCE + 1
+def test_many_waiting_connections_are_accepted_in_several_bursts(listening):
+    accepted = uvloop.run(accept_many(MOST_AT_ONCE * 2, listening))
+    iterations = Counter(iteration for iteration, _ in accepted)
+    assert max(iterations.values()) <= MOST_AT_ONCE + 1

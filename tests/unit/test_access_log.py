@@ -1,4 +1,4 @@
-"""The access log is written late, in one go, and looks as if it had not been."""
+"""The access log is written in batches, in the form of all other log lines."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ LINE = (1_763_946_000.25, "id-1", "GET", "/api/v1/courses", 200, 0.0123456, "127
 
 @pytest.fixture
 def written(capsys):
-    """What was written to standard error since this was asked last."""
+    """The text written to standard error since the last call."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     logs.configure("INFO", "json", process="api")
@@ -27,7 +27,7 @@ def written(capsys):
     root.setLevel(level)
 
 
-def test_a_line_has_the_form_of_all_others(written):
+def test_a_line_has_the_form_of_other_log_lines(written):
     access_log.record(LINE)
     assert written() == ""
     access_log.flush()
@@ -55,19 +55,19 @@ def test_lines_are_written_once_and_in_order(written):
     assert statuses == [200, 201, 202, 203, 204]
 
 
-def test_many_lines_are_written_without_being_asked_for(written):
+def test_a_full_buffer_is_written_without_a_flush(written):
     for _ in range(access_log.MOST_LINES):
         access_log.record(LINE)
     assert written().count("\n") == access_log.MOST_LINES
 
 
-def test_any_bytes_are_logged(written):
+def test_a_path_of_any_bytes_can_be_logged(written):
     access_log.record((*LINE[:2], "G\udcc3T", *LINE[3:]))
     access_log.flush()
     assert json.loads(written())["method"] == "G\udcc3T"
 
 
-def test_the_level_counts(written):
+def test_the_log_level_is_respected(written):
     logs.configure("WARNING", "json", process="api")
     access_log.record(LINE)
     access_log.flush()
@@ -76,12 +76,12 @@ def test_the_level_counts(written):
 
 @pytest.fixture
 def full_disk():
-    """A file that takes nothing."""
+    """A file whose writes fail."""
     with suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as file:
         yield file
 
 
-async def test_a_full_disk_costs_lines_and_nothing_else(written, full_disk, monkeypatch):
+async def test_a_full_disk_loses_lines_and_raises_nothing(written, full_disk, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", full_disk)
         for _ in range(access_log.MOST_LINES + 1):

@@ -1,4 +1,4 @@
-"""What is measured comes into docs/performance.md, and a picture only where there is one."""
+"""docs/performance.md gets the latest results, and pictures only where they exist."""
 
 import re
 
@@ -12,7 +12,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def page(tmp_path):
-    """A page with all markers, in the way of the repository."""
+    """A page with all markers, at the repository's path."""
     (tmp_path / "docs" / "images").mkdir(parents=True)
     (tmp_path / "results").mkdir()
     markers = (f"<!-- {kind} -->\n<!-- end {kind} -->" for kind in (*pages.KINDS, pages.LOAD))
@@ -41,17 +41,17 @@ def test_without_results_nothing_changes(page, shown):
 
 
 @pytest.mark.parametrize("kind", pages.KINDS)
-def test_each_kind_has_its_newest_result(kind, shown, results):
+def test_each_kind_shows_its_latest_result(kind, shown, results):
     (results / f"{kind}-2026-11-24.md").write_text("# Old, 2026-11-24\n\nold\n")
     (results / f"{kind}-2026-11-25.md").write_text("# New, 2026-11-25\n\n## Part\n\nfigures\n")
     link = f"[New, 2026-11-25](../loadtests/results/{kind}-2026-11-25.md)"
     expected = f"<!-- {kind} -->\n{link}: #### Part\n\nfigures\n<!-- end {kind} -->"
     assert expected in shown()
-    assert expected in shown()  # once more changes nothing
+    assert expected in shown()  # a second run changes nothing
     assert "old" not in shown()
 
 
-def test_pictures_of_the_benchmark_are_linked_where_they_are(page, shown, results):
+def test_pictures_of_the_benchmark_are_linked(page, shown, results):
     (results / "bench-2026-11-25.md").write_text("# Side by side, 2026-11-25\n\nfigures\n")
     assert "![" not in shown()
     (page.parent / "images" / "bench.svg").write_text("<svg/>")
@@ -59,7 +59,7 @@ def test_pictures_of_the_benchmark_are_linked_where_they_are(page, shown, result
     assert "growth.svg" not in shown()
 
 
-def test_load_has_verdicts_and_picture_of_every_shape(shown, results):
+def test_load_results_have_verdicts_and_a_picture_of_every_shape(shown, results):
     for shape in ("peak", "sustained"):
         text = "# Load test `{0}`, 2026-11-25: NOT met\n\nhere\n\n| what |\n|---|\n| {0} |\n\n## By"
         (results / f"load-{shape}-2026-11-25.md").write_text(text.format(shape))
@@ -78,7 +78,7 @@ def test_a_page_without_a_marker_is_an_error(page, shown, results):
         shown()
 
 
-def test_our_page_has_every_marker_and_no_broken_picture():
+def test_the_page_of_the_repository_has_every_marker_and_no_broken_picture():
     text = pages.PAGE.read_text("utf-8")
     for kind in (*pages.KINDS, pages.LOAD):
         assert text.index(f"<!-- {kind} -->") < text.index(f"<!-- end {kind} -->")

@@ -1,4 +1,4 @@
-"""The benchmark's verdicts: errors are no requests, and the worst round counts where it is to."""
+"""The benchmark's verdicts: errors are not requests, and the worst round counts where required."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def verdict_on(aim, measured) -> str:
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(850, "met"), (849, "missed")])
-def test_an_aim_is_met_or_missed_by_the_medians(rate, verdict):
+def test_an_aim_is_judged_by_the_medians(rate, verdict):
     measured = {
         LIST_OF_BARE.case: figures(1, rate, 9000),
         LIST_OF_BARE.base: figures(1000, 1000, 1000),
@@ -46,7 +46,7 @@ def test_two_processes_are_judged_by_the_worst_round():
     assert verdict_on(TWO, measured | {TWO.case: figures(200, 150, 200)}) == "met"
 
 
-def test_two_processes_are_judged_by_every_round():
+def test_two_processes_need_every_round():
     assert {(aim.case, aim.base, aim.at_least) for aim in AIMS if aim.every_round} == {
         (OUR_TWO, OUR_LIST, 1.5),
         (OUR_NORMAL_TWO, OUR_NORMAL, 1.5),
@@ -61,12 +61,12 @@ def test_an_aim_with_errors_is_missed(who):
     assert verdict_on(LIST_OF_BARE, measured) == "missed (3 errors)"
 
 
-def test_what_was_not_measured_has_no_verdict():
+def test_an_unmeasured_aim_has_no_verdict():
     assert f"| {LIST_OF_BARE.text} | 0.85 | not measured | | |" in report.aims({})
 
 
 @pytest.mark.parametrize(("errors", "rightly"), [(0, 100), (30, 70), (130, 0)])
-def test_what_failed_is_not_among_the_requests(errors, rightly):
+def test_errors_are_not_counted_as_requests(errors, rightly):
     assert load.answered_rightly({"requests": 100, "errors": errors}) == rightly
 
 
@@ -82,7 +82,7 @@ def test_a_hot_course_is_met_or_missed():
     assert "| missed |" in hot(slower=2.1)
 
 
-def test_a_crowd_that_is_refused_proves_nothing():
+def test_a_hot_course_that_refuses_clients_has_no_verdict():
     assert "(aim: 2,000; missed (1 error))" in hot(errors=1)
     assert "| missed (1 error) |" in hot(errors=1)
     assert "| missed (2 errors) |" in hot(failed=2)

@@ -1,4 +1,4 @@
-"""From a request's bytes to values: what is taken, and what each fault is called."""
+"""Request bytes become typed values, and each fault has a field, a code and a message."""
 
 from types import SimpleNamespace
 from typing import Annotated
@@ -63,17 +63,17 @@ def faults(call, *arguments):
 # --- JSON ---------------------------------------------------------------------------------------
 
 
-def test_body_becomes_a_trimmed_model():
+def test_a_body_becomes_a_trimmed_model():
     found = body(b'{"title": "  T ", "description": "D", "difficulty": "Beginner"}', CourseIn)
     assert (found.title, found.difficulty, found.image_url) == ("T", Difficulty.BEGINNER, None)
 
 
-def test_password_is_not_trimmed():
+def test_a_password_is_not_trimmed():
     assert body(b'{"username": "a", "password": " p "}', LoginIn).password == " p "
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"nonsense", b"\xff\xfe", b'{"a": NaN}', b"{}{}"])
-def test_body_that_is_no_json(content):
+def test_a_body_that_is_not_json_is_refused(content):
     [(field, code, message)] = faults(body, content, LoginIn)
     assert (field, code) == ("body", Code.MALFORMED_JSON)
     assert message.startswith("The request body is not valid JSON: ")
@@ -88,17 +88,17 @@ def test_body_that_is_no_json(content):
         b'{"b":[{"a":1,"a":2}]}',
     ],
 )
-def test_body_that_has_a_field_twice(content):
+def test_a_duplicate_field_is_refused(content):
     message = "The request body has the field 'a' twice"
     assert faults(body, content, LoginIn) == [("body", Code.MALFORMED_JSON, message)]
 
 
-def test_body_may_have_colons():
+def test_a_body_may_contain_colons():
     assert body(b'{"username": "::", "password": ":"}', LoginIn).username == "::"
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b'"text"', b"1", b"true"])
-def test_body_that_is_no_object(content):
+def test_a_body_that_is_not_an_object_is_refused(content):
     assert faults(body, content, LoginIn) == [
         ("body", Code.MALFORMED_JSON, "The request body must be a JSON object")
     ]
@@ -112,7 +112,7 @@ class Stream:
         self.stream = self
         self.app = SimpleNamespace(ctx=SimpleNamespace(settings=Settings(_env_file=None)))
         self.chunks = list(chunks)
-        # Its length is not known before.
+        # The length is unknown at first.
         self.request_body = "chunked"
 
     async def read(self):
@@ -120,20 +120,20 @@ class Stream:
 
 
 @pytest.mark.parametrize("chunks", [(), (b"12345",), (b"123", b"45"), (b"1",) * 5])
-async def test_body_up_to_the_limit_is_read(chunks):
+async def test_a_body_up_to_the_limit_is_read(chunks):
     request = Stream(*chunks, content_length=str(sum(map(len, chunks))))
     assert await read_body(request, 5) == b"".join(chunks)
 
 
 @pytest.mark.parametrize("arrived", [0, 4, 5, 9])
-async def test_body_is_waited_for_only_if_it_is_not_here(arrived, monkeypatch):
+async def test_a_body_is_awaited_only_if_it_has_not_arrived(arrived, monkeypatch):
     waits = []
     monkeypatch.setattr(
         request_body, "Deadline", lambda *_: waits.append(1) or SimpleNamespace(extend=id)
     )
     request = Stream(b"12345", content_length="5")
     request.request_body, request.request_bytes_left = True, 5
-    # With what comes after it: the next request of who does not wait for the answer.
+    # The client has already sent its next request.
     request.recv_buffer = bytearray(b"12345GET "[:arrived])
     assert await read_body(request, 5) == b"12345"
     assert len(waits) == (arrived < 5)
@@ -141,11 +141,11 @@ async def test_body_is_waited_for_only_if_it_is_not_here(arrived, monkeypatch):
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "6"}])
 @pytest.mark.parametrize("chunks", [(b"123456",), (b"123", b"456"), (b"1",) * 6])
-async def test_body_over_the_limit_is_refused_and_not_read_further(chunks, headers):
+async def test_a_body_over_the_limit_is_refused_and_not_read_further(chunks, headers):
     request = Stream(*chunks, **headers)
     with pytest.raises(TooLarge, match="at most 5 bytes"):
         await read_body(request, 5)
-    # Of one whose length says it, nothing is read; the response comes at once.
+    # A Content-Length over the limit is refused before anything is read.
     assert len(request.chunks) == (len(chunks) if headers else 0)
 
 
@@ -167,7 +167,7 @@ async def test_body_over_the_limit_is_refused_and_not_read_further(chunks, heade
         ),
     ],
 )
-def test_faults_of_text(content, expected):
+def test_faults_of_a_text_field(content, expected):
     assert faults(body, content, LoginIn)[0] == expected
 
 
@@ -183,12 +183,12 @@ def test_faults_of_text(content, expected):
         ({}, Code.NOT_ALLOWED),
     ],
 )
-def test_faults_of_difficulty_have_one_text(value, code):
+def test_all_faults_of_difficulty_have_one_message(value, code):
     content = orjson.dumps(COURSE | {"difficulty": value})
     assert faults(body, content, CourseIn) == [("difficulty", code, DIFFICULTY)]
 
 
-def test_missing_difficulty_has_the_same_text():
+def test_a_missing_difficulty_has_the_same_message():
     content = b'{"title": "T", "description": "D"}'
     assert faults(body, content, CourseIn) == [("difficulty", Code.REQUIRED, DIFFICULTY)]
 
@@ -206,7 +206,7 @@ def test_faults_of_an_email(content, expected):
     assert faults(body, content, EnrollmentIn)[0][2] == expected
 
 
-def test_email_is_trimmed_and_in_lower_case():
+def test_an_email_is_trimmed_and_in_lower_case():
     content = f'{{"student_email": " A.B@Example.ORG ", "course_id": "{NO_ID}"}}'
     assert body(content.encode(), EnrollmentIn).student_email == "a.b@example.org"
 
@@ -231,7 +231,7 @@ def test_faults_of_an_id(value, code, message):
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "a", "http://", "javascript:alert(1)", "https://a b"])
-def test_faults_of_an_address(url):
+def test_faults_of_a_url(url):
     content = (
         f'{{"title": "T", "description": "D", "difficulty": "Beginner", "image_url": "{url}"}}'
     )
@@ -240,7 +240,7 @@ def test_faults_of_an_address(url):
     ]
 
 
-def test_unknown_fields_are_named_and_cut():
+def test_unknown_fields_are_named_and_truncated():
     long = "x" * 500
     content = f'{{"username": "a", "password": "b", "{long}": 1, "{{label}}": 2}}'.encode()
     shown = long[: binding.MAX_NAME]
@@ -250,7 +250,7 @@ def test_unknown_fields_are_named_and_cut():
     ]
 
 
-def test_all_faults_are_told_in_the_order_of_the_fields():
+def test_all_faults_are_reported_in_the_order_of_the_fields():
     found = faults(body, b'{"difficulty": "x", "title": 1, "description": ""}', CourseIn)
     assert [(field, code) for field, code, _ in found] == [
         ("title", Code.INVALID_TYPE),
@@ -259,7 +259,7 @@ def test_all_faults_are_told_in_the_order_of_the_fields():
     ]
 
 
-def test_a_fault_that_nobody_named_is_still_a_fault():
+def test_an_unexpected_fault_is_still_reported():
     class Odd(BaseModel):
         odd_one: Annotated[float, Field(multiple_of=2)]
 
@@ -271,7 +271,7 @@ def test_a_fault_that_nobody_named_is_still_a_fault():
 # --- Query --------------------------------------------------------------------------------------
 
 
-def test_nothing_asked_is_the_default():
+def test_an_empty_query_has_the_defaults():
     found = query("", CourseQuery)
     assert (found.page, found.limit, found.search, found.sort) == (1, 10, None, Sort.NEWEST)
     assert found.difficulty == frozenset()
@@ -282,7 +282,7 @@ def test_blank_parameters_count_as_missing(text):
     assert query(text, CourseQuery) == CourseQuery()
 
 
-def test_other_parameters_are_ignored_and_the_last_of_several_counts():
+def test_unknown_parameters_are_ignored_and_the_last_repetition_counts():
     assert query("utm_source=x&page=2&page=3&Page=9", CourseQuery).page == 3
 
 
@@ -325,11 +325,11 @@ def test_a_limit_over_100_acts_as_100(asked, limit):
         "difficulty=+Beginner+,,Advanced,Beginner",
     ],
 )
-def test_difficulty_takes_a_comma_list(text):
+def test_difficulty_accepts_a_comma_separated_list(text):
     assert query(text, CourseQuery).difficulty == {Difficulty.BEGINNER, Difficulty.ADVANCED}
 
 
-def test_query_is_percent_decoded_utf_8():
+def test_a_query_is_percent_decoded_utf_8():
     assert query("search=caf%C3%A9+%26+%2B", CourseQuery).search == "café & +"
     assert faults(query, "search=%FF", CourseQuery) == [
         ("query", Code.INVALID_FORMAT, "The query must be UTF-8")
@@ -350,14 +350,14 @@ def test_optional_ids_and_emails_of_a_query():
     ("text", "expected"),
     [("", False), ("utm=1", False), ("page=1", True), ("search=", True), ("a=1&sort", True)],
 )
-def test_whether_a_query_asks_for_anything(text, expected):
+def test_whether_a_query_has_a_parameter(text, expected):
     assert binding.has_query(SimpleNamespace(query_string=text), CourseQuery) is expected
 
 
 # --- Path ---------------------------------------------------------------------------------------
 
 
-def test_parts_of_the_path():
+def test_path_parameters():
     assert binding.path_value("course_id", CourseId, NO_ID) == UUID(NO_ID)
     assert binding.path_value("email", Email, "A@b.org") == "a@b.org"
     assert faults(binding.path_value, "course_id", CourseId, "1") == [
@@ -373,12 +373,12 @@ def test_parts_of_the_path():
 PNG = b"\x89PNG\r\n\x1a\n--b\xff\x00"
 
 
-def test_form_with_a_file_keeps_its_bytes():
+def test_a_file_of_a_form_keeps_its_bytes():
     found = form(parts(part("image", PNG, file="a.png", headers="Content-Type: image/png\r\n")))
     assert (found.title, found.image.name, found.image.data) == (COURSE["title"], "a.png", PNG)
 
 
-def test_text_of_a_form_is_trimmed_utf_8():
+def test_form_text_is_trimmed_utf_8():
     assert form(parts(title="  Größe ")).title == "Größe"
 
 
@@ -386,25 +386,25 @@ def test_text_of_a_form_is_trimmed_utf_8():
     "chosen",
     [(), (part("image", b"", file=""),), (part("image", b"", file="", headers="X: y\r\n"),)],
 )
-def test_form_without_a_file(chosen):
+def test_a_form_without_a_file(chosen):
     assert form(parts(*chosen)).image is None
 
 
-def test_empty_text_instead_of_a_file_counts_as_missing():
-    # Swagger UI sends it when no file is chosen.
+def test_an_empty_text_instead_of_a_file_counts_as_missing():
+    # Swagger UI sends this when no file is chosen.
     assert form(parts(part("image"))).image is None
 
 
-def test_file_without_a_name_but_with_content_is_a_file():
+def test_a_file_without_a_name_but_with_content_is_a_file():
     assert form(parts(part("image", b"x", file=""))).image.data == b"x"
 
 
-def test_empty_file_with_a_name_is_a_file():
+def test_an_empty_file_with_a_name_is_a_file():
     assert form(parts(part("image", b"", file="a.png"))).image.data == b""
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\\b.png", "ü.png", "x" * 1000])
-def test_name_of_a_file_is_only_a_name(name):
+def test_a_file_name_is_only_a_name(name):
     assert form(parts(part("image", b"x", file=name))).image.data == b"x"
 
 
@@ -429,7 +429,7 @@ def test_faults_of_a_forms_fields(given, expected):
     assert faults(form, given) == [expected]
 
 
-def test_file_where_text_is_due():
+def test_a_file_in_a_text_field_is_a_fault():
     content = b"".join(
         part(name, b"x", file="a") if name == "title" else part(name, value.encode())
         for name, value in COURSE.items()
@@ -439,7 +439,7 @@ def test_file_where_text_is_due():
     ]
 
 
-def test_form_that_must_have_a_file():
+def test_a_form_that_requires_a_file():
     assert faults(form, b"--b--\r\n", ImageForm) == [("image", Code.REQUIRED, "Image is required")]
 
 
@@ -454,7 +454,7 @@ def test_form_that_must_have_a_file():
         "multipart/mixed; boundary=b",
     ],
 )
-def test_body_that_is_no_form(kind):
+def test_a_body_that_is_not_a_form_is_refused(kind):
     assert faults(form, parts(), CourseUploadForm, kind) == [
         ("body", Code.INVALID_FORMAT, "The request body must be multipart/form-data")
     ]
@@ -464,7 +464,7 @@ def test_body_that_is_no_form(kind):
     "kind",
     ['multipart/form-data; boundary="b"', "Multipart/Form-Data; boundary=b; charset=utf-8"],
 )
-def test_ways_to_say_form(kind):
+def test_accepted_content_types_of_a_form(kind):
     assert form(parts(), CourseUploadForm, kind).title == COURSE["title"]
 
 
@@ -491,23 +491,23 @@ WHOLE = parts(part("image", b"x" * 100, file="a"))
         part("title", headers="X: y\r\n" * 1000) + b"--b--\r\n",
     ],
 )
-def test_form_that_is_malformed(content):
+def test_a_malformed_form_is_refused(content):
     [(field, code, message)] = faults(form, content)
     assert (field, code) == ("body", Code.INVALID_FORMAT)
     assert message.startswith("The form is malformed: ")
 
 
-def test_what_comes_before_and_after_the_form_is_ignored():
+def test_bytes_before_and_after_the_form_are_ignored():
     assert form(b"before\r\n" + WHOLE + b"--b\r\nafter").image.data == b"x" * 100
 
 
-def test_big_files_stay_in_memory(monkeypatch):
+def test_large_files_stay_in_memory(monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", None)
     big = b"\r\n--" * 1_000_000
     assert form(parts(part("image", big, file="a"))).image.data == big
 
 
-def test_a_list_may_be_given_as_one_value_or_as_several():
+def test_a_list_may_be_one_value_or_several():
     both = {Difficulty.BEGINNER, Difficulty.ADVANCED}
     for text in ("difficulty=Beginner,Advanced", "difficulty=Beginner&difficulty=Advanced"):
         assert query(text, CourseQuery).difficulty == both

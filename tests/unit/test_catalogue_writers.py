@@ -1,4 +1,4 @@
-"""Only the write seam changes what the catalogue shows: told from the source of all modules."""
+"""Only the write seam changes the catalogue; checked in the source of all modules."""
 
 import ast
 import re
@@ -52,13 +52,13 @@ def _takes_change(function) -> bool:
     )
 
 
-def test_no_other_module_has_the_rows_of_courses():
+def test_no_other_module_imports_the_row_models():
     having = {path for path, tree in _modules(*PRODUCTION) if _imports_rows(tree)}
     assert having
     assert {path for path in having if SEAM not in path.parents} == set()
 
 
-def test_no_other_module_writes_them_by_sql():
+def test_no_other_module_writes_the_rows_by_sql():
     writing = {
         path
         for path, tree in _modules(*PRODUCTION)
@@ -78,7 +78,7 @@ def _copies_rows(node) -> bool:
     )
 
 
-def test_each_function_that_writes_them_takes_a_change():
+def test_each_function_that_writes_the_rows_takes_a_change():
     writers = [
         (path, node.name, _takes_change(node))
         for path, tree in _modules(SEAM)

@@ -1,4 +1,4 @@
-"""Whom an address stands for, however proxies write it."""
+"""The client of a request, from its address and the headers of proxies."""
 
 from ipaddress import ip_network
 
@@ -23,7 +23,7 @@ PEER = "127.0.0.1"
         ("[::ffff:1.2.3.4]:80", "1.2.3.4"),
     ],
 )
-def test_an_address_is_taken_without_its_port(written, address):
+def test_the_port_of_an_address_is_ignored(written, address):
     assert CLIENTS.address_of(PEER, [f"9.9.9.9, {written}"]) == address
 
 
@@ -49,11 +49,11 @@ def test_an_address_is_taken_without_its_port(written, address):
         ":" * 10_000,
     ],
 )
-def test_what_is_no_address_is_the_proxys(written):
+def test_an_invalid_forwarded_address_counts_as_the_proxys(written):
     assert CLIENTS.address_of(PEER, [f"9.9.9.9, {written}"]) == PEER
 
 
-def test_the_zone_of_a_peer_is_this_machines_business():
+def test_the_zone_of_a_peers_address_is_ignored():
     assert CLIENTS.address_of("fe80::1%eth0", ["1.2.3.4"]) == "1.2.3.4"
     assert CLIENTS.address_of("fe80::1%eth0", []) == "fe80::1"
     assert CLIENTS.is_exempt(CLIENTS.key_of("fe80::1"))

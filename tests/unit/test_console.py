@@ -1,4 +1,4 @@
-"""Tables that never cut a letter, and text from outside that can't steer a terminal."""
+"""Tables drop columns instead of characters, and outside text cannot control a terminal."""
 
 import pytest
 from rich.console import Console
@@ -20,7 +20,7 @@ def printed(width: int, row: tuple[object, ...] = ROW) -> str:
 @pytest.mark.parametrize(
     ("width", "left_out"), [(200, ()), (80, ("error",)), (60, ("error", "state"))]
 )
-def test_columns_go_before_letters(width: int, left_out: tuple[str, ...]) -> None:
+def test_columns_are_dropped_before_characters(width: int, left_out: tuple[str, ...]) -> None:
     text = printed(width)
     assert all(
         (value.strip() in text) != (name in left_out)
@@ -30,14 +30,14 @@ def test_columns_go_before_letters(width: int, left_out: tuple[str, ...]) -> Non
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_a_narrow_terminal_shows_every_letter_of_what_is_needed() -> None:
+def test_a_narrow_terminal_shows_every_character_of_the_needed_columns() -> None:
     shown = printed(30)
     assert max(map(len, shown.splitlines())) <= 30
     assert all(shown.count(letter) >= "".join(ROW[:2]).count(letter) for letter in ROW[0] + ROW[1])
 
 
 @pytest.mark.parametrize("text", ["[/x]", "[bold]x", "[link=http://x]y[/link]", ":smile:", "\\[a]"])
-def test_markup_is_text(text: str) -> None:
+def test_markup_is_printed_as_text(text: str) -> None:
     assert text in printed(200, (text, "n", "s", "e"))
 
 
@@ -52,6 +52,6 @@ def test_markup_is_text(text: str) -> None:
         ("Zoë 学生 [x]", "Zoë 学生 [x]"),
     ],
 )
-def test_what_does_not_print_is_escaped(text: str, shown: str) -> None:
+def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
     assert harmless(text) == shown
     assert shown in printed(200, (text, "n", "s", "e"))

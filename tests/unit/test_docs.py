@@ -1,4 +1,4 @@
-"""The documents' links lead somewhere, and the decisions are numbered without gaps."""
+"""The documents' links have targets, and the decisions are numbered without gaps."""
 
 import re
 import subprocess
@@ -19,13 +19,13 @@ def _documents() -> list[Path]:
 
 
 @pytest.mark.parametrize("page", _documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files_that_exist(page):
+def test_links_have_targets(page):
     targets = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
     missing = [link for link in targets if not (page.parent / link).exists()]
     assert missing == []
 
 
-def test_decisions_are_numbered_without_gaps_and_all_in_the_index():
+def test_decisions_are_numbered_without_gaps_and_are_in_the_index():
     assert [int(path.name[:4]) for path in ADRS] == list(range(1, len(ADRS) + 1))
     index = (ROOT / "docs" / "adr" / "README.md").read_text("utf-8")
     assert re.findall(r"\((\d{4}-[\w-]+\.md)\)", index) == [path.name for path in ADRS]

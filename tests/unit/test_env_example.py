@@ -1,4 +1,4 @@
-"""`.env.example` lists every setting, nothing else, and its defaults are the true ones."""
+"""`.env.example` lists every setting with its real default, and nothing else."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_it_lists_each_setting_once_and_nothing_else():
     assert sorted(names) == sorted(name.upper() for name in Settings.model_fields)
 
 
-def test_as_it_is_it_changes_nothing(defaults):
+def test_the_unchanged_file_changes_no_setting(defaults):
     assert Settings(_env_file=EXAMPLE) == defaults
 
 
@@ -50,13 +50,13 @@ def test_each_line_shows_the_default(defaults):
             assert text == str(value), name
 
 
-def test_only_what_has_no_default_is_behind_a_hash(defaults):
+def test_only_settings_without_a_default_are_commented_out(defaults):
     hidden = {name for hash_sign, name, _ in SETTING.findall(EXAMPLE.read_text()) if hash_sign}
     without = {name.upper() for name, value in defaults if value is None}
     assert hidden == without
 
 
-def test_examples_behind_a_hash_are_valid(tmp_path, defaults):
+def test_commented_examples_are_valid(tmp_path, defaults):
     file = tmp_path / "all.env"
     file.write_text(re.sub(r"^#([A-Z])", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE))
     settings = Settings(_env_file=file)
@@ -64,7 +64,7 @@ def test_examples_behind_a_hash_are_valid(tmp_path, defaults):
     assert settings.storage.startswith("s3://")
 
 
-def test_limits_of_images_are_those_of_the_code():
+def test_the_limits_of_images_are_those_of_the_code():
     text = " ".join(EXAMPLE.read_text().replace("#", " ").split())
     most = {kind: f"{pixels / 1e6:g} million" for kind, pixels in MOST_PIXELS.items()}
     assert most["PNG"] == most["GIF"] == most[PROGRESSIVE]

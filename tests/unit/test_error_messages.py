@@ -1,4 +1,4 @@
-"""Faults are named by what they are."""
+"""The messages of errors from the system and the database."""
 
 import errno
 import os
@@ -34,12 +34,12 @@ def translated():
         (asyncpg.TooManyConnectionsError("too many"), False),
     ],
 )
-def test_a_disk_without_room_is_told_from_all_else(error, is_full):
+def test_a_full_disk_is_told_from_other_errors(error, is_full):
     assert error_messages.is_disk_full(error) == is_full
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (of(errno.ENOSPC, "/data/keys.json"), "disk full: /data/keys.json"),
         (asyncpg.DiskFullError("could not extend file"), "disk full"),
@@ -49,26 +49,26 @@ def test_a_disk_without_room_is_told_from_all_else(error, is_full):
         (asyncpg.InvalidPasswordError("no"), "the database can't be used: no"),
     ],
 )
-def test_a_command_says_what_failed(error, said):
-    assert error_messages.sentence(error).startswith(said)
+def test_a_command_reports_the_cause(error, message):
+    assert error_messages.sentence(error).startswith(message)
 
 
-def test_the_database_says_what_it_refuses():
+def test_the_databases_refusal_has_its_message():
     error = BaseORMException("Can't establish connection to database None")
     error.__cause__ = asyncpg.InvalidCatalogNameError('database "app" does not exist')
     assert error_messages.sentence(error).endswith('can\'t be used: database "app" does not exist')
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [
         (errno.EADDRINUSE, "METRICS_PORT: 80 of 127.0.0.1 is taken by another program"),
         (errno.EACCES, "METRICS_PORT: 80 may not be taken by this user"),
         (errno.EADDRNOTAVAIL, "HOST: nothing can listen on 127.0.0.1 here, port 80"),
     ],
 )
-def test_an_address_is_named_by_its_setting(number, said):
+def test_an_address_that_cannot_be_bound_is_named_by_its_setting(number, message):
     assert error_messages.of_address(
         "HOST", "METRICS_PORT", "127.0.0.1", 80, of(number)
-    ).startswith(said)
+    ).startswith(message)
     assert error_messages.is_of_address(of(number))

@@ -1,4 +1,4 @@
-"""What is for a moment is 503 with the time to come back, whoever says so."""
+"""A temporary error is a 503 with Retry-After, whichever part raises it."""
 
 import asyncpg
 import pytest
@@ -10,7 +10,7 @@ from api import errors
 
 
 def wrapped() -> Exception:
-    """Return an error of the driver as Tortoise raises it."""
+    """Return a driver's error as Tortoise raises it."""
     error = TransactionManagementError("idle")
     error.__cause__ = asyncpg.IdleInTransactionSessionTimeoutError("idle")
     return error
@@ -30,8 +30,8 @@ def wrapped() -> Exception:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_timeout_says_when_to_come_back(error):
-    answer = await errors.render(None, error)
-    assert answer.status == 503
-    assert b'"code":"UNAVAILABLE"' in answer.body
-    assert answer.headers["retry-after"] == "2"
+async def test_a_timeout_is_503_with_retry_after(error):
+    response = await errors.render(None, error)
+    assert response.status == 503
+    assert b'"code":"UNAVAILABLE"' in response.body
+    assert response.headers["retry-after"] == "2"

@@ -1,4 +1,4 @@
-"""docs/errors.md has each code of the service once, with a status that it comes with."""
+"""docs/errors.md lists each error code of the service once, with its status."""
 
 import re
 from pathlib import Path

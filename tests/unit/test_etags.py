@@ -1,4 +1,4 @@
-"""Entity tags are compared as RFC 9110 says, and a proxy's suffix is no difference."""
+"""Entity tags are compared by RFC 9110; a suffix that a proxy adds is ignored."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from api.endpoint.etags import etag, matches_strongly, matches_weakly
 DIGEST = "0123456789abcdef0123456789abcdef"
 TAG = etag(DIGEST)
 
-# What is given, whether it matches weakly, whether strongly.
+# The header, whether it matches weakly, whether strongly.
 CASES = [
     (None, False, False),
     ("", False, False),
@@ -49,6 +49,6 @@ def test_a_list_of_tags_is_compared(given, weakly, strongly):
     assert matches_strongly(given, DIGEST) is strongly
 
 
-def test_a_long_list_takes_no_long_time():
+def test_a_long_list_is_compared_in_linear_time():
     assert not matches_weakly(f'{DIGEST}{" ," * 4000}"', DIGEST)
     assert matches_weakly(f"{',' * 8000}{TAG}", DIGEST)

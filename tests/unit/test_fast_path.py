@@ -1,4 +1,4 @@
-"""What is plain enough for the short way, and when it steps aside."""
+"""The requests that the fast path accepts, and those that it leaves to the normal path."""
 
 import asyncio
 from functools import partial
@@ -72,47 +72,47 @@ OTHERS = [
 ]
 
 
-def test_a_plain_request_is_understood():
-    asked = parse(
+def test_a_plain_request_is_parsed():
+    parsed = parse(
         PLAIN % b'IF-NONE-MATCH: "a"\r\nx-request-id: mine\r\nConnection: Keep-Alive\r\n'
         b"Accept: */*\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n"
     )
     fields = Fields('"a"', "mine", "10.0.0.1, 10.0.0.2")
-    assert asked == ("GET", b"/api/v1/courses?page=2", fields, "mine")
+    assert parsed == ("GET", b"/api/v1/courses?page=2", fields, "mine")
     head = parse(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert head[:3] == ("HEAD", b"/", Fields())
 
 
 @pytest.mark.parametrize("flags", [b"00", b"02", b"fe"])
-def test_a_page_of_another_origin_and_a_trace_that_is_not_recorded_are_plain(flags):
+def test_another_origin_and_an_unsampled_trace_are_plain(flags):
     given = b"Origin: https://app.example.org\r\ntraceparent: %s-%s\r\ntracestate: a=b\r\n"
     assert parse(PLAIN % (given % (TRACE, flags))).fields.origin == "https://app.example.org"
 
 
 @pytest.mark.parametrize("given", [b"", b"X-Request-ID: a b\r\n"])
-def test_who_brings_no_sane_id_gets_one(given):
+def test_a_request_without_a_valid_id_gets_a_new_one(given):
     made = {parse(PLAIN % given).request_id for _ in range(2)}
     assert [len(each) for each in made] == [36, 36]
 
 
 @pytest.mark.parametrize("data", OTHERS, ids=lambda data: repr(data[:90]))
-def test_anything_else_goes_the_long_way(data):
+def test_any_other_request_takes_the_normal_path(data):
     assert parse(data) is None
 
 
 def heads(path):
-    """Return short heads of a path."""
+    """Return the header templates of a path."""
     full, unchanged = (Head(b"%d\r\nid: " % each, b"\r\n", b"\r\n") for each in (200, 304))
     declared = Declaration(path, path, "application/json", lambda _: {})
     return HeaderTemplates(declared, None, path.encode(), full, unchanged)
 
 
 class Wire:
-    """A protocol on a transport that only remembers, in front of a memory of one answer."""
+    """A protocol on a transport that records writes, over a memory with one response."""
 
     def __init__(self, *, granted=True):
         self.written = []
-        self.long = []
+        self.normal_path = []
         self.entry = Entry.of(b"[]")
         self.entry.prepared = heads("/x")
         limits = SimpleNamespace(
@@ -121,7 +121,7 @@ class Wire:
         )
         slot = SimpleNamespace(entry=self.entry)
         self.counted = []
-        hot = SimpleNamespace(
+        request_index = SimpleNamespace(
             get={b"/x": slot, b"/y": slot}.get,
             cut={b"/x?cut": slot}.get,
             count=self.counted.append,
@@ -129,14 +129,14 @@ class Wire:
         self.protocol = object.__new__(FastPathProtocol)
         self.shown = Entry.of(b"image")
         self.shown.prepared = heads("/media/a/1.webp")
-        recent = SimpleNamespace(
+        object_cache = SimpleNamespace(
             peek={
                 "a/1.webp": SimpleNamespace(entry=self.shown),
                 "a/%31.webp": SimpleNamespace(entry=self.shown),
             }.get
         )
         origins = SimpleNamespace(lines={"https://a.example.org": b"cors\r\n"}.get)
-        self.protocol._shortcut = FastPath(hot, recent, limits, origins)
+        self.protocol._shortcut = FastPath(request_index, object_cache, limits, origins)
         self.protocol._can_write = asyncio.Event()
         self.protocol._can_write.set()
         self.protocol.transport = SimpleNamespace(write=self.written.append)
@@ -146,65 +146,67 @@ class Wire:
 
     def send(self, head, monkeypatch, fields=b""):
         super_class = FastPathProtocol.__mro__[1]
-        monkeypatch.setattr(super_class, "data_received", lambda _, data: self.long.append(data))
+        monkeypatch.setattr(
+            super_class, "data_received", lambda _, data: self.normal_path.append(data)
+        )
         self.protocol.data_received(
             head + b" HTTP/1.1\r\nHost: a\r\nX-Request-ID: me\r\n" + fields + b"\r\n"
         )
         access_log._lines.clear()
-        return self.written, len(self.long)
+        return self.written, len(self.normal_path)
 
 
 @pytest.mark.parametrize(
-    ("head", "answer"),
+    ("head", "response"),
     [
         (b"GET /x", b"200\r\nid: me\r\n\r\n[]"),
         (b"HEAD /x", b"200\r\nid: me\r\n\r\n"),
         (b"GET /x?cut", b"200\r\nid: me\r\n\r\n[]"),
     ],
 )
-def test_what_memory_has_is_answered_at_once(monkeypatch, head, answer):
+def test_a_response_in_memory_is_sent_at_once(monkeypatch, head, response):
     wire = Wire()
-    assert wire.send(head, monkeypatch) == ([answer], 0)
+    assert wire.send(head, monkeypatch) == ([response], 0)
     assert len(wire.counted) == 1
 
 
-def test_a_page_of_another_origin_is_answered_with_its_own_lines(monkeypatch):
+def test_a_response_to_another_origin_has_its_own_cors_headers(monkeypatch):
     wire = Wire()
-    answer = b"200\r\nid: me\r\ncors\r\n\r\n[]"
+    response = b"200\r\nid: me\r\ncors\r\n\r\n[]"
     origin = b"Origin: https://a.example.org\r\n"
-    assert wire.send(b"GET /x", monkeypatch, origin) == ([answer], 0)
+    assert wire.send(b"GET /x", monkeypatch, origin) == ([response], 0)
 
 
-def test_the_lines_of_endlessly_many_origins_take_bounded_memory(app):
+def test_the_headers_of_many_origins_use_bounded_memory(app):
     for port in range(1, 2 * MAX_ORIGINS):
         assert b"localhost:%d\r\n" % port in app.ctx.origins.lines(f"http://localhost:{port}")
     assert app.ctx.origins.lines("https://evil.example") == b""
     assert app.ctx.origins.lines.cache_info().currsize == MAX_ORIGINS
 
 
-def test_an_image_at_hand_is_answered_at_once(monkeypatch):
+def test_an_image_in_memory_is_sent_at_once(monkeypatch):
     wire = Wire()
-    answer = b"200\r\nid: me\r\n\r\nimage"
-    assert wire.send(b"GET /media/a/1.webp", monkeypatch) == ([answer], 0)
-    # It is no answer of the cache, and no hit of it.
+    response = b"200\r\nid: me\r\n\r\nimage"
+    assert wire.send(b"GET /media/a/1.webp", monkeypatch) == ([response], 0)
+    # It does not come from the response cache, so it is no hit.
     assert wire.counted == []
 
 
 @pytest.mark.parametrize(
     "target", [b"/media/a/2.webp", b"/media/a/1.webp?x", b"/media/a/%31.webp", b"/medium/a/1.webp"]
 )
-def test_another_image_goes_the_long_way(monkeypatch, target):
+def test_an_image_not_in_memory_takes_the_normal_path(monkeypatch, target):
     assert Wire().send(b"GET " + target, monkeypatch) == ([], 1)
 
 
-def test_an_entry_without_heads_goes_the_normal_path(monkeypatch):
+def test_an_entry_without_header_templates_takes_the_normal_path(monkeypatch):
     wire = Wire()
     wire.entry.prepared = None
     assert wire.send(b"GET /x", monkeypatch) == ([], 1)
     assert wire.counted == []
 
 
-def test_a_large_body_is_not_copied_and_a_very_large_one_goes_the_normal_path(monkeypatch):
+def test_a_large_body_is_not_copied_and_a_very_large_one_takes_the_normal_path(monkeypatch):
     wire = Wire()
     wire.entry.body = body = b"x" * (MAX_COPIED_BYTES + 1)
     written, _ = wire.send(b"GET /x", monkeypatch)
@@ -214,7 +216,7 @@ def test_a_large_body_is_not_copied_and_a_very_large_one_goes_the_normal_path(mo
     assert wire.send(b"GET /x", monkeypatch) == (written, 1)
 
 
-def test_heads_are_rendered_from_the_declaration(app):
+def test_header_templates_are_rendered_from_the_declaration(app):
     def headers(entry):
         return {"ETag": etag(entry.digest), "Link": f"<{entry.total}>"}
 
@@ -235,7 +237,7 @@ def test_heads_are_rendered_from_the_declaration(app):
     assert rendered.renewed(new) == HeaderTemplates.of(app, declared, new) != rendered
 
 
-def test_heads_of_a_page_have_the_links_and_the_total_of_the_new_one(app):
+def test_the_headers_of_a_new_page_have_its_links_and_total(app):
     old, new = (Entry.of(b"[]", total, Page(2, 10, "sort=title")) for total in (20, 31))
     declared = Declaration("/x", "/x", "application/json", partial(headers_of, path="/x"))
     before = HeaderTemplates.of(app, declared, old)
@@ -246,19 +248,19 @@ def test_heads_of_a_page_have_the_links_and_the_total_of_the_new_one(app):
         assert b'</x?page=4&limit=10&sort=title>; rel="last"' in head.before
 
 
-def test_another_path_to_the_same_answer_has_heads_of_its_own(monkeypatch):
+def test_each_path_to_a_response_has_its_own_header_templates(monkeypatch):
     wire = Wire()
     assert wire.send(b"GET /y", monkeypatch) == ([], 1)
     assert wire.counted == []
 
 
-def test_whoever_reads_too_much_is_told_so_by_the_long_way(monkeypatch):
+def test_a_client_over_its_limit_gets_429_by_the_normal_path(monkeypatch):
     wire = Wire(granted=False)
     assert wire.send(b"GET /x", monkeypatch) == ([], 1)
     assert wire.counted == []
 
 
-def test_a_slow_reader_is_not_written_to(monkeypatch):
+def test_the_fast_path_does_not_write_to_a_slow_reader(monkeypatch):
     wire = Wire()
     wire.protocol._can_write.clear()
     assert wire.send(b"GET /x", monkeypatch) == ([], 1)
@@ -268,13 +270,13 @@ def test_a_slow_reader_is_not_written_to(monkeypatch):
     ("stage", "request_", "between"),
     [
         (Stage.IDLE, None, True),
-        # Its answer is sent, what is left of its body is not read yet: that is no request.
+        # The response is sent, but the rest of the request's body has not been read.
         (Stage.IDLE, object(), False),
         (Stage.HANDLER, object(), False),
         (Stage.REQUEST, None, False),
     ],
 )
-async def test_bytes_in_the_middle_of_a_request_are_never_taken_for_one(stage, request_, between):
+async def test_bytes_in_the_middle_of_a_request_are_not_a_new_request(stage, request_, between):
     wire = Wire()
     wire.protocol._http = SimpleNamespace(stage=stage, request=request_)
     wire.protocol.transport = SimpleNamespace(resume_reading=lambda: None)

@@ -1,46 +1,46 @@
-"""A crowd of probes is one question, and later ones ask again."""
+"""Concurrent probes share one query; later probes start another."""
 
 import asyncio
 
 from api.health import SingleFlight
 
 
-async def test_who_comes_meanwhile_gets_the_same_answer_and_who_comes_later_a_new_one():
-    asked = []
+async def test_concurrent_callers_share_a_run_and_later_callers_start_another():
+    runs = []
 
-    async def ask():
-        asked.append(len(asked))
+    async def query():
+        runs.append(len(runs))
         await asyncio.sleep(0.01)
-        return len(asked)
+        return len(runs)
 
-    question = SingleFlight(ask)
-    assert await asyncio.gather(*(question() for _ in range(100))) == [1] * 100
-    assert await question() == 2
-    assert asked == [0, 1]
+    single_flight = SingleFlight(query)
+    assert await asyncio.gather(*(single_flight() for _ in range(100))) == [1] * 100
+    assert await single_flight() == 2
+    assert runs == [0, 1]
 
 
-async def test_who_goes_away_takes_nobody_along():
-    asked = 0
+async def test_a_cancelled_caller_does_not_cancel_the_others():
+    runs = 0
 
-    async def ask():
-        nonlocal asked
-        asked += 1
+    async def query():
+        nonlocal runs
+        runs += 1
         await asyncio.sleep(0.05)
         return "connected"
 
-    question = SingleFlight(ask)
-    impatient, *patient = [asyncio.ensure_future(question()) for _ in range(10)]
+    single_flight = SingleFlight(query)
+    cancelled, *others = [asyncio.ensure_future(single_flight()) for _ in range(10)]
     await asyncio.sleep(0.01)
-    impatient.cancel()
-    assert await asyncio.gather(*patient) == ["connected"] * 9
-    assert asked == 2
+    cancelled.cancel()
+    assert await asyncio.gather(*others) == ["connected"] * 9
+    assert runs == 2
 
 
-async def test_what_asking_fails_with_is_told_to_all():
-    async def ask():
+async def test_an_error_reaches_all_callers():
+    async def query():
         await asyncio.sleep(0.01)
         raise ConnectionError("away")
 
-    question = SingleFlight(ask)
-    told = await asyncio.gather(*(question() for _ in range(3)), return_exceptions=True)
-    assert [repr(error) for error in told] == ["ConnectionError('away')"] * 3
+    single_flight = SingleFlight(query)
+    errors = await asyncio.gather(*(single_flight() for _ in range(3)), return_exceptions=True)
+    assert [repr(error) for error in errors] == ["ConnectionError('away')"] * 3

@@ -1,4 +1,4 @@
-"""What is taken for an image, and that the variants show what the original shows."""
+"""Accepted images, and variants that show what the original shows."""
 
 import struct
 import time
@@ -16,9 +16,9 @@ from tests import photos
 
 LIMIT = 50_000_000
 HOSTILE_SECONDS = 2
-# Mean absolute difference of a channel, of 255: two turns of the photograph differ by 96 or more.
+# Mean absolute difference of a channel, of 255; two orientations differ by 96 or more.
 TOLERANCE = 4.0
-# Most of that is what WebP loses of grain; this is what may be lost besides. Half a pixel is more.
+# Most of the above is WebP's loss of grain; this bounds our own. Half a pixel of shift is more.
 OWN_TOLERANCE = 0.5
 FLAT_TOLERANCE = 2.0  # of plain areas, where only rounding and the colour transform lose
 
@@ -37,7 +37,7 @@ def difference(ours: Image.Image, reference: Image.Image) -> float:
 
 
 def assert_shows(data: bytes, reference: Image.Image, own: float = OWN_TOLERANCE) -> None:
-    """Assert that each variant is the reference, made as small with a good filter."""
+    """Assert that each variant equals the reference, reduced with a good filter."""
     for rendition in render(data, LIMIT):
         size = (rendition.width, rendition.height)
         expected = reference.resize(size, Image.Resampling.LANCZOS)
@@ -47,7 +47,7 @@ def assert_shows(data: bytes, reference: Image.Image, own: float = OWN_TOLERANCE
 
 
 def assert_plain(data: bytes, colour: tuple[int, ...]) -> None:
-    """Assert that each variant is all of one colour."""
+    """Assert that each variant has one colour."""
     mode = "RGBA" if len(colour) == 4 else "RGB"
     for rendition in render(data, LIMIT):
         picture = decoded(rendition)
@@ -76,16 +76,16 @@ def chunks(data: bytes) -> set[bytes]:
         (photos.webp, ("WEBP", 900, 700, "image/webp")),
     ],
 )
-def test_header_says(make: Callable[[], bytes], expected: tuple[object, ...]) -> None:
+def test_the_header_is_read(make: Callable[[], bytes], expected: tuple[object, ...]) -> None:
     info = inspect(make(), LIMIT)
     assert (info.format, info.width, info.height, info.content_type) == expected
 
 
-def test_header_is_read_without_the_pixels() -> None:
+def test_the_header_is_read_without_decoding() -> None:
     assert inspect(photos.truncated_jpeg(), LIMIT).width == 1600
 
 
-def test_limit_is_exact_and_named() -> None:
+def test_the_pixel_limit_is_exact_and_named() -> None:
     data = photos.jpeg(40, 30)
     assert inspect(data, 1200).width == 40
     for function in (inspect, render):
@@ -103,14 +103,14 @@ def test_limit_is_exact_and_named() -> None:
         (320, 200, [(320, 200)]),
         (1, 1, [(1, 1)]),
         (20_000, 20, [(1280, 1), (640, 1), (320, 1)]),
-        # WebP ends at 16,383: the widest variant gives way, the image is not refused.
+        # WebP ends at 16,383 pixels: the widest variant is narrower, and the image is accepted.
         (20, 20_000, [(16, 16_383)]),
-        # A variant has no more than 5 million pixels: what is as tall as that gets narrower.
+        # A variant has at most 5 million pixels, so that a tall one is narrower.
         (600, 20_000, [(397, 13_220), (320, 10_667)]),
         (1280, 8192, [(905, 5793), (640, 4096), (320, 2048)]),
     ],
 )
-def test_sizes(width: int, height: int, sizes: list[tuple[int, int]]) -> None:
+def test_the_sizes_of_variants(width: int, height: int, sizes: list[tuple[int, int]]) -> None:
     data = photos.encoded(Image.new("RGB", (width, height), "teal"), "PNG")
     assert [(each.width, each.height) for each in render(data, LIMIT)] == sizes
     assert_plain(data, (0, 128, 128))
@@ -118,13 +118,13 @@ def test_sizes(width: int, height: int, sizes: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [(1600, 1200), (900, 3000), (500, 333)])
-def test_upright_whatever_the_camera_says(size: tuple[int, int], orientation: int) -> None:
+def test_variants_are_upright_for_any_orientation(size: tuple[int, int], orientation: int) -> None:
     data = photos.jpeg(*size, orientation)
     assert_shows(data, photos.photograph(*size))
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
-def test_orientation_counts_in_every_format(image_format: str) -> None:
+def test_the_orientation_is_read_in_every_format(image_format: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = photos.photograph(500, 333).transpose(Image.Transpose.ROTATE_90)
@@ -141,17 +141,17 @@ def test_orientation_counts_in_every_format(image_format: str) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_exif_is_no_reason_to_refuse(exif: bytes) -> None:
+def test_damaged_exif_is_ignored(exif: bytes) -> None:
     assert len(render(photos.jpeg(64, 48, 1, exif=b"Exif\0\0" + exif), LIMIT)) == 1
 
 
-def test_large_ones_are_reduced_in_whole_steps_first() -> None:
+def test_large_images_are_first_reduced_by_whole_factors() -> None:
     for size in ((5201, 4003), (8009, 2507)):
         picture = photos.photograph(*size)
         assert_shows(photos.encoded(picture, "PNG", compress_level=1), picture)
 
 
-def test_whole_steps_that_do_not_come_out_even_shift_nothing() -> None:
+def test_a_reduction_by_a_whole_factor_shifts_nothing() -> None:
     picture = Image.linear_gradient("L").resize((10_239, 40), Image.Resampling.BICUBIC)
     ours = decoded(render(photos.encoded(picture, "PNG"), LIMIT)[0])
     expected = picture.convert("RGB").resize(ours.size, Image.Resampling.LANCZOS)
@@ -169,7 +169,7 @@ def test_whole_steps_that_do_not_come_out_even_shift_nothing() -> None:
     ],
     ids=["jpeg", "phone", "webp", "png", "gif"],
 )
-def test_nothing_but_pixels_is_left(data: bytes) -> None:
+def test_variants_have_pixels_only(data: bytes) -> None:
     for rendition in render(data, LIMIT):
         assert chunks(rendition.data) <= {b"VP8 ", b"VP8L", b"VP8X", b"ALPH"}
         picture = decoded(rendition)
@@ -179,14 +179,14 @@ def test_nothing_but_pixels_is_left(data: bytes) -> None:
             assert secret not in rendition.data
 
 
-def test_the_secrets_were_there() -> None:
+def test_the_originals_contain_the_secrets() -> None:
     data = photos.jpeg()
     assert b"Secret Camera" in data
     assert b"home address" in data
     assert Image.open(BytesIO(data)).getexif().get_ifd(0x8825)[1] == "S"
 
 
-def test_alpha_is_kept_and_no_invisible_colour_bleeds() -> None:
+def test_transparency_is_kept_and_invisible_colours_do_not_bleed() -> None:
     original = Image.open(BytesIO(photos.png_alpha()))
     for rendition in render(photos.png_alpha(), LIMIT):
         picture = decoded(rendition)
@@ -212,32 +212,32 @@ def animation(image_format: str) -> bytes:
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
-def test_first_frame(image_format: str) -> None:
+def test_the_first_frame_is_shown(image_format: str) -> None:
     assert_plain(animation(image_format), (255, 0, 0))
 
 
-def test_a_phones_second_picture_is_not_shown() -> None:
+def test_the_second_picture_of_a_phones_jpeg_is_not_shown() -> None:
     assert_shows(photos.phone_jpeg(), photos.photograph(), own=1)  # its quality is 75
 
 
-def test_cmyk() -> None:
+def test_cmyk_is_converted() -> None:
     original = photos.photograph().convert("CMYK")
     assert_shows(photos.encoded(original, "JPEG", quality=95), original.convert("RGB"))
 
 
-def test_grey() -> None:
+def test_grey_is_converted() -> None:
     original = photos.photograph().convert("L")
     assert_shows(photos.encoded(original, "JPEG", quality=95), original.convert("RGB"))
     assert_plain(photos.encoded(Image.new("1", (900, 20), 1), "PNG"), (255, 255, 255))
     assert_plain(photos.encoded(Image.new("LA", (900, 20), (80, 120)), "PNG"), (80, 80, 80, 120))
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
+def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
     for value, grey in ((0, 0), (257, 1), (20_000, 78), (32_896, 128), (65_535, 255)):
         assert_plain(photos.encoded(Image.new("I;16", (3000, 20), value), "PNG"), (grey,) * 3)
 
 
-def test_palette_with_transparency() -> None:
+def test_a_palette_with_transparency() -> None:
     picture = Image.new("P", (700, 500), 1)
     picture.putpalette([255, 0, 0, 0, 0, 255])
     assert_plain(photos.encoded(picture, "PNG", transparency=b"\x00\x80"), (0, 0, 255, 128))
@@ -245,14 +245,14 @@ def test_palette_with_transparency() -> None:
     assert_plain(photos.encoded(picture, "GIF"), (0, 0, 255))
 
 
-def test_transparent_colour() -> None:
+def test_a_transparent_colour() -> None:
     picture = Image.new("RGB", (700, 500), (10, 20, 30))
     data = photos.encoded(picture, "PNG", transparency=(10, 20, 30))
     for rendition in render(data, LIMIT):
         assert decoded(rendition).getchannel("A").getextrema() == (0, 0)
 
 
-def test_opaque_alpha_is_dropped() -> None:
+def test_an_opaque_alpha_channel_is_dropped() -> None:
     assert_plain(photos.encoded(Image.new("RGBA", (700, 500), "teal"), "PNG"), (0, 128, 128))
 
 
@@ -265,20 +265,20 @@ def test_colours_of_another_profile_become_srgb(image_format: str) -> None:
     assert (red, green, blue) == pytest.approx((60, 30, 220), abs=8)
 
 
-def test_profile_leaves_alpha_alone() -> None:
+def test_a_profile_does_not_change_alpha() -> None:
     picture = Image.new("RGBA", (700, 500), (220, 30, 60, 90))
     data = photos.encoded(picture, "PNG", icc_profile=photos.swapped_profile())
     mean = ImageStat.Stat(decoded(render(data, LIMIT)[0])).mean
     assert mean == pytest.approx((60, 30, 220, 90), abs=8)
 
 
-def test_profile_of_grey() -> None:
+def test_a_grey_profile_is_applied() -> None:
     picture = Image.new("L", (700, 500), 55)
     data = photos.encoded(picture, "PNG", icc_profile=photos.linear_grey_profile())
     assert_plain(data, (128, 128, 128))
 
 
-def test_profile_of_another_kind_of_colour_is_ignored() -> None:
+def test_a_profile_of_another_colour_model_is_ignored() -> None:
     picture = Image.new("CMYK", (700, 500), (200, 20, 60, 30))
     data = photos.encoded(picture, "JPEG", quality=95, icc_profile=photos.swapped_profile())
     assert_plain(data, picture.convert("RGB").getpixel((0, 0)))  # type: ignore[arg-type]
@@ -286,13 +286,13 @@ def test_profile_of_another_kind_of_colour_is_ignored() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
 @pytest.mark.parametrize("profile", [b"trash", photos.srgb_profile()], ids=["trash", "srgb"])
-def test_profile_that_says_nothing_is_ignored(mode: str, profile: bytes) -> None:
+def test_an_invalid_profile_is_ignored(mode: str, profile: bytes) -> None:
     picture = Image.new("RGB", (700, 500), (220, 220, 220)).convert(mode)
     data = photos.encoded(picture, "JPEG", quality=95, icc_profile=profile)
     assert_plain(data, (220, 220, 220))
 
 
-def test_same_input_same_output_in_many_threads() -> None:
+def test_the_output_is_deterministic_in_many_threads() -> None:
     with ThreadPoolExecutor(4) as threads:
         results = list(threads.map(render, [photos.jpeg()] * 8, [LIMIT] * 8))
     assert all(result == results[0] for result in results)
@@ -319,7 +319,7 @@ def test_same_input_same_output_in_many_threads() -> None:
         (lambda: b"\xff\xd8\xff" + photos.HTML, UnsupportedImage),
     ],
 )
-def test_hostile(make: Callable[[], bytes], error: type[ServiceError]) -> None:
+def test_hostile_images_are_refused(make: Callable[[], bytes], error: type[ServiceError]) -> None:
     data = make()
     started = time.perf_counter()
     with pytest.raises(error):

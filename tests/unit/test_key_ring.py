@@ -1,4 +1,4 @@
-"""The ring of keys: which sign, which are trusted, and for how long."""
+"""The key ring: which key signs, which keys are trusted, and for how long."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ONE, TWO, THREE = ("one-" * 10, "two-" * 10, "three-" * 10)
 
 @pytest.fixture
 def settings_of(tmp_path):
-    """Make the settings of one machine."""
+    """Makes the settings of one machine."""
 
     def make(**values):
         return Settings(_env_file=None, **{"data_dir": tmp_path, "jwt_secret": ONE} | values)
@@ -26,25 +26,25 @@ def settings_of(tmp_path):
     return make
 
 
-def test_the_secret_signs_and_names_itself_the_same_everywhere(settings_of):
+def test_the_secret_signs_with_the_same_key_id_everywhere(settings_of):
     ring = KeyRing(settings_of())
     assert ring.signing() == (kid_of(ONE), ONE)
     assert ring.find(kid_of(ONE)) == ONE
     assert ONE not in kid_of(ONE)
 
 
-def test_instances_change_their_secret_by_settings_without_a_gap(settings_of):
-    # Step by step, as docs/security.md says; old and new instances run side by side at each.
+def test_instances_change_the_secret_by_settings_without_an_interruption(settings_of):
+    # The steps of docs/security.md; old and new instances run side by side at each.
     steps = [(ONE, ()), (ONE, (TWO,)), (TWO, (ONE,)), (TWO, ())]
     rings = [KeyRing(settings_of(jwt_secret=one, jwt_keys=more)) for one, more in steps]
     for before, after in pairwise(rings[:-1]):
         assert after.find(before.signing()[0]) == before.signing()[1]
         assert before.find(after.signing()[0]) == after.signing()[1]
-    # The last step comes when the last token of the old one has ended.
+    # The last step follows when the last token of the old key has expired.
     assert rings[-1].find(kid_of(ONE)) is None
 
 
-def test_a_rotation_signs_anew_and_trusts_what_was(settings_of):
+def test_after_a_rotation_the_new_key_signs_and_the_old_is_trusted(settings_of):
     settings = settings_of()
     ring = KeyRing(settings)
     first = rotate(settings, keep_seconds=100)
@@ -58,7 +58,7 @@ def test_a_rotation_signs_anew_and_trusts_what_was(settings_of):
     assert all(len(key.secret) >= 32 for key in ring.keys)
 
 
-def test_what_was_is_trusted_for_a_time_only(settings_of, monkeypatch):
+def test_an_old_key_is_trusted_for_a_limited_time(settings_of, monkeypatch):
     settings = settings_of()
     first = rotate(settings, keep_seconds=100)
     rotate(settings, keep_seconds=100)
@@ -69,13 +69,13 @@ def test_what_was_is_trusted_for_a_time_only(settings_of, monkeypatch):
     assert ring.find(kid_of(ONE)) is None
     third = rotate(settings, keep_seconds=100)
     stored = json.loads(key_ring.key_file(settings).read_text())["keys"]
-    # The forgotten one is gone; of the setting's it is still noted that it is over.
+    # The expired key is deleted; for the settings' key the file records that it has expired.
     assert first not in {each["kid"] for each in stored}
     ring = KeyRing(settings)
     assert (ring.signing()[0], ring.find(kid_of(ONE))) == (third, None)
 
 
-def test_a_second_rotation_prolongs_nothing(settings_of, monkeypatch):
+def test_a_second_rotation_does_not_extend_the_trust(settings_of, monkeypatch):
     settings = settings_of()
     rotate(settings, keep_seconds=100)
     now = time.time()
@@ -85,7 +85,7 @@ def test_a_second_rotation_prolongs_nothing(settings_of, monkeypatch):
     assert KeyRing(settings).find(kid_of(ONE)) is None
 
 
-def test_a_leaked_key_is_trusted_no_more_at_once(settings_of):
+def test_a_revoked_key_is_distrusted_at_once(settings_of):
     settings = settings_of()
     first = rotate(settings, keep_seconds=100)
     ring = KeyRing(settings)
@@ -94,7 +94,7 @@ def test_a_leaked_key_is_trusted_no_more_at_once(settings_of):
     assert (ring.find(first), ring.find(kid_of(ONE))) == (None, None)
 
 
-def test_the_secrets_are_for_the_owner_only_and_the_settings_not_among_them(settings_of):
+def test_the_file_is_private_and_does_not_contain_the_settings_secret(settings_of):
     settings = settings_of()
     rotate(settings, keep_seconds=100)
     path = key_ring.key_file(settings)
@@ -102,7 +102,7 @@ def test_the_secrets_are_for_the_owner_only_and_the_settings_not_among_them(sett
     assert ONE not in path.read_text()
 
 
-def test_a_damaged_file_is_a_fault_at_the_start_and_ignored_later(settings_of):
+def test_a_damaged_file_is_an_error_at_start_and_ignored_later(settings_of):
     settings = settings_of()
     kid = rotate(settings, keep_seconds=100)
     ring = KeyRing(settings)
@@ -113,7 +113,7 @@ def test_a_damaged_file_is_a_fault_at_the_start_and_ignored_later(settings_of):
         KeyRing(settings)
 
 
-def test_a_key_that_comes_while_the_file_is_read_is_not_missed(settings_of, monkeypatch):
+def test_a_key_added_while_the_file_is_read_is_not_missed(settings_of, monkeypatch):
     settings = settings_of()
     rotate(settings, keep_seconds=100)
     read, came = Path.read_text, []
@@ -129,14 +129,14 @@ def test_a_key_that_comes_while_the_file_is_read_is_not_missed(settings_of, monk
     assert ring.find(came[0])
 
 
-def test_keys_of_settings_are_not_rotated_here(settings_of):
+def test_keys_from_the_settings_cannot_be_rotated(settings_of):
     with pytest.raises(SettingsError, match=r"^JWT_KEYS is set"):
         rotate(settings_of(jwt_keys=(TWO, THREE)), keep_seconds=100)
     assert not key_ring.key_file(settings_of()).exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_what_root_rotates_the_services_user_can_read(settings_of, tmp_path):
+def test_a_rotation_by_root_is_readable_by_the_services_user(settings_of, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     os.chown(folder, 65534, 65534)

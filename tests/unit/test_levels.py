@@ -1,4 +1,4 @@
-"""Where the relay's scan for due tasks starts."""
+"""The start of the relay's scan for due tasks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,13 +7,13 @@ from infra.queue.levels import HIGHEST, LATE_COMMIT, LOWEST, MAX_LEVELS, Levels
 AT = datetime(2026, 11, 29, tzinfo=UTC)
 
 
-def test_a_kind_starts_with_the_usual_priority_and_everything_else_unknown():
+def test_a_kind_starts_at_the_default_priority_and_other_names_at_none():
     levels = Levels()
     assert levels.of("a") == [("a", 0, None)]
     assert levels.gaps("a") == [("a", LOWEST - 1, 0), ("a", 0, HIGHEST + 1)]
 
 
-def test_a_scan_goes_on_where_the_last_published_task_was_but_for_late_commits():
+def test_a_scan_continues_at_the_last_published_task_but_includes_late_commits():
     levels = Levels()
     levels.published("a", 0, AT)
     levels.published("a", 5, AT + timedelta(seconds=1))
@@ -28,7 +28,7 @@ def test_a_scan_goes_on_where_the_last_published_task_was_but_for_late_commits()
     ]
 
 
-def test_what_was_exhausted_starts_there_and_a_scan_of_all_at_the_first():
+def test_an_exhausted_level_continues_there_and_a_full_scan_starts_over():
     levels = Levels()
     levels.exhausted(["a"], AT)
     assert levels.of("a") == [("a", 0, AT - LATE_COMMIT)]
@@ -36,7 +36,7 @@ def test_what_was_exhausted_starts_there_and_a_scan_of_all_at_the_first():
     assert levels.of("a") == [("a", 0, None)]
 
 
-def test_any_number_of_priorities_takes_bounded_room():
+def test_any_number_of_priorities_uses_bounded_memory():
     levels = Levels()
     for priority in range(10 * MAX_LEVELS):
         levels.published("a", priority, AT)

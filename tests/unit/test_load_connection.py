@@ -1,4 +1,4 @@
-"""What the load tests' client makes of the bytes that a server sends."""
+"""The load tests' HTTP client parses the bytes of a server."""
 
 import pytest
 from httptools import HttpParserError
@@ -11,7 +11,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("sent", [JSON, CHUNKED])
-def test_an_answer_is_whole_however_it_comes_and_the_connection_lasts(sent, size):
+def test_a_response_is_complete_in_any_chunks_and_the_connection_stays_open(sent, size):
     response = Response()
     for start in range(0, len(sent), size):
         assert not response.complete
@@ -20,24 +20,24 @@ def test_an_answer_is_whole_however_it_comes_and_the_connection_lasts(sent, size
     assert (response.status, response.body) == (200, b"{}")
 
 
-def test_headers_are_found_by_their_names_in_lower_case():
+def test_headers_are_found_by_their_lower_case_names():
     response = Response()
     response.feed(JSON)
     assert (response.header("etag"), response.header("vary")) == ('"x"', None)
 
 
-def test_what_has_no_body_ends_with_its_head():
+def test_a_response_without_a_body_ends_with_its_head():
     response = Response()
     response.feed(b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n')
     assert (response.complete, response.lasts, response.status) == (True, True, 304)
 
 
-def test_a_server_that_says_so_closes():
+def test_connection_close_is_respected():
     response = Response()
     response.feed(JSON.replace(b"ETag", b"Connection: close\r\nETag"))
     assert (response.complete, response.lasts) == (True, False)
 
 
-def test_what_is_no_http_is_refused():
+def test_malformed_http_is_refused():
     with pytest.raises(HttpParserError):
         Response().feed(b"SSH-2.0\r\n")

@@ -1,4 +1,4 @@
-"""What the load tests count: percentiles, and lines that processes write."""
+"""The load tests' records: percentiles, and the files that processes write."""
 
 import time
 from random import Random
@@ -11,7 +11,7 @@ from loadtests.load.recorder import Recorder
 from loadtests.load.records import Records, together
 
 
-def test_a_bucket_holds_its_value_and_is_two_percent_wide():
+def test_a_bucket_contains_its_value_and_is_two_percent_wide():
     for milliseconds in (0.02, 0.5, 1, 7.77, 150, 61_000):
         edge = upper_edge(bucket(milliseconds))
         assert milliseconds <= edge * 1.000001
@@ -19,7 +19,7 @@ def test_a_bucket_holds_its_value_and_is_two_percent_wide():
     assert bucket(0) == 0
 
 
-def test_percentiles_are_those_of_the_sorted_values_or_just_above():
+def test_percentiles_equal_those_of_the_sorted_values_or_are_just_above():
     random = Random(3)
     values = sorted(random.lognormvariate(1, 1) for _ in range(10_000))
     histogram = Histogram.of(*values)
@@ -29,18 +29,18 @@ def test_percentiles_are_those_of_the_sorted_values_or_just_above():
         assert histogram.percentile(percent) <= exact * 1.021
 
 
-def test_one_slow_answer_of_twenty_is_not_in_the_p95_and_two_are():
+def test_one_slow_response_of_twenty_is_not_in_the_p95_and_two_are():
     assert Histogram.of(*[1.0] * 19, 500.0).percentile(95) == pytest.approx(1, rel=0.03)
     assert Histogram.of(*[1.0] * 18, 500.0, 500.0).percentile(95) == pytest.approx(500, rel=0.03)
 
 
-def test_nothing_has_no_percentile():
+def test_an_empty_histogram_has_no_percentile():
     assert Histogram().percentile(95) is None
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two processes' records: a fast page and an error in second 0, slow ones in second 7."""
+    """The records of two processes: a fast page and an error in second 0, slow ones in second 7."""
     for name, milliseconds in (("a", 2.0), ("b", 4.0)):
         (own := tmp_path / name).mkdir()
         recorder = Recorder(time.monotonic() - 1, own)
@@ -56,7 +56,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_processes_add_up_within_the_asked_seconds(folder):
+def test_processes_are_added_within_the_given_seconds(folder):
     records = Records(folder)
     records.read()
     rows = records.between(0, 7)
@@ -70,7 +70,7 @@ def test_processes_add_up_within_the_asked_seconds(folder):
     assert rows["POST /enrollments"].codes == {"500": 2}
 
 
-def test_what_is_no_request_is_not_among_all_requests(folder):
+def test_rows_that_are_no_request_are_not_among_all_requests(folder):
     records = Records(folder)
     records.read()
     rows = records.between(7, 8)
@@ -78,7 +78,7 @@ def test_what_is_no_request_is_not_among_all_requests(folder):
     assert together(rows).response.percentile(100) == pytest.approx(80, rel=0.03)
 
 
-def test_half_a_line_is_read_when_it_is_whole(folder):
+def test_a_partial_line_is_read_when_it_is_complete(folder):
     records = Records(folder)
     path = folder / "a.jsonl"
     whole = path.read_bytes()
@@ -91,7 +91,7 @@ def test_half_a_line_is_read_when_it_is_whole(folder):
     assert len(records.between(7, 8)["GET /courses?page"]) == 2
 
 
-def test_over_time_covers_every_second_even_those_without_an_answer(folder):
+def test_the_time_series_has_every_second_even_without_a_response(folder):
     records = Records(folder)
     records.read()
     assert [(second, len(row)) for second, row in records.over_time(0, 9, 3)] == [

@@ -1,4 +1,4 @@
-"""The load tests' verdicts: what is missed or not measured is never met."""
+"""The load tests' verdicts: a missed or unmeasured target is never met."""
 
 import pytest
 
@@ -36,13 +36,13 @@ def test_a_bound_is_met_or_missed(relation, bound, met, missed):
     assert target.outcome(None) is Outcome.NOT_MEASURED
 
 
-def test_only_a_shapes_own_targets_are_judged():
+def test_only_the_targets_of_the_shape_are_judged():
     targets = [Target.of(P95), Target.of({**P95, "name": "other", "shapes": ["peak"]})]
     (verdict,) = slo.judge(targets, "sustained", {("p95", ""): 3.0})
     assert (verdict.target.name, verdict.outcome) == ("P95", Outcome.MET)
 
 
-def test_what_is_not_measured_fails_the_run():
+def test_an_unmeasured_target_fails_the_run():
     target = Target.of(
         {"name": "hits", "measure": "hit_ratio", "above": 0.99, "shapes": ["sustained"]}
     )
@@ -52,12 +52,12 @@ def test_what_is_not_measured_fails_the_run():
     assert "NOT MEASURED" in verdict_table(verdicts)
 
 
-def test_no_targets_prove_nothing():
+def test_no_targets_are_an_error():
     assert not slo.are_met([])
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         ({"below": None}, "one of below, above"),
         ({"above": 3}, "one of below, above"),
@@ -67,20 +67,20 @@ def test_no_targets_prove_nothing():
         ({"shape": "peak"}, "shape"),
     ],
 )
-def test_a_slip_in_the_file_is_an_error_not_a_target_less(fault, said):
+def test_an_error_in_the_file_is_reported(fault, message):
     data = {key: value for key, value in (P95 | fault).items() if value is not None}
-    with pytest.raises(SloError, match=said):
+    with pytest.raises(SloError, match=message):
         Target.of(data)
 
 
-def test_a_broken_file_is_named(tmp_path):
+def test_an_unreadable_file_is_named(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text("[[target]")
     with pytest.raises(SloError, match=r"own\.toml"):
         slo.load(path)
 
 
-def test_our_file_has_the_aims_for_every_shape():
+def test_the_file_of_the_repository_has_targets_for_every_shape():
     targets = slo.load()
     for shape in SHAPES:
         assert any(shape in target.shapes for target in targets), shape
@@ -114,7 +114,7 @@ REQUESTED = ("sustained", "peak", "spike", "soak")
         (("pool_waiting", "", "at_most", 0), ("sustained", "peak", "soak")),
     ],
 )
-def test_our_file_keeps_what_was_set_out_for(target, shapes):
+def test_the_file_of_the_repository_keeps_the_required_bounds(target, shapes):
     found = {
         shape
         for each in slo.load()
@@ -136,7 +136,7 @@ IMAGES = endpoints.IMAGE_READY.title
         ({IMAGES: (3, 3)}, Outcome.MISSED),
     ],
 )
-def test_images_that_are_never_ready_fail_the_run_that_has_no_other_error(tasks, outcome):
+def test_images_that_are_never_ready_fail_the_run(tasks, outcome):
     seen = rows(1.0)
     for title, (count, errors) in tasks.items():
         seen[title] = Row(Histogram.of(*[300.0] * count), Histogram.of(*[300.0] * count))
@@ -157,7 +157,7 @@ database_pool_waiting{{pid="1"}} 0
 
 
 @pytest.mark.parametrize(("first", "met"), [(9, Outcome.MET), (10, Outcome.MISSED)])
-def test_the_pool_is_judged_by_its_busiest_moment(first, met):
+def test_the_pool_is_judged_by_its_busiest_reading(first, met):
     texts = (POOL.format(first=0), POOL.format(first=first), POOL.format(first=0))
     found = measures.of_service([Reading.of(text) for text in texts])
     assert found["pool_use", ""] == pytest.approx((first + 6) / 20)
@@ -166,11 +166,11 @@ def test_the_pool_is_judged_by_its_busiest_moment(first, met):
     assert use.outcome is met
 
 
-def test_a_pool_that_is_not_measured_is_not_idle():
+def test_an_unmeasured_pool_does_not_count_as_idle():
     assert measures.of_service([Reading.of("")])["pool_use", ""] is None
 
 
-def test_a_bound_that_is_just_missed_does_not_look_met():
+def test_a_bound_that_is_just_missed_is_not_rounded_to_met():
     assert slo.show("errors", 1 / 300_000) == "0.00033 %"
     assert slo.show("hit_ratio", 0.98999) == "98.999 %"
     assert slo.show("p95", 15.002) == "15.002 ms"
@@ -178,27 +178,27 @@ def test_a_bound_that_is_just_missed_does_not_look_met():
     assert slo.show("p95", None) == "—"
 
 
-def test_latency_is_judged_from_when_a_request_was_due():
+def test_latency_is_measured_from_the_scheduled_time():
     found = measures.of_rows(rows(40.0), due=100)
     assert found["p95", ""] == pytest.approx(40, rel=0.03)
     assert found["p95", "GET /courses?page"] == pytest.approx(40, rel=0.03)
 
 
-def test_errors_and_what_was_never_answered_are_shares():
+def test_errors_and_unanswered_requests_are_ratios():
     found = measures.of_rows(rows(1.0, count=50, errors=1), due=100)
     assert found["errors", ""] == pytest.approx(0.02)
     assert found["answered", ""] == pytest.approx(0.5)
 
 
-def test_nothing_answered_is_not_no_errors():
+def test_no_responses_do_not_count_as_no_errors():
     found = measures.of_rows({}, due=100)
     assert found["errors", ""] is None
     assert found["p95", ""] is None
     assert found["answered", ""] == 0
 
 
-class Answers:
-    """Records that say how long each step's answers took."""
+class StepRecords:
+    """Records with the response time of each step."""
 
     def __init__(self, *milliseconds: float) -> None:
         self._milliseconds = milliseconds
@@ -217,32 +217,32 @@ def ramp(warm_up: float = 0) -> Ramp:
     ("milliseconds", "knee", "stops"),
     [
         ((1, 1, 40, 40), 100.1, True),
-        ((1, 40, 1, 1), 100.3, False),  # one bad step alone may be somebody else's
+        ((1, 40, 1, 1), 100.3, False),  # one bad step alone may have another cause
         ((40, 40, 1, 1), 0.0, True),
         ((1, 1, 1, 1), 100.3, False),
     ],
 )
-def test_the_knee_is_the_last_step_that_held_before_two_that_did_not(milliseconds, knee, stops):
+def test_the_knee_is_the_last_step_before_two_that_failed(milliseconds, knee, stops):
     found = ramp()
-    stopped = [found.judge_until(second, Answers(*milliseconds)) for second in range(5, 46, 10)]
+    stopped = [found.judge_until(second, StepRecords(*milliseconds)) for second in range(5, 46, 10)]
     assert any(stopped) is stops
     assert found.knee == pytest.approx(knee, abs=0.01)
 
 
 def test_steps_of_the_warm_up_are_not_judged():
     found = ramp(warm_up=20)
-    assert not any(found.judge_until(second, Answers(40, 40, 1, 40)) for second in (25, 35, 45))
+    assert not any(found.judge_until(second, StepRecords(40, 40, 1, 40)) for second in (25, 35, 45))
     assert [step.requests for step in found.steps] == pytest.approx([100.2, 100.3], abs=0.01)
     assert found.knee == pytest.approx(100.2, abs=0.01)
 
 
-def test_before_the_first_step_is_over_there_is_no_knee():
+def test_there_is_no_knee_before_the_first_step_ends():
     found = ramp()
-    assert not found.judge_until(9, Answers(40, 40, 40, 40))
+    assert not found.judge_until(9, StepRecords(40, 40, 40, 40))
     assert found.knee is None
 
 
-def test_growth_is_that_of_the_api_and_the_workers():
+def test_memory_growth_is_that_of_the_api_and_the_workers():
     memory = {"api": (100.0, 104.0), "worker": (100.0, 102.0), "PostgreSQL": (50.0, 500.0)}
     assert watch.growth(memory) == pytest.approx(0.03)
     assert watch.growth({"PostgreSQL": (50.0, 50.0)}) is None
@@ -261,5 +261,5 @@ def test_growth_is_that_of_the_api_and_the_workers():
         ([], "worker", "worker"),
     ],
 )
-def test_a_process_is_told_by_its_program_or_its_parent(command, parent, part):
+def test_a_process_is_classified_by_its_program_or_its_parent(command, parent, part):
     assert watch.part_of(command, parent) == part

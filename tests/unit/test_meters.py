@@ -1,4 +1,4 @@
-"""Figures of several processes: added up, bounded, and never lost to a busy reader."""
+"""Metrics of several processes are added, bounded, and not lost while the reader is busy."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from infra.observability.meters import OTHER, Counter, Gauge, Histogram, LabelVa
 
 @pytest.fixture
 def declared(monkeypatch):
-    """Metrics of a test's own, and none else."""
+    """Metrics of the test's own only."""
     monkeypatch.setattr(Meter, "declared", {})
 
 
@@ -37,7 +37,7 @@ def received(receiver, totals):
 
 
 @pytest.mark.usefixtures("declared")
-def test_what_is_counted_arrives_once(wire):
+def test_a_count_arrives_once(wire):
     receiver, sender = wire
     counter = Counter("things_total", "Things.", kind=LabelValues("a", "b"))
     plain = Counter("others_total", "Others.")
@@ -53,7 +53,7 @@ def test_what_is_counted_arrives_once(wire):
 
 
 @pytest.mark.usefixtures("declared")
-def test_a_reader_that_is_busy_gets_all_of_it_later(wire):
+def test_a_busy_reader_gets_all_counts_later(wire):
     receiver, sender = wire
     counter = Counter("things_total", "Things.")
     totals, tries = Totals(), 0
@@ -86,7 +86,7 @@ def test_a_histogram_is_cumulative(wire):
 
 
 @pytest.mark.usefixtures("declared")
-def test_a_level_is_that_of_the_living(wire, monkeypatch):
+def test_a_gauge_is_the_sum_over_living_processes(wire, monkeypatch):
     receiver, sender = wire
     gauge = Gauge("level", "Level.")
     totals = Totals()
@@ -101,7 +101,7 @@ def test_a_level_is_that_of_the_living(wire, monkeypatch):
 
 
 @pytest.mark.usefixtures("declared")
-def test_a_message_is_never_too_large(wire):
+def test_a_message_has_a_maximum_size(wire):
     receiver, sender = wire
     counter = Counter("things_total", "Things.", kind=LabelValues(learned=10_000))
     totals, sent = Totals(), 0
@@ -131,14 +131,14 @@ def test_a_name_is_declared_once():
 
 
 @pytest.mark.parametrize("meter", Meter.declared.values(), ids=lambda meter: meter.name)
-def test_no_label_of_ours_takes_what_a_stranger_makes_up(meter):
+def test_no_label_takes_unbounded_values_from_clients(meter):
     for values in meter.labels.values():
         assert isinstance(values, LabelValues)
         assert {values.bound(f"made-up-{number}") for number in range(1000)} == {OTHER}
 
 
 def test_metrics_are_declared_with_bounded_labels_only(request):
-    """prometheus_client's own classes take any value: nothing but the collectors is imported."""
+    """prometheus_client's classes accept any label value, so only its collectors are imported."""
     importing = re.compile(r"^(?:from|import) prometheus_client\b.*", re.MULTILINE)
     root = request.config.rootpath
     found = {

@@ -1,4 +1,4 @@
-"""What is shown of unusual and slightly damaged images, beside libvips, a decoder of its own."""
+"""Variants of unusual and slightly damaged images look as libvips, another decoder, shows them."""
 
 import re
 import struct
@@ -14,10 +14,10 @@ from services.images.variants import render
 from tests import odd_images, photos
 
 LIMIT = 50_000_000
-# Of 255; the variants are WebP, which loses some.
+# Of 255; WebP is lossy.
 TOLERANCE = 8
-# libvips heeds chunks whose checksum is wrong, and no profile of colours on grey. Browsers do as
-# we do: tests/e2e/test_images_in_browser.py.
+# libvips uses chunks with a wrong checksum, and ignores profiles on grey. Browsers do as the
+# service does: tests/e2e/test_images_in_browser.py.
 OWN_WAY = re.compile(
     r"PNG, checksum of (iCCP|tRNS)|.* of LA?, profile (linear|of gamma|with red).*"
 )
@@ -52,7 +52,7 @@ SHOWN = dict(odd_images.shown())
 
 
 @pytest.mark.parametrize("name", [name for name in SHOWN if not OWN_WAY.fullmatch(name)])
-def test_shown_as_by_another_decoder(name: str) -> None:
+def test_variants_look_like_the_other_decoders_image(name: str) -> None:
     assert_alike(ours(SHOWN[name]), theirs(SHOWN[name]))
 
 
@@ -60,12 +60,12 @@ LACKING = dict(odd_images.lacking())
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_refused_where_pixels_are_lacking(name: str) -> None:
+def test_images_that_lack_pixels_are_refused(name: str) -> None:
     with pytest.raises((BrokenImage, UnsupportedImage)):
         ours(LACKING[name])
 
 
-def test_gamma_of_a_png() -> None:
+def test_the_gamma_of_a_png_is_applied() -> None:
     header = struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
     rows = zlib.compress((b"\0" + bytes([55] * 24)) * 8)
     linear, srgb = (
@@ -76,5 +76,5 @@ def test_gamma_of_a_png() -> None:
     assert_alike(ours(srgb), [(55, 55, 55, 255)] * 2)
 
 
-def test_text_is_not_even_unpacked() -> None:
+def test_compressed_text_is_not_unpacked() -> None:
     assert ours(photos.text_bomb_png()) == [(0, 0, 0, 255)] * 2

@@ -1,4 +1,4 @@
-"""docs/plugging-in.md is true: its files are the ones we test, its commands and programs run."""
+"""docs/plugging-in.md is true: its files are tested, and its commands and programs run."""
 
 import importlib.util
 import os
@@ -23,7 +23,7 @@ MOST_LINES = 40
 
 @dataclass
 class Block:
-    """A fenced block: its language, the file that it is, and its text."""
+    """A fenced block: its language, the file that it shows, and its text."""
 
     language: str
     file: str
@@ -37,7 +37,7 @@ SECTIONS = {
 
 
 def _run(block: Block, folder: Path) -> None:
-    """Run a block as a reader would, but install into the folder, and ask no network."""
+    """Run a block as a reader would, but install into the folder and without a network."""
     programs = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     packages = folder / "packages"
     environment = {
@@ -47,7 +47,7 @@ def _run(block: Block, folder: Path) -> None:
         "PIP_TARGET": str(packages),
         "PIP_NO_INDEX": "1",
         "PIP_NO_DEPS": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say that there is to be none
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to disable the index
         "PIP_QUIET": "1",
     }
     command = [*programs[block.language], block.text]
@@ -80,7 +80,7 @@ def test_each_plug_point_is_short(title):
     assert sum(block.text.count("\n") for block in SECTIONS[title]) < MOST_LINES
 
 
-def test_every_plug_point_is_there():
+def test_every_plug_point_is_documented():
     words = ("tasks", "broker", "store", "cache")
     assert [next(word for word in words if word in title) for title in SECTIONS] == list(words)
 
@@ -96,22 +96,22 @@ def test_the_package_is_the_one_that_a_real_worker_runs():
     "test",
     [
         contract.test_put_list_delete,
-        contract.test_what_is_put_is_got,
-        contract.test_delete_twice_and_nothing,
-        contract.test_prefix_is_text_not_a_folder,
-        contract.test_put_again_is_one_object,
-        contract.test_many_at_once,
-        contract.test_refuses_to_delete_everything,
-        contract.test_address_is_quoted,
+        contract.test_an_object_is_read_as_it_was_stored,
+        contract.test_deleting_twice_and_deleting_nothing_succeed,
+        contract.test_a_prefix_is_text_and_not_a_folder,
+        contract.test_storing_again_replaces_the_object,
+        contract.test_many_concurrent_writes,
+        contract.test_an_empty_prefix_is_not_deleted,
+        contract.test_a_url_is_quoted,
     ],
 )
 async def test_the_image_store_passes_the_contract(test, tmp_path):
     await test(_sqlite_storage(tmp_path), "courses/1/")
 
 
-async def test_the_image_store_refuses_keys_and_is_connected(tmp_path):
+async def test_the_image_store_refuses_bad_keys_and_is_connected(tmp_path):
     storage = _sqlite_storage(tmp_path)
-    await contract.test_refuses_keys_that_are_no_plain_path(storage)
+    await contract.test_keys_that_are_no_plain_path_are_refused(storage)
     await contract.test_is_connected(storage)
 
 

@@ -1,11 +1,11 @@
-"""What a process asks of its system."""
+"""The memory settings of a process."""
 
 import subprocess
 import sys
 
 import pytest
 
-# Like photos and whole lists, each of which leaves something smaller behind that came after it.
+# Allocations as for photos and long lists, each followed by a smaller one that stays.
 PROGRAM = """
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def growth(*, gives_back: bool) -> int:
     return int(subprocess.check_output((sys.executable, "-c", program)))
 
 
-def test_large_pieces_are_given_back():
+def test_freed_large_blocks_are_returned_to_the_system():
     if growth(gives_back=False) < 10:
         pytest.skip("this C library gives them back anyway")
     assert growth(gives_back=True) <= 6

@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs quote commands, targets and messages as the program has them."""
+"""Commands, targets and messages in README, CONTRIBUTING and docs exist in the program."""
 
 import ast
 import re
@@ -12,12 +12,12 @@ from cli.main import app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = ("api", "deploy", "infra", "models", "services", "tasks", "worker")
-# In a quote these stand for what differs from case to case, as the fields of a message do.
+# These stand for the variable parts of a message, as its fields do.
 FIELD = re.compile(r"…|\d+|\bPORT\b")
 
 
 def literals() -> str:
-    """Return all text that the code has, a line each, messages with it; fields are cut out."""
+    """Return all text literals of the code, one a line, without the fields of f-strings."""
     found = set()
     for folder in SOURCES:
         for file in (ROOT / folder).rglob("*.py"):
@@ -34,7 +34,7 @@ def commands() -> dict[str, set[str]]:
 
 
 def quoted_messages() -> list[str]:
-    """Return what README's table quotes of the program: `…` in the first column."""
+    """Return the messages in README's table: `…` in the first column."""
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| what you see |")[2]
     rows = table.partition("\n\n")[0].splitlines()[2:]
     quotes = [quote for row in rows for quote in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
@@ -42,14 +42,14 @@ def quoted_messages() -> list[str]:
 
 
 @pytest.mark.parametrize("quote", quoted_messages())
-def test_a_message_is_the_programs(quote: str) -> None:
-    said = literals()
+def test_a_quoted_message_exists(quote: str) -> None:
+    texts = literals()
     for part in FIELD.split(quote):
-        assert part.strip(" :") in said, part
+        assert part.strip(" :") in texts, part
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_command_exists(page: Path) -> None:
+def test_a_quoted_command_exists(page: Path) -> None:
     known = commands()
     text = page.read_text(encoding="utf-8")
     for name, rest in re.findall(r"\benroll ([a-z]+)((?: [a-z|\\]+)?)", text):
@@ -62,7 +62,7 @@ def test_a_command_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_target_exists(page: Path) -> None:
+def test_a_quoted_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for name in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
         assert name in targets, f"make {name}"

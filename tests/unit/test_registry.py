@@ -1,4 +1,4 @@
-"""Registering kinds of tasks: what is refused, what is assumed, and who serves their queues."""
+"""Registering kinds of tasks: validation, defaults, and the queues of workers."""
 
 import sys
 from functools import wraps
@@ -16,7 +16,7 @@ from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues,
 
 @pytest.fixture(autouse=True)
 def own_registry():
-    """Leave the registry as it was."""
+    """Restores the registry."""
     load_tasks()
     before = dict(REGISTRY)
     yield
@@ -25,7 +25,7 @@ def own_registry():
 
 
 async def _body(_context) -> None:
-    """Do nothing."""
+    """Does nothing."""
 
 
 def _register(name: str, **properties):
@@ -33,7 +33,7 @@ def _register(name: str, **properties):
     return REGISTRY[name]
 
 
-def test_what_is_not_said_is_assumed():
+def test_a_kind_has_defaults():
     kind = _register("test.plain")
     assert (kind.name, kind.body) == ("test.plain", _body)
     assert (kind.queue, kind.max_attempts, kind.timeout) == ("default", 5, 60)
@@ -41,7 +41,7 @@ def test_what_is_not_said_is_assumed():
     assert kind.permanent == (PermanentError,)
 
 
-def test_what_is_said_holds():
+def test_a_kinds_options_are_kept():
     kind = _register(
         "test.told",
         queue="cache",
@@ -57,8 +57,8 @@ def test_what_is_said_holds():
 
 
 @pytest.mark.parametrize("name", [TaskName.PROCESS_IMAGE, TaskName.REMOVE_IMAGES])
-def test_a_bucket_may_be_away_for_an_hour(name):
-    """Even if the jitter makes each pause the shortest it can be."""
+def test_the_retries_of_images_outlast_an_outage_of_an_hour(name):
+    """Even if the jitter makes each delay the shortest possible."""
     pauses = range(1, REGISTRY[name].max_attempts)
     shortest = sum(
         min(MAX_BACKOFF_SECONDS, BASE_BACKOFF_SECONDS * 2 ** (n - 1)) / 2 for n in pauses
@@ -66,11 +66,11 @@ def test_a_bucket_may_be_away_for_an_hour(name):
     assert shortest >= 3600
 
 
-def test_the_coroutine_stays_what_it_was():
+def test_registering_returns_the_unchanged_coroutine():
     assert task("test.same")(_body) is _body
 
 
-def test_what_could_not_run_is_refused_in_one_sentence():
+def test_an_invalid_kind_is_refused_in_one_sentence():
     async def items(_context):
         yield 1
 
@@ -95,25 +95,25 @@ def test_what_could_not_run_is_refused_in_one_sentence():
 
 def test_a_plain_function_runs_in_a_thread():
     def body(_context) -> None:
-        """Do nothing."""
+        """Does nothing."""
 
     assert task("test.plain")(body) is body
     assert REGISTRY["test.plain"].runs_in_thread
     assert not _register("test.coroutine").runs_in_thread
 
 
-def test_a_name_is_taken_once():
+def test_a_name_can_be_registered_once():
     _register("test.taken")
 
     async def other(_context) -> None:
-        """Do something else."""
+        """Does something else."""
 
     with pytest.raises(ValueError, match=r"two tasks are called 'test.taken': .*_body and .*other"):
         task("test.taken")(other)
     assert REGISTRY["test.taken"].body is _body
 
 
-def test_a_module_of_another_package_is_another_body_by_the_same_name():
+def test_two_packages_cannot_register_one_name():
     namesake = type(_body)(_body.__code__, {"__name__": "elsewhere"}, "_body")
     namesake.__qualname__ = _body.__qualname__
     _register("test.namesake")
@@ -122,27 +122,27 @@ def test_a_module_of_another_package_is_another_body_by_the_same_name():
         task("test.namesake")(namesake)
 
 
-def test_a_module_that_is_imported_again_registers_again():
+def test_a_reimported_module_can_register_again():
     _register("test.again")
     assert _register("test.again", max_attempts=9).max_attempts == 9
 
 
-def test_every_name_of_services_is_registered():
+def test_every_task_name_of_services_is_registered():
     assert set(TaskName) <= set(load_tasks())
 
 
-def test_what_comes_on_schedule():
+def test_the_scheduled_kinds():
     scheduled = {name for name, kind in load_tasks().items() if kind.every}
     assert scheduled == {TaskName.WARM_CACHE} | {
         name for name in TaskName if name.startswith("maintenance.")
     }
 
 
-def test_our_tasks_use_our_queues():
+def test_the_services_tasks_use_the_services_queues():
     assert {REGISTRY[name].queue for name in TaskName} <= QUEUES
 
 
-def test_a_worker_serves_the_queues_of_all_tasks():
+def test_a_worker_serves_the_queues_of_all_kinds():
     served = {queue.name for queue in celeryconfig.task_queues}
     assert {kind.queue for kind in load_tasks().values()} <= served
     assert served >= QUEUES
@@ -153,7 +153,7 @@ def test_a_worker_serves_the_queues_of_all_tasks():
 
 @pytest.fixture
 def logged(monkeypatch):
-    """What the registry logs as errors."""
+    """The errors that the registry logs."""
     events = []
     log = SimpleNamespace(exception=lambda event, **fields: events.append((event, fields)))
     monkeypatch.setattr(registry, "log", log)
@@ -162,7 +162,7 @@ def logged(monkeypatch):
 
 @pytest.fixture
 def plug(logged, monkeypatch, tmp_path):
-    """Make modules of installed packages, and load them as a worker does."""
+    """Makes modules of installed packages and loads them as a worker does."""
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     def plug(**modules: str) -> None:
@@ -191,7 +191,7 @@ async def body(context):
 """
 
 
-def test_a_package_that_breaks_leaves_nothing_and_hinders_no_other(plug, logged):
+def test_a_broken_package_registers_nothing_and_does_not_stop_others(plug, logged):
     plug(
         plug_first=_module("test.first"),
         plug_breaks=_module("test.half", "raise OSError('no license')"),
@@ -207,14 +207,14 @@ def test_a_package_that_breaks_leaves_nothing_and_hinders_no_other(plug, logged)
 @pytest.mark.parametrize(
     "code", ["import no_such_module", "this is no Python", "raise SystemError", "0 / 0"]
 )
-def test_no_error_of_a_package_is_ours(plug, code):
+def test_any_error_of_a_package_is_caught(plug, code):
     before = dict(REGISTRY)
     plug(plug_broken=code)
     assert before == REGISTRY
 
 
 @pytest.mark.parametrize("taken", ["images.process", "test.first"])
-def test_a_package_can_not_take_a_name_of_ours_or_of_another(plug, taken):
+def test_a_package_cannot_take_the_name_of_another_kind(plug, taken):
     plug(plug_first=_module("test.first"), plug_thief=_module(taken))
     assert REGISTRY["images.process"].body.__module__ == "tasks.images"
     assert REGISTRY["test.first"].body.__module__ == "plug_first"

@@ -1,4 +1,4 @@
-"""`make release` tags a clean, green, described commit, and nothing else."""
+"""`make release` tags only a clean commit with a green CI and release notes."""
 
 import os
 import subprocess
@@ -66,13 +66,13 @@ def checkout(tmp_path):
     return Checkout(tmp_path)
 
 
-def refused(checkout, said):
+def refused(checkout, message):
     done = checkout.release()
     assert (done.returncode, checkout.tags) == (1, [])
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_a_clean_green_commit_is_tagged_with_its_notes(checkout):
+def test_a_clean_commit_with_a_green_ci_is_tagged_with_its_notes(checkout):
     done = checkout.release()
     assert (done.returncode, done.stderr) == (0, "")
     assert checkout.tags == ["v1.0.0"]
@@ -92,36 +92,36 @@ def test_a_dry_run_builds_and_tags_nothing(checkout):
     assert (checkout.tags, checkout.ci_was_run) == ([], False)
 
 
-def test_a_red_ci_stops_it(checkout):
+def test_a_red_ci_stops_the_release(checkout):
     checkout.write(".ci/run", "#!/bin/sh\nexit 1\n")
     checkout.commit()
     refused(checkout, "CI is not green")
 
 
-def test_a_tree_that_is_not_clean_stops_it(checkout):
+def test_uncommitted_changes_stop_the_release(checkout):
     checkout.write("new", "")
     refused(checkout, "the tree is not clean:\n?? new")
 
 
-def test_a_ci_that_changes_the_tree_stops_it(checkout):
+def test_a_ci_that_changes_the_tree_stops_the_release(checkout):
     checkout.write(".ci/run", "#!/bin/sh\necho >> Makefile\n")
     checkout.commit()
     refused(checkout, "the tree is not clean")
 
 
-def test_another_branch_stops_it(checkout):
+def test_another_branch_stops_the_release(checkout):
     checkout.git("switch", "--quiet", "--create", "other")
     refused(checkout, "releases are made on main, this is other")
 
 
 @pytest.mark.parametrize("text", ["# Changelog\n\n## 0.9.0\n\n- Before.\n", "## 1.0.0\n\n## 0.9\n"])
-def test_a_version_without_notes_stops_it(checkout, text):
+def test_a_version_without_notes_stops_the_release(checkout, text):
     checkout.write("CHANGELOG.md", text)
     checkout.commit()
     refused(checkout, "CHANGELOG.md says nothing of 1.0.0")
 
 
-def test_a_build_of_another_version_stops_it(checkout):
+def test_a_build_of_another_version_stops_the_release(checkout):
     checkout.write("Makefile", "build:\n\tmkdir -p dist; touch dist/x-0.9.0-py3-none-any.whl\n")
     checkout.commit()
     refused(checkout, "make build left no wheel of 1.0.0")

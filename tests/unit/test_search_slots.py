@@ -1,4 +1,4 @@
-"""Searches are bounded at all times, however long they take and however many there are."""
+"""Concurrent searches are bounded, however long they take and however many there are."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from services.catalogue import search_slots
 from services.catalogue.search_slots import SLOTS, SearchesBusy, SearchSlots
 
 
-async def test_no_search_goes_without_a_slot():
+async def test_no_search_runs_without_a_slot():
     slots, release = SearchSlots(wait_seconds=0.1), asyncio.Event()
     running = 0
 
@@ -29,15 +29,15 @@ async def test_no_search_goes_without_a_slot():
 
 
 async def test_a_search_waits_for_a_slot_of_the_database():
-    slots, answers = SearchSlots(wait_seconds=10), [None, None, 7]
+    slots, responses = SearchSlots(wait_seconds=10), [None, None, 7]
 
     async def search():
-        return answers.pop(0)
+        return responses.pop(0)
 
     assert await slots.run(search) == 7
 
 
-async def test_a_search_is_refused_if_the_database_has_no_slot_in_time():
+async def test_a_search_without_a_slot_in_time_is_refused():
     slots = SearchSlots(wait_seconds=0.05)
 
     async def search():
@@ -48,7 +48,7 @@ async def test_a_search_is_refused_if_the_database_has_no_slot_in_time():
             await slots.run(search)
 
 
-async def test_a_search_that_takes_too_long_is_ended(monkeypatch):
+async def test_a_search_that_takes_too_long_is_cancelled(monkeypatch):
     monkeypatch.setattr(search_slots, "RUN_SECONDS", 0.05)
     slots, ended = SearchSlots(), []
 
@@ -64,7 +64,7 @@ async def test_a_search_that_takes_too_long_is_ended(monkeypatch):
     assert len(ended) == SLOTS + 1
 
 
-async def test_a_full_pool_says_so_itself():
+async def test_the_error_of_a_full_pool_is_passed_on():
     async def search():
         raise PoolFull
 
@@ -73,7 +73,7 @@ async def test_a_full_pool_says_so_itself():
             await SearchSlots().run(search)
 
 
-async def test_who_hangs_up_while_waiting_leaves_no_slot_taken():
+async def test_a_cancelled_waiter_leaves_no_slot_taken():
     slots, release = SearchSlots(wait_seconds=10), asyncio.Event()
 
     async def search():

@@ -1,4 +1,4 @@
-"""docs/security.md is true: each item has a defence, each defence a test, each test exists."""
+"""docs/security.md is true: each item has a defence, each defence has a test that exists."""
 
 import ast
 import re
@@ -16,19 +16,19 @@ ITEMS = {number: text for number, _, text in ITEM.findall(DOC)}
 
 @cache
 def found_in(path: Path) -> frozenset[str]:
-    """Return the names of the tests that a file has."""
+    """Return the names of a file's tests."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     names = (node.name for node in ast.walk(tree) if isinstance(node, functions))
     return frozenset(name for name in names if name.startswith("test_"))
 
 
-def test_the_top_ten_are_all_there() -> None:
+def test_the_top_ten_are_complete() -> None:
     found = [number for number in ITEMS if number.startswith("API")]
     assert found == [f"API{number}:2023" for number in range(1, 11)]
 
 
-def test_items_are_there_once_in_their_order() -> None:
+def test_each_item_is_there_once_and_in_order() -> None:
     numbers = [
         tuple(int(part) for part in number[1:].split("."))
         for number, _, _ in ITEM.findall(DOC)
@@ -40,7 +40,7 @@ def test_items_are_there_once_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("number", ITEMS)
-def test_each_item_has_defences_and_each_defence_a_test(number: str) -> None:
+def test_each_item_has_defences_and_each_defence_has_a_test(number: str) -> None:
     lines = [line for line in ITEMS[number].splitlines() if line]
     assert lines
     for line in lines:
@@ -48,7 +48,7 @@ def test_each_item_has_defences_and_each_defence_a_test(number: str) -> None:
         assert NAMED.search(line), line
 
 
-def test_each_test_that_is_named_exists() -> None:
+def test_each_named_test_exists() -> None:
     named = set(NAMED.findall(DOC))
     assert len(named) > 20
     missing = [
@@ -57,11 +57,11 @@ def test_each_test_that_is_named_exists() -> None:
         if not (ROOT / file).is_file() or name not in found_in(ROOT / file)
     ]
     assert not missing
-    # A name that is cut or misspelt in another way would be no name at all.
+    # Otherwise a name in another notation would not be checked.
     assert DOC.count("::test_") == len(NAMED.findall(DOC))
 
 
-def test_each_test_of_security_is_named() -> None:
+def test_each_security_test_is_named() -> None:
     named = set(NAMED.findall(DOC))
     there = {
         (path.relative_to(ROOT).as_posix(), name)

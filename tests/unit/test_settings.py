@@ -1,4 +1,4 @@
-"""Settings: where they come from, what they make, and what they say when they are wrong."""
+"""Settings: sources, defaults, and error messages."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -29,7 +29,7 @@ PRODUCTION = {
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    """Start in an empty folder with none of our settings in the environment."""
+    """Starts in an empty folder without settings in the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
@@ -37,7 +37,7 @@ def clean(monkeypatch, tmp_path):
 
 @pytest.fixture
 def settings_of(monkeypatch):
-    """Load the settings of an environment."""
+    """Loads the settings of an environment."""
 
     def load(**values):
         for name, value in values.items():
@@ -49,7 +49,7 @@ def settings_of(monkeypatch):
 
 @pytest.fixture
 def fault_of(settings_of):
-    """Return what an environment is refused with."""
+    """Returns the error message for an environment."""
 
     def load(**values):
         with pytest.raises(SettingsError) as caught:
@@ -59,7 +59,7 @@ def fault_of(settings_of):
     return load
 
 
-def test_with_nothing_set_it_is_development_with_no_servers():
+def test_without_settings_it_is_development_without_servers():
     settings = load_settings()
     assert settings.environment is Environment.DEVELOPMENT
     assert (settings.database, settings.cache, settings.storage) == (None, None, None)
@@ -115,7 +115,7 @@ def test_a_bad_value_is_named_with_its_key(fault_of, key, value):
         ("S3_ENDPOINT_URL", "s3"),
     ],
 )
-def test_a_bad_address_is_named_without_its_password(fault_of, key, scheme):
+def test_a_bad_url_is_named_without_its_password(fault_of, key, scheme):
     message = fault_of(**{key: f"{scheme}://app:{SECRET}@host.example.org/x"})
     assert message.startswith(f"{key}: must be a URL that starts with ")
     assert SECRET not in message
@@ -131,7 +131,7 @@ def test_all_faults_are_named_at_once(fault_of):
     assert SECRET not in message
 
 
-def test_secrets_are_not_in_the_text_of_the_settings(settings_of):
+def test_secrets_are_not_in_the_repr_of_the_settings(settings_of):
     settings = settings_of(
         DB_PASSWORD=SECRET,
         REDIS_PASSWORD=SECRET,
@@ -146,12 +146,12 @@ def test_secrets_are_not_in_the_text_of_the_settings(settings_of):
 
 
 @pytest.mark.parametrize("key", ["DATABASE_URL", "CACHE_URL", "BROKER_URL"])
-def test_passwords_of_addresses_are_not_in_the_text_of_the_settings(settings_of, key):
+def test_passwords_of_urls_are_not_in_the_repr_of_the_settings(settings_of, key):
     scheme = "postgresql" if key == "DATABASE_URL" else "redis"
     assert SECRET not in repr(settings_of(**{key: f"{scheme}://app:{SECRET}@host/0"}))
 
 
-def test_production_takes_safe_settings(settings_of):
+def test_production_accepts_safe_settings(settings_of):
     assert settings_of(**PRODUCTION).environment is Environment.PRODUCTION
 
 
@@ -195,7 +195,7 @@ def test_production_takes_safe_settings(settings_of):
         ),
     ],
 )
-def test_production_refuses_each_default(fault_of, changes, named):
+def test_production_refuses_each_unsafe_default(fault_of, changes, named):
     message = fault_of(**PRODUCTION | changes)
     assert message.startswith(named)
     assert "\n" not in message
@@ -230,7 +230,7 @@ UNPROTECTED = {
 
 
 @pytest.mark.parametrize("fault", UNPROTECTED)
-def test_production_takes_what_is_plain_or_in_process_only_when_told(settings_of, fault_of, fault):
+def test_production_accepts_unprotected_parts_only_with_a_setting(settings_of, fault_of, fault):
     setting, changes = UNPROTECTED[fault]
     every = {key: "true" for key, _ in UNPROTECTED.values()}
     for others in ({}, every | {setting: "false"}):  # each part has a setting of its own
@@ -242,7 +242,7 @@ def test_production_takes_what_is_plain_or_in_process_only_when_told(settings_of
     settings_of(**PRODUCTION | changes | dict.fromkeys(every, "false") | {setting: "true"})
 
 
-def test_all_that_is_plain_is_named_at_once(fault_of):
+def test_all_unencrypted_parts_are_named_at_once(fault_of):
     changes = {
         "CACHE_URL": "redis://c/0",
         "BROKER_URL": "amqp://b//",
@@ -253,7 +253,7 @@ def test_all_that_is_plain_is_named_at_once(fault_of):
     assert {fault.partition(" ")[0] for fault in faults} == changes.keys()
 
 
-def test_development_takes_what_is_plain(settings_of):
+def test_development_accepts_unencrypted_connections(settings_of):
     settings_of(CACHE_URL="redis://c/0", BROKER_URL="amqp://b//", STORAGE_URL="memory://")
 
 
@@ -269,7 +269,7 @@ def test_development_takes_what_is_plain(settings_of):
         ("ssl_exclude_verify_flags=VERIFY_X509_STRICT", "ssl_exclude_verify_flags"),
     ],
 )
-def test_tls_is_verified_wherever_it_is_named(fault_of, key, environment, query, named):
+def test_tls_is_verified_wherever_it_is_used(fault_of, key, environment, query, named):
     url = f"rediss://:{SECRET}@host.example.org/0?{query}"
     message = fault_of(**PRODUCTION | {"ENVIRONMENT": environment, key: url})
     assert message == f"{key}: may not have {named}: TLS is always verified"
@@ -280,12 +280,12 @@ def test_tls_options_without_tls_are_refused(fault_of):
     assert message == "CACHE_URL: has TLS options, but redis:// is plain: use rediss://"
 
 
-def test_the_files_of_tls_may_be_named(settings_of):
+def test_the_files_of_tls_can_be_given(settings_of):
     url = "rediss://c/0?ssl_cert_reqs=required&ssl_ca_certs=/ca&ssl_certfile=/c&ssl_keyfile=/k"
     assert settings_of(CACHE_URL=url, BROKER_URL=url).cache == url
 
 
-def test_production_refuses_all_defaults_at_once(fault_of):
+def test_production_refuses_all_unsafe_defaults_at_once(fault_of):
     faults = fault_of(ENVIRONMENT="production", DEBUG="1", CORS_ORIGINS="*").splitlines()
     named = {fault.partition(" ")[0] for fault in faults}
     assert len(faults) == 8
@@ -296,12 +296,12 @@ def test_production_refuses_all_defaults_at_once(fault_of):
 
 
 @pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
-def test_production_takes_the_parts_of_a_database(settings_of, mode):
+def test_production_accepts_a_database_given_by_its_parts(settings_of, mode):
     parts = {"DATABASE_URL": "", "DB_HOST": "db.example.org", "DB_SSLMODE": mode}
     assert settings_of(**PRODUCTION | parts).database.endswith(f"?sslmode={mode}")
 
 
-def test_database_is_made_of_its_parts_and_quotes_them(settings_of):
+def test_the_database_url_is_made_of_its_quoted_parts(settings_of):
     password = "p@ss/w:rd?#%é +&"
     settings = settings_of(
         DB_HOST="db.example.org",
@@ -320,7 +320,7 @@ def test_database_is_made_of_its_parts_and_quotes_them(settings_of):
     assert require_database(settings) == settings.database
 
 
-def test_cache_is_made_of_its_parts_and_quotes_them(settings_of):
+def test_the_cache_url_is_made_of_its_quoted_parts(settings_of):
     settings = settings_of(
         REDIS_HOST="cache", REDIS_PORT="6380", REDIS_PASSWORD="a@b:/c", REDIS_DB="3"
     )
@@ -330,13 +330,13 @@ def test_cache_is_made_of_its_parts_and_quotes_them(settings_of):
     assert url.username == ""
 
 
-def test_cache_without_a_password_and_bucket_by_its_name(settings_of):
+def test_a_cache_without_a_password_and_a_bucket_by_its_name(settings_of):
     settings = settings_of(REDIS_HOST="cache", S3_BUCKET_NAME="photos")
     assert settings.cache == "redis://cache:6379/0"
     assert settings.storage == "s3://photos"
 
 
-def test_an_address_wins_over_its_parts(settings_of):
+def test_a_url_has_precedence_over_its_parts(settings_of):
     settings = settings_of(
         DATABASE_URL="postgresql://a@one/x",
         DB_HOST="two",
@@ -363,7 +363,7 @@ def test_an_empty_value_is_the_default(settings_of):
         (" , ", ()),
     ],
 )
-def test_origins_are_a_comma_list(settings_of, text, origins):
+def test_origins_are_a_comma_separated_list(settings_of, text, origins):
     assert settings_of(CORS_ORIGINS=text).cors_origins == origins
 
 
@@ -381,11 +381,11 @@ def test_an_origin_that_no_browser_sends_is_refused(fault_of, origin):
     assert message == (f"CORS_ORIGINS must be exact, as https://app.example.org is: {origin!r}")
 
 
-def test_development_may_let_any_origin_in(settings_of):
+def test_development_may_allow_all_origins(settings_of):
     assert settings_of(CORS_ORIGINS="*").cors_origins == ("*",)
 
 
-def test_what_is_malformed_hides_no_unsafe_default(fault_of):
+def test_a_malformed_setting_does_not_hide_an_unsafe_default(fault_of):
     faults = fault_of(
         ENVIRONMENT="production", PORT="http", DATABASE_URL="mysql://db", CORS_ORIGINS="https://a/"
     ).splitlines()
@@ -397,7 +397,7 @@ def test_what_is_malformed_hides_no_unsafe_default(fault_of):
     }
 
 
-def test_env_file_is_read_and_the_environment_wins(settings_of, tmp_path):
+def test_the_env_file_is_read_and_the_environment_has_precedence(settings_of, tmp_path):
     (tmp_path / ".env").write_text(
         "# ours\nPORT=9000\nHOST=0.0.0.0\nADMIN_USERNAME='dé an'\nOF_SOMEBODY_ELSE=1\n",
         encoding="utf-8",
@@ -406,14 +406,14 @@ def test_env_file_is_read_and_the_environment_wins(settings_of, tmp_path):
     assert (settings.port, settings.host, settings.admin_username) == (9001, "0.0.0.0", "dé an")  # noqa: S104
 
 
-def test_a_fault_of_the_env_file_is_named(fault_of, tmp_path):
+def test_an_error_in_the_env_file_is_named(fault_of, tmp_path):
     (tmp_path / ".env").write_text("PORT=http\n")
     assert fault_of().startswith("PORT: ")
 
 
 @pytest.fixture
 def running(tmp_path):
-    """Write what a running `make run` says of its servers."""
+    """Writes the file in which `make run` records its servers."""
     file = embedded_env_file(tmp_path / ".data")
     file.parent.mkdir(parents=True)
     file.write_text(
@@ -423,12 +423,12 @@ def running(tmp_path):
 
 
 @pytest.mark.usefixtures("running")
-def test_servers_of_a_running_service_are_found(settings_of):
+def test_the_servers_of_a_running_service_are_found(settings_of):
     assert settings_of().database == "postgresql://run@127.0.0.1/x"
 
 
 @pytest.mark.usefixtures("running")
-def test_environment_and_env_file_win_over_a_running_service(settings_of, tmp_path):
+def test_environment_and_env_file_have_precedence_over_a_running_service(settings_of, tmp_path):
     (tmp_path / ".env").write_text("CACHE_URL=memory://\n")
     settings = settings_of(DATABASE_URL="postgresql://own@db/x")
     assert settings.database == "postgresql://own@db/x"
@@ -436,7 +436,7 @@ def test_environment_and_env_file_win_over_a_running_service(settings_of, tmp_pa
 
 
 @pytest.mark.usefixtures("running")
-def test_parts_of_the_environment_win_over_a_running_service(settings_of):
+def test_parts_in_the_environment_have_precedence_over_a_running_service(settings_of):
     settings = settings_of(DB_HOST="db.example.org", REDIS_HOST="cache.example.org")
     assert "@db.example.org:5432/" in settings.database
     assert settings.cache == "redis://cache.example.org:6379/0"
@@ -451,11 +451,11 @@ def test_production_does_not_look_for_a_running_service(settings_of, fault_of):
 
 
 @pytest.mark.usefixtures("running")
-def test_running_service_is_found_in_its_own_data_dir_only(settings_of, tmp_path):
+def test_a_running_service_is_only_found_in_its_data_dir(settings_of, tmp_path):
     assert settings_of(DATA_DIR=str(tmp_path / "elsewhere")).database is None
 
 
-def test_settings_do_not_change(settings_of):
+def test_settings_are_immutable(settings_of):
     settings = settings_of()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
@@ -475,7 +475,7 @@ def test_the_metrics_have_a_port_of_their_own(settings_of, settings, port):
     assert settings_of(**settings).metrics_at == port
 
 
-def test_the_broker_is_the_redis_of_the_settings_where_none_is_named(settings_of):
+def test_the_broker_defaults_to_the_redis_of_the_settings(settings_of):
     assert settings_of(REDIS_HOST="one").broker == "redis://one:6379/0"
     named = settings_of(REDIS_HOST="one", BROKER_URL="amqp://two")
     assert named.broker == "amqp://two"
@@ -491,7 +491,7 @@ def test_the_broker_is_the_redis_of_the_settings_where_none_is_named(settings_of
         (Use.WORKER, ["DATABASE_URL", "CACHE_URL", "BROKER_URL", "STORAGE_URL"]),
     ],
 )
-def test_production_names_what_a_process_uses(monkeypatch, uses, named):
+def test_production_validates_only_what_a_process_uses(monkeypatch, uses, named):
     monkeypatch.setenv("ENVIRONMENT", "production")
     with pytest.raises(SettingsError) as caught:
         load_settings(uses=uses)

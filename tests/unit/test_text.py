@@ -1,4 +1,4 @@
-"""Text from outside, as terminals and logs get it."""
+"""Outside text in terminals and logs."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ def _is_harmless(text: str) -> bool:
     return all(letter.isprintable() for letter in text.replace("\n", ""))
 
 
-def test_json_means_the_same_and_steers_nothing():
+def test_escaped_json_has_the_same_meaning_and_controls_nothing():
     document = json.dumps({"login": HOSTILE}, ensure_ascii=False)
     shown = harmless_json(document)
     assert _is_harmless(shown)
@@ -27,12 +27,12 @@ def test_json_means_the_same_and_steers_nothing():
     assert "Zoë" in shown
 
 
-def test_no_line_of_a_text_passes_for_a_line_of_ours():
+def test_a_text_cannot_forge_a_line_of_output():
     text = "failed\nstate:  succeeded\r\x1b[1A"
     assert harmless_lines(text) == "failed\n  state:  succeeded\\r\\x1b[1A"
 
 
-def test_what_commands_print_steers_nothing(capsys):
+def test_the_output_of_commands_has_no_control_characters(capsys):
     print_json([{"login": HOSTILE}])
     printed = capsys.readouterr().out
     assert _is_harmless(printed)
@@ -45,7 +45,7 @@ def test_what_commands_print_steers_nothing(capsys):
 
 @pytest.fixture
 def configured(monkeypatch):
-    """Leave logging as it was."""
+    """Restores the configuration of logging."""
     root = logging.getLogger()
     handlers, level, configuration = root.handlers[:], root.level, structlog.get_config()
     for name in ("_process", "_format"):
@@ -56,7 +56,7 @@ def configured(monkeypatch):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_what_is_logged_steers_nothing(configured, capsys, log_format):
+def test_the_log_has_no_control_characters(configured, capsys, log_format):
     logs.configure("INFO", log_format, process="test")
     log = logging.getLogger("test.text")
     try:
@@ -73,8 +73,8 @@ def test_what_is_logged_steers_nothing(configured, capsys, log_format):
     assert _is_harmless(colors), colors
 
 
-def test_one_module_prints():
-    """`make lint` bans the names; this, that they are banned for all modules but that one."""
+def test_only_one_module_prints():
+    """`make lint` bans the functions; this test checks that only one module is exempt."""
     for path in Path("cli").glob("*.py"):
         calls = {
             ast.unparse(node.func)

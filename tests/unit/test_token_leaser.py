@@ -1,4 +1,4 @@
-"""The limits of reads and writes: what borrowing in batches lets through, and what it does not."""
+"""The limits of reads and writes: leases of tokens keep the rate."""
 
 import asyncio
 import time
@@ -11,24 +11,24 @@ PER_MINUTE = 6_000
 BATCH = 60
 
 
-class Slow(MemoryBuckets):
-    """Buckets that answer when told to, and count how often they are asked."""
+class ControlledBuckets(MemoryBuckets):
+    """Buckets that answer on demand and count their calls."""
 
     def __init__(self, rate=PER_MINUTE):
         super().__init__({Kind.READS: Rate(rate)})
-        self.answers = asyncio.Event()
-        self.answers.set()
-        self.asked = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.calls = []
 
-    async def take(self, asks: list[TokenRequest]) -> list[TokenGrant]:
-        self.asked.append(list(asks))
-        await self.answers.wait()
-        return await super().take(asks)
+    async def take(self, token_requests: list[TokenRequest]) -> list[TokenGrant]:
+        self.calls.append(list(token_requests))
+        await self.may_answer.wait()
+        return await super().take(token_requests)
 
 
 @pytest.fixture
 async def run():
-    """Run limiters in the background."""
+    """Runs limiters in the background."""
     running = []
 
     def start(buckets, rate=PER_MINUTE, **more):
@@ -42,7 +42,7 @@ async def run():
 
 
 async def reads(limiter, client, number):
-    """Return how many of so many reads are allowed, with time for the background in between."""
+    """Return how many of these reads are allowed, with time for the background between them."""
     allowed = 0
     for _ in range(number):
         allowed += limiter.take(client)
@@ -50,8 +50,8 @@ async def reads(limiter, client, number):
     return allowed
 
 
-async def test_a_client_gets_its_rate_and_at_most_a_batch_more(run):
-    limiter = run(Slow())
+async def test_a_client_gets_its_rate_and_at_most_a_lease_more(run):
+    limiter = run(ControlledBuckets())
     started = time.monotonic()
     allowed = await reads(limiter, "192.0.2.1", 3 * PER_MINUTE)
     fair = PER_MINUTE + (time.monotonic() - started) * PER_MINUTE / 60
@@ -59,8 +59,8 @@ async def test_a_client_gets_its_rate_and_at_most_a_batch_more(run):
     assert await reads(limiter, "192.0.2.2", BATCH) == BATCH
 
 
-async def test_several_processes_share_a_rate_but_for_a_batch_each(run):
-    shared = Slow()
+async def test_several_processes_share_a_rate_and_a_lease_each(run):
+    shared = ControlledBuckets()
     limiters = [run(shared) for _ in range(4)]
     started = time.monotonic()
     counts = await asyncio.gather(*(reads(each, "192.0.2.1", PER_MINUTE) for each in limiters))
@@ -68,68 +68,70 @@ async def test_several_processes_share_a_rate_but_for_a_batch_each(run):
     assert fair - 4 * BATCH <= sum(counts) <= fair + 4 * BATCH
 
 
-async def test_redis_is_asked_once_for_many_reads(run):
-    buckets = Slow()
+async def test_many_reads_need_one_call_of_redis(run):
+    buckets = ControlledBuckets()
     limiter = run(buckets)
     assert await reads(limiter, "192.0.2.1", 3_000) == 3_000
-    assert len(buckets.asked) <= 3_000 / (BATCH / 2) + 2
+    assert len(buckets.calls) <= 3_000 / (BATCH / 2) + 2
 
 
-async def test_many_clients_are_asked_about_together(run):
-    buckets = Slow()
+async def test_one_call_has_the_requests_of_many_clients(run):
+    buckets = ControlledBuckets()
     limiter = run(buckets)
     assert all(limiter.take(f"client-{number}") for number in range(500))
     await asyncio.sleep(0.01)
-    assert [len(asks) for asks in buckets.asked] == [500]
+    assert [len(token_requests) for token_requests in buckets.calls] == [500]
 
 
-async def test_while_the_answer_is_under_way_a_batch_is_on_credit(run):
-    buckets = Slow()
-    buckets.answers.clear()
+async def test_a_lease_is_given_on_credit_while_the_call_runs(run):
+    buckets = ControlledBuckets()
+    buckets.may_answer.clear()
     limiter = run(buckets)
     assert await reads(limiter, "192.0.2.1", 10 * BATCH) == BATCH
-    buckets.answers.set()
+    buckets.may_answer.set()
     await asyncio.sleep(0.01)
     assert limiter.take("192.0.2.1")
     await asyncio.sleep(0.01)
-    # What was on credit is paid back, and a batch is in hand again.
-    wanted = sum(ask.wanted for asks in buckets.asked for ask in asks)
+    # The credit is repaid, and there is a lease again.
+    wanted = sum(
+        token_request.wanted for token_requests in buckets.calls for token_request in token_requests
+    )
     assert wanted == BATCH + 1 + BATCH
 
 
-async def test_a_late_answer_refuses_nobody_where_a_batch_is_few(run):
-    buckets = Slow(300)
-    buckets.answers.clear()
+async def test_a_late_response_refuses_no_client_with_credit(run):
+    buckets = ControlledBuckets(300)
+    buckets.may_answer.clear()
     limiter = run(buckets, 300)
     assert await reads(limiter, "192.0.2.1", 50) == 10
-    buckets.answers.set()
+    buckets.may_answer.set()
     await asyncio.sleep(0.01)
-    # What was on credit is a debt: over the minute it is 300 all the same.
+    # The credit is a debt: over the minute the sum is still 300.
     assert await reads(limiter, "192.0.2.1", 600) in range(285, 301)
 
 
-async def test_who_has_nothing_on_credit_waits_for_the_answer_and_is_not_refused(run):
-    buckets = Slow(30)
-    buckets.answers.clear()
+async def test_a_client_without_credit_waits_for_the_response(run):
+    buckets = ControlledBuckets(30)
+    buckets.may_answer.clear()
     limiter = run(buckets, 30)
     waiting = [asyncio.create_task(limiter.take_once_known("192.0.2.1")) for _ in range(35)]
     await asyncio.sleep(0.05)
     assert sum(task.done() for task in waiting) == 3
-    buckets.answers.set()
+    buckets.may_answer.set()
     assert sum(await asyncio.gather(*waiting)) in range(30, 34)
 
 
-async def test_nobody_waits_for_ever_for_an_answer(run, monkeypatch):
+async def test_the_wait_for_a_response_is_bounded(run, monkeypatch):
     monkeypatch.setattr("infra.rate_limits.leasing.LONGEST_WAIT_SECONDS", 0.05)
-    buckets = Slow(30)
-    buckets.answers.clear()
+    buckets = ControlledBuckets(30)
+    buckets.may_answer.clear()
     limiter = run(buckets, 30)
     assert [await limiter.take_once_known("192.0.2.1") for _ in range(4)] == [True] * 3 + [False]
 
 
-async def test_who_waits_as_told_is_served(run):
+async def test_a_client_that_respects_retry_after_is_served(run):
     rate = 600
-    limiter = run(Slow(rate), rate)
+    limiter = run(ControlledBuckets(rate), rate)
     assert await reads(limiter, "192.0.2.1", 2 * rate) < 2 * rate
     refusal = limiter.refusal("192.0.2.1")
     assert refusal.granted == 0
@@ -139,9 +141,9 @@ async def test_who_waits_as_told_is_served(run):
     assert limiter.take("192.0.2.1")
 
 
-async def test_over_time_the_rate_holds_whatever_was_on_credit(run):
+async def test_over_time_the_rate_holds_in_spite_of_credit(run):
     rate = 3_000
-    limiter = run(Slow(rate), rate)
+    limiter = run(ControlledBuckets(rate), rate)
     started = time.monotonic()
     allowed = 0
     while time.monotonic() - started < 1.5:
@@ -151,21 +153,21 @@ async def test_over_time_the_rate_holds_whatever_was_on_credit(run):
     assert allowed <= rate + 75 + rate // 100
 
 
-async def test_who_is_exempt_is_not_counted(run):
-    buckets = Slow()
+async def test_an_exempt_client_is_not_counted(run):
+    buckets = ControlledBuckets()
     limiter = run(buckets, is_exempt=lambda client: client == "192.0.2.1")
     assert await reads(limiter, "192.0.2.1", 3 * PER_MINUTE) == 3 * PER_MINUTE
-    assert buckets.asked == []
+    assert buckets.calls == []
 
 
-async def test_a_limit_of_a_few_a_minute(run):
-    limiter = run(Slow(5), 5)
+async def test_a_limit_of_a_few_requests_a_minute(run):
+    limiter = run(ControlledBuckets(5), 5)
     assert 5 <= await reads(limiter, "192.0.2.1", 50) <= 6
 
 
-async def test_clients_that_come_once_are_forgotten(run, monkeypatch):
+async def test_idle_clients_are_forgotten(run, monkeypatch):
     monkeypatch.setattr("infra.rate_limits.leasing.IDLE_SECONDS", 0.02)
-    limiter = run(Slow())
+    limiter = run(ControlledBuckets())
     for number in range(100):
         limiter.take(f"client-{number}")
     assert limiter.clients == 100
@@ -176,20 +178,20 @@ async def test_clients_that_come_once_are_forgotten(run, monkeypatch):
     assert limiter.clients == 0
 
 
-async def test_there_is_a_bound_on_how_many_clients_are_remembered(run, monkeypatch):
+async def test_the_number_of_remembered_clients_is_bounded(run, monkeypatch):
     monkeypatch.setattr("infra.rate_limits.leasing.MAX_CLIENTS", 10)
-    limiter = run(Slow())
+    limiter = run(ControlledBuckets())
     for number in range(100):
         limiter.take(f"client-{number}")
     assert limiter.clients == 10
 
 
-async def test_what_nobody_foresaw_leaves_nobody_without_tokens(run, monkeypatch):
-    buckets = Slow()
+async def test_an_unexpected_error_does_not_stop_the_leasing(run, monkeypatch):
+    buckets = ControlledBuckets()
     limiter = run(buckets)
     take = buckets.take
 
-    async def fail(asks):
+    async def fail(token_requests):
         monkeypatch.setattr(buckets, "take", take)
         raise ValueError("what nobody foresaw")
 

@@ -1,4 +1,4 @@
-"""WORKER_QUEUES: what it may say, and the workers that `make run` starts for it."""
+"""WORKER_QUEUES: its syntax, and the workers that `make run` starts for it."""
 
 import re
 
@@ -9,20 +9,20 @@ from infra.settings import Settings, SettingsError, load_settings
 
 
 def _workers(queues: str | None = None) -> dict[str, list[str]]:
-    """Return the names of the workers and their arguments."""
-    said = {} if queues is None else {"worker_queues": queues}
-    parts = service_plan(Settings(_env_file=None, **said)).services
+    """Return the workers' names and arguments."""
+    values = {} if queues is None else {"worker_queues": queues}
+    parts = service_plan(Settings(_env_file=None, **values)).services
     return {p.name: list(p.command[4:]) for p in parts if p.command[3] == "worker"}
 
 
-def test_images_have_a_worker_of_their_own():
+def test_images_have_their_own_worker():
     assert _workers() == {
         "worker-images": ["--queues=images", "--concurrency=1"],
         "worker": ["--exclude-queues=images", "--concurrency=1"],
     }
 
 
-def test_one_worker_may_serve_all_with_the_usual_number_of_processes():
+def test_one_worker_may_serve_all_queues_with_the_default_concurrency():
     assert _workers("*") == {"worker": []}
     assert _workers(" *:4 ") == {"worker": ["--concurrency=4"]}
 
@@ -51,7 +51,7 @@ def test_queues_may_share_a_worker():
         ("images:65", "must have 1 to 64 processes in each group"),
     ],
 )
-def test_a_fault_is_one_sentence_with_the_value(monkeypatch, queues, fault):
+def test_an_error_is_one_sentence_with_the_value(monkeypatch, queues, fault):
     monkeypatch.setenv("WORKER_QUEUES", queues)
     with pytest.raises(SettingsError, match=f"^WORKER_QUEUES: {re.escape(fault)}.* \\(it is '"):
         load_settings()

@@ -1,4 +1,4 @@
-"""What a worker shares with its processes."""
+"""The memory that a worker shares with its child processes."""
 
 import os
 
@@ -8,8 +8,8 @@ from billiard import heap, util
 import worker.app  # noqa: F401  its import has the effect
 
 
-def test_it_is_of_no_file(monkeypatch):
-    """A kill, as the second signal is, would leave its folder."""
+def test_the_memory_is_not_backed_by_a_file(monkeypatch):
+    """A kill would leave the file behind."""
 
     def refuse():
         raise AssertionError("a file is made")

@@ -1,10 +1,10 @@
-"""Bytes that wait for slow clients are bounded, and the slowest clients are dropped first."""
+"""The bytes queued for slow clients are bounded, and the slowest clients are dropped first."""
 
 from api.protocol.write_buffers import WriteBuffers
 
 
 class Connection:
-    """Remembers whether it was dropped."""
+    """Records whether it was dropped."""
 
     def __init__(self, buffers):
         self.buffers = buffers
@@ -14,7 +14,7 @@ class Connection:
         self.is_dropped = True
 
 
-def test_the_slowest_are_dropped_beyond_the_limit():
+def test_the_slowest_clients_are_dropped_beyond_the_limit():
     buffers = WriteBuffers(limit=250)
     connections = [Connection(buffers) for _ in range(4)]
     for connection in connections:
@@ -23,7 +23,7 @@ def test_the_slowest_are_dropped_beyond_the_limit():
     assert (len(buffers), buffers.size) == (2, 200)
 
 
-def test_a_body_that_several_are_sent_counts_once():
+def test_a_body_sent_to_several_clients_counts_once():
     buffers = WriteBuffers(limit=1000)
     body, other = b"x" * 300, b"y" * 300
     one, two, three = (Connection(buffers) for _ in range(3))
@@ -42,7 +42,7 @@ def test_a_body_that_several_are_sent_counts_once():
     assert (len(buffers), buffers.size) == (0, 0)
 
 
-def test_one_that_exceeds_the_limit_alone_is_dropped():
+def test_a_client_that_exceeds_the_limit_alone_is_dropped():
     buffers = WriteBuffers(limit=100)
     connection = Connection(buffers)
     buffers.hold(connection, 50, b"x" * 51)
