@@ -39,8 +39,6 @@ _SAFE_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Permitted-Cross-Domain-Policies": "none",
 }
-# What has one of these says itself how long it may be kept.
-_CACHEABLE = ("cache-control", "etag", "last-modified")
 # Adds the headers that every response has; the last argument is the request's id.
 Complete = Callable[[Request, BaseHTTPResponse, str], None]
 Begin = Callable[[Request], Awaitable[None]]
@@ -60,7 +58,8 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
     def complete(request: Request, response: BaseHTTPResponse, request_id: str) -> None:
         response.headers["X-Request-ID"] = request_id
         response.headers.merge(safe)  # those that it has stay as they are
-        if not any(name in response.headers for name in _CACHEABLE):
+        headers = response.headers
+        if not ("cache-control" in headers or "etag" in headers or "last-modified" in headers):
             response.headers["Cache-Control"] = "no-store"
         cors.answer(request, response, origins)
 

@@ -96,7 +96,10 @@ class FlowControlProtocol(SlowClientProtocol):
                 # So that an error in sending is not counted as a second response.
                 request._response_middleware_started = True  # noqa: SLF001
                 await app.ctx.end(request, response)
-            await http.response.send(end_stream=True)
+                await http.http1_response_header(b"", end_stream=True)
+            else:
+                # A stream that the handler has begun.
+                await http.response.send(end_stream=True)
         except Exception as error:  # noqa: BLE001  the application answers it
             await app.handle_exception(request, error, run_middleware=not has_begun)
         # The connection may have ended meanwhile.
