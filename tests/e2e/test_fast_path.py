@@ -20,7 +20,7 @@ class Line:
     async def ask(self, target, *headers, method="GET"):
         """Return the status line, the headers without the request id, and the body."""
         self.send(target, *headers, method=method)
-        return await self.answer(method)
+        return await self.read_response(method)
 
     def send(self, target, *headers, method="GET"):
         lines = "".join(f"{line}\r\n" for line in ("Host: a", *headers))
@@ -102,7 +102,7 @@ async def test_pipelined_requests_are_answered_in_order(line, course):
     await line.ask(target)
     for path in (target, "/health/live", target, target, "/nothing", target):
         line.send(path)
-    bodies = [(await line.answer())[2] for _ in range(6)]
+    bodies = [(await line.read_response())[2] for _ in range(6)]
     assert [bodies[0], bodies[2], bodies[3], bodies[5]] == [body] * 4
     assert bodies[1] == b'{"status":"live"}'
     assert b"There is nothing at /nothing" in bodies[4]
@@ -115,7 +115,7 @@ async def test_a_request_in_several_packets_is_one_request(line, course):
         line.writer.write(piece.encode())
         await line.writer.drain()
         await asyncio.sleep(0.02)
-    assert (await line.answer())[2] == body
+    assert (await line.read_response())[2] == body
     assert (await line.ask(target))[2] == body
 
 
@@ -125,7 +125,7 @@ async def test_a_body_is_not_taken_for_a_request(line, course):
     smuggled = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"
     # A request without a route is answered before its body has come.
     line.send("/nothing", f"Content-Length: {len(smuggled)}", method="POST")
-    status, _, _ = await line.answer()
+    status, _, _ = await line.read_response()
     assert status == "HTTP/1.1 404 Not Found"
     line.writer.write(smuggled.encode())
     await asyncio.sleep(0.05)
