@@ -79,11 +79,11 @@ async def _insert_all(course_id: UUID, batch: list[_Waiting]) -> None:
         added = await write.insert_all([email for email, _ in waiting], course_id)
     except (IntegrityError, OperationalError):
         await _insert_one_by_one(course_id, waiting)
-        return
-    for (_, enrolled), enrollment in zip(waiting, added, strict=True):
-        _resolve(enrolled, enrollment or AlreadyEnrolled())
-        # One response each turn of the event loop, so that other requests run in between.
-        await asyncio.sleep(0)
+    else:
+        for (_, enrolled), enrollment in zip(waiting, added, strict=True):
+            _resolve(enrolled, enrollment or AlreadyEnrolled())
+            # One response each turn of the event loop, so that other requests run in between.
+            await asyncio.sleep(0)
 
 
 async def _insert_one_by_one(course_id: UUID, waiting: list[_Waiting]) -> None:

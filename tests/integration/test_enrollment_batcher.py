@@ -170,6 +170,44 @@ async def test_a_cancelled_caller_takes_no_slot_and_cancels_no_other(course):
     assert enrolled == {first, third}
 
 
+async def test_a_batch_whose_clients_have_all_gone_inserts_nothing(course):
+    batcher = EnrollmentBatcher()
+    first, gone, last = (new_email() for _ in range(3))
+    async with course.connection.transaction():
+        await course.connection.execute("SELECT FROM courses FOR UPDATE")
+        waiting = [asyncio.create_task(batcher.enroll(each, course.id)) for each in (first, gone)]
+        await asyncio.sleep(SOON_SECONDS)
+        waiting[1].cancel()
+    await waiting[0]
+    await batcher.enroll(last, course.id)
+    assert await _enrolled(course) == ({first, last}, 2)
+
+
+async def test_a_client_that_goes_during_the_statement_leaves_the_others_their_responses(
+    course, monkeypatch
+):
+    is_at_work, may_go_on = asyncio.Event(), asyncio.Event()
+    insert_all = write.insert_all
+
+    async def held_up(*wanted):
+        is_at_work.set()
+        await may_go_on.wait()
+        return await insert_all(*wanted)
+
+    monkeypatch.setattr("services.enrollments.write.insert_all", held_up)
+    batcher = EnrollmentBatcher()
+    emails = [new_email() for _ in range(4)]
+    waiting = [asyncio.create_task(batcher.enroll(each, course.id)) for each in emails]
+    await is_at_work.wait()
+    waiting[2].cancel()
+    await asyncio.sleep(0)
+    may_go_on.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    kinds = [Enrollment, Enrollment, asyncio.CancelledError, Enrollment]
+    assert [type(each) for each in found] == kinds
+    assert await _enrolled(course) == (set(emails), 2)
+
+
 async def test_a_caller_that_waits_too_long_gets_course_busy_and_the_next_succeed(course):
     batcher = EnrollmentBatcher(wait_seconds=0.05)
     async with course.connection.transaction():

@@ -99,6 +99,19 @@ async def test_a_cancelled_or_failed_caller_frees_its_slot_for_the_next():
         pass
 
 
+async def test_a_slot_that_is_passed_to_a_cancelled_waiter_goes_to_the_next():
+    held = HeldWork(KeyedLimiter(1))
+    first, second, third = (held.start("a", number) for number in (1, 2, 3))
+    await _settle()
+    first.cancel()
+    second.cancel()
+    await _settle()
+    assert held.inside == [1, 3]  # 1 was cancelled inside, before it could leave the list
+    held.go_on.set()
+    await third
+    assert held.limiter.keys == 0
+
+
 async def test_an_idle_key_is_forgotten():
     limiter = KeyedLimiter(1)
     async with limiter.hold("a"):
