@@ -15,7 +15,7 @@ from celery.worker import state
 from infra.db.engine import direct_connection
 from infra.observability import logs
 from infra.process.signals import end_by, stopping
-from infra.queue import leases
+from infra.queue.sweep import release_worker
 
 # After the children are killed Celery should end by itself.
 LAST_RESORT_SECONDS = 3.0
@@ -96,4 +96,4 @@ class Shutdown:
 
     async def _release(self) -> int:
         async with direct_connection(self._url, RELEASE_SECONDS) as connection:
-            return await leases.release_worker(connection, self._worker)
+            return await release_worker(connection, self._worker)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from infra.db.sql import rows
 from infra.queue.errors import LeaseLost
-from infra.queue.table import CHANNEL, unindexed
+from infra.queue.table import unindexed
 
 LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
@@ -196,27 +195,3 @@ def ended_attempt(is_last: str) -> str:
         available_at = now() + {BACKOFF},
         published_at = NULL, lease_until = NULL
     """
-
-
-async def release_worker(connection: asyncpg.Connection, worker: str) -> int:
-    """Queue again what a stopped worker was running; the attempt does not count.
-
-    A task whose cancellation was requested ends as cancelled.
-
-    Returns:
-        How many tasks the worker was running.
-
-    """
-    status = await connection.execute(
-        """
-        UPDATE tasks
-        SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
-            finished_at = CASE WHEN cancel_requested THEN now() END,
-            available_at = now(), published_at = NULL, lease_until = NULL,
-            max_attempts = max_attempts + 1
-        WHERE state = 'running' AND worker = $1
-        """,
-        worker,
-    )
-    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
-    return int(status.split()[-1])

@@ -1,4 +1,4 @@
-"""Taking back what was lost: running tasks whose lease lapsed, messages that the broker dropped."""
+"""Taking tasks back: of lapsed leases, of lost messages, of a worker that stops."""
 
 from collections.abc import Collection
 
@@ -6,6 +6,7 @@ import asyncpg
 
 from infra.observability import logs
 from infra.queue.leases import ended_attempt
+from infra.queue.table import CHANNEL
 
 LOST_WORKER = "The worker died or stopped answering while the task ran"
 # A published task that no worker claimed for so long is lost if the broker's queue is empty.
@@ -47,4 +48,28 @@ async def requeue_lost(connection: asyncpg.Connection, empty_queues: Collection[
         list(empty_queues),
         LOST_AFTER_SECONDS,
     )
+    return int(status.split()[-1])
+
+
+async def release_worker(connection: asyncpg.Connection, worker: str) -> int:
+    """Queue again what a stopped worker was running; the attempt does not count.
+
+    A task whose cancellation was requested ends as cancelled.
+
+    Returns:
+        How many tasks the worker was running.
+
+    """
+    status = await connection.execute(
+        """
+        UPDATE tasks
+        SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
+            finished_at = CASE WHEN cancel_requested THEN now() END,
+            available_at = now(), published_at = NULL, lease_until = NULL,
+            max_attempts = max_attempts + 1
+        WHERE state = 'running' AND worker = $1
+        """,
+        worker,
+    )
+    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
     return int(status.split()[-1])
