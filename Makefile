@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # A file a process, in the order of the folders: the faults mostly wait, the others compute.
 BESIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-tasks bench-warming test-coverage lint fmt build release security docs migrate seed loadtest lock clean
+.PHONY: help run test fuzz test-faults bench bench-images profile bench-logins test-cache bench-reads bench-paths bench-tasks bench-warming test-coverage lint fmt build release security docs migrate seed loadtest lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -59,6 +59,9 @@ bench-logins: $(VENV)/dev.installed  ## Measure what logins give away, and what 
 
 bench-reads: $(VENV)/dev.installed  ## Measure ways from rows to JSON
 	@$(BIN)/python -m loadtests.bench.reads
+
+bench-paths: $(VENV)/dev.installed  ## Measure what a request costs by its path: make bench-paths ARGS=--dry
+	@$(BIN)/python -m loadtests.bench.paths $(ARGS)
 
 bench-warming: $(VENV)/dev.installed  ## Measure what warming gains after a restart
 	@$(BIN)/python -m loadtests.bench.warming

@@ -11,7 +11,17 @@ from loadtests.load.shapes import SHAPES
 
 PAGE = ROOT / "docs" / "performance.md"
 # The markers, `<!-- bench -->` … `<!-- end bench -->`, and the results that go between them.
-KINDS = ("bench", "profile", "images", "reads", "warming", "logins", "tasks", "cache-stress")
+KINDS = (
+    "bench",
+    "paths",
+    "profile",
+    "images",
+    "reads",
+    "warming",
+    "logins",
+    "tasks",
+    "cache-stress",
+)
 # One report a shape; the page shows its verdicts and picture.
 LOAD = "load"
 PICTURES = {"bench": ("bench", "growth")}
