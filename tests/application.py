@@ -1,4 +1,4 @@
-"""The application as an object, for tests of what it is made of."""
+"""The application object, for tests of its parts."""
 
 import logging
 
@@ -12,7 +12,7 @@ from infra.settings import Settings
 
 @pytest.fixture
 def app():
-    """The application, built and not started; what it does to the process is undone."""
+    """The application, built and not started; its changes of the process are undone."""
     root = logging.getLogger()
     handlers, level, config = root.handlers[:], root.level, structlog.get_config()
     app = create_app(Settings(_env_file=None))

@@ -1,4 +1,4 @@
-"""Debian's Chromium, headless, without its calls home."""
+"""Debian's Chromium, headless and without its own network requests."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ ARGUMENTS = [
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Start it; where there is none, skip the test and say so."""
+    """Start Chromium; skip the test if it is missing."""
     if CHROMIUM is None:
         is_absent("chromium", "chromium")
     async with (

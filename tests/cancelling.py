@@ -1,4 +1,4 @@
-"""Cancellation at a chosen suspension of a coroutine: at its first await that waits, its second…"""
+"""Cancels a coroutine at each of its suspensions in turn."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 class _CancelledAt(Coroutine):
-    """A coroutine that has its task cancelled when it suspends for the n-th time."""
+    """A coroutine whose task is cancelled at its n-th suspension."""
 
     def __init__(self, work: Coroutine, number: int, *, insists: bool) -> None:
         self.suspensions = 0
@@ -36,10 +36,10 @@ class _CancelledAt(Coroutine):
 
 
 async def each_cancellation(make, *, insists=False):
-    """Run `make()` again and again, cancelled at its next suspension, until it ends before that.
+    """Run `make()` repeatedly, each time cancelled one suspension later, until it ends before that.
 
-    Yields the number of the suspension after each run. One that `insists` cancels at all later
-    suspensions, too.
+    Yields the number of the suspension after each run. `insists` also cancels at all later
+    suspensions.
     """
     number = 0
     while True:

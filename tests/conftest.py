@@ -1,4 +1,4 @@
-"""The running service, once a session, and databases of their own for tests that need one."""
+"""The running service, once a session, and databases for tests that need their own."""
 
 import asyncpg
 import httpx
@@ -18,9 +18,9 @@ pytest_plugins = ["tests.application", "tests.faults.table"]
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
-    """The whole service as `make run` starts it: real servers, processes and HTTP."""
+    """The complete service as `make run` starts it: real servers, processes and HTTP."""
     port, flower_port = free_ports(2)
-    # Tests are many requests from one address; those of the limits have addresses of their own.
+    # The tests send many requests from one address; tests of the limits use other addresses.
     environment = {
         "RATE_LIMIT_EXEMPT": "127.0.0.1",
         "TRUSTED_PROXIES": "127.0.0.1",
@@ -44,13 +44,13 @@ async def client(service):
 
 @pytest.fixture(scope="session")
 async def api(client):
-    """The API as an admin calls it, with an admin's token."""
+    """The API with an admin's token."""
     return await Api.log_in(client)
 
 
 @pytest.fixture(scope="session")
 async def new_database(service):
-    """Make databases on the service's server; all are dropped at the end."""
+    """Creates databases on the service's server; all are dropped at the end."""
     url = service.env["DATABASE_URL"]
     server = await asyncpg.connect(url)
     made = []
@@ -72,9 +72,9 @@ async def new_database(service):
 
 @pytest.fixture(scope="session")
 async def new_user(service):
-    """Make accounts of the service; what they log in with."""
+    """Creates accounts of the service; returns their credentials."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
-    # Cheaper than ours, and of the old service's kind: see it verified all over the tests.
+    # A cheap hash of the old service's kind, so that all tests verify one.
     hashes = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4, bcrypt__ident="2a")
 
     async def make(*, role: str = "student", password: str = "correct horse") -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Debian's PostgreSQL with TLS, and its PgBouncer: what the wheels have not."""
+"""Debian's PostgreSQL with TLS, and its PgBouncer, which no wheel has."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ from tests.absent import is_absent
 from tests.factories import free_ports
 
 START_SECONDS = 30
-# Ours, and of whoever else may read it: the programs refuse root.
+# Readable by another user, for the programs refuse root.
 _OWNED = 0o600
 
 
 def postgres_programs() -> Path:
-    """Return the folder of the newest server; without one the test is skipped, or fails."""
+    """Return the newest server's folder of programs; without one the test is skipped or fails."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         is_absent("PostgreSQL of Debian", "postgresql")
@@ -29,7 +29,7 @@ def postgres_programs() -> Path:
 
 @asynccontextmanager
 async def tls_postgres(folder, certificate, key):
-    """Run a server that takes no connection without TLS; yield its port."""
+    """Run a server that only accepts TLS; yield its port."""
     programs = postgres_programs()
     (port,) = free_ports(1)
     async with Launcher(home := DataDir(folder)) as launcher:
@@ -54,7 +54,7 @@ async def tls_postgres(folder, certificate, key):
 
 @asynccontextmanager
 async def pgbouncer(folder, url):
-    """Run PgBouncer in transaction mode before a database; yield the database's address there."""
+    """Run PgBouncer in transaction mode in front of a database; yield the URL of the pool."""
     program = shutil.which("pgbouncer", path=f"/usr/sbin:{os.environ['PATH']}")
     if program is None:
         is_absent("PgBouncer", "pgbouncer")
@@ -69,7 +69,7 @@ async def pgbouncer(folder, url):
             f"[databases]\n* = host={server.hostname} port={server.port}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
-            # Fewer than the clients: each transaction gets whichever is free.
+            # Fewer than the clients, so that consecutive transactions use different sessions.
             "default_pool_size = 4\nmax_client_conn = 200\n"
         )
         for each in (own, users, config):
@@ -85,7 +85,7 @@ async def pgbouncer(folder, url):
 
 
 def _give_away(path: Path) -> None:
-    """Let the user that servers run as own it."""
+    """Make the servers' user the owner."""
     if os.geteuid() == 0:
         os.chown(path, NOBODY, NOBODY)
 
@@ -99,7 +99,7 @@ async def _run(launcher: Launcher, part: ProcessSpec) -> None:
 
 
 async def _takes(port: int) -> bool:
-    """Tell whether someone listens there."""
+    """Return whether a server listens on the port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

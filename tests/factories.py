@@ -1,4 +1,4 @@
-"""What tests make: courses, students, an admin's session."""
+"""Test data and common assertions: courses, students, an admin's session."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on, nor on their metrics' ports."""
+    """Return free ports of the loopback address whose metrics ports are free as well."""
     with ExitStack() as held:
         found: list[int] = []
         while len(found) < count:
@@ -62,24 +62,24 @@ def free_ports(count: int) -> list[int]:
 
 
 async def scrape(client: httpx.AsyncClient) -> str:
-    """Return the metrics of the API that a client is for, with all that was answered by now."""
-    await asyncio.sleep(1.5 * BOOKS_SECONDS)  # each process sends its own by then
+    """Return the metrics of a client's API, including all requests answered so far."""
+    await asyncio.sleep(1.5 * BOOKS_SECONDS)  # each process has flushed its metrics by then
     url = client.base_url.copy_with(port=metrics_port_beside(client.base_url.port), path="/metrics")
-    answer = await client.get(url)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
-    return answer.text
+    response = await client.get(url)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    return response.text
 
 
 def new_email() -> str:
-    """Return the address of a student nobody has seen yet."""
+    """Return the address of a new student."""
     return f"student-{uuid7().hex}@example.org"
 
 
 def token(
     secret: str = SECRET, *, kid: str | None = KID, algorithm: str = "HS256", **claims
 ) -> str:
-    """Return a student's token with other claims, or without those that are None."""
+    """Return a student's token with other claims, without those that are None."""
     now = int(time.time())
     known = {
         "typ": "access",
@@ -91,7 +91,7 @@ def token(
         "sid": str(uuid7()),
         "iat": now,
         "nbf": now,
-        # Of parameters they are made when tests are collected, long before some run.
+        # Parameters are created at collection, long before their tests run.
         "exp": now + 3600,
         "jti": str(uuid7()),
     }
@@ -105,31 +105,31 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def refused(
-    answer: httpx.Response, status: int, code: str, message: str, field: str | None = None
+    response: httpx.Response, status: int, code: str, message: str, field: str | None = None
 ) -> None:
-    """Assert that the answer is this error in the contract's envelope, and nothing else."""
+    """Assert that the response is this error in the contract's envelope, and nothing else."""
     details = {"code": code} if field is None else {"code": code, "field": field}
     envelope = {"error": TITLES[status], "message": message, "details": details}
-    assert (answer.status_code, answer.json()) == (status, envelope), answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"]
+    assert (response.status_code, response.json()) == (status, envelope), response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
 
 
-def refused_for(answer: httpx.Response, *faults: tuple[str, str, str]) -> None:
-    """Assert that the answer is a 400 with exactly these faults: (field, code, message)."""
+def refused_for(response: httpx.Response, *faults: tuple[str, str, str]) -> None:
+    """Assert that the response is a 400 with exactly these faults: (field, code, message)."""
     if len(faults) == 1:
         (field, code, message) = faults[0]
-        refused(answer, 400, code, message, field)
+        refused(response, 400, code, message, field)
         return
     errors = [dict(zip(("field", "code", "message"), fault, strict=True)) for fault in faults]
     first = errors[0]
     details = {"code": first["code"], "field": first["field"], "errors": errors}
     envelope = {"error": TITLES[400], "message": first["message"], "details": details}
-    assert (answer.status_code, answer.json()) == (400, envelope), answer.text
+    assert (response.status_code, response.json()) == (400, envelope), response.text
 
 
 async def eventually(probe: Callable[[], Awaitable[T]], within: float = 20) -> T:
-    """Return the first result of the probe that is true."""
+    """Return the first true result of the probe."""
     deadline = time.monotonic() + within
     while not (found := await probe()):
         assert time.monotonic() < deadline, f"not within {within} s"
@@ -138,16 +138,16 @@ async def eventually(probe: Callable[[], Awaitable[T]], within: float = 20) -> T
 
 
 async def everywhere(base_url: str, token: str) -> set[int]:
-    """Ask for the profile, each time over a connection of its own: all processes get some."""
+    """Request the profile over many new connections to reach all processes; return statuses."""
     limits = httpx.Limits(max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=base_url, timeout=30, limits=limits) as client:
         path = "/api/v1/auth/profile"
         asked = [client.get(path, headers=bearer(token)) for _ in range(12)]
-        return {answer.status_code for answer in await asyncio.gather(*asked)}
+        return {response.status_code for response in await asyncio.gather(*asked)}
 
 
 async def dies_everywhere(base_url: str, token: str) -> None:
-    """Assert that no process takes the token in a request of a second from now, or later."""
+    """Assert that every process refuses the token in requests of a second from now, or later."""
     deadline = time.monotonic() + 1
     while True:
         asked_at = time.monotonic()
@@ -166,8 +166,8 @@ class Api:
     @classmethod
     async def log_in(cls, client: httpx.AsyncClient) -> Api:
         """Log in as the admin of development."""
-        answer = await client.post("/api/v1/auth/login", json=ADMIN)
-        return cls(client, bearer(answer.json()["token"]))
+        response = await client.post("/api/v1/auth/login", json=ADMIN)
+        return cls(client, bearer(response.json()["token"]))
 
     async def call(self, method: str, path: str, **request) -> httpx.Response:
         """Call an endpoint below /api/v1 as the admin."""
@@ -175,12 +175,12 @@ class Api:
 
     async def new_course(self, **fields) -> dict:
         """Create a course and return it."""
-        answer = await self.call("POST", "/courses", json=COURSE | fields)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+        response = await self.call("POST", "/courses", json=COURSE | fields)
+        assert response.status_code == 201, response.text
+        return response.json()
 
     async def upload(self, image: bytes, name: str = "photo.jpg", **fields) -> httpx.Response:
-        """Create a course with an image; return the answer."""
+        """Create a course with an image; return the response."""
         return await self.call(
             "POST", "/courses/upload", data=COURSE | fields, files={"image": (name, image)}
         )

@@ -1,4 +1,4 @@
-"""Clients that hang up before they are answered, by a reset."""
+"""Clients that reset the connection before the response."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 async def hang_up(request: httpx.Request, after: float) -> None:
-    """Send a request over a connection of its own, and reset that `after` so many seconds."""
+    """Send a request over a new connection, and reset it after `after` seconds."""
     address = urlsplit(str(request.url))
     _, writer = await asyncio.open_connection(address.hostname, address.port)
     lines = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]

@@ -1,4 +1,4 @@
-"""Servers of the API of their own, on the servers of the running service."""
+"""Further instances of the API on the servers of the running service."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ START_SECONDS = 40
 async def instance(
     folder: Path, environment: dict[str, str], **settings: str
 ) -> AsyncIterator[str]:
-    """Run `enroll api`; yield its address. It has a DATA_DIR, so a shared memory, of its own."""
+    """Run `enroll api` with a DATA_DIR and thus a shared memory of its own; yield its URL."""
     (port,) = free_ports(1)
     own = {"PORT": str(port), "DATA_DIR": str(folder / f"api-{port}"), "SKIP_MIGRATION": "true"}
     output = folder / f"api-{port}.log"
@@ -46,7 +46,7 @@ async def instance(
             await eventually(is_ready, within=START_SECONDS)
         yield base
     finally:
-        with suppress(ProcessLookupError):  # it did not even start
+        with suppress(ProcessLookupError):  # the process has ended
             process.send_signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(15):

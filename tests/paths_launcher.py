@@ -1,6 +1,6 @@
-"""An API for tests of the fast path: without it, or with a file that counts what it answers.
+"""An API for tests of the fast path: without it, or with a file that counts its responses.
 
-PATH_COUNT names the file; without it every request goes the normal path.
+PATH_COUNT names the file; without it every request takes the normal path.
 """
 
 import os
@@ -25,7 +25,7 @@ def refused(_self: FastPath, _data: bytes, _peer: str) -> None:
     """Leave every request to the normal path."""
 
 
-# Server processes are spawned: they import this module, and so do what it does.
+# Server processes are spawned: they import this module and apply its patch as well.
 FastPath.answer = counted if COUNT else refused
 if __name__ == "__main__":
     main()

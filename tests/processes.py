@@ -1,4 +1,4 @@
-"""Processes that come and go while a test looks at them."""
+"""Processes that start and end while a test inspects them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def peaks_of(processes: Iterable[psutil.Process]) -> dict[int, int]:
 
 
 def is_over(process: psutil.Process) -> bool:
-    """Tell whether it has ended; whoever started it need not have noticed."""
+    """Return whether it has ended, even if its parent has not waited for it."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -53,7 +53,7 @@ def is_over(process: psutil.Process) -> bool:
 
 
 def session_niceness(pid: int) -> int | None:
-    """Return how nice a process's session is; None where there is no such thing."""
+    """Return the autogroup niceness of a process's session; None if the kernel has none."""
     with suppress(FileNotFoundError):
         told = Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii")
         return int(told.rpartition(" ")[2])

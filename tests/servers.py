@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, that may be killed and comes back."""
+"""A PostgreSQL of a test's own that can be killed and restarted."""
 
 import signal
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from deploy.embedded.process import Launcher
 
 
 class OwnPostgres:
-    """The embedded server; `url` is its address however often it is started."""
+    """The embedded server; `url` stays the same after a restart."""
 
     def __init__(self, server: Postgres, launcher: Launcher) -> None:
         self._server = server
@@ -19,7 +19,7 @@ class OwnPostgres:
         self.url = server.environment["DATABASE_URL"]
 
     async def start(self) -> None:
-        # Immediate: it drops its sessions, as in a crash.
+        # An immediate shutdown drops all sessions, as in a crash.
         part = replace(await self._server.prepare(), stop_signal=signal.SIGQUIT)
         self._process = await self._launcher.start(part)
         await probe.until(part.is_ready)
@@ -30,7 +30,7 @@ class OwnPostgres:
 
 @asynccontextmanager
 async def own_postgres(folder):
-    """Run one for the length of the block."""
+    """Run one for the duration of the block."""
     async with Launcher(home := DataDir(folder)) as launcher:
         server = OwnPostgres(Postgres(home, launcher, fsync=False), launcher)
         await server.start()

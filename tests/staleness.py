@@ -1,4 +1,4 @@
-"""What a reader may see while others write, what was seen, and the report of it."""
+"""The states that a reader may see while others write, the observed ones, and the report."""
 
 import os
 from bisect import bisect_right
@@ -28,10 +28,10 @@ oldest that the other instance showed had been replaced {worst} ms before it was
 
 @dataclass
 class Course:
-    """A course, the instance that takes its writes, and when each write was answered.
+    """A course, the instance that takes its writes, and the time of each answered write.
 
-    One whose writers hang up has no home: a write is known by the database, and may be shown late
-    through any instance.
+    If its writers disconnect, it has no home instance: the database has the writes, and every
+    instance may show them late.
     """
 
     id: str
@@ -39,9 +39,9 @@ class Course:
     word: str
     is_pictured: bool = False
     answered: list[float] = field(default_factory=list)
-    # By the task that makes it, the number of the write that gave this picture.
+    # By the task that creates it, the number of the write that added this image.
     pictures: dict[str, int] = field(default_factory=dict)
-    # A guest comes with write 1 and goes with write 2; whether that one has begun.
+    # A guest enrols with write 1 and leaves with write 2; whether that write has begun.
     is_guest: bool = False
     is_leaving: bool = False
 
@@ -52,7 +52,7 @@ class Course:
 
 @dataclass
 class Verdict:
-    """What was seen: the worst staleness of the other instance, and every breach."""
+    """The observations: the greatest staleness on other instances, and every breach."""
 
     worst_seconds: float = 0.0
     breaches: list[str] = field(default_factory=list)
@@ -65,11 +65,11 @@ class Verdict:
     hang_ups: Counter = field(default_factory=Counter)
 
     def see(self, course: Course, instance: int, began: float, seen: int, what: str) -> None:
-        """Judge a read that began then, and saw this number, through this instance."""
+        """Judge a read that began at this time and saw this number through this instance."""
         self.reads[what] += 1
         if seen >= course.due(began):
             return
-        # The first write that is missing: since when it could have been seen.
+        # The first missing write: since its response it could have been seen.
         late = began - course.answered[seen + 1]
         if instance != course.home:
             self.worst_seconds = max(self.worst_seconds, late)
@@ -77,7 +77,7 @@ class Verdict:
             self._note(OWN if instance == course.home else LATE, what, f"{seen + 1}, {late:.3f} s")
 
     def see_at_the_end(self, course: Course, seen: int, what: str) -> None:
-        """Judge a read when nobody has written for longer than anything may be stale."""
+        """Judge a read at a time when no write is recent enough to be missing."""
         self.reads[what] += 1
         last = len(course.answered) - 1
         if seen != last:
@@ -88,7 +88,7 @@ class Verdict:
         self.breaches.append(f"{kind}: {what}, write {which}")
 
     def report(self, machine: Machine) -> str:
-        """Return it as a page."""
+        """Return the report as a page."""
         rows: dict[str, float] = {
             "writes": self.writes,
             "courses created and deleted": self.guests,
@@ -108,7 +108,7 @@ class Verdict:
 
 
 def write(report: str) -> None:
-    """Write the report into the folder that CACHE_REPORT names, if it does."""
+    """Write the report into the folder of CACHE_REPORT, if set."""
     if folder := os.environ.get("CACHE_REPORT"):
         results.remove("cache-stress", Path(folder))
         name = f"cache-stress-{datetime.now(UTC).date()}.md"

@@ -1,16 +1,16 @@
-"""A control group in which the kernel kills who takes too much memory."""
+"""A control group in which the kernel kills a process that uses too much memory."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 LIMIT = 64 << 20
-# Of the first version of control groups, and of the second.
+# Of control groups version 1 and version 2.
 PLACES = (("memory", "memory.limit_in_bytes"), ("", "memory.max"))
 
 
 def make_memory_cgroup() -> Path | None:
-    """Make the group; None where we may not."""
+    """Create the group; return None without the permission."""
     for root, limit in PLACES:
         group = Path("/sys/fs/cgroup", root, f"fault-{os.getpid()}")
         with suppress(OSError):

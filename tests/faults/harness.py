@@ -1,4 +1,4 @@
-"""Real servers and worker processes, and the tasks that are accepted on them."""
+"""Real servers and worker processes, and the tasks that were accepted on them."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from tests.faults.plugin.fault_effects import PLACES, REFUSED
 
 HERE = Path(__file__).parent
 TASKS = int(os.environ.get("FAULT_TASKS", "50"))
-# `make test-faults` stays away as long as the issue says, `make test` for a sixth of it.
+# `make test-faults` uses the full outage, `make test` a sixth of it.
 AWAY_SECONDS = 30 if TASKS >= 500 else 5
 SETTLE_SECONDS = 60 + TASKS / 5
 POLL_SECONDS = 0.1
@@ -32,7 +32,7 @@ GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 @dataclass
 class Site:
-    """The servers, the workers on them, a connection to look with, and what was accepted."""
+    """The servers, their workers, a connection for queries, and the accepted tasks."""
 
     servers: Servers
     environment: dict[str, str]
@@ -40,14 +40,14 @@ class Site:
     database: asyncpg.Pool
     broker: redis.Redis
     accepted: set[str] = field(default_factory=set)
-    # Those whose commit was cut off: they may be there, then whole, or not.
+    # Tasks whose commit was interrupted: each exists completely or not at all.
     uncertain: set[str] = field(default_factory=set)
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def start_worker(
         self, fault: str = "", queues: str = "", **environment: str
     ) -> "subprocess.Popen[bytes]":
-        """Start a worker of two processes in a group of its own."""
+        """Start a worker of two processes in a process group of its own."""
         chosen = ["--queues", queues] if queues else []
         with self.log_of(len(self.workers)).open("wb") as output:
             worker = subprocess.Popen(
@@ -61,13 +61,13 @@ class Site:
         return worker
 
     def log_of(self, number: int) -> Path:
-        """Return where the worker of this number writes."""
+        """Return the path of a worker's log."""
         return self.folder / f"worker-{number}.log"
 
     def refused(self, state: str) -> list[str]:
-        """Return the ids of the tasks, in this state then, of which a worker was refused a claim.
+        """Return the ids of the tasks, by their state then, for which a worker was refused a claim.
 
-        One that was refused twice is there twice.
+        A task that was refused twice is listed twice.
         """
         start = f"{REFUSED} {state} "
         return [
@@ -79,7 +79,7 @@ class Site:
 
     @asynccontextmanager
     async def kept_worker(self) -> AsyncIterator[None]:
-        """Have a worker, and another one whenever it dies, as a supervisor does."""
+        """Keep a worker running: a new one starts when it dies, as under a supervisor."""
 
         async def keep() -> None:
             while True:
@@ -102,7 +102,7 @@ class Site:
         )
 
     async def enqueue(self, count: int, name: str = "fault.effect", **args: object) -> list[str]:
-        """Accept so many tasks, in one transaction; return their ids."""
+        """Accept that many tasks in one transaction; return their ids."""
         ids = [uuid7() for _ in range(count)]
         rows = [(each, name, orjson.dumps(args).decode()) for each in ids]
         async with self.database.acquire() as connection, connection.transaction():
@@ -115,7 +115,7 @@ class Site:
         return made
 
     async def enqueue_one_by_one(self, count: int) -> None:
-        """Accept so many tasks, a transaction each, whatever the database does meanwhile."""
+        """Accept that many tasks in a transaction each, in spite of faults of the database."""
         while len(self.accepted) < count:
             task_id = uuid7()
             try:
@@ -128,12 +128,12 @@ class Site:
             await asyncio.sleep(0.01)
 
     def doom(self, victim: str, place: str, ids: list[str]) -> None:
-        """Leave notes: at this place of these tasks, `child` or `main` is to die, once."""
+        """Leave notes: at this point of these tasks `child` or `main` dies, once."""
         for task_id in ids:
             (Path(self.environment["FAULT_NOTES"]) / place / task_id).write_text(victim)
 
     def doomed(self) -> list[str]:
-        """Return the notes that nobody has met yet."""
+        """Return the notes that were not used yet."""
         return [str(note) for note in Path(self.environment["FAULT_NOTES"]).glob("*/*")]
 
     async def until(self, condition: str, seconds: float = SETTLE_SECONDS) -> None:
@@ -154,7 +154,7 @@ class Site:
         return f"not in time: {condition}; {[dict(row) for row in rows]}"
 
     async def wait_for(self, holds: Callable[[], bool], seconds: float = 30) -> None:
-        """Wait until something that only looking tells is so."""
+        """Wait until a condition that can only be polled is true."""
         deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, "not in time"

@@ -1,4 +1,4 @@
-"""A worker with short times: the same code, so that a fault takes seconds instead of minutes."""
+"""A worker with short intervals: the same code, so that a fault takes seconds, not minutes."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ worker.relay.PROBE_SECONDS = 1.0
 
 
 def watch_claims() -> None:
-    """Let those die who have taken a message and not yet claimed its task; say who is refused."""
+    """Kill marked workers between message and claim; log refused claims."""
     claim = leases.claim
 
     async def claiming(task_id: UUID, worker: str) -> Claim | None:
@@ -46,12 +46,12 @@ def watch_claims() -> None:
 
 
 def die_publishing(place: str) -> None:
-    """Kill this worker when the relay has marked a batch, with some, or all, or none of it sent."""
+    """Kill this worker when the relay has marked a batch and sent some, all or none of it."""
     batch = Producer.batch
 
     @contextmanager
     def one_by_one(self: Producer) -> Iterator[None]:
-        # Else all of a batch would reach the broker at its end.
+        # Otherwise all messages of a batch would be sent at its end.
         with batch(self, max_size=1):
             yield
 

@@ -1,4 +1,4 @@
-"""Something in front of a server that answers in its place, cuts off, and lets through."""
+"""A proxy in front of a server that answers falsely, cuts connections, or forwards them."""
 
 import asyncio
 import itertools
@@ -15,9 +15,9 @@ Lie = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def liar(endpoint: str, count: int) -> AsyncIterator[tuple[str, list[str]]]:
-    """Stand before a server; lie to so many connections, each time otherwise, then be honest.
+    """Run the proxy; it breaks `count` connections in different ways, then forwards all others.
 
-    Yields the address, and a list that grows by the name of each lie told.
+    Yields its URL and a list of the faults that it has applied.
     """
     target = urlsplit(endpoint)
     told: list[str] = []
@@ -34,7 +34,7 @@ async def liar(endpoint: str, count: int) -> AsyncIterator[tuple[str, list[str]]
         writer.write(HALF_ANSWER)
 
     async def cut_the_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Let half of what was to be stored arrive."""
+        """Forward half of the object to be stored."""
         _, up = await connect()
         head = await reader.readuntil(b"\r\n\r\n")
         if b"100-continue" in head.lower():
@@ -45,7 +45,7 @@ async def liar(endpoint: str, count: int) -> AsyncIterator[tuple[str, list[str]]
         up.close()
 
     async def drop_the_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Have all stored, and not say so."""
+        """Forward the whole object, and drop the response."""
         down, up = await connect()
         sending = asyncio.create_task(_pipe(reader, up))
         await down.read(1)

@@ -1,4 +1,4 @@
-"""The table of what became of the tasks; a plugin, for a run of several processes prints it too."""
+"""The table of outcomes; as a plug-in it also prints the results of several processes."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ NOTED = "outcome of a fault"
 
 
 def _processor() -> str:
-    """Return what the kernel calls the processor."""
+    """Return the kernel's name of the processor."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     named = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return named[0] if named else platform.machine()
@@ -50,7 +50,7 @@ takes up to the lease's 30 s.
 
 
 def pytest_runtest_makereport(item, call):
-    """Send what a test noted along with its report, which may be of another process."""
+    """Attach a test's outcome to its report, which may come from another process."""
     while call.when == "call" and OUTCOMES:
         item.user_properties.append((NOTED, astuple(OUTCOMES.pop(0))))
 

@@ -1,4 +1,4 @@
-"""An API that is killed between commit and answer."""
+"""An API that is killed between commit and response."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ CLIENTS = 8
 
 
 class Uploads:
-    """An API that can be killed, and clients that upload to it all the time."""
+    """An API that can be killed, and clients that upload to it continuously."""
 
     def __init__(self, site: Site) -> None:
         port = free_ports(1)[0]
@@ -50,17 +50,17 @@ class Uploads:
             return False
 
     def kill(self) -> None:
-        """End all its processes at once."""
+        """Kill all its processes at once."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     async def log_in(self) -> None:
-        """Take an admin's token."""
+        """Get an admin's token."""
         answer = await self.client.post("/api/v1/auth/login", json=ADMIN)
         self.headers = {"Authorization": f"Bearer {answer.json()['token']}"}
 
     async def upload_on_and_on(self, photo: bytes) -> None:
-        """Upload courses until the API is gone; note the ids that were answered."""
+        """Upload courses until the API is gone; record the ids of the responses."""
         with suppress(httpx.TransportError):
             while True:
                 answer = await self.client.post(
@@ -72,16 +72,16 @@ class Uploads:
                 self.answered.add(answer.json()["id"])
 
 
-async def test_api_killed_between_commit_and_answer(site):
-    """Whatever was answered stands; whatever was not stands whole, or not at all."""
+async def test_api_killed_between_commit_and_response(site):
+    """An answered upload exists; an unanswered one exists completely or not at all."""
     photo, uploads = photos.jpeg(400, 300), Uploads(site)
     courses, unanswered = [], 0
     listener = await site.database.acquire()
-    # The notification comes with the commit; the API is still to read the course and to answer.
+    # The notification is sent at commit; after it the API reads the course and responds.
     committed = []
 
     def hear(*_: object) -> None:
-        """Kill the API as the commit that makes the round full is told of."""
+        """Kill the API at the commit that completes the round."""
         committed.append(None)
         if len(committed) == TASKS // ROUNDS:
             uploads.kill()

@@ -1,4 +1,4 @@
-"""A broker that forgets, dies, freezes, or takes no more."""
+"""A broker that loses its data, dies, freezes, or is full."""
 
 import asyncio
 import shutil
@@ -14,13 +14,13 @@ async def _in_work(site: Site) -> None:
     await site.some_done()
 
 
-async def test_broker_forgets_all(site):
+async def test_broker_loses_all_messages(site):
     await _in_work(site)
     site.broker.flushall()
     assert (await settle(site, "broker FLUSHALL", time.monotonic())).done == TASKS
 
 
-async def test_broker_restarts_without_what_it_had(own_site):
+async def test_broker_restarts_without_its_data(own_site):
     await _in_work(own_site)
     await own_site.servers.stop("broker")
     for persisted in (own_site.folder / "servers").rglob("appendonlydir"):
@@ -31,7 +31,7 @@ async def test_broker_restarts_without_what_it_had(own_site):
     assert outcome.done == TASKS
 
 
-async def test_broker_away(own_site):
+async def test_broker_down(own_site):
     await own_site.enqueue(TASKS // 2, seconds=0.05)
     own_site.start_worker()
     await own_site.until("count(*) FILTER (WHERE state = 'succeeded') > 5")
@@ -54,7 +54,7 @@ async def test_broker_frozen(own_site):
 
 
 async def test_broker_full(site):
-    """It refuses what is published, and whatever else Celery would have it note."""
+    """The broker refuses messages and all other writes of Celery."""
     await site.enqueue(TASKS // 2, seconds=0.05)
     async with site.kept_worker():
         await site.some_done()
@@ -67,7 +67,7 @@ async def test_broker_full(site):
 
 
 async def test_broker_answers_with_errors(site):
-    """The relay, which looks after it now and then, bears what it hears."""
+    """The relay checks the broker regularly and survives its errors."""
     site.start_worker()
     await site.until("count(*) > 0")
     await site.until("count(*) FILTER (WHERE state IN ('queued', 'running')) = 0")

@@ -1,4 +1,4 @@
-"""A bucket that is away, or lies."""
+"""A bucket that is down, or answers falsely."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from tests.faults.liar import liar
 from tests.faults.verdict import settle
 
 
-async def test_bucket_away(own_site):
+async def test_bucket_down(own_site):
     await own_site.enqueue(TASKS, seconds=0.05)
     own_site.start_worker()
     await own_site.some_done()
@@ -19,7 +19,7 @@ async def test_bucket_away(own_site):
     assert outcome.done == TASKS
 
 
-async def test_bucket_lies(site):
+async def test_bucket_answers_falsely(site):
     async with liar(site.environment["S3_ENDPOINT_URL"], count=TASKS) as (endpoint, told):
         await site.enqueue(TASKS)
         site.start_worker(S3_ENDPOINT_URL=endpoint)

@@ -1,4 +1,4 @@
-"""A database that is cut off from everybody, at once."""
+"""A database that loses all its connections at once."""
 
 import asyncio
 import signal
@@ -11,17 +11,17 @@ from tests.faults.verdict import settle
 
 
 async def test_database_restarts_at_once(own_site):
-    """Tasks are accepted all the time: what was committed is there after the crash."""
+    """Tasks are accepted meanwhile: committed tasks exist after the crash."""
     accepting = asyncio.create_task(own_site.enqueue_one_by_one(TASKS))
     own_site.start_worker()
     await own_site.some_done()
-    # An immediate shutdown: no checkpoint, every connection cut; its keeper starts it again.
+    # An immediate shutdown: no checkpoint, all connections end; the supervisor starts it again.
     own_site.server_process("postgres").send_signal(signal.SIGQUIT)
     since = time.monotonic()
     await accepting
     outcome = await settle(own_site, "PostgreSQL immediate restart", since)
     assert outcome.done == outcome.accepted
-    # A database that is away is no fault of the code.
+    # An unavailable database is not logged as an unexpected error.
     said = own_site.log_of(0).read_text()
     assert "task_lost_database" in said
     assert "raised unexpected" not in said
@@ -30,8 +30,8 @@ async def test_database_restarts_at_once(own_site):
     ]
 
 
-async def test_database_away_and_children_die(own_site):
-    """The children that take the place of the dead find no database to open."""
+async def test_database_down_and_children_die(own_site):
+    """The children that replace the dead ones find the database down."""
     await own_site.enqueue(TASKS, seconds=0.05)
     worker = own_site.start_worker()
     await own_site.some_done()

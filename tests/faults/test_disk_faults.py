@@ -1,4 +1,4 @@
-"""What a full disk under DATA_DIR does: changes wait, reads and probes go on, nothing ends."""
+"""On a full disk under DATA_DIR changes wait, reads and probes succeed, and no process ends."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ LOGIN = "/api/v1/auth/login"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """The whole service on a disk of its own."""
+    """The complete service on a disk of its own."""
     folder = tmp_path_factory.mktemp("disk") / "data"
     with small_disk(folder, 400) as disk:
         running = start_service(
@@ -74,7 +74,7 @@ async def test_the_service_on_a_full_disk(small):
 
         filler = fill(small.data_dir)
         await eventually(lambda: said(small, "disk full: "), within=10)
-        # What it gives up is taken, too.
+        # What becomes free is filled again.
         filler = fill(small.data_dir)
         started, refused = time.monotonic(), 0
         while time.monotonic() - started < FULL_SECONDS:
@@ -107,7 +107,7 @@ async def said(service, words):
 
 
 async def test_an_api_whose_data_folder_and_log_are_on_a_full_disk(service, api, tmp_path):
-    """All that it needs is elsewhere, so all goes on; the log says later what it lacks."""
+    """All servers are on another disk, so all calls succeed; the log reports lost lines later."""
     course = await api.new_course()
     with small_disk(tmp_path / "small", 8) as disk:
         async with (
@@ -119,7 +119,7 @@ async def test_an_api_whose_data_folder_and_log_are_on_a_full_disk(service, api,
             for _ in range(3):
                 for answers in await calls(client, admin, course):
                     assert {each.status_code for each in answers} <= {200, 201}
-                # More than is kept before it is written down.
+                # More lines than the buffer holds.
                 await asyncio.gather(*(client.get("/api/v1/courses") for _ in range(600)))
             assert "cache_entries" in await scrape(client)
             filler.unlink()

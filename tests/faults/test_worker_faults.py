@@ -1,4 +1,4 @@
-"""Workers that die, freeze, or are told to stop, at every place of a task."""
+"""Workers that die, freeze or are told to stop, at every point of a task."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ async def test_main_killed(site, place):
 )
 async def test_relay_killed_between_mark_and_publish(site, place, sent):
     await site.enqueue(max(TASKS, BATCH))
-    # One that serves no queue: what it sent is still there.
+    # A relay without queues of its own, so that its messages stay in the broker.
     dying = site.start_worker(f"die publishing {place}", queues="apart")
     assert await asyncio.to_thread(dying.wait, 30) == -signal.SIGKILL
     assert site.broker.llen("default") == sent
@@ -62,10 +62,10 @@ async def test_relay_killed_between_mark_and_publish(site, place, sent):
 
 @pytest.fixture
 async def relay(site, monkeypatch):
-    """A relay that publishes all at once, in this process."""
+    """A relay in this process that publishes everything at once."""
 
     async def nothing(_context: object) -> None:
-        """Never runs here."""
+        """Never runs."""
 
     monkeypatch.setattr(publish, "WINDOW", 10 * TASKS)
     kinds = {"fault.effect": Registration("fault.effect", nothing, "default", 20, 60, (), None)}
@@ -79,7 +79,7 @@ async def _publish_all(relay: Relay) -> None:
         pass
 
 
-async def test_frozen_worker_takes_messages_with_it(site, relay):
+async def test_a_message_popped_by_a_frozen_worker_is_published_again(site, relay):
     frozen = site.start_worker()
     lost = False
     while not lost:
@@ -107,7 +107,7 @@ def _is_waiting(site: Site) -> bool:
 
 @pytest.mark.parametrize("fault", ["", "no heartbeat"])
 async def test_worker_frozen_past_its_leases_wakes_up(site, fault):
-    """It works on beside the next attempt; without a heartbeat only the fence is in its way."""
+    """It continues beside the next attempt; without a heartbeat only the fence stops its commit."""
     await site.enqueue(2, seconds=1.5, slow_attempts=2)
     frozen = site.start_worker(fault)
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 2")
@@ -123,7 +123,7 @@ async def test_worker_frozen_past_its_leases_wakes_up(site, fault):
 
 
 async def test_one_message_delivered_three_times_in_parallel(site, relay, monkeypatch):
-    """The copies of a message are neighbours, so that idle processes take them at once."""
+    """The copies of a message are neighbours, so that idle processes take them concurrently."""
     send = relay._send  # noqa: SLF001
 
     def send_thrice(row) -> None:
@@ -152,7 +152,7 @@ async def test_one_message_delivered_three_times_in_parallel(site, relay, monkey
     ],
 )
 async def test_tasks_that_outlive_their_leases(site, name, how):
-    """They sleep for three leases; only the heartbeat keeps the other worker from taking them."""
+    """They sleep for three leases; only the heartbeat keeps their leases."""
     ids = await site.enqueue(2, name, seconds=6)
     for _ in range(2):
         site.start_worker()
@@ -178,7 +178,7 @@ async def test_tasks_that_outlive_their_leases(site, name, how):
         ("fault.refused", "task fails for good"),
     ],
 )
-async def test_tasks_that_can_not_end_well(site, memory_cgroup, name, fault):
+async def test_tasks_that_cannot_succeed(site, memory_cgroup, name, fault):
     if name == "fault.hungry" and memory_cgroup:
         fault += " by the kernel"
     await site.enqueue(2, name)
@@ -187,7 +187,7 @@ async def test_tasks_that_can_not_end_well(site, memory_cgroup, name, fault):
     outcome = await settle(site, fault, time.monotonic())
     assert (outcome.done, outcome.failed) == (TASKS - 2, 2)
     if name == "fault.greedy":
-        # A process that has met its limit does nothing well any more.
+        # A process at its memory limit fails its next tasks as well.
         assert site.log_of(0).read_text().count("worker_process_has_no_memory") == 2 * 2
 
 
@@ -203,7 +203,7 @@ async def test_told_to_stop(site):
     await site.until("count(*) FILTER (WHERE state = 'running') = 0", seconds=1)
     ended = await site.database.fetchrow("SELECT * FROM tasks WHERE id = $1::uuid", short[0])
     assert (ended["state"], ended["attempts"]) == ("succeeded", 1)
-    # Given back, not swept up after its lease had lapsed: that would count the attempt.
+    # Released, not swept after the lease lapsed: a sweep would count the attempt.
     assert await site.database.fetchval("SELECT max(max_attempts) FROM tasks") == 21
     site.start_worker()
     assert (await settle(site, "worker told to stop (SIGTERM)", since)).done == TASKS
@@ -220,13 +220,13 @@ async def test_running_task_cancelled(site):
     site.start_worker()
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 1")
     await _cancel(site)
-    # At a heartbeat: before its lease of 2 s could lapse and the sweep would find it.
+    # At a heartbeat, before the lease of 2 s lapses and a sweep finds it.
     await site.until("count(*) FILTER (WHERE state = 'cancelled') = 1", seconds=1.5)
     assert await site.database.fetchval("SELECT count(*) FROM effects") == 0
 
 
 async def test_task_cancelled_as_its_worker_stops(site):
-    """It blocks, so it can't see that it is to end; given back, it must not wait for ever."""
+    """It blocks, so it cannot see the cancellation; after its release it must not wait for ever."""
     await site.enqueue(1, "fault.hung")
     worker = site.start_worker(WORKER_SHUTDOWN_SECONDS="0")
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 1")
@@ -256,7 +256,7 @@ async def _workers(site: Site) -> list[int]:
     return [int(row["worker"].split("/")[1]) for row in rows]
 
 
-async def test_flooded_queue_holds_up_no_other(site):
+async def test_a_flooded_queue_does_not_delay_others(site):
     await site.enqueue(TASKS * 10, seconds=0.3)
     site.start_worker(queues="default")
     site.start_worker(queues="apart")

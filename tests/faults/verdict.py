@@ -1,4 +1,4 @@
-"""What became of the tasks after a fault: all settled, each effect once, no message left."""
+"""The state of the tasks after a fault: all settled, each effect once, no message left."""
 
 import asyncio
 import hashlib
@@ -21,7 +21,7 @@ DRAIN_SECONDS = 30.0 + TASKS / 10
 
 @dataclass
 class Outcome:
-    """What became of the tasks of one fault."""
+    """The outcome of the tasks of one fault."""
 
     fault: str
     accepted: int
@@ -38,7 +38,7 @@ OUTCOMES: list[Outcome] = []
 
 
 async def settle(site: Site, fault: str, since: float) -> Outcome:
-    """Wait until nothing waits or runs; count, note, and assert: nothing lost, nothing twice."""
+    """Wait until no task waits or runs; count, record and assert: no task lost, no effect twice."""
     await site.until("count(*) FILTER (WHERE state IN ('queued', 'running')) = 0")
     seconds = time.monotonic() - since
     await _drain(site)
@@ -69,7 +69,7 @@ async def settle(site: Site, fault: str, since: float) -> Outcome:
     OUTCOMES.append(outcome)
     assert outcome.done + outcome.failed == outcome.accepted
     assert (outcome.lost, outcome.duplicated) == (0, 0)
-    # It was the last attempt that committed, not one that had been given up for dead.
+    # The attempt that committed was the last one, not one that was given up.
     assert not await site.database.fetch(
         "SELECT FROM effects JOIN tasks ON id = task_id AND attempts <> attempt"
     )
@@ -77,7 +77,7 @@ async def settle(site: Site, fault: str, since: float) -> Outcome:
 
 
 async def _drain(site: Site) -> None:
-    """Deliver every task once more: each is refused; then the broker holds nothing."""
+    """Deliver every task again: each claim is refused, and the broker is empty afterwards."""
     before = Counter(_refused(site))
     rows = await site.database.fetch(
         "SELECT id, name, queue FROM tasks WHERE id = ANY($1::uuid[])",
@@ -88,7 +88,7 @@ async def _drain(site: Site) -> None:
     with Celery(broker=site.environment["BROKER_URL"]) as celery:
         while left:
             await asyncio.to_thread(_deliver, celery, list(left.values()))
-            # A worker that just died may have taken some along: those go once more.
+            # A worker that just died may have lost some messages, so these are sent again.
             again = time.monotonic() + DRAIN_SECONDS / 3
             while left and time.monotonic() < again:
                 refused = Counter(_refused(site)) - before
@@ -110,7 +110,7 @@ def _deliver(celery: Celery, rows: list[Record]) -> None:
 
 
 def _held(broker: redis.Redis) -> dict[str, int]:
-    """Return how many messages each queue holds."""
+    """Return the number of messages of each queue."""
     lists = (key for key in broker.scan_iter() if broker.type(key) == b"list")
     return {key.decode(): size for key in lists if (size := broker.llen(key))}
 

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 ENROLL = Path(sys.executable).with_name("enroll")
 START_SECONDS = 60
-# Debian's program of that name on PATH gives up root; this one runs as whoever calls it.
+# Debian's program of that name on PATH drops root; this one keeps the caller's user.
 RABBITMQ = "/usr/lib/rabbitmq/bin"
 
 
 class Broker(Protocol):
-    """A server, at the same address however often it is started."""
+    """A server that keeps its address when restarted."""
 
     url: str
 
     async def part(self) -> ProcessSpec:
-        """Return how it is run."""
+        """Return the process's specification."""
 
 
 class Redis:
@@ -52,7 +52,7 @@ class RabbitMQ:
 
     @staticmethod
     def program() -> str | None:
-        """Return the server's program, if there is one."""
+        """Return the path of the server's program, if there is one."""
         return shutil.which("rabbitmq-server", path=f"{RABBITMQ}:{os.environ['PATH']}")
 
     def __init__(self, launcher: Launcher) -> None:
@@ -85,11 +85,11 @@ class RabbitMQ:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none"
             ),
-            # The server takes the place of its start script: signals meet it, and no shell.
+            # Exec replaces the start script, so that signals reach the server and not a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
         if self._name_server is None:
-            # Else RabbitMQ starts one in the background, and it would outlive the test.
+            # Without this RabbitMQ starts a daemon that would outlive the test.
             command = (shutil.which("epmd") or "epmd", "-port", str(self._names))
             part = ProcessSpec("epmd", command, environment=environment)
             self._name_server = await self._launcher.start(part)
@@ -104,7 +104,7 @@ class RabbitMQ:
 
 
 class Running:
-    """A broker that runs, until told otherwise."""
+    """A running broker."""
 
     def __init__(self, broker: Broker, launcher: Launcher) -> None:
         self.broker = broker
@@ -112,7 +112,7 @@ class Running:
         self._launcher = launcher
 
     async def start(self) -> None:
-        """Start it and return when it answers."""
+        """Start it; return when it responds."""
         part = await self.broker.part()
         self._process = await self._launcher.start(part)
         await _until_ready(part, self._launcher)
@@ -122,11 +122,11 @@ class Running:
         await self._process.stop()
 
     def freeze(self) -> None:
-        """Let it neither answer nor go away."""
+        """Freeze the process: it neither responds nor closes."""
         self._process.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue the process."""
         self._process.signal(signal.SIGCONT)
 
 
@@ -141,7 +141,7 @@ async def running(kind: type[Redis | RabbitMQ], folder: Path) -> AsyncIterator[R
 
 @asynccontextmanager
 async def worker(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Path]:
-    """Run `enroll worker` on the open database's tasks; yield its log once it carries them."""
+    """Run `enroll worker` on the open database's tasks; yield its log when it is ready."""
     async with Launcher(DataDir(folder)) as launcher:
         own = {"DATA_DIR": str(folder / "data"), "CACHE_URL": "memory://"} | dict(environment)
         part = ProcessSpec("worker", (str(ENROLL), "worker"), is_relay_alive, own, folder)
@@ -159,7 +159,7 @@ async def _until_ready(part: ProcessSpec, launcher: Launcher) -> None:
 
 
 async def _answers(port: int, greeting: bytes = b"") -> bool:
-    """Tell whether someone listens, and answers if greeted."""
+    """Return whether a server listens and responds to the greeting."""
     try:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

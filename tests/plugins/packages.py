@@ -10,8 +10,8 @@ GROUP = "course_enrollment.tasks"
 
 
 def pip_install(source: Path, target: Path) -> None:
-    """Build and install a package with what is here already: no network is asked."""
-    # setuptools builds beside the source, which is the repository's.
+    """Build and install a package without a network."""
+    # setuptools builds beside the source, which is in the repository.
     copy = shutil.copytree(source, target.with_name(f"{target.name}.source"))
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install")
@@ -19,7 +19,7 @@ def pip_install(source: Path, target: Path) -> None:
 
 
 def write_package(target: Path, name: str, code: str) -> None:
-    """Put a package of one module into the folder, as an installer leaves it."""
+    """Put a package of one module into the folder, as an installer does."""
     target.mkdir(exist_ok=True)
     (target / f"{name}.py").write_text(code, encoding="utf-8")
     metadata = target / f"{name}-1.0.dist-info"

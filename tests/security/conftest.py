@@ -1,4 +1,4 @@
-"""An API in production mode, beside the session's service and on its servers."""
+"""An API in production mode beside the session's service, on its servers."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from tests.security.tls import tls_database
 
 FRONT_END = "https://app.example.org"
 OTHER_FRONT_END = "http://localhost:3000"
-# What must show up nowhere; the servers' own secrets come with `service`.
+# Secrets that must not appear anywhere; the servers' own secrets come with `service`.
 CANARIES = {
     "JWT_SECRET": "canary-of-the-tokens-secret-7f3e9a1c5b",
     "ADMIN_PASSWORD": "canary-of-the-admins-password-4d8e2f",
@@ -44,7 +44,7 @@ SETTINGS = {
 
 @dataclass
 class Production:
-    """A running API of production; `output` is the file of all that it said."""
+    """A running API in production mode; `output` is its log."""
 
     client: httpx.AsyncClient
     output: Path
@@ -52,9 +52,9 @@ class Production:
 
 @asynccontextmanager
 async def without_default_password(url: str) -> AsyncIterator[None]:
-    """Hide for a moment that the admin of the shared database has the default password.
+    """Replace the default password of the shared database's admin for the duration of the block.
 
-    Production refuses to start on it.
+    Production refuses to start with it.
     """
     name = ADMIN_OF_THE_SERVICE["username"]
     change = "UPDATE users SET password_hash = $2 WHERE username = $1"
@@ -74,7 +74,7 @@ async def without_default_password(url: str) -> AsyncIterator[None]:
 
 @pytest.fixture(scope="session")
 async def production(service, tmp_path_factory):
-    """The API as production runs it: no defaults, TLS to the database, listed origins."""
+    """The API in production: no defaults, TLS to the database, listed origins."""
     if shutil.which("openssl") is None:
         is_absent("openssl", "openssl")
     folder = tmp_path_factory.mktemp("production")
@@ -93,7 +93,7 @@ async def production(service, tmp_path_factory):
         base_url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
 
-            async def answers():
+            async def responses():
                 assert process.returncode is None, output.read_text()
                 try:
                     return (await client.get("/health/ready")).status_code == 200
@@ -101,7 +101,7 @@ async def production(service, tmp_path_factory):
                     return False
 
             async with without_default_password(service.env["DATABASE_URL"]):
-                await eventually(answers, within=60)
+                await eventually(responses, within=60)
             yield Production(client, output)
         process.terminate()
         await process.wait()

@@ -1,4 +1,4 @@
-"""What Schemathesis asks us: tokens, texts of the formats that are ours, and what there is."""
+"""Hooks for Schemathesis: tokens, custom formats, and existing ids."""
 
 import atexit
 import json
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.factories import token
 
-# Its own emails have names of domains that nobody can have.
+# Its generated emails have domains that a validator refuses.
 EMAILS = st.from_regex(
     r"[A-Za-z0-9]{1,20}([.+'_-][a-z0-9]{1,20})?@[a-z]{2,20}\.(com|org|edu\.au)", fullmatch=True
 )
@@ -27,7 +27,7 @@ schemathesis.openapi.format("uri", URLS)
 
 @schemathesis.auth(refresh_interval=None)
 class Caller:
-    """A new token of the role that FUZZ_ROLE names: one that logged out is no good."""
+    """A new token of the role in FUZZ_ROLE; a token is useless after a logout."""
 
     def get(self, _case, _context):
         return token(role=os.environ["FUZZ_ROLE"])
@@ -37,14 +37,14 @@ class Caller:
         case.headers["Authorization"] = f"Bearer {data}"
 
 
-# The most characters that a text may have are more in every field.
+# More characters than any text field allows.
 LONG = 100
 FORMS = frozenset({"POST /api/v1/courses/upload", "PUT /api/v1/courses/{course_id}/image"})
 
 
 @schemathesis.hook
 def filter_query(_context, query):
-    """Leave out what no schema can say: a blank counts as missing, and of several the last.
+    """Leave out what a schema cannot express: blanks count as missing, the last repetition counts.
 
     An object is sent as its names, each of them a value.
     """
@@ -64,10 +64,10 @@ def _is_blank(value) -> bool:
 
 @schemathesis.hook
 def filter_body(context, body):
-    """Leave out what no schema can say.
+    """Leave out what a schema cannot express.
 
-    A form's value that is not text is sent as the text that it is written as; and of a text the
-    blanks around it don't count, so one that is longer may be short enough.
+    A form's value that is not text is sent as its text form. Blanks around a text do not count, so
+    a text that is too long may be valid after trimming.
     """
     if not isinstance(body, dict):
         return True
@@ -82,34 +82,34 @@ def _is_padded(text) -> bool:
     return len(text) > LONG and text != text.strip()
 
 
-# Courses, enrollments and students that there are; no schema leads a student to one.
+# Existing courses, enrollments and students; no schema generates their ids.
 KNOWN = [tuple(row) for row in json.loads(Path(os.environ["FUZZ_KNOWN"]).read_text("utf-8"))]
 NAMES = ("enrollment_id", "course_id", "email")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# In a path it is written for a URL.
+# Quoted for a URL in a path.
 _EMAIL = re.compile(r"[A-Za-z0-9.+%'_-]+(@|%40)[a-z.]+")
 
 
 @schemathesis.hook
 def map_path_parameters(_context, path_parameters):
-    """Ask for what there is, every other time."""
+    """Use an existing id in every other request."""
     return _led(path_parameters)
 
 
 @schemathesis.hook
 def map_body(_context, body):
-    """Name a course that there is, every other time; its student stays, and is a new one."""
+    """Use an existing course in every other request; the student stays new."""
     return _led(body) if isinstance(body, dict) else body
 
 
 def _led(values):
-    """Return values of which those that are well-formed are of one enrollment that there is."""
+    """Replace well-formed values by those of one existing enrollment."""
     wanted = [name for name in NAMES if name in (values or {})]
     number = zlib.crc32(repr([values[name] for name in wanted]).encode("utf-8", "replace"))
     if not wanted or number % 2 or not KNOWN:
         return values
     known = dict(zip(NAMES, KNOWN[number // 2 % len(KNOWN)], strict=True))
-    # What is malformed on purpose stays so.
+    # Deliberately malformed values stay.
     return values | {name: known[name] for name in wanted if _is_formed(values[name])}
 
 
@@ -122,11 +122,11 @@ REQUESTS: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
 @schemathesis.hook
 def after_call(_context, case, response):
-    """Count what was asked, by operation and class of status."""
+    """Count requests by operation and class of status."""
     REQUESTS[case.operation.label][f"{response.status_code // 100}xx"] += 1
 
 
 @atexit.register
 def tell_counts():
-    """Leave the counts for the test that runs us."""
+    """Write the counts for the test that started Schemathesis."""
     Path(os.environ["FUZZ_COUNTS"]).write_text(json.dumps(REQUESTS), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a whole run of Schemathesis did, as a page of loadtests/results."""
+"""The result of a complete run of Schemathesis as a page of loadtests/results."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from loadtests.bench import results
 
 @dataclass(frozen=True)
 class Run:
-    """One role's run: requests by operation and class of status, its seed, seconds, and words."""
+    """One role's run: requests by operation and class of status, seed, seconds, and output."""
 
     requests: dict[str, dict[str, int]]
     seed: int
@@ -20,7 +20,7 @@ class Run:
 
 
 def write(path: Path, examples: str, runs: dict[str, Run]) -> None:
-    """Write the page of the runs by role; what was found is on it, word for word."""
+    """Write the page of the runs by role, with all findings verbatim."""
     sections = "\n\n".join(_section(role, run) for role, run in runs.items())
     results.remove("fuzz", path.parent)
     path.write_text(

@@ -26,7 +26,7 @@ class Server:
 async def own_api(
     service, folder: Path, *, module: str = "cli.main", **settings: str
 ) -> AsyncIterator[Server]:
-    """Run an API with these settings, and one server process; `module` starts it."""
+    """Run an API with these settings and one server process; `module` starts it."""
     (port,) = free_ports(1)
     places = {"PORT": str(port), "DATA_DIR": str(folder), "API_WORKERS": "1"}
     with (folder / "log").open("wb") as log:
@@ -39,14 +39,14 @@ async def own_api(
     try:
         async with httpx.AsyncClient(base_url=address) as client:
 
-            async def answers():
+            async def responses():
                 assert process.returncode is None, (folder / "log").read_text()
                 try:
                     return (await client.get("/health/ready")).status_code == 200
                 except httpx.TransportError:
                     return False
 
-            await eventually(answers, within=60)
+            await eventually(responses, within=60)
         yield Server(address, psutil.Process(process.pid))
     finally:
         if process.returncode is None:

@@ -1,6 +1,6 @@
-"""The authorization matrix: every route and method of the router, asked as everybody.
+"""The authorization matrix: every route and method with every kind of caller.
 
-A route that is not in the table fails, so nobody can add one without saying who may call it.
+A route that is not in the table fails the test, so that each new route needs an entry.
 """
 
 import asyncio
@@ -58,12 +58,12 @@ FOR_ANYONE = {
     ),
 }
 LOGOUT = ("POST", "/api/v1/auth/logout")
-# For whoever is logged in, where ENROLLMENT_ACCESS says so.
+# For any logged-in user, where ENROLLMENT_ACCESS requires it.
 FOR_STUDENTS = {
     ("POST", "/api/v1/enrollments"),
     ("GET", "/api/v1/students/<email>/enrollments"),
 }
-# Where the images are files of this machine.
+# Where the image store is a folder.
 MEDIA = {("GET", "/media/<quoted>"), ("HEAD", "/media/<quoted>")}
 FOR_USERS = {LOGOUT, ("GET", "/api/v1/auth/profile")}
 FOR_ADMINS = {
@@ -93,23 +93,23 @@ def encoded(part: object) -> str:
 
 
 def claims(**others) -> dict:
-    """Return what an admin's token says."""
+    """Return the claims of an admin's token."""
     return jwt.decode(token(role="admin", **others), options={"verify_signature": False})
 
 
 def unsigned(algorithm: str) -> str:
-    """Return an admin's token that says that it needs no signature."""
+    """Return an admin's token whose header claims that it needs no signature."""
     return f"{encoded({'alg': algorithm, 'typ': 'JWT', 'kid': KID})}.{encoded(claims())}."
 
 
 def promoted() -> str:
-    """Return a student's token whose payload says that they are an admin."""
+    """Return a student's token whose payload was changed to an admin's."""
     header, _, signature = token().split(".")
     return f"{header}.{encoded(claims())}.{signature}"
 
 
 def handmade(header: dict, secret: bytes = SECRET.encode(), digest: str = "sha256") -> str:
-    """Return an admin's token with whatever header, signed by a library that checks nothing."""
+    """Return an admin's token with any header, signed by a library without checks."""
     signed = f"{encoded({'typ': 'JWT', 'kid': KID} | header)}.{encoded(claims())}"
     return f"{signed}.{encoded(hmac.digest(secret, signed.encode(), digest))}"
 
@@ -120,7 +120,7 @@ def admins(**others) -> str:
 
 
 NOW = int(time.time())
-# What a service with public keys would have to show; ours has none that could be taken for one.
+# What a service with public keys would publish; this service has no public key.
 PUBLIC_KEY = b"""-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----
@@ -181,7 +181,7 @@ def routes_of(app) -> set[tuple[str, str]]:
 
 
 def address(path: str) -> str:
-    """Return the path of nothing that is there, so that whoever may call does no harm."""
+    """Return a path without a resource, so that an allowed call does no harm."""
     return re.sub(r"<\w+_id>", NO_ID, path).replace("<email>", "nobody@example.org")
 
 
@@ -192,31 +192,31 @@ async def ask(client, route: tuple[str, str], headers: dict[str, str]) -> httpx.
 
 
 async def is_open(client, route: tuple[str, str], headers: dict[str, str]) -> None:
-    """Assert that a route does not ask who is calling, or takes who is."""
-    answer = await ask(client, route, headers)
-    assert answer.status_code not in {401, 403, 405, 429, 500, 503}, (route, answer.text)
-    await heads_alike(client, route, headers, answer.status_code)
+    """Assert that a route is public or accepts the caller."""
+    response = await ask(client, route, headers)
+    assert response.status_code not in {401, 403, 405, 429, 500, 503}, (route, response.text)
+    await heads_alike(client, route, headers, response.status_code)
 
 
 async def is_shut(client, route, headers: dict[str, str], status: int, *error: str) -> None:
-    """Assert that a route refuses whoever calls, by this code and message."""
-    answer = await ask(client, route, headers)
-    refused(answer, status, *error)
-    assert ("www-authenticate" in answer.headers) is (status == 401)
+    """Assert that a route refuses the caller with this code and message."""
+    response = await ask(client, route, headers)
+    refused(response, status, *error)
+    assert ("www-authenticate" in response.headers) is (status == 401)
     await heads_alike(client, route, headers, status)
 
 
 async def heads_alike(client, route, headers: dict[str, str], status: int) -> None:
-    """Assert that HEAD, which no route declares, opens what GET does and says less."""
+    """Assert that HEAD, which no route declares, has the access rules of GET and no body."""
     method, path = route
     if method == "GET":
-        answer = await ask(client, ("HEAD", path), headers)
-        assert (answer.status_code, answer.content) == (status, b""), route
+        response = await ask(client, ("HEAD", path), headers)
+        assert (response.status_code, response.content) == (status, b""), route
 
 
 @pytest.fixture(scope="module")
 def enroll(service):
-    """Call the command line of the running service."""
+    """Runs the command line of the running service."""
 
     async def call(*arguments: str, said: str = "") -> None:
         process = await asyncio.create_subprocess_exec(
@@ -235,28 +235,28 @@ def enroll(service):
 async def log_in(client, username: str, password: str) -> str:
     """Return a token of a login."""
     account = {"username": username, "password": password}
-    answer = await client.post("/api/v1/auth/login", json=account)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["token"]
+    response = await client.post("/api/v1/auth/login", json=account)
+    assert response.status_code == 200, response.text
+    return response.json()["token"]
 
 
 async def is_dead(client, headers: dict[str, str]) -> None:
-    """Wait until a token is known to be dead by every process, at most a second."""
+    """Wait at most a second until every process refuses a token."""
 
     async def refuses():
-        answers = [await client.get("/api/v1/auth/profile", headers=headers) for _ in range(4)]
-        return {answer.status_code for answer in answers} == {401}
+        responses = [await client.get("/api/v1/auth/profile", headers=headers) for _ in range(4)]
+        return {response.status_code for response in responses} == {401}
 
     await eventually(refuses, within=1.5)
-    await asyncio.sleep(0.6)  # a process that was not asked by chance has asked the database by now
+    await asyncio.sleep(0.6)  # a process that was missed by chance has queried the database by now
 
 
-async def test_every_route_says_who_may_call_it(app):
+async def test_every_route_is_in_the_access_table(app):
     assert routes_of(app) == EVERY_ROUTE
     assert not FOR_ANYONE & FOR_USERS | FOR_ANYONE & FOR_ADMINS | FOR_USERS & FOR_ADMINS
 
 
-async def test_so_do_the_routes_of_a_file_store(tmp_path):
+async def test_the_routes_of_a_file_store_are_in_the_access_table(tmp_path):
     app = create_app(Settings(_env_file=None, storage_url=tmp_path.as_uri()))
     try:
         assert routes_of(app) == EVERY_ROUTE | MEDIA
@@ -264,29 +264,29 @@ async def test_so_do_the_routes_of_a_file_store(tmp_path):
         Sanic.unregister_app(app)
 
 
-async def test_options_tells_methods_and_no_more(client):
+async def test_options_returns_methods_only(client):
     for path in {path for _, path in EVERY_ROUTE}:
-        answer = await ask(client, ("OPTIONS", path), {})
-        assert (answer.status_code, answer.content) == (204, b""), path
+        response = await ask(client, ("OPTIONS", path), {})
+        assert (response.status_code, response.content) == (204, b""), path
         methods = {method for method, of in EVERY_ROUTE if of == path}
-        assert set(answer.headers["allow"].split(",")) - {"HEAD", "OPTIONS"} == methods - {"HEAD"}
+        assert set(response.headers["allow"].split(",")) - {"HEAD", "OPTIONS"} == methods - {"HEAD"}
 
 
-async def test_nobody(client):
+async def test_access_without_a_token(client):
     for route in FOR_ANYONE:
         await is_open(client, route, {})
     for route in FOR_USERS | FOR_ADMINS:
         await is_shut(client, route, {}, *NO_TOKEN)
 
 
-async def test_a_student(client):
+async def test_access_of_a_student(client):
     for route in FOR_ANYONE:
         await is_open(client, route, bearer(token()))
     for route in FOR_ADMINS:
         await is_shut(client, route, bearer(token()), *NO_ADMIN)
 
 
-async def test_an_account_of_a_student(client, enroll):
+async def test_access_of_a_student_with_an_account(client, enroll):
     name = f"student-{uuid7().hex}@example.org"
     await enroll("users", "add", name, said=f"{PASSWORD}\n{PASSWORD}\n")
     theirs = bearer(await log_in(client, name, PASSWORD))
@@ -297,14 +297,14 @@ async def test_an_account_of_a_student(client, enroll):
     await is_open(client, LOGOUT, theirs)
 
 
-async def test_an_admin(client):
+async def test_access_of_an_admin(client):
     ours = bearer(await log_in(client, *ADMIN.values()))
     for route in sorted(EVERY_ROUTE - {LOGOUT}):
         await is_open(client, route, ours)
     await is_open(client, LOGOUT, ours)
 
 
-async def test_a_disabled_admin(client, enroll):
+async def test_access_of_a_disabled_admin(client, enroll):
     name = f"admin-{uuid7().hex}"
     await enroll("users", "add", name, "--role", "admin", said=f"{PASSWORD}\n{PASSWORD}\n")
     theirs = bearer(await log_in(client, name, PASSWORD))
@@ -313,29 +313,29 @@ async def test_a_disabled_admin(client, enroll):
     await is_dead(client, theirs)
     await stands_outside(client, theirs, "INVALID_TOKEN")
     account = {"username": name, "password": PASSWORD}
-    answer = await client.post("/api/v1/auth/login", json=account)
-    refused(answer, 401, "INVALID_CREDENTIALS", "Invalid username or password")
+    response = await client.post("/api/v1/auth/login", json=account)
+    refused(response, 401, "INVALID_CREDENTIALS", "Invalid username or password")
 
 
-async def test_a_revoked_admin(client):
+async def test_access_of_a_revoked_admin(client):
     theirs = bearer(await log_in(client, *ADMIN.values()))
     assert (await client.post("/api/v1/auth/logout", headers=theirs)).status_code == 204
     await is_dead(client, theirs)
     await stands_outside(client, theirs, "INVALID_TOKEN")
 
 
-async def test_an_expired_admin(client):
+async def test_access_of_an_expired_admin(client):
     old = bearer(admins(iat=NOW - 7200, nbf=NOW - 7200, exp=NOW - 3600))
     await stands_outside(client, old, "TOKEN_EXPIRED")
 
 
 @pytest.mark.parametrize("forgery", FORGED)
-async def test_a_forged_admin(client, forgery):
+async def test_access_with_a_forged_admin_token(client, forgery):
     await stands_outside(client, bearer(FORGED[forgery]()), "INVALID_TOKEN")
 
 
 async def stands_outside(client, headers: dict[str, str], code: str) -> None:
-    """Assert that a token opens nothing, and closes nothing that is open to anyone."""
+    """Assert that a token gives no access, and public routes stay public."""
     for route in FOR_USERS | FOR_ADMINS:
         await is_shut(client, route, headers, 401, code, INVALID)
     for route in sorted(FOR_ANYONE):
@@ -344,7 +344,7 @@ async def stands_outside(client, headers: dict[str, str], code: str) -> None:
 
 @pytest.fixture
 async def shut(service, tmp_path):
-    """An API where students enrol and read themselves only."""
+    """An API where students only enrol and read themselves."""
     settings = {"ENROLLMENT_ACCESS": "authenticated", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
     async with (
         own_api(service, tmp_path, **settings) as server,
@@ -353,14 +353,14 @@ async def shut(service, tmp_path):
         yield client
 
 
-async def test_dead_tokens_where_students_have_to_log_in(shut, enroll):
+async def test_invalid_tokens_where_students_have_to_log_in(shut, enroll):
     name = f"student-{uuid7().hex}@example.org"
     await enroll("users", "add", name, said=f"{PASSWORD}\n{PASSWORD}\n")
     revoked, disabled = [bearer(await log_in(shut, name, PASSWORD)) for _ in range(2)]
     for route in FOR_STUDENTS:
         await is_shut(shut, route, {}, *NO_TOKEN)
         for alive in (bearer(token()), revoked, disabled):
-            # Before their own email is asked for, or found to be another's: they were let in.
+            # The token is checked before the email's owner.
             assert (await ask(shut, route, alive)).status_code in {400, 403}
     await shut.post("/api/v1/auth/logout", headers=revoked)
     await is_dead(shut, revoked)
@@ -391,7 +391,7 @@ async def test_dead_tokens_where_students_have_to_log_in(shut, enroll):
         "/api/v1/admin/students?role=admin",
     ],
 )
-async def test_no_other_spelling_opens_a_door(client, path):
+async def test_no_other_spelling_of_a_path_gives_access(client, path):
     url = httpx.URL(str(client.base_url)).copy_with(raw_path=path.encode())
     for method in ("GET", "HEAD", "POST"):
         for headers in (
@@ -400,5 +400,5 @@ async def test_no_other_spelling_opens_a_door(client, path):
             {"X-Original-URL": "/api/v1/courses", "X-Rewrite-URL": "/health"},
             {"X-HTTP-Method-Override": "GET", "X-Forwarded-User": "admin"},
         ):
-            answer = await client.request(method, url, headers=headers)
-            assert answer.status_code in {400, 401, 403, 404, 405}, answer.text
+            response = await client.request(method, url, headers=headers)
+            assert response.status_code in {400, 401, 403, 404, 405}, response.text

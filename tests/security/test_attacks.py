@@ -1,4 +1,4 @@
-"""The corpus of hostile images against the running service: refused, failed, or made harmless."""
+"""Hostile images against the running service: refused, failed, or made harmless."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ from tests.processes import commands_of, peaks_of
 MEGABYTE = 1 << 20
 MOST_MEGABYTES = 300
 MOST_SECONDS = 2.0
-WALL_SECONDS = 10.0  # the machine that runs the tests may have other work
-# Those that take the most memory or time, of the API or of a decoder.
+WALL_SECONDS = 10.0  # the test machine may be busy
+# The attacks that cost the API or a decoder the most memory or time.
 HEAVIEST = (
     "as large as a PNG may be",
     "60 scans of 24 million pixels",
@@ -30,7 +30,7 @@ DECODER = "services.images.sandbox_process"
 
 
 def workers(service) -> list[psutil.Process]:
-    """Return the processes of the worker, its decoders too."""
+    """Return the processes of the worker, including its decoders."""
     return _running(service, "worker", DECODER)
 
 
@@ -46,37 +46,37 @@ def _running(service, *words: str) -> list[psutil.Process]:
 
 
 def decodings(service) -> list[dict]:
-    """Return what the worker wrote about each image that it decoded."""
+    """Return the worker's log lines about decoded images."""
     log = (service.data_dir / "logs" / "worker-images.log").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in log.splitlines() if '"image_decoded"' in line]
     return [line for line in lines if "task_id" in line]
 
 
 @pytest.mark.parametrize("title", CORPUS)
-async def test_each_attack_gets_its_fate(service, api, title):
+async def test_each_attack_has_its_expected_outcome(service, api, title):
     attack = CORPUS[title]
     data = attack.make()
     files = {"image": (attack.name, data, attack.kind)}
     started = time.perf_counter()
-    answer = await api.call("POST", "/courses/upload", data=COURSE, files=files)
+    response = await api.call("POST", "/courses/upload", data=COURSE, files=files)
     if isinstance(attack.fate, tuple):
         status, code = attack.fate
-        content = answer.json()
-        assert (answer.status_code, content["error"]) == (status, TITLES[status]), answer.text
+        content = response.json()
+        assert (response.status_code, content["error"]) == (status, TITLES[status]), response.text
         assert content["details"]["code"] == code
         assert content["message"].startswith("The image")
-        assert answer.elapsed.total_seconds() < MOST_SECONDS
+        assert response.elapsed.total_seconds() < MOST_SECONDS
         return
-    assert answer.status_code == 201, answer.text
-    task_id = answer.json()["image"]["task_id"]
-    course = await api.settled(answer.json()["id"])
+    assert response.status_code == 201, response.text
+    task_id = response.json()["image"]["task_id"]
+    course = await api.settled(response.json()["id"])
     seconds = time.perf_counter() - started
     assert course["image"]["status"] == attack.fate, course
     assert seconds < WALL_SECONDS
     if attack.fate == "failed":
         assert course["image"]["error"] == "The image is damaged and can't be decoded"
     for variant in course["image"].get("variants", []):
-        # What a client calls its file is no part of where it is, with whatever ending.
+        # The name of the client's file is not part of the object's key.
         name = PurePosixPath(attack.name.replace("\\", "/")).stem
         assert name not in {PurePosixPath(part).stem for part in variant["url"].split("/")}
         shown = await api.client.get(variant["url"])
@@ -89,11 +89,11 @@ async def test_each_attack_gets_its_fate(service, api, title):
     assert decoding["megabytes"] < MOST_MEGABYTES
 
 
-async def test_no_worker_has_grown_by_it(service, api):
+async def test_attacks_do_not_grow_the_worker(service, api):
     for title in HEAVIEST:
-        answer = await api.upload(CORPUS[title].make())
-        if answer.status_code == 201:  # else it was refused, as is asserted above
-            await api.settled(answer.json()["id"], within=60)
+        response = await api.upload(CORPUS[title].make())
+        if response.status_code == 201:  # otherwise the upload was refused, as asserted above
+            await api.settled(response.json()["id"], within=60)
     assert len(decodings(service)) >= 2
     peaks = peaks_of(workers(service))
     assert peaks
@@ -101,7 +101,7 @@ async def test_no_worker_has_grown_by_it(service, api):
 
 
 def with_file(name: bytes) -> bytes:
-    """Return a form with an image of this name, as no client would send it."""
+    """Return a form with an image of this name, which no client would send."""
     fields = b"".join(
         b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
         % (key.encode(), value.encode())
@@ -123,16 +123,16 @@ def with_file(name: bytes) -> bytes:
     ],
     ids=["CRLF", "LF", "NUL", "escape", "right to left", "long"],
 )
-async def test_a_file_name_that_is_an_attack_is_refused(api, name, message):
+async def test_a_hostile_file_name_is_refused(api, name, message):
     headers = api.headers | {"Content-Type": "multipart/form-data; boundary=b"}
-    answer = await api.client.post(
+    response = await api.client.post(
         "/api/v1/courses/upload", content=with_file(name), headers=headers
     )
-    assert (answer.status_code, answer.json()["error"]) == (400, TITLES[400]), answer.text
-    assert answer.json()["message"].startswith(message)
+    assert (response.status_code, response.json()["error"]) == (400, TITLES[400]), response.text
+    assert response.json()["message"].startswith(message)
 
 
-async def test_a_killed_decoder_takes_nothing_else_with_it(service, api):
+async def test_a_killed_decoder_affects_no_other_image(service, api):
     await api.pictured(photos.jpeg(64, 48))
     before = {process.pid for process in workers(service)}
     slow = photos.scan_bomb_jpeg(4890, 55)

@@ -1,4 +1,4 @@
-"""The audit log: what admins do, who logs in, who is refused, what operators do."""
+"""The audit log: actions of admins and operators, logins, and denied calls."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def database(service):
 
 @pytest.fixture
 def entries(database):
-    """Return the entries of a request, as soon as there are any."""
+    """Returns the entries of a request when there are any."""
 
     async def entries(request_id):
         async def there_are():
@@ -77,7 +77,7 @@ async def new_task(database, state="queued"):
 
 @pytest.fixture
 async def writes(api, client, database):
-    """What each admin's operation is called with, and the action and target that it leaves."""
+    """The arguments of each admin operation, and the action and target that it records."""
     course_id, other, email = (await api.new_course())["id"], None, new_email()
     enrolled = {"student_email": email, "course_id": course_id}
     await client.post("/api/v1/enrollments", json=enrolled)
@@ -116,22 +116,22 @@ async def writes(api, client, database):
     }
 
 
-async def test_every_write_of_an_admin_leaves_an_entry(api, client, writes, entries):
+async def test_every_admin_write_is_audited(api, client, writes, entries):
     admins = {one.name for one in OPERATIONS if one.access is Access.ADMIN and one.method != "GET"}
     assert set(writes) == admins
     for action, method, path, request, target in writes.values():
         request_id = new_request_id()
         headers = api.headers | {"X-Request-ID": request_id}
-        answer = await client.request(method, f"/api/v1{path}", headers=headers, **request)
-        assert answer.is_success, (path, answer.text)
+        response = await client.request(method, f"/api/v1{path}", headers=headers, **request)
+        assert response.is_success, (path, response.text)
         [entry] = await entries(request_id)
         assert (entry["action"], entry["outcome"], entry["actor"]) == (action, "done", "admin")
         assert entry["actor_id"] is not None
-        assert entry["target"] == (target or answer.json()["id"])
+        assert entry["target"] == (target or response.json()["id"])
         assert entry["address"] == "127.0.0.1"
 
 
-async def test_what_is_not_done_leaves_no_entry(api, client, database):
+async def test_a_failed_write_is_not_audited(api, client, database):
     request_id = new_request_id()
     headers = api.headers | {"X-Request-ID": request_id}
     for path in (f"/courses/{NO_ID}", f"/admin/enrollments/{NO_ID}"):
@@ -145,22 +145,22 @@ async def test_what_is_not_done_leaves_no_entry(api, client, database):
     assert found == 0
 
 
-async def test_logging_in_and_out_is_noted(client, entries):
+async def test_login_and_logout_are_audited(client, entries):
     login_id, logout_id = new_request_id(), new_request_id()
-    answer = await client.post("/api/v1/auth/login", json=ADMIN, headers={"X-Request-ID": login_id})
+    response = await client.post(
+        "/api/v1/auth/login", json=ADMIN, headers={"X-Request-ID": login_id}
+    )
     [login] = await entries(login_id)
-    headers = bearer(answer.json()["token"]) | {"X-Request-ID": logout_id}
+    headers = bearer(response.json()["token"]) | {"X-Request-ID": logout_id}
     await client.post("/api/v1/auth/logout", headers=headers)
     [logout] = await entries(logout_id)
     assert (login["action"], login["outcome"], login["actor"]) == ("auth.login", "done", "admin")
     assert (logout["action"], logout["actor"]) == ("auth.logout", "admin")
     assert login["target"] == logout["target"]
-    assert str(login["actor_id"]) == answer.json()["user"]["id"]
+    assert str(login["actor_id"]) == response.json()["user"]["id"]
 
 
-async def test_a_session_that_ends_because_its_token_was_used_twice_is_noted(
-    client, database, entries
-):
+async def test_the_end_of_a_session_by_token_reuse_is_audited(client, database, entries):
     session = (await client.post("/api/v1/auth/login", json=ADMIN)).json()
     spent = {"refresh_token": session["refresh_token"]}
     assert (await client.post("/api/v1/auth/refresh", json=spent)).status_code == 200
@@ -171,8 +171,8 @@ async def test_a_session_that_ends_because_its_token_was_used_twice_is_noted(
     )
     request_id = new_request_id()
     headers = {"X-Request-ID": request_id}
-    answer = await client.post("/api/v1/auth/refresh", json=spent, headers=headers)
-    assert answer.status_code == 401
+    response = await client.post("/api/v1/auth/refresh", json=spent, headers=headers)
+    assert response.status_code == 401
 
     async def both():
         found = await entries(request_id)
@@ -180,12 +180,12 @@ async def test_a_session_that_ends_because_its_token_was_used_twice_is_noted(
 
     ended, refused = sorted(await eventually(both), key=lambda entry: entry["outcome"])
     assert (ended["action"], ended["outcome"]) == ("auth.end_session", "done")
-    # Nobody knows which of the two came: it is noted of the session, with the address.
+    # Owner and thief cannot be told apart, so the entry has the session and the address.
     assert (ended["target"], ended["actor"], ended["address"]) == (claims["sid"], None, "127.0.0.1")
     assert (refused["action"], refused["outcome"]) == ("request", "refused")
 
 
-def test_every_action_is_noted_somewhere():
+def test_every_action_is_recorded_somewhere():
     root = Path(__file__).parents[2]
     rooms = ("api", "services", "cli", "worker")
     sources = [path for room in rooms for path in root.joinpath(room).rglob("*.py")]
@@ -194,7 +194,7 @@ def test_every_action_is_noted_somewhere():
     assert missing == set()
 
 
-async def test_a_failed_login_is_noted_with_the_name_that_was_claimed(client, entries):
+async def test_a_failed_login_is_audited_with_the_claimed_name(client, entries):
     request_id, name = new_request_id(), new_email()
     await client.post(
         "/api/v1/auth/login",
@@ -216,7 +216,7 @@ async def test_a_failed_login_is_noted_with_the_name_that_was_claimed(client, en
     ],
     ids=["nobody", "forged", "student"],
 )
-async def test_a_refusal_is_noted(client, entries, headers, actor, code):
+async def test_a_denied_call_is_audited(client, entries, headers, actor, code):
     request_id = new_request_id()
     await client.delete(
         f"/api/v1/courses/{uuid7()}", headers=headers | {"X-Request-ID": request_id}
@@ -230,34 +230,34 @@ async def test_a_refusal_is_noted(client, entries, headers, actor, code):
 ZONED = "198.18.7.8, fe80::1%" + "a" * 300
 
 
-async def test_no_forwarded_address_hides_a_guess_or_its_neighbours(client, entries):
+async def test_an_invalid_forwarded_address_hides_no_failed_login(client, entries):
     requests = {new_request_id(): zoned for zoned in (False, True, False)}
     for request_id, zoned in requests.items():
         forwarded = {"X-Forwarded-For": ZONED} if zoned else {}
-        answer = await client.post(
+        response = await client.post(
             "/api/v1/auth/login",
             json={"username": f"guess-{request_id}", "password": "wrong"},
             headers={"X-Request-ID": request_id} | forwarded,
         )
-        assert answer.status_code == 401
+        assert response.status_code == 401
     for request_id in requests:
         [entry] = await entries(request_id)
         assert (entry["actor"], entry["address"]) == (f"guess-{request_id}", "127.0.0.1")
 
 
-async def test_no_forwarded_address_fails_a_write(client, entries):
+async def test_an_invalid_forwarded_address_fails_no_write(client, entries):
     request_id = new_request_id()
     headers = bearer(token(username="ada", role="admin")) | {"X-Request-ID": request_id}
-    answer = await client.post(
+    response = await client.post(
         "/api/v1/courses",
         json={"title": "t", "description": "d", "difficulty": "Beginner"},
         headers=headers | {"X-Forwarded-For": ZONED},
     )
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert [entry["address"] for entry in await entries(request_id)] == ["127.0.0.1"]
 
 
-async def test_a_login_that_is_markup_or_steers_a_terminal_is_shown_as_it_is(
+async def test_a_username_with_markup_or_control_characters_is_shown_escaped(
     client, entries, enroll, database
 ):
     request_id = new_request_id()
@@ -282,24 +282,24 @@ async def test_a_login_that_is_markup_or_steers_a_terminal_is_shown_as_it_is(
         assert f"\n{request_id}" not in output
 
 
-async def test_too_many_requests_are_noted_with_the_address_behind_the_proxy(client, entries):
+async def test_rate_limited_calls_are_audited_with_the_client_address(client, entries):
     name, address = new_email(), "198.18.7.7"
     headers = bearer(token(username=name, role="admin")) | {"X-Forwarded-For": address}
-    answers = []
-    while 429 not in answers:
-        assert len(answers) < 60
+    responses = []
+    while 429 not in responses:
+        assert len(responses) < 60
         request_id = new_request_id()
-        answer = await client.post(
+        response = await client.post(
             "/api/v1/courses", json={}, headers=headers | {"X-Request-ID": request_id}
         )
-        answers.append(answer.status_code)
+        responses.append(response.status_code)
     [entry] = await entries(request_id)
     assert (entry["actor"], entry["address"]) == (name, address)
     assert entry["target"] == "POST /api/v1/courses"
     assert json.loads(entry["details"]) == {"code": "RATE_LIMITED"}
 
 
-async def test_a_flood_of_refusals_is_few_entries_and_all_are_counted(client, database):
+async def test_many_denied_calls_are_few_entries_with_a_total_count(client, database):
     marker = uuid7().hex
     count = "SELECT coalesce(sum(count), 0) FROM audit_log WHERE actor LIKE $1 || '%'"
     others = "SELECT coalesce(sum(count), 0) FROM audit_log WHERE details->>'code' = 'MANY'"
@@ -326,7 +326,7 @@ async def test_a_flood_of_refusals_is_few_entries_and_all_are_counted(client, da
     assert rows < 400
 
 
-async def test_an_admin_who_enrols_somebody_is_noted(api, production, entries):
+async def test_an_admins_enrollment_of_a_student_is_audited(api, production, entries):
     request_id, email = new_request_id(), new_email()
     course_id = (await api.new_course())["id"]
     headers = student("registrar", role="admin") | {
@@ -334,23 +334,23 @@ async def test_an_admin_who_enrols_somebody_is_noted(api, production, entries):
         "Idempotency-Key": request_id,
     }
     content = {"student_email": email, "course_id": course_id}
-    answer = await production.client.post("/api/v1/enrollments", json=content, headers=headers)
-    assert answer.status_code == 201
+    response = await production.client.post("/api/v1/enrollments", json=content, headers=headers)
+    assert response.status_code == 201
     [entry] = await entries(request_id)
     assert (entry["action"], entry["actor"]) == ("enrollments.create", "registrar")
     assert json.loads(entry["details"]) == {"student": email, "course": course_id}
 
 
-async def test_an_admin_is_noted_where_anybody_may_enrol(api, client, database):
+async def test_an_admins_enrollment_is_audited_where_all_may_enroll(api, client, database):
     course_id = (await api.new_course())["id"]
 
     async def actors(headers):
         content = {"student_email": new_email(), "course_id": course_id}
-        answer = await client.post("/api/v1/enrollments", json=content, headers=headers)
-        assert answer.status_code == 201
-        # In the transaction of the place: it is there or never will be.
+        response = await client.post("/api/v1/enrollments", json=content, headers=headers)
+        assert response.status_code == 201
+        # In the transaction of the enrollment, so the entry exists now or never.
         noted = "SELECT actor FROM audit_log WHERE action = 'enrollments.create' AND target = $1"
-        return [row["actor"] for row in await database.fetch(noted, answer.json()["id"])]
+        return [row["actor"] for row in await database.fetch(noted, response.json()["id"])]
 
     assert await actors(api.headers) == ["admin"]
     for nobody in (
@@ -362,7 +362,7 @@ async def test_an_admin_is_noted_where_anybody_may_enrol(api, client, database):
         assert await actors(nobody) == []
 
 
-async def test_an_entry_is_a_line_of_the_log_too(api, client, service):
+async def test_an_entry_is_also_a_log_line(api, client, service):
     request_id = new_request_id()
     headers = api.headers | {"X-Request-ID": request_id}
     course = await client.post("/api/v1/courses", json=COURSE, headers=headers)
@@ -378,7 +378,7 @@ async def test_an_entry_is_a_line_of_the_log_too(api, client, service):
 
 @pytest.fixture
 def enroll(service):
-    """Run `enroll` as an operator would; return exit code, output and errors."""
+    """Runs `enroll`; returns exit code, output and errors."""
 
     async def run(*arguments, typed="", environment=None):
         process = await asyncio.create_subprocess_exec(
@@ -394,7 +394,7 @@ def enroll(service):
     return run
 
 
-async def test_what_operators_do_is_noted_and_shown(enroll, database):
+async def test_operators_commands_are_audited_and_listed(enroll, database):
     first, second = await new_task(database), await new_task(database)
     assert (await enroll("tasks", "cancel", first, second))[:2] == (0, "2 cancelled\n")
     code, output, log = await enroll("tasks", "drop", first)
@@ -422,7 +422,7 @@ async def test_what_operators_do_is_noted_and_shown(enroll, database):
     assert (code, json.loads(output)) == (0, [])
 
 
-async def test_changes_of_accounts_and_keys_are_noted(enroll, tmp_path):
+async def test_changes_of_accounts_and_keys_are_audited(enroll, tmp_path):
     name = new_email()
     for command in ("add", "passwd", "disable", "enable"):
         code, _, errors = await enroll("users", command, name, typed="a-long-password\n")
@@ -446,14 +446,14 @@ async def test_changes_of_accounts_and_keys_are_noted(enroll, tmp_path):
         )
 
 
-async def test_keys_are_rotated_even_without_a_database(enroll, tmp_path):
+async def test_keys_can_be_rotated_without_a_database(enroll, tmp_path):
     away = {"DATA_DIR": str(tmp_path), "DATABASE_URL": "postgresql://x@127.0.0.1:9/x"}
     code, output, errors = await enroll("keys", "rotate", environment=away)
     assert (code, "signs from now on" in output) == (0, True)
     assert "the audit log has no entry of this" in errors
 
 
-async def test_production_is_asked_before_a_machine_gets_a_key_of_its_own(enroll, tmp_path):
+async def test_in_production_a_key_of_the_machines_own_needs_confirmation(enroll, tmp_path):
     alone = {
         **SETTINGS,
         "DATA_DIR": str(tmp_path),
@@ -475,7 +475,7 @@ async def test_production_is_asked_before_a_machine_gets_a_key_of_its_own(enroll
         (("--limit", "0"), "0 is not in the range"),
     ],
 )
-async def test_a_bad_question_is_told_so(enroll, arguments, fault):
+async def test_a_bad_filter_is_reported(enroll, arguments, fault):
     code, output, errors = await enroll("audit", *arguments)
     assert (code, output) == (2, "")
     assert errors.startswith("enroll: ")

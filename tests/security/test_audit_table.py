@@ -1,4 +1,4 @@
-"""The audit log's table takes rows, and gives none back before a year has passed."""
+"""Rows of the audit log cannot be changed, and not be deleted for a year."""
 
 import asyncpg
 import pytest
@@ -19,13 +19,13 @@ ADD = (
         "TRUNCATE audit_log",
     ],
 )
-async def test_an_entry_is_neither_changed_nor_removed(connection, statement):
+async def test_an_entry_cannot_be_changed_or_deleted(connection, statement):
     await connection.execute(ADD, uuid7(), 364)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
         await connection.execute(statement)
     assert await connection.fetchval("SELECT count(*) FROM audit_log WHERE actor IS NULL") == 1
 
 
-async def test_an_entry_of_more_than_a_year_ago_may_be_removed(connection):
+async def test_an_entry_of_more_than_a_year_ago_can_be_deleted(connection):
     await connection.execute(ADD, uuid7(), 366)
     assert await connection.execute("DELETE FROM audit_log") == "DELETE 1"

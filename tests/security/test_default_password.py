@@ -1,4 +1,4 @@
-"""The default password is what the database has, whatever the setting says."""
+"""The check for the default password reads the database, not the setting."""
 
 import asyncio
 import os
@@ -76,7 +76,7 @@ async def enroll(service, folder, url, *arguments, said=""):
 
 @pytest.mark.parametrize("command", ["api", "worker"])
 @pytest.mark.parametrize("kind", HASHES)
-async def test_production_does_not_serve_a_default_password(
+async def test_production_refuses_to_serve_with_a_default_password(
     service, production_database, tmp_path, command, kind
 ):
     url, tls_url = production_database
@@ -88,7 +88,7 @@ async def test_production_does_not_serve_a_default_password(
         assert words in line
 
 
-async def test_only_an_admin_who_may_log_in_counts(new_database):
+async def test_only_enabled_admins_are_checked(new_database):
     url = await new_database()
     other = CryptContext(schemes=["argon2"]).hash("correct horse")
     default = HASHES["argon2id"]
@@ -109,7 +109,7 @@ async def test_only_an_admin_who_may_log_in_counts(new_database):
         assert await accounts.admins_with_password(PASSWORD) == ["default", "disabled"]
 
 
-async def test_production_gives_no_account_the_default_password(
+async def test_production_refuses_to_set_the_default_password(
     service, production_database, tmp_path
 ):
     url, tls_url = production_database

@@ -1,4 +1,4 @@
-"""The edge: which pages may call, what every answer tells a browser, what answers give away."""
+"""CORS, security headers of all responses, and information that responses must not have."""
 
 import asyncio
 import json
@@ -66,33 +66,33 @@ TAKEN = (
 
 @pytest.mark.parametrize("origin", [FRONT_END, OTHER_FRONT_END])
 @pytest.mark.parametrize(("method", "path", "status"), PATHS)
-async def test_a_listed_origin_may_read_every_answer(production, method, path, status, origin):
-    answer = await production.client.request(method, path, headers={"Origin": origin})
-    assert (answer.status_code, answer.headers[ALLOWED]) == (status, origin)
-    assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
-    assert "access-control-allow-credentials" not in answer.headers
+async def test_a_listed_origin_may_read_every_response(production, method, path, status, origin):
+    response = await production.client.request(method, path, headers={"Origin": origin})
+    assert (response.status_code, response.headers[ALLOWED]) == (status, origin)
+    assert "X-Request-ID" in response.headers["access-control-expose-headers"]
+    assert "access-control-allow-credentials" not in response.headers
 
 
 @pytest.mark.parametrize("origin", NOT_OURS)
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 async def test_another_origin_may_read_nothing(production, method, origin):
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    answer = await production.client.request(method, "/api/v1/courses", headers=asked)
-    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    response = await production.client.request(method, "/api/v1/courses", headers=asked)
+    assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
 async def test_two_origins_at_once_may_read_nothing(production):
     asked = [("Origin", FRONT_END), ("Origin", "https://evil.example")]
-    answer = await production.client.get("/api/v1/courses", headers=asked)
-    assert ALLOWED not in answer.headers
+    response = await production.client.get("/api/v1/courses", headers=asked)
+    assert ALLOWED not in response.headers
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": FRONT_END}, {"Origin": "https://evil.example"}])
 @pytest.mark.parametrize(("method", "path", "status"), PATHS)
-async def test_caches_are_told_that_the_origin_matters(production, method, path, status, headers):
-    answer = await production.client.request(method, path, headers=headers)
-    assert answer.status_code == status
-    assert "Origin" in [name.strip() for name in answer.headers["vary"].split(",")]
+async def test_every_response_varies_by_origin(production, method, path, status, headers):
+    response = await production.client.request(method, path, headers=headers)
+    assert response.status_code == status
+    assert "Origin" in [name.strip() for name in response.headers["vary"].split(",")]
 
 
 @pytest.mark.parametrize(
@@ -109,33 +109,33 @@ async def test_a_preflight_is_answered(production, path, method):
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "authorization, idempotency-key",
     }
-    answer = await production.client.options(path, headers=asked)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert answer.headers[ALLOWED] == FRONT_END
-    assert method in answer.headers["access-control-allow-methods"].split(",")
-    taken = answer.headers["access-control-allow-headers"].lower()
+    response = await production.client.options(path, headers=asked)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers[ALLOWED] == FRONT_END
+    assert method in response.headers["access-control-allow-methods"].split(",")
+    taken = response.headers["access-control-allow-headers"].lower()
     assert {"authorization", "content-type", "idempotency-key"} <= set(taken.split(", "))
-    assert int(answer.headers["access-control-max-age"]) > 0
-    assert "Access-Control-Request-Method" in answer.headers["vary"]
+    assert int(response.headers["access-control-max-age"]) > 0
+    assert "Access-Control-Request-Method" in response.headers["vary"]
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 @pytest.mark.parametrize("origin", [FRONT_END, *NOT_LOOPBACK])
-async def test_without_listed_origins_no_page_of_elsewhere_may_read(client, origin, method):
+async def test_without_listed_origins_no_other_site_may_read(client, origin, method):
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    answer = await client.request(method, "/api/v1/courses", headers=asked)
-    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    response = await client.request(method, "/api/v1/courses", headers=asked)
+    assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
 @pytest.mark.parametrize("port", ["", ":80", ":3000", ":5173", ":65535"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_in_development_pages_of_this_machine_may_call(client, scheme, host, port):
+async def test_in_development_loopback_origins_are_allowed(client, scheme, host, port):
     origin = f"{scheme}://{host}{port}"
-    answer = await client.get("/api/v1/courses", headers={"Origin": origin})
-    assert (answer.status_code, answer.headers[ALLOWED]) == (200, origin)
-    assert "Origin" in answer.headers["vary"].split(", ")
-    exposed = set(answer.headers["access-control-expose-headers"].split(", "))
+    response = await client.get("/api/v1/courses", headers={"Origin": origin})
+    assert (response.status_code, response.headers[ALLOWED]) == (200, origin)
+    assert "Origin" in response.headers["vary"].split(", ")
+    exposed = set(response.headers["access-control-expose-headers"].split(", "))
     assert exposed >= {"ETag", "Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"}
     assert exposed >= {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
     asked = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
@@ -146,9 +146,9 @@ async def test_in_development_pages_of_this_machine_may_call(client, scheme, hos
 
 
 @pytest.mark.parametrize("host", ["localhost:3001", "127.0.0.1", "[::1]:5173"])
-async def test_in_production_pages_of_this_machine_may_not(production, host):
-    answer = await production.client.get("/health/live", headers={"Origin": f"http://{host}"})
-    assert ALLOWED not in answer.headers
+async def test_in_production_loopback_origins_are_refused(production, host):
+    response = await production.client.get("/health/live", headers={"Origin": f"http://{host}"})
+    assert ALLOWED not in response.headers
 
 
 BODIES = [
@@ -158,7 +158,7 @@ BODIES = [
     ("POST", "/api/v1/courses", COURSE),
     ("PUT", f"/api/v1/courses/{NO_ID}", COURSE),
 ]
-# What a page sends anywhere without a preflight, or what no operation takes.
+# Media types that a page sends without a preflight, and types that no operation accepts.
 SIMPLE = [
     "text/plain",
     "text/plain;charset=UTF-8",
@@ -185,61 +185,61 @@ def typed(media_type):
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=str)
 @pytest.mark.parametrize("media_type", SIMPLE)
-async def test_a_page_sends_no_json_as_something_else(api, client, foreign, media_type):
+async def test_a_cross_site_page_cannot_send_json_as_another_type(api, client, foreign, media_type):
     for method, path, content in BODIES:
         headers = api.headers | foreign | typed(media_type)
         body = json.dumps(content).encode()
-        answer = await client.request(method, path, content=body, headers=headers)
-        assert answer.status_code == 415, (method, path, answer.text)
-        assert answer.json()["details"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
-        assert answer.json()["message"].endswith("application/json")
+        response = await client.request(method, path, content=body, headers=headers)
+        assert response.status_code == 415, (method, path, response.text)
+        assert response.json()["details"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
+        assert response.json()["message"].endswith("application/json")
 
 
 @pytest.mark.parametrize("foreign", [*FOREIGN, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 @pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8"])
-async def test_a_page_sends_json_as_json(api, client, foreign, media_type):
+async def test_a_cross_site_page_can_send_json(api, client, foreign, media_type):
     for method, path, content in BODIES:
         headers = api.headers | foreign | typed(media_type)
         body = json.dumps(content).encode()
-        answer = await client.request(method, path, content=body, headers=headers)
-        assert answer.status_code in {200, 201, 400, 401, 404}, (method, path, answer.text)
+        response = await client.request(method, path, content=body, headers=headers)
+        assert response.status_code in {200, 201, 400, 401, 404}, (method, path, response.text)
 
 
 @pytest.mark.parametrize("own", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
 @pytest.mark.parametrize("media_type", SIMPLE)
-async def test_what_no_foreign_page_sends_needs_no_media_type(client, own, media_type):
+async def test_same_site_and_non_browser_requests_need_no_media_type(client, own, media_type):
     body = json.dumps(ADMIN).encode()
     headers = own | typed(media_type)
-    answer = await client.post("/api/v1/auth/login", content=body, headers=headers)
-    assert answer.status_code == 200, answer.text
+    response = await client.post("/api/v1/auth/login", content=body, headers=headers)
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=str)
-async def test_a_page_sends_a_form_as_a_form(api, client, foreign):
+async def test_a_cross_site_page_can_send_a_form(api, client, foreign):
     path = "/api/v1/courses/upload"
     files = {"image": ("a.jpg", photos.jpeg(10, 10))}
     headers = api.headers | foreign
-    answer = await client.post(path, data=COURSE, files=files, headers=headers)
-    assert answer.status_code == 201
-    answer = await client.post(path, content=b"{}", headers=headers | typed("text/plain"))
-    assert answer.status_code == 415
+    response = await client.post(path, data=COURSE, files=files, headers=headers)
+    assert response.status_code == 201
+    response = await client.post(path, content=b"{}", headers=headers | typed("text/plain"))
+    assert response.status_code == 415
 
 
-async def test_every_operation_with_a_body_is_guarded(app):
+async def test_every_operation_with_a_body_checks_the_media_type(app):
     with_body = [one for one in OPERATIONS if one.body or one.form]
     assert len(with_body) >= 7
     assert [one.name for one in with_body if not one.media_types] == []
     simple = {"text/plain", "application/x-www-form-urlencoded"}
     assert not any(simple & set(one.media_types) for one in OPERATIONS)
-    # A page can send a form without a preflight, but no token with it.
+    # A page can send a form without a preflight, but without a token.
     assert {one.access for one in with_body if FORM in one.media_types} == {Access.ADMIN}
 
 
 @pytest.mark.parametrize(("method", "path", "status"), PATHS)
-async def test_every_answer_of_production_is_guarded(production, method, path, status):
-    answer = await production.client.request(method, path)
-    headers = answer.headers
-    assert answer.status_code == status
+async def test_every_response_of_production_has_security_headers(production, method, path, status):
+    response = await production.client.request(method, path)
+    headers = response.headers
+    assert response.status_code == status
     assert headers["strict-transport-security"].startswith("max-age=31536000")
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -258,20 +258,20 @@ async def test_every_answer_of_production_is_guarded(production, method, path, s
 
 
 @pytest.mark.parametrize("path", ["/api/v1/students/a@example.org/enrollments", "/api/v1/nope"])
-async def test_nobody_keeps_an_answer_about_a_person(client, path):
+async def test_responses_with_personal_data_are_not_cached(client, path):
     assert (await client.get(path)).headers["cache-control"] == "no-store"
 
 
-async def test_over_plain_http_of_development_https_is_not_asked_for(client):
+async def test_development_over_plain_http_sends_no_hsts(client):
     assert "strict-transport-security" not in (await client.get("/health/live")).headers
 
 
 @pytest.mark.parametrize(("method", "path", "status"), PATHS)
-async def test_no_answer_names_the_server(production, method, path, status):
-    answer = await production.client.request(method, path)
-    assert answer.status_code == status
-    assert not {"server", "x-powered-by", "via"} & set(answer.headers)
-    assert b"sanic" not in answer.content.lower() or path.startswith("/swagger")
+async def test_no_response_names_the_server_software(production, method, path, status):
+    response = await production.client.request(method, path)
+    assert response.status_code == status
+    assert not {"server", "x-powered-by", "via"} & set(response.headers)
+    assert b"sanic" not in response.content.lower() or path.startswith("/swagger")
 
 
 MALFORMED = {
@@ -284,7 +284,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("line", MALFORMED.values(), ids=MALFORMED)
-async def test_what_is_malformed_is_answered_and_guarded(service, line):
+async def test_malformed_requests_get_an_envelope_with_security_headers(service, line):
     address = urlsplit(service.base_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The door of enrolments: once a key, and, where it is set so, only for oneself."""
+"""Rights to enrol: idempotency keys, and, where set so, only for oneself."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ SECRET = CANARIES["JWT_SECRET"]
 
 @pytest.fixture(scope="module")
 async def course(api):
-    """A course that anybody may enrol in."""
+    """A course for enrollments."""
     return await api.new_course()
 
 
 @pytest.fixture
 def send(client, course):
-    """Enrol with a key."""
+    """Enrols with a key."""
 
     async def send(key, email, course_id=course["id"], **headers):
         content = {"student_email": email, "course_id": course_id}
@@ -45,7 +45,7 @@ async def database(service):
     await connection.close()
 
 
-async def test_the_second_request_with_a_key_gets_the_first_answer(send, client):
+async def test_a_repeated_request_with_a_key_gets_the_first_response(send, client):
     email = new_email()
     first, second = await send(email, email), await send(email, email)
     assert (first.status_code, second.status_code) == (201, 201)
@@ -56,7 +56,7 @@ async def test_the_second_request_with_a_key_gets_the_first_answer(send, client)
     assert mine["total"] == 1
 
 
-async def test_the_first_answer_stays_what_it_was(api, send, course):
+async def test_the_first_response_is_replayed_unchanged(api, send, course):
     email = new_email()
     first = await send(email, email)
     dropped = await api.call("DELETE", f"/courses/{course['id']}/students/{email}")
@@ -67,7 +67,7 @@ async def test_the_first_answer_stays_what_it_was(api, send, course):
     assert left["total"] == 0
 
 
-async def test_the_first_answer_stays_when_its_course_is_gone(api, send):
+async def test_the_first_response_is_replayed_after_the_course_is_deleted(api, send):
     email, course_id = new_email(), (await api.new_course())["id"]
     first = await send(email, email, course_id)
     assert first.status_code == 201
@@ -78,7 +78,7 @@ async def test_the_first_answer_stays_when_its_course_is_gone(api, send):
     refused(await send(email, new_email(), course_id), *MISMATCH)
 
 
-async def test_a_body_that_says_the_same_is_the_same(send, client, course):
+async def test_an_equivalent_body_counts_as_the_same(send, client, course):
     email = new_email()
     first = await send(email, email)
     text = json.dumps({"course_id": course["id"].upper(), "student_email": f" {email.upper()}"})
@@ -86,34 +86,34 @@ async def test_a_body_that_says_the_same_is_the_same(send, client, course):
     assert (again.content, again.headers[REPLAYED]) == (first.content, "true")
 
 
-async def test_another_body_is_refused(api, send):
+async def test_another_body_with_the_key_is_refused(api, send):
     email = new_email()
     assert (await send(email, email)).status_code == 201
     refused(await send(email, new_email()), *MISMATCH)
     refused(await send(email, email, (await api.new_course())["id"]), *MISMATCH)
 
 
-async def test_of_many_at_once_one_is_done_and_all_get_its_answer(send, client):
+async def test_concurrent_requests_with_a_key_enroll_once_and_get_one_response(send, client):
     async def burst():
         email = new_email()
-        answers = await asyncio.gather(*(send(email, email) for _ in range(8)))
-        assert {answer.status_code for answer in answers} == {201}
-        assert len({answer.content for answer in answers}) == 1
-        assert sum(REPLAYED not in answer.headers for answer in answers) == 1
+        responses = await asyncio.gather(*(send(email, email) for _ in range(8)))
+        assert {response.status_code for response in responses} == {201}
+        assert len({response.content for response in responses}) == 1
+        assert sum(REPLAYED not in response.headers for response in responses) == 1
 
     await asyncio.gather(*(burst() for _ in range(10)))
 
 
-async def test_of_other_bodies_at_once_one_is_done(send, client):
+async def test_of_concurrent_other_bodies_one_is_enrolled(send, client):
     key, emails = new_email(), [new_email() for _ in range(8)]
-    answers = await asyncio.gather(*(send(key, email) for email in emails))
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
-    for answer in answers:
-        if answer.status_code == 409:
-            refused(answer, *MISMATCH)
+    responses = await asyncio.gather(*(send(key, email) for email in emails))
+    assert sorted(response.status_code for response in responses) == [201] + [409] * 7
+    for response in responses:
+        if response.status_code == 409:
+            refused(response, *MISMATCH)
 
 
-async def test_a_refusal_spends_no_key(api, send, course):
+async def test_a_refused_request_does_not_spend_the_key(api, send, course):
     email = new_email()
     unknown = await send(email, email, NO_ID)
     refused_for(unknown, ("course_id", "NOT_FOUND", "The specified course does not exist"))
@@ -126,19 +126,19 @@ async def test_a_refusal_spends_no_key(api, send, course):
     assert (again.status_code, REPLAYED in again.headers) == (201, False)
 
 
-async def test_a_key_is_its_callers(send):
+async def test_a_key_belongs_to_its_caller(send):
     key, email = new_email(), new_email()
     one, other = (bearer(token()) for _ in range(2))
     assert (await send(key, email, **one)).status_code == 201
     assert REPLAYED in (await send(key, email, **one)).headers
     for headers in (other, {}):
-        answer = await send(key, email, **headers)
-        assert answer.json()["details"]["code"] == "DUPLICATE_ENROLLMENT"
+        response = await send(key, email, **headers)
+        assert response.json()["details"]["code"] == "DUPLICATE_ENROLLMENT"
         assert (await send(key, new_email(), **headers)).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 255, '"quoted"', "!~"])
-async def test_unusual_keys_are_taken(send, key):
+async def test_unusual_keys_are_accepted(send, key):
     email = new_email()
     caller = bearer(token())
     assert (await send(key, email, **caller)).status_code == 201
@@ -148,20 +148,20 @@ async def test_unusual_keys_are_taken(send, key):
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "a\tb", "é", "a, b"])
 async def test_a_bad_key_is_refused(client, course, key):
     content = {"student_email": new_email(), "course_id": course["id"]}
-    answer = await client.post(ENROLL, json=content, headers=[("Idempotency-Key", key.encode())])
+    response = await client.post(ENROLL, json=content, headers=[("Idempotency-Key", key.encode())])
     message = "Idempotency-Key must have 1 to 255 visible ASCII characters"
-    refused_for(answer, ("Idempotency-Key", "INVALID_FORMAT", message))
+    refused_for(response, ("Idempotency-Key", "INVALID_FORMAT", message))
 
 
-async def test_two_keys_at_once_are_refused(client, course):
+async def test_two_keys_in_one_request_are_refused(client, course):
     content = {"student_email": new_email(), "course_id": course["id"]}
     keys = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
-    answer = await client.post(ENROLL, json=content, headers=keys)
+    response = await client.post(ENROLL, json=content, headers=keys)
     message = "Idempotency-Key may be there once"
-    refused_for(answer, ("Idempotency-Key", "INVALID_FORMAT", message))
+    refused_for(response, ("Idempotency-Key", "INVALID_FORMAT", message))
 
 
-async def test_the_database_knows_no_key_in_clear(send, database):
+async def test_the_database_stores_keys_hashed(send, database):
     key, email = f"key-{new_email()}", new_email()
     await send(key, email)
     kept = await database.fetch(
@@ -171,7 +171,7 @@ async def test_the_database_knows_no_key_in_clear(send, database):
     assert not any(key in each["row"] or key.encode().hex() in each["row"] for each in kept)
 
 
-async def test_keys_are_forgotten_after_a_day(send, database):
+async def test_keys_expire_after_a_day(send, database):
     old, young = new_email(), new_email()
     first = await send(old, old)
     await send(young, young)
@@ -203,7 +203,7 @@ def student(email, **claims):
 
 @pytest.fixture
 def ask(production, course):
-    """Enrol somebody, or read what they are enrolled in, where that asks for a token."""
+    """Enrols a student, or reads their enrollments, where a token is required."""
 
     async def ask(method, email, headers=None, course_id=course["id"]):
         if method == "GET":
@@ -216,14 +216,14 @@ def ask(production, course):
 
 
 @pytest.mark.parametrize("write", [str, str.upper, " {} ".format])
-async def test_a_student_enrols_and_reads_themselves(ask, write):
+async def test_a_student_can_enroll_and_read_themselves(ask, write):
     email = new_email()
     headers = student(write(email))
     assert (await ask("POST", email, headers)).status_code == 201
     assert (await ask("GET", email, headers)).json()["total"] == 1
 
 
-async def test_an_admin_enrols_and_reads_anybody(ask):
+async def test_an_admin_can_enroll_and_read_every_student(ask):
     email = new_email()
     headers = student("registrar", role="admin")
     assert (await ask("POST", email, headers)).status_code == 201
@@ -231,39 +231,39 @@ async def test_an_admin_enrols_and_reads_anybody(ask):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_without_a_token_the_door_is_shut(ask, method):
+async def test_without_a_token_enrolling_is_401(ask, method):
     refused(await ask(method, new_email()), *NO_TOKEN)
     forged = bearer(token(username="somebody@example.org"))
-    answer = await ask(method, "somebody@example.org", forged)
-    refused(answer, 401, "INVALID_TOKEN", "JWT token is invalid or expired")
+    response = await ask(method, "somebody@example.org", forged)
+    refused(response, 401, "INVALID_TOKEN", "JWT token is invalid or expired")
 
 
-async def test_without_a_token_a_body_is_not_even_read(production):
-    answer = await production.client.post(ENROLL, content=b"{")
-    refused(answer, *NO_TOKEN)
+async def test_without_a_token_the_body_is_not_read(production):
+    response = await production.client.post(ENROLL, content=b"{")
+    refused(response, *NO_TOKEN)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_whether_another_student_exists_does_not_show(ask, course, method):
+async def test_responses_do_not_reveal_another_student(ask, course, method):
     known, unknown, mine = new_email(), new_email(), new_email()
     assert (await ask("POST", known, student(known))).status_code == 201
-    answers = [await ask(method, email, student(mine)) for email in (known, unknown)]
-    for answer in answers:
-        refused(answer, *NOT_YOURS)
+    responses = [await ask(method, email, student(mine)) for email in (known, unknown)]
+    for response in responses:
+        refused(response, *NOT_YOURS)
     own = {"x-request-id", "date"}
     known_headers, unknown_headers = (
-        {name: value for name, value in answer.headers.items() if name not in own}
-        for answer in answers
+        {name: value for name, value in response.headers.items() if name not in own}
+        for response in responses
     )
     assert known_headers == unknown_headers
 
 
-async def test_a_course_does_not_show_through_another_students_place(ask):
+async def test_responses_do_not_reveal_a_course_to_another_student(ask):
     email = new_email()
-    answer = await ask("POST", email, student(new_email()), course_id=NO_ID)
-    refused(answer, *NOT_YOURS)
+    response = await ask("POST", email, student(new_email()), course_id=NO_ID)
+    refused(response, *NOT_YOURS)
 
 
-async def test_a_token_without_a_name_is_nobodys(ask):
+async def test_a_token_without_a_subject_is_refused(ask):
     for name in (None, "", "other@example.org"):
         refused(await ask("POST", new_email(), student(name)), *NOT_YOURS)

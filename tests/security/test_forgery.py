@@ -1,4 +1,4 @@
-"""What would make the service ask other servers for things on a client's behalf."""
+"""The service sends no requests to URLs that clients provide."""
 
 import asyncio
 
@@ -29,6 +29,6 @@ async def test_an_image_url_is_never_fetched(api, client):
         )
         shown = (await client.get(f"/api/v1/courses/{course['id']}")).json()
         assert shown["image_url"] == address
-        # Tasks fetch nothing, either: a later one of the same worker has had its turn.
+        # Tasks fetch nothing either: a later task of the same worker has already run.
         await api.pictured(photos.jpeg(64, 48))
     assert called == []

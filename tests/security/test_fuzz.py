@@ -1,6 +1,6 @@
-"""Schemathesis: what the document allows is done, what it does not is refused, nothing breaks.
+"""Schemathesis: documented requests succeed, others are refused, and none causes a 500.
 
-Small here; `make fuzz EXAMPLES=2000` runs 2,000 examples an operation, as either role.
+A small run; `make fuzz EXAMPLES=2000` runs 2,000 examples an operation for either role.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
 WATCH = "GET /api/v1/tasks/{task_id}/events"
 PHASES = {"admin": "examples,coverage,fuzzing,stateful", "student": "examples,fuzzing"}
 SMALL = "8"
-# Where `make fuzz` keeps what came of it; the runs of this process by role.
+# `make fuzz` writes its report here; the runs of this process by role.
 REPORT = os.environ.get("FUZZ_REPORT", "")
 RUNS: dict[str, fuzz_report.Run] = {}
 
 
 @asynccontextmanager
 async def target(service, new_database, folder: Path) -> AsyncIterator[tuple[str, Path, list[str]]]:
-    """Give an address, a file of what is there, and options; it may be deleted, all of it."""
+    """Return a URL, a file of existing ids, and options; the database is only for this test."""
     exempt = {"RATE_LIMIT_EXEMPT": "127.0.0.1"}
     if EXAMPLES:
         running = start_service(folder / "service", *free_ports(2), environment=exempt)
@@ -47,12 +47,12 @@ async def target(service, new_database, folder: Path) -> AsyncIterator[tuple[str
         url = await new_database()
         known = await fill(url, folder, 50)
         async with own_api(service, folder, DATABASE_URL=url, **exempt) as server:
-            # No worker serves that database: whoever watches a task would wait for its end.
+            # No worker uses that database, so a client of an event stream would wait for ever.
             yield server.address, known, ["--exclude-operation-id", "watch_task"]
 
 
 async def fill(url: str, folder: Path, number: int) -> Path:
-    """Fill the database with courses and enrollments, and return a file that names them."""
+    """Fill the database with courses and enrollments; return a file of their ids."""
     await fill_tables(Settings(_env_file=None, database_url=url), number, number)
     connection = await asyncpg.connect(url)
     names = "SELECT id::text, course_id::text, student_email FROM enrollments"
@@ -64,7 +64,7 @@ async def fill(url: str, folder: Path, number: int) -> Path:
 
 
 def with_input(document: dict) -> set[str]:
-    """Return the operations that can be asked in more ways than one."""
+    """Return the operations whose requests can vary."""
     return {
         f"{method.upper()} {path}"
         for path, operations in document["paths"].items()
@@ -75,7 +75,7 @@ def with_input(document: dict) -> set[str]:
 
 @pytest.mark.timeout(0 if EXAMPLES else 180)
 @pytest.mark.parametrize("role", PHASES)
-async def test_schemathesis_finds_nothing(service, new_database, tmp_path, role):
+async def test_schemathesis_finds_no_failure(service, new_database, tmp_path, role):
     seed = random.randrange(1 << 32)
     counts = tmp_path / "counts.json"
     started = time.monotonic()
@@ -109,7 +109,7 @@ async def test_schemathesis_finds_nothing(service, new_database, tmp_path, role)
         RUNS[role] = fuzz_report.Run(requests, seed, time.monotonic() - started, passed, said)
         fuzz_report.write(ROOT / REPORT, EXAMPLES or SMALL, RUNS)
     assert passed, said
-    # About what is not asked nothing is found.
+    # An operation without requests would have no failures either.
     asked = {name: sum(requests.get(name, {}).values()) for name in with_input(document)}
     few = {name: number for name, number in asked.items() if number < int(EXAMPLES or SMALL)}
     if options:

@@ -1,4 +1,4 @@
-"""Bodies, headers, queries and paths that are attacks: each gets a 4xx that names the fault."""
+"""Hostile bodies, headers, queries and paths: each gets a 4xx that names the fault."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ CONTROLS = ["\x00", "\x01", "\x07", "\x1b", "\x7f", "\x80", "\x9f"]
 
 
 def course(**fields: str) -> bytes:
-    """Return a course's body whose fields are given as JSON."""
+    """Return a course's body with the given fields as JSON text."""
     known = {name: json.dumps(value) for name, value in COURSE.items()} | fields
     return ("{" + ", ".join(f'"{name}": {text}' for name, text in known.items()) + "}").encode()
 
@@ -52,14 +52,14 @@ def course(**fields: str) -> bytes:
     ids=lambda value: repr(value)[:40],
 )
 async def test_hostile_json_is_refused(api, body, message):
-    answer = await api.call("POST", "/courses", content=body)
-    said = answer.json()["message"]
+    response = await api.call("POST", "/courses", content=body)
+    said = response.json()["message"]
     assert said.startswith(message)
-    refused(answer, 400, "MALFORMED_JSON", said, "body")
+    refused(response, 400, "MALFORMED_JSON", said, "body")
 
 
 def many(members: int) -> str:
-    """Return an object of so many members."""
+    """Return an object with that many members."""
     return "{" + ",".join(f'"{n:x}":1' for n in range(members)) + "}"
 
 
@@ -75,30 +75,30 @@ def many(members: int) -> str:
     ],
     ids=["object", "twice in an object", "list", "deep", "one field", "few fields"],
 )
-async def test_a_body_of_many_values_is_refused_at_once(client, field, message):
+async def test_a_body_with_too_many_values_is_refused_fast(client, field, message):
     body = course(x=field)
     assert len(body) > 600_000
     started = time.monotonic()
-    # Whoever asks is not asked who they are first.
-    answer = await client.post("/api/v1/auth/login", content=body)
+    # The body is checked before the authorization.
+    response = await client.post("/api/v1/auth/login", content=body)
     assert time.monotonic() - started < 2
-    refused(answer, 400, "MALFORMED_JSON", message, "body")
+    refused(response, 400, "MALFORMED_JSON", message, "body")
 
 
 async def test_a_body_may_have_a_thousand_values(api):
     fields = len(COURSE) + 1
-    answer = await api.call("POST", "/courses", content=course(x=str([1] * (1000 - fields))))
-    refused_for(answer, ("x", "UNKNOWN_FIELD", "There is no field called 'x'"))
+    response = await api.call("POST", "/courses", content=course(x=str([1] * (1000 - fields))))
+    refused_for(response, ("x", "UNKNOWN_FIELD", "There is no field called 'x'"))
 
 
 @pytest.mark.parametrize("number", ["12345678901234567890123", "-1", "1.5", "true", "[]", "{}"])
-async def test_what_is_no_text_is_no_title(api, number):
-    answer = await api.call("POST", "/courses", content=course(title=number))
-    refused_for(answer, ("title", "INVALID_TYPE", "Title must be text"))
+async def test_a_title_that_is_not_text_is_refused(api, number):
+    response = await api.call("POST", "/courses", content=course(title=number))
+    refused_for(response, ("title", "INVALID_TYPE", "Title must be text"))
 
 
 @pytest.mark.parametrize("character", CONTROLS + OVERRIDES + ["\u2028", "\u2029"])
-async def test_a_title_has_no_hidden_characters(api, character):
+async def test_a_title_may_not_have_control_characters(api, character):
     body = COURSE | {"title": f"Safe{character}txt.exe"}
     message = f"The character U+{ord(character):04X} is not allowed"
     fault = ("title", "INVALID_FORMAT", message)
@@ -108,14 +108,14 @@ async def test_a_title_has_no_hidden_characters(api, character):
 
 
 @pytest.mark.parametrize("character", CONTROLS + OVERRIDES)
-async def test_nor_has_a_description_or_a_search(api, client, character):
+async def test_a_description_and_a_search_may_not_have_control_characters(api, client, character):
     message = f"The character U+{ord(character):04X} is not allowed"
-    answer = await api.call("POST", "/courses", json=COURSE | {"description": f"a{character}b"})
-    refused_for(answer, ("description", "INVALID_FORMAT", message))
-    answer = await client.get("/api/v1/courses", params={"search": f"a{character}b"})
-    refused_for(answer, ("search", "INVALID_FORMAT", message))
-    answer = await api.call("GET", "/admin/tasks", params={"name": f"a{character}b"})
-    refused_for(answer, ("name", "INVALID_FORMAT", message))
+    response = await api.call("POST", "/courses", json=COURSE | {"description": f"a{character}b"})
+    refused_for(response, ("description", "INVALID_FORMAT", message))
+    response = await client.get("/api/v1/courses", params={"search": f"a{character}b"})
+    refused_for(response, ("search", "INVALID_FORMAT", message))
+    response = await api.call("GET", "/admin/tasks", params={"name": f"a{character}b"})
+    refused_for(response, ("name", "INVALID_FORMAT", message))
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ async def test_nor_has_a_description_or_a_search(api, client, character):
         "é",
     ],
 )
-async def test_titles_of_every_script_are_taken(api, title):
+async def test_titles_of_every_script_are_accepted(api, title):
     assert (await api.new_course(title=title))["title"] == title
 
 
-async def test_a_description_may_have_lines(api):
+async def test_a_description_may_have_several_lines(api):
     text = "First:\tone\r\nSecond:\ttwo\n\n- and a list"
     assert (await api.new_course(description=text))["description"] == text
 
@@ -158,52 +158,52 @@ async def test_a_description_may_have_lines(api):
 )
 async def test_hostile_emails_are_refused(client, api, email):
     body = {"student_email": email, "course_id": NO_ID}
-    answer = await client.post("/api/v1/enrollments", json=body)
-    refused_for(answer, ("student_email", "INVALID_FORMAT", "Invalid email format"))
+    response = await client.post("/api/v1/enrollments", json=body)
+    refused_for(response, ("student_email", "INVALID_FORMAT", "Invalid email format"))
     if len(email) < 1000:
         path = f"/api/v1/students/{quote(email, safe='')}/enrollments"
-        answer = await client.get(path)
-        refused_for(answer, ("email", "INVALID_FORMAT", "Invalid email format"))
+        response = await client.get(path)
+        refused_for(response, ("email", "INVALID_FORMAT", "Invalid email format"))
 
 
-async def test_a_query_has_so_many_parameters(client):
+async def test_the_number_of_query_parameters_is_limited(client):
     most = "&".join(["page=1"] * 50)
     assert (await client.get(f"/api/v1/courses?{most}")).status_code == 200
-    answer = await client.get(f"/api/v1/courses?{most}&page=1")
+    response = await client.get(f"/api/v1/courses?{most}&page=1")
     message = "The query may have at most 50 parameters"
-    refused_for(answer, ("query", "TOO_LONG", message))
+    refused_for(response, ("query", "TOO_LONG", message))
 
 
 @pytest.mark.parametrize("value", ["9" * 4000, "1e400", "-1", "0x10", "1_0", "٣٣٣٣٣٣٣٣", "NaN"])
-async def test_hostile_numbers_of_a_query(client, value):
-    answer = await client.get("/api/v1/courses", params={"page": value})
-    assert answer.status_code == 400
-    assert answer.json()["details"]["field"] == "page"
+async def test_hostile_numbers_of_a_query_are_refused(client, value):
+    response = await client.get("/api/v1/courses", params={"page": value})
+    assert response.status_code == 400
+    assert response.json()["details"]["field"] == "page"
 
 
-async def test_an_address_or_headers_over_the_limit(client):
+async def test_the_size_of_url_and_headers_is_limited(client):
     for request in (
         {"params": {"search": "x" * 9000}},
         {"headers": {"X-Long": "x" * 9000}},
     ):
-        answer = await client.get("/api/v1/courses", **request)
-        refused(answer, 413, "PAYLOAD_TOO_LARGE", "The request's headers are too large")
-        assert answer.headers["connection"] == "close"
+        response = await client.get("/api/v1/courses", **request)
+        refused(response, 413, "PAYLOAD_TOO_LARGE", "The request's headers are too large")
+        assert response.headers["connection"] == "close"
 
 
-async def test_so_many_headers(client):
+async def test_the_number_of_headers_is_limited(client):
     many = {f"X-{number}": "1" for number in range(101)}
-    answer = await client.get("/api/v1/courses", headers=many)
-    refused_for(answer, ("headers", "TOO_LONG", "There may be at most 100 headers"))
+    response = await client.get("/api/v1/courses", headers=many)
+    refused_for(response, ("headers", "TOO_LONG", "There may be at most 100 headers"))
     few = {f"X-{number}": "1" for number in range(90)}
     assert (await client.get("/api/v1/courses", headers=few)).status_code == 200
 
 
-async def test_a_form_has_so_many_parts(api):
+async def test_the_number_of_form_parts_is_limited(api):
     files = {f"x{number}": (None, "1") for number in range(21)}
-    answer = await api.call("POST", "/courses/upload", files=files)
-    assert answer.json()["message"].startswith("The form is malformed: ")
-    assert answer.status_code == 400
+    response = await api.call("POST", "/courses/upload", files=files)
+    assert response.json()["message"].startswith("The form is malformed: ")
+    assert response.status_code == 400
 
 
 SMUGGLED = b"GET /api/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -249,7 +249,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
     ],
     ids=lambda value: repr(value[52:90]),
 )
-async def test_no_request_hides_in_another(service, sent):
+async def test_no_request_can_be_smuggled_in_another(service, sent):
     address = urlsplit(service.base_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(sent)
@@ -263,7 +263,7 @@ async def test_no_request_hides_in_another(service, sent):
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_chunks_as_the_rfc_has_them(service, at_once):
+async def test_chunked_bodies_are_read_by_the_rfc(service, at_once):
     address = urlsplit(service.base_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     body = b'{"username": "x", "password": "y"}'

@@ -1,4 +1,4 @@
-"""What the processes say: lines of JSON, and of persons only what docs/operations.md lists."""
+"""The processes log JSON lines, with only the personal data that docs/operations.md lists."""
 
 import json
 import socket
@@ -25,13 +25,13 @@ MARKS = {
 }
 
 SERVERS = {"postgres", "initdb", "cache", "broker", "storage"}
-# What they print is their result, for whoever started them.
+# Their output is their result.
 ONE_SHOT = {"migrate", "demo"}
 
 
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory):
-    """A whole service of its own, told to log JSON."""
+    """A complete service that logs JSON."""
     folder = tmp_path_factory.mktemp("talkative") / "data"
     environment = {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO", "API_WORKERS": "1"}
     running = start_service(folder, *free_ports(2), environment=environment)
@@ -40,14 +40,14 @@ def talkative(tmp_path_factory):
 
 
 def lines_of(service):
-    """Return what each process of ours has said, line by line."""
+    """Return all log lines of each process of the service."""
     logs = service.data_dir / "logs"
     said = {path.stem: path.read_text().splitlines() for path in logs.glob("*.log")}
     return {name: lines for name, lines in said.items() if name not in SERVERS}
 
 
 async def use(client: httpx.AsyncClient, admin: Api) -> None:
-    """Give the service the marks wherever it takes something, a damaged image among them."""
+    """Send personal marks in every field that the service reads, including a damaged image."""
     await client.post("/api/v1/auth/login", json={"username": "x", "password": MARKS["a password"]})
     await client.post("/api/v1/auth/login", json={"username": EMAIL[:5], "password": "", EMAIL: 1})
     await client.post("/api/v1/auth/refresh", json={"refresh_token": MARKS["a refresh token"]})
@@ -59,7 +59,7 @@ async def use(client: httpx.AsyncClient, admin: Api) -> None:
     )
     course_id = course.json()["id"]
     enrollment = {"student_email": EMAIL, "course_id": course_id}
-    for _ in range(2):  # the second is refused by a constraint, whose error quotes the row
+    for _ in range(2):  # the second is refused by a constraint whose error quotes the row
         await client.post("/api/v1/enrollments", json=enrollment)
     headers = {"Idempotency-Key": MARKS["a key"]}
     await client.post("/api/v1/enrollments", json=enrollment, headers=headers)
@@ -97,7 +97,7 @@ def send_empty_bodies(url: str) -> None:
             assert connection.recv(65536)
 
 
-async def test_of_persons_the_logs_have_only_what_is_listed(talkative):
+async def test_the_logs_have_only_the_listed_personal_data(talkative):
     async with httpx.AsyncClient(base_url=talkative.base_url, timeout=30) as client:
         admin = await Api.log_in(client)
         await use(client, admin)

@@ -1,4 +1,4 @@
-"""Images as this service shows them: those of a file store, and of a bucket if it is told to."""
+"""Images that this service serves, of a file store or, if set so, of a bucket."""
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ SECRET = "not-for-the-public"
 
 @pytest.fixture(scope="module")
 async def shown(service, tmp_path_factory):
-    """An API whose images are files, with one image and, beside its directory, a secret."""
+    """An API with a file store: one image, and a secret beside its directory."""
     folder = tmp_path_factory.mktemp("files")
     root = folder / "media"
     (root / KEY).parent.mkdir(parents=True)
@@ -30,13 +30,13 @@ async def shown(service, tmp_path_factory):
         yield client
 
 
-async def test_an_object_has_its_type_and_may_be_kept(shown):
-    answer = await shown.get(f"/media/{KEY}")
-    assert (answer.status_code, answer.content) == (200, b"RIFF....WEBP")
-    assert answer.headers["content-type"] == "image/webp"
-    assert answer.headers["cache-control"] == CACHE_CONTROL
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
+async def test_an_object_has_its_type_and_is_cacheable(shown):
+    response = await shown.get(f"/media/{KEY}")
+    assert (response.status_code, response.content) == (200, b"RIFF....WEBP")
+    assert response.headers["content-type"] == "image/webp"
+    assert response.headers["cache-control"] == CACHE_CONTROL
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ async def test_an_object_has_its_type_and_may_be_kept(shown):
         "",
     ],
 )
-async def test_nothing_else_is_shown(shown, path):
+async def test_only_objects_are_served(shown, path):
     url = shown.base_url.copy_with(raw_path=f"/media/{path}".encode())
-    answer = await shown.get(url)
-    assert answer.status_code == 404, answer.text
-    assert SECRET not in answer.text
+    response = await shown.get(url)
+    assert response.status_code == 404, response.text
+    assert SECRET not in response.text
 
 
 @pytest.mark.parametrize(
@@ -75,39 +75,39 @@ async def test_nothing_else_is_shown(shown, path):
     ],
     ids=["nobody", "student", "admin", "expired", "forged", "malformed"],
 )
-async def test_pictures_are_for_everybody(shown, headers):
+async def test_images_are_public(shown, headers):
     for method, content in (("GET", b"RIFF....WEBP"), ("HEAD", b"")):
-        answer = await shown.request(method, f"/media/{KEY}", headers=headers)
-        assert (answer.status_code, answer.content) == (200, content)
+        response = await shown.request(method, f"/media/{KEY}", headers=headers)
+        assert (response.status_code, response.content) == (200, content)
     assert (await shown.get("/media/link", headers=headers)).status_code == 404
 
 
-async def test_an_image_of_a_bucket_is_shown_with_all_that_the_bucket_cannot_say(api, client):
+async def test_an_image_of_a_bucket_is_served_with_security_headers(api, client):
     course = await api.pictured(photos.jpeg())
     for variant in course["image"]["variants"]:
         assert variant["url"].startswith(f"{client.base_url}/media/courses/{course['id']}/")
-        # From the bucket, from memory, and by the short way.
-        answers = [await client.get(variant["url"]) for _ in range(6)]
-        for answer in answers:
-            assert (answer.status_code, len(answer.content)) == (200, variant["bytes"])
-            assert answer.headers["content-type"] == "image/webp"
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["cache-control"] == CACHE_CONTROL
-            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
-            assert answer.headers.keys() == answers[0].headers.keys()
-        known = {"If-None-Match": answers[0].headers["etag"]}
+        # From the bucket, from memory, and on the fast path.
+        responses = [await client.get(variant["url"]) for _ in range(6)]
+        for response in responses:
+            assert (response.status_code, len(response.content)) == (200, variant["bytes"])
+            assert response.headers["content-type"] == "image/webp"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["cache-control"] == CACHE_CONTROL
+            assert response.headers["cross-origin-resource-policy"] == "cross-origin"
+            assert response.headers.keys() == responses[0].headers.keys()
+        known = {"If-None-Match": responses[0].headers["etag"]}
         again = await client.get(variant["url"], headers=known)
         assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_a_bucket_has_nothing_else_to_show(client):
+async def test_only_images_of_a_bucket_are_served(client):
     for path in ("", "courses", "courses/", "..%2fmedia", "%2e%2e/media", "courses/no.webp", "%00"):
         url = client.base_url.copy_with(raw_path=f"/media/{path}".encode())
-        answer = await client.get(url)
-        assert answer.status_code == 404, path
+        response = await client.get(url)
+        assert response.status_code == 404, path
 
 
-async def test_media_is_nothing_of_ours_when_a_bucket_shows_the_images(production):
-    answer = await production.client.get("/media/courses/1/320.webp")
-    assert answer.status_code == 404
-    assert answer.json()["message"] == "There is nothing at /media/courses/1/320.webp"
+async def test_there_is_no_media_route_when_the_bucket_serves_images(production):
+    response = await production.client.get("/media/courses/1/320.webp")
+    assert response.status_code == 404
+    assert response.json()["message"] == "There is nothing at /media/courses/1/320.webp"

@@ -1,4 +1,4 @@
-"""A refusal can be read, whatever body comes with the request, by clients that send it first."""
+"""Clients that send their whole body first can read the refusal."""
 
 import asyncio
 import http.client
@@ -35,13 +35,13 @@ for (let n = 0; n < times; n++) {
   console.log(answer.status, JSON.parse(await answer.text()).details.code);
 }
 """
-# Of Node's clients four in five were cut off.
+# Without draining the body, four of five clients of Node were cut off.
 TIMES = 5
 
 
 @dataclass(frozen=True)
 class Denial:
-    """A request, and how it is refused with a body of each size."""
+    """A request, and its refusal with a body of each size."""
 
     method: str
     path: str
@@ -60,7 +60,7 @@ REFUSALS = [
     Denial("DELETE", "/health/live", 405, "METHOD_NOT_ALLOWED", JSON),
     Denial("PUT", "/api/v1/courses/x/image", 400, "INVALID_FORMAT", ADMIN | FORM),
 ]
-# These depend on the size: what is over the limit of the body is refused for that.
+# These depend on the size: a body over the limit is refused for its size.
 LIMIT = 6_291_456
 JSON_LIMIT = 1_048_576
 
@@ -72,13 +72,13 @@ def kept(url: str) -> closing[http.client.HTTPConnection]:
 
 
 async def by_http_client(url, refusal, size, _folder):
-    """Send all, then read, as Python's own client does."""
+    """Send everything, then read, as Python's own client does."""
 
     def ask():
         with kept(url) as connection:
             connection.request(refusal.method, refusal.path, b" " * size, refusal.headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())["details"]["code"]
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())["details"]["code"]
 
     return await asyncio.to_thread(ask)
 
@@ -90,8 +90,8 @@ async def by_requests(url, refusal, size, _folder):
         data, where = b" " * size, f"{url}{refusal.path}"
         with requests.request(
             refusal.method, where, data=data, headers=refusal.headers, timeout=60
-        ) as answer:
-            return answer.status_code, answer.json()["details"]["code"]
+        ) as response:
+            return response.status_code, response.json()["details"]["code"]
 
     return await asyncio.to_thread(ask)
 
@@ -103,27 +103,27 @@ async def by_aiohttp(url, refusal, size, _folder):
         aiohttp.ClientSession() as session,
         session.request(
             refusal.method, f"{url}{refusal.path}", data=BytesIO(b" " * size), headers=headers
-        ) as answer,
+        ) as response,
     ):
-        return answer.status, (await answer.json())["details"]["code"]
+        return response.status, (await response.json())["details"]["code"]
 
 
 async def by_httpx(url, refusal, size, _folder):
-    """Ask with httpx, in chunks whose number nobody knows."""
+    """Send with httpx in chunks of unknown number."""
 
     async def chunks():
         for _ in range(0, size, 100_000):
             yield b" " * 100_000
 
     async with httpx.AsyncClient(timeout=60) as client:
-        answer = await client.request(
+        response = await client.request(
             refusal.method, f"{url}{refusal.path}", content=chunks(), headers=refusal.headers
         )
-    return answer.status_code, answer.json()["details"]["code"]
+    return response.status_code, response.json()["details"]["code"]
 
 
 async def by_node(url, refusal, size, _folder):
-    """Ask with Node's fetch; each time the same must come."""
+    """Send with Node's fetch; each repetition must have the same result."""
     if shutil.which("node") is None:
         is_absent("node", "nodejs")
     times = TIMES if size <= LIMIT else 1
@@ -137,7 +137,7 @@ async def by_node(url, refusal, size, _folder):
 
 
 async def by_curl(url, refusal, size, folder):
-    """Ask with curl, which waits for 100 before a large body."""
+    """Send with curl, which waits for 100 before a large body."""
     if shutil.which("curl") is None:
         is_absent("curl", "curl")
     (body := folder / "body").write_bytes(b" " * size)
@@ -152,7 +152,7 @@ async def by_curl(url, refusal, size, folder):
 
 
 async def run(*command: str) -> str:
-    """Return what a program says."""
+    """Return a program's output."""
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -167,7 +167,7 @@ CLIENTS = [by_http_client, by_requests, by_aiohttp, by_httpx, by_node, by_curl]
 
 @pytest.fixture(scope="module")
 async def server(service, tmp_path_factory):
-    """An API of its own, which takes one upload a minute of a client that is not exempt."""
+    """An API that allows a non-exempt client one upload a minute."""
     settings = {
         "RATE_LIMIT_UPLOADS": "1",
         "RATE_LIMIT_READS": "1000000",
@@ -183,7 +183,7 @@ async def server(service, tmp_path_factory):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ask", CLIENTS, ids=lambda ask: ask.__name__)
-async def test_every_client_reads_the_refusal(server, tmp_path, ask: Ask, size):
+async def test_every_client_can_read_the_refusal(server, tmp_path, ask: Ask, size):
     for refusal in (REFUSALS[0], REFUSALS[4]):
         expected = (refusal.status, refusal.code)
         assert await ask(server.address, refusal, size, tmp_path) == expected
@@ -194,14 +194,14 @@ async def test_every_client_reads_the_refusal(server, tmp_path, ask: Ask, size):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda each: f"{each.code} {each.path}")
-async def test_every_refusal_is_read(server, tmp_path, refusal, size):
+async def test_every_refusal_can_be_read(server, tmp_path, refusal, size):
     expected = (refusal.status, refusal.code)
     for ask in (by_http_client, by_aiohttp):
         assert await ask(server.address, refusal, size, tmp_path) == expected
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_what_is_refused_for_its_body_is_read(server, tmp_path, size):
+async def test_a_refusal_of_the_body_can_be_read(server, tmp_path, size):
     wrong = Denial("POST", UPLOAD, 400, "INVALID_FORMAT", ADMIN | {"Content-Type": "text/plain"})
     found = await by_http_client(server.address, wrong, size, tmp_path)
     assert found == ((413, "PAYLOAD_TOO_LARGE") if size > LIMIT else (400, "INVALID_FORMAT"))
@@ -212,20 +212,20 @@ async def test_what_is_refused_for_its_body_is_read(server, tmp_path, size):
 def test_a_get_with_a_body_is_answered(server, path, size):
     with kept(server.address) as connection:
         connection.request("GET", path, b" " * size)
-        answer = connection.getresponse()
-        assert answer.status == 200
-        assert json.loads(answer.read())
+        response = connection.getresponse()
+        assert response.status == 200
+        assert json.loads(response.read())
 
 
-def test_a_body_that_is_discarded_keeps_the_connection(server):
+def test_the_connection_is_kept_after_a_discarded_body(server):
     small = (0, 10, 100_000, LIMIT + 1_000_000, 10)
     with kept(server.address) as connection:
         for size in (*small, LIMIT + 2_000_000):
             connection.request("POST", "/nothing", b" " * size)
-            answer = connection.getresponse()
+            response = connection.getresponse()
             how = "keep-alive" if size in small else "close"
-            assert (answer.status, answer.getheader("connection")) == (404, how)
-            assert json.loads(answer.read())
+            assert (response.status, response.getheader("connection")) == (404, how)
+            assert json.loads(response.read())
 
 
 def raw(server) -> socket.socket:
@@ -246,11 +246,11 @@ def test_a_client_that_waits_for_100_gets_the_final_status_at_once(server, frami
         assert found.startswith(b"HTTP/1.1 401 ")
         assert b"\r\nconnection: close\r\n" in found
         assert b"100 Continue" not in found
-        # All of it, with the end of what is sent, though nothing of the body has come.
+        # The complete response with the end of the connection, before any byte of the body.
         assert time.monotonic() - started < 1
 
 
-def test_a_body_that_is_taken_is_asked_for(server):
+def test_an_accepted_body_gets_100_continue(server):
     body = b"{}"
     with raw(server) as connection:
         connection.sendall(
@@ -263,7 +263,7 @@ def test_a_body_that_is_taken_is_asked_for(server):
 
 
 def until_closed(connection: socket.socket, chunk: bytes, *, pause: float = 0.0) -> int:
-    """Send chunks until the server has closed the connection; return how many bytes it took."""
+    """Send chunks until the server closes; return the number of bytes that it accepted."""
     taken = 0
     try:
         while True:

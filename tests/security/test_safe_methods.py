@@ -1,4 +1,4 @@
-"""GET and HEAD change nothing: every row of every table is after them what it was before."""
+"""GET and HEAD change no row of any table."""
 
 import asyncpg
 import httpx
@@ -17,7 +17,7 @@ READS = sorted({path for method, path in EVERY_ROUTE if method == "GET"})
 
 @pytest.fixture
 async def database(new_database):
-    """A database of its own, with an admin and a task that is done; its URL and a connection."""
+    """A database with an admin and a finished task; its URL and a connection."""
     url = await new_database()
     connection = await asyncpg.connect(url)
     hashed = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4).hash(ADMIN["password"])
@@ -48,7 +48,7 @@ async def contents(connection):
 
 async def test_reading_changes_nothing(service, database, tmp_path):
     url, connection = database
-    # No other service's answers, and no worker.
+    # No cached responses of another service, and no worker.
     settings = {"DATABASE_URL": url, "CACHE_URL": "memory://", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
     async with (
         own_api(service, tmp_path, **settings) as server,
@@ -72,6 +72,6 @@ async def test_reading_changes_nothing(service, database, tmp_path):
             for name, value in names.items():
                 address = address.replace(name, value)
             for method in ("GET", "HEAD"):
-                answer = await client.request(method, address, headers=headers)
-                assert answer.status_code in {200, 302}, (method, address)
+                response = await client.request(method, address, headers=headers)
+                assert response.status_code in {200, 302}, (method, address)
                 assert await contents(connection) == before, (method, address)

@@ -1,4 +1,4 @@
-"""Canaries: after a run with secrets of all kinds, nothing that the service says has one."""
+"""Secrets of all kinds appear in no output of the service."""
 
 import json
 from base64 import b64encode
@@ -41,7 +41,7 @@ TABLES = (
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    """A whole service of its own that says all it can, with canaries for secrets."""
+    """A complete service with verbose logs and canaries as secrets."""
     port, flower_port = free_ports(2)
     environment = PLANTED | {
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{PLANTED['FLOWER_BASIC_AUTH']}",
@@ -62,13 +62,13 @@ def secrets_of(service):
 
 
 def spellings(secret):
-    """Return a secret as it is, and the middle of it as base64 has it, at each offset."""
+    """Return a secret as it is, and the middle of its base64 form at each offset."""
     shifted = (b64encode(b" " * offset + secret.encode()).decode() for offset in range(3))
     return [secret, *(text[4:-4] for text in shifted)]
 
 
 def leaks(secrets, said):
-    """Return which secret is in what was said, by their names."""
+    """Return the names of the secrets that appear in the output."""
     assert all(len(secret) > 15 for secret in secrets.values())
     assert all(said.values())
     return [
@@ -80,12 +80,12 @@ def leaks(secrets, said):
 
 
 async def run_through(client, admin):
-    """Log in, be refused, enrol, upload; return the tokens, and what was answered to faults."""
-    answer = (await client.post("/api/v1/auth/login", json=admin)).json()
+    """Log in, get refused, enrol, upload; return the tokens and the bodies of refusals."""
+    response = (await client.post("/api/v1/auth/login", json=admin)).json()
     renewed = await client.post(
-        "/api/v1/auth/refresh", json={"refresh_token": answer["refresh_token"]}
+        "/api/v1/auth/refresh", json={"refresh_token": response["refresh_token"]}
     )
-    headers = bearer(answer["token"])
+    headers = bearer(response["token"])
     api = Api(client, headers)
     course = await api.settled((await api.upload(photos.jpeg(60, 40))).json()["id"])
     content = {"student_email": new_email(), "course_id": course["id"]}
@@ -98,7 +98,7 @@ async def run_through(client, admin):
         await client.post("/api/v1/auth/login", json=wrong, headers=MARKED),
         await client.post("/api/v1/auth/login", json=admin | {"password": [admin["password"]]}),
         await client.post("/api/v1/auth/login", content=json.dumps(admin)[:-1]),
-        await client.post("/api/v1/auth/login", json={"username": "x", "token": answer["token"]}),
+        await client.post("/api/v1/auth/login", json={"username": "x", "token": response["token"]}),
         await client.get("/api/v1/auth/profile", headers=bearer(TYPED["what is no token"])),
         await client.post(
             "/api/v1/auth/refresh",
@@ -111,13 +111,13 @@ async def run_through(client, admin):
         await client.get("/nope", headers=headers),
         await client.post("/api/v1/courses", json={}, headers=headers),
     ]
-    assert all(answer.status_code >= 400 for answer in refused)
+    assert all(response.status_code >= 400 for response in refused)
     tokens = {
-        "a token": answer["token"],
-        "a refresh token": answer["refresh_token"],
+        "a token": response["token"],
+        "a refresh token": response["refresh_token"],
         "its successor": renewed.json()["refresh_token"],
     }
-    return tokens, "\n".join(answer.text for answer in refused)
+    return tokens, "\n".join(response.text for response in refused)
 
 
 async def contents(url):
@@ -139,7 +139,7 @@ async def contents(url):
 
 
 async def _nothing():
-    """Stand for a key that has just gone."""
+    """Stand for a key that has just expired."""
 
 
 async def flower_says(url):
@@ -148,9 +148,9 @@ async def flower_says(url):
     auth = (FLOWER_USER, PLANTED["FLOWER_BASIC_AUTH"])
     async with httpx.AsyncClient(base_url=url, follow_redirects=True) as flower:
         for page in FLOWER_PAGES:
-            answer = await flower.get(page, auth=auth)
-            assert answer.status_code == 200, page
-            said[f"Flower's {page}"] = answer.text
+            response = await flower.get(page, auth=auth)
+            assert response.status_code == 200, page
+            said[f"Flower's {page}"] = response.text
             if page != "/metrics":
                 assert (await flower.get(page)).status_code == 401, page
                 wrong = await flower.get(page, auth=(FLOWER_USER, "wrong"))
@@ -159,7 +159,7 @@ async def flower_says(url):
 
 
 async def has_seen_a_task(url, api):
-    """Upload until Flower shows it: only some seconds after its start it hears of tasks."""
+    """Upload until Flower shows a task: it receives events only some seconds after its start."""
     auth = (FLOWER_USER, PLANTED["FLOWER_BASIC_AUTH"])
     async with httpx.AsyncClient(base_url=url, auth=auth) as flower:
 
@@ -171,13 +171,13 @@ async def has_seen_a_task(url, api):
 
 
 async def public_pages(client):
-    """Return what anybody may read."""
+    """Return all public pages."""
     pages = {path: (await client.get(path)).text for path in ("/health", "/openapi.json")}
     return pages | {"/metrics": await scrape(client)}
 
 
 async def tables(url, request_id):
-    """Return all rows of all tables, when the refusals of a request are among them."""
+    """Return all rows of all tables when a request's denials are stored."""
     connection = await asyncpg.connect(url)
 
     async def refusals_are_noted():
@@ -193,7 +193,7 @@ async def tables(url, request_id):
     return said
 
 
-async def test_no_secret_is_in_anything_that_the_service_says(watched):
+async def test_no_secret_is_in_any_output_of_the_service(watched):
     admin = {"username": "admin", "password": PLANTED["ADMIN_PASSWORD"]}
     async with httpx.AsyncClient(base_url=watched.base_url, timeout=30) as client:
         tokens, refusals = await run_through(client, admin)
@@ -213,7 +213,7 @@ async def test_no_secret_is_in_anything_that_the_service_says(watched):
     assert leaks(PLANTED | TYPED | tokens | secrets_of(watched), said) == []
 
 
-async def test_no_secret_is_in_anything_that_production_says(service, production):
+async def test_no_secret_is_in_any_output_of_production(service, production):
     tokens, refusals = await run_through(production.client, ADMIN)
     said = {"the answers to faults": refusals} | await public_pages(production.client)
     said |= await tables(service.env["DATABASE_URL"], MARKED["X-Request-ID"])

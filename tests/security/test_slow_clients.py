@@ -1,4 +1,4 @@
-"""Clients that send byte by byte, or stop in the middle, are ended and hold nothing."""
+"""Clients that send byte by byte or stop halfway are disconnected and hold no resources."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.factories import COURSE, bearer, eventually, token
 from tests.processes import connections_of
 from tests.security.servers import own_api
 
-# Seconds, so that nobody waits here as long as production does.
+# Seconds, shorter than in production.
 SHORT = {"REQUEST_SECONDS": "1", "RESPONSE_SECONDS": "4", "KEEP_ALIVE_SECONDS": "2"}
 LATE = {
     "error": "Request timeout",
@@ -28,14 +28,14 @@ WITHIN = 4.0
 
 @pytest.fixture(scope="module")
 async def hasty(service, tmp_path_factory):
-    """An API with short timeouts: address, process."""
+    """An API with short timeouts: URL, process."""
     async with own_api(service, tmp_path_factory.mktemp("hasty"), **SHORT) as server:
         yield server.address, server.process
 
 
 @pytest.fixture
 async def connect(hasty):
-    """Open connections; all are closed at the end."""
+    """Opens connections; all are closed at the end."""
     where, writers = urlsplit(hasty[0]), []
 
     async def open_one():
@@ -51,7 +51,7 @@ async def connect(hasty):
 
 
 async def outcome(reader: asyncio.StreamReader, started: float) -> tuple[str, dict]:
-    """Return the status and the body of what came until the server hung up."""
+    """Return status and body of the response before the server closed."""
     async with asyncio.timeout(WITHIN * 3):
         whole = await reader.read()
     assert time.monotonic() - started < WITHIN
@@ -61,7 +61,7 @@ async def outcome(reader: asyncio.StreamReader, started: float) -> tuple[str, di
 
 
 async def trickle(writer: asyncio.StreamWriter, text: bytes) -> None:
-    """Send byte by byte until nobody takes them."""
+    """Send byte by byte until the server closes."""
     try:
         for byte in text:
             writer.write(bytes([byte]))
@@ -71,7 +71,7 @@ async def trickle(writer: asyncio.StreamWriter, text: bytes) -> None:
         pass
 
 
-async def test_headers_byte_by_byte(connect):
+async def test_headers_sent_byte_by_byte_time_out(connect):
     reader, writer = await connect()
     started = time.monotonic()
     sending = asyncio.create_task(trickle(writer, LOGIN + b"X-Slow: " + b"x" * 1000))
@@ -79,19 +79,19 @@ async def test_headers_byte_by_byte(connect):
     sending.cancel()
 
 
-async def test_half_of_the_headers(connect):
+async def test_incomplete_headers_time_out(connect):
     reader, writer = await connect()
     started = time.monotonic()
     writer.write(LOGIN)
     assert await outcome(reader, started) == ("408", LATE)
 
 
-async def test_who_asks_for_a_websocket_has_no_more_time(connect):
+async def test_a_websocket_request_has_the_same_timeout(connect):
     reader, writer = await connect()
     writer.write(
         LOGIN + b"Upgrade: websocket\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
     )
-    await asyncio.sleep(0.8)  # its handler waits for the body when the clocks are looked at
+    await asyncio.sleep(0.8)  # its handler waits for the body when the timeouts are checked
     writer.write(b"{}")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
     started = time.monotonic()
@@ -101,7 +101,7 @@ async def test_who_asks_for_a_websocket_has_no_more_time(connect):
     assert time.monotonic() - started < WITHIN
 
 
-async def test_nothing_at_all(connect):
+async def test_an_idle_connection_times_out(connect):
     reader, _ = await connect()
     started = time.monotonic()
     async with asyncio.timeout(WITHIN):
@@ -110,7 +110,7 @@ async def test_nothing_at_all(connect):
 
 
 @pytest.mark.parametrize("delay", [0, 0.3])
-async def test_a_connection_is_kept_after_its_first_request_whenever_that_came(hasty, delay):
+async def test_the_keep_alive_time_does_not_depend_on_the_first_request(hasty, delay):
     def seconds_kept() -> float:
         where = urlsplit(hasty[0])
         with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
@@ -127,7 +127,7 @@ async def test_a_connection_is_kept_after_its_first_request_whenever_that_came(h
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n"]
 )
-async def test_a_body_byte_by_byte(connect, framing):
+async def test_a_body_sent_byte_by_byte_times_out(connect, framing):
     reader, writer = await connect()
     started = time.monotonic()
     writer.write(LOGIN + framing)
@@ -137,7 +137,7 @@ async def test_a_body_byte_by_byte(connect, framing):
 
 
 def half_an_upload() -> bytes:
-    """Return an upload that promises five megabytes and has one."""
+    """Return an upload with a Content-Length of five megabytes and one megabyte of body."""
     return (
         b"POST /api/v1/courses/upload HTTP/1.1\r\nHost: x\r\n"
         b"Authorization: " + bearer(token(role="admin"))["Authorization"].encode() + b"\r\n"
@@ -146,27 +146,27 @@ def half_an_upload() -> bytes:
     )
 
 
-async def test_half_an_upload(connect):
+async def test_half_an_upload_times_out(connect):
     reader, writer = await connect()
     started = time.monotonic()
     writer.write(half_an_upload())
     assert await outcome(reader, started) == ("408", LATE)
 
 
-async def test_half_of_a_body_that_nobody_reads(connect):
+async def test_half_of_an_unread_body_times_out(connect):
     reader, writer = await connect()
     started = time.monotonic()
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
     async with asyncio.timeout(WITHIN * 2):
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - started < 1  # it was not waited for
+        assert time.monotonic() - started < 1  # the response did not wait for the body
         sending = asyncio.create_task(trickle(writer, b" " * 1000))
         await reader.read()
     sending.cancel()
 
 
-async def test_a_slow_but_steady_upload_arrives(hasty):
+async def test_a_slow_but_steady_upload_succeeds(hasty):
     address, _ = hasty
     body = json.dumps(COURSE | {"description": "slow"}).encode().ljust(100_000)
 
@@ -178,23 +178,23 @@ async def test_a_slow_but_steady_upload_arrives(hasty):
     async with httpx.AsyncClient(base_url=address) as client:
         started = time.monotonic()
         headers = bearer(token(role="admin"))
-        answer = await client.post("/api/v1/courses", content=steady(), headers=headers)
-        assert time.monotonic() - started > 1.5  # longer than a body without a byte may take
-        assert answer.status_code == 201, answer.text
+        response = await client.post("/api/v1/courses", content=steady(), headers=headers)
+        assert time.monotonic() - started > 1.5  # longer than the limit without a new byte
+        assert response.status_code == 201, response.text
 
 
 def open_connections(servers: list[psutil.Process], port: int) -> int:
-    """Return how many connections of clients the server has."""
+    """Return the server's number of client connections."""
     each = [one for connections in connections_of(servers).values() for one in connections]
     return len([one for one in each if one.laddr.port == port and one.raddr])
 
 
 def used(servers: list[psutil.Process]) -> int:
-    """Return the memory of the server."""
+    """Return the server's memory."""
     return sum(one.memory_info().rss for one in servers)
 
 
-async def test_many_of_them_hold_nothing(hasty, connect):
+async def test_many_slow_clients_hold_no_resources(hasty, connect):
     address, process = hasty
     servers = process.children(recursive=True)
     port, memory = urlsplit(address).port, used(servers)

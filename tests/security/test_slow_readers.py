@@ -1,4 +1,4 @@
-"""Clients that don't read, or read byte by byte, cost little memory and are ended."""
+"""Clients that read slowly or not at all cost little memory and are disconnected."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ async def database(new_database):
 
 @pytest.fixture(scope="module")
 async def server(service, database, tmp_path_factory):
-    """An API of its own that gives clients two seconds."""
+    """An API that gives clients two seconds."""
     settings = {"RESPONSE_SECONDS": str(RESPONSE_SECONDS), "DATABASE_URL": database[0]}
     async with own_api(service, tmp_path_factory.mktemp("reading"), **settings) as server:
         async with httpx.AsyncClient(base_url=server.address, timeout=60) as client:
@@ -55,7 +55,7 @@ def used(server) -> int:
 
 
 def open_connections(server) -> int:
-    """Return how many connections of clients the server has."""
+    """Return the server's number of client connections."""
     processes = [server.process, *server.process.children(recursive=True)]
     port = urlsplit(server.address).port
     each = [one for found in connections_of(processes).values() for one in found]
@@ -63,7 +63,7 @@ def open_connections(server) -> int:
 
 
 def connect(server, stack: ExitStack) -> socket.socket:
-    """Return a connection with a small buffer at this end."""
+    """Return a connection with a small receive buffer."""
     where = urlsplit(server.address)
     one = stack.enter_context(socket.socket())
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -78,11 +78,11 @@ def ask(target: str) -> bytes:
 
 
 @pytest.mark.parametrize("target", [LIST, f"{LIST}?limit=40", "/swagger/swagger-ui-bundle.js"])
-async def test_clients_that_do_not_read_hold_little_and_are_ended(server, target):
+async def test_clients_that_do_not_read_cost_little_memory_and_are_disconnected(server, target):
     before = used(server)
     with ExitStack() as stack:
         for _ in range(CLIENTS):
-            # The connection waits for a request then: the fast path takes the next one.
+            # The connection now waits for a request, so the next one takes the fast path.
             one = connect(server, stack)
             one.sendall(ask("/health/live"))
             assert one.recv(100)
@@ -95,12 +95,12 @@ async def test_clients_that_do_not_read_hold_little_and_are_ended(server, target
         async def are_gone() -> bool:
             return open_connections(server) == 0
 
-        # Those whose bodies are small wait in the kernel's buffers, and are kept for a while.
+        # Small bodies fit into the kernel's buffers, so these connections stay for a while.
         if target == LIST:
             await eventually(are_gone, within=RESPONSE_SECONDS * 10)
 
 
-async def test_requests_in_advance_are_answered_no_faster_than_they_are_read(server):
+async def test_pipelined_requests_are_answered_at_the_speed_of_the_reader(server):
     before = used(server)
     with ExitStack() as stack:
         one = connect(server, stack)
@@ -112,7 +112,7 @@ async def test_requests_in_advance_are_answered_no_faster_than_they_are_read(ser
                 assert used(server) - before < 40 * MIB
 
 
-def test_a_reader_of_a_byte_at_a_time_is_ended(server):
+def test_a_client_that_reads_byte_by_byte_is_disconnected(server):
     with ExitStack() as stack:
         one = connect(server, stack)
         one.sendall(ask(LIST))
@@ -122,11 +122,11 @@ def test_a_reader_of_a_byte_at_a_time_is_ended(server):
                 assert time.monotonic() < deadline
                 assert one.recv(1)
                 time.sleep(0.1)
-                # What was sent before the end is still to be had; a write says that it came.
+                # Bytes sent before the end can still be read; a write reports the end.
                 one.sendall(b"\r\n")
 
 
-def test_a_slow_but_steady_reader_gets_all(server):
+def test_a_slow_but_steady_reader_gets_everything(server):
     with ExitStack() as stack:
         one = connect(server, stack)
         one.sendall(ask(LIST).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -147,11 +147,11 @@ async def test_a_handler_that_takes_too_long_is_503(server, database):
         async with connection.transaction():
             await connection.execute("SELECT FROM courses WHERE id = $1 FOR UPDATE", course["id"])
             headers = bearer(token(role="admin"))
-            answer = await client.put(f"{LIST}/{course['id']}", json=COURSE, headers=headers)
-    message = answer.json()["message"]
+            response = await client.put(f"{LIST}/{course['id']}", json=COURSE, headers=headers)
+    message = response.json()["message"]
     assert message in {
         "The request took too long; try again soon",
         "The database is away; try again soon",
     }
-    refused(answer, 503, "UNAVAILABLE", message)
-    assert int(answer.headers["retry-after"]) > 0
+    refused(response, 503, "UNAVAILABLE", message)
+    assert int(response.headers["retry-after"]) > 0

@@ -1,6 +1,6 @@
-"""Whatever is done in whatever order, the service says what a model in memory says.
+"""After any sequence of calls the service agrees with a model in memory.
 
-Small here; STATES=200 runs as many orders, of up to fifty steps each.
+A small run; STATES=200 runs as many sequences of up to fifty steps each.
 """
 
 import os
@@ -28,7 +28,7 @@ LEVELS = st.sampled_from(["Beginner", "Intermediate", "Advanced"])
 
 
 class Registration(RuleBasedStateMachine):
-    """An admin's sessions, courses and who is enrolled in what."""
+    """An admin's sessions, the courses and their students."""
 
     client: httpx.Client
 
@@ -45,11 +45,11 @@ class Registration(RuleBasedStateMachine):
         self.emails: set[str] = set()
 
     def call(self, method: str, path: str, status: int, session=None, **content):
-        """Call the API; the status must be this one."""
+        """Call the API; the status must be the given one."""
         headers = bearer(session["token"]) if session else {}
-        answer = self.client.request(method, f"/api/v1{path}", headers=headers, **content)
-        assert answer.status_code == status, (method, path, answer.text)
-        return answer.json() if answer.content else None
+        response = self.client.request(method, f"/api/v1{path}", headers=headers, **content)
+        assert response.status_code == status, (method, path, response.text)
+        return response.json() if response.content else None
 
     @rule(target=sessions)
     def log_in(self):
@@ -64,7 +64,7 @@ class Registration(RuleBasedStateMachine):
         spent = {"refresh_token": session["refresh_token"]}
         fresh = self.call("POST", "/auth/refresh", 200, json=spent)
         assert fresh["refresh_token"] != session["refresh_token"]
-        self.call("GET", "/auth/profile", 200, session)  # what was given out before still holds
+        self.call("GET", "/auth/profile", 200, session)  # earlier access tokens stay valid
         return fresh
 
     @rule(target=ended, session=consumes(sessions))
@@ -117,11 +117,11 @@ class Registration(RuleBasedStateMachine):
     def enrol(self, email, course, shout):
         known = (course, email) in self.enrolled
         body = {"student_email": email.upper() if shout else email, "course_id": course}
-        answer = self.call("POST", "/enrollments", 409 if known else 201, json=body)
+        response = self.call("POST", "/enrollments", 409 if known else 201, json=body)
         if not known:
-            self.enrolled[course, email] = answer["id"]
-            assert answer["student_email"] == email
-            assert answer["course"]["title"] == self.titles[course]
+            self.enrolled[course, email] = response["id"]
+            assert response["student_email"] == email
+            assert response["course"]["title"] == self.titles[course]
 
     @rule(session=sessions, email=students, course=courses)
     def drop(self, session, email, course):
@@ -165,7 +165,7 @@ class Registration(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(0 if STATES > 10 else 180)
-async def test_the_service_is_what_the_model_is(service, tmp_path):
+async def test_the_service_agrees_with_the_model(service, tmp_path):
     exempt = {"RATE_LIMIT_EXEMPT": "127.0.0.1"}
     async with own_api(service, tmp_path, **exempt) as server:
         with httpx.Client(base_url=server.address, timeout=30) as client:

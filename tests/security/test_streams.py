@@ -1,4 +1,4 @@
-"""Streams of events: so many a client, so many a process, and each has its end."""
+"""Event streams: limits per client and process, and a maximum duration."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ SETTINGS = {"TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT_EXEMPT": "127.0.0.1"}
 
 @pytest.fixture
 async def path(service):
-    """The stream of a task that no worker knows."""
+    """The stream of a task that no worker runs."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     task_id = uuid7()
     await connection.execute(
@@ -40,7 +40,7 @@ async def path(service):
     await connection.close()
 
 
-async def test_a_client_has_so_many_streams(service, tmp_path, path):
+async def test_the_streams_of_a_client_are_limited(service, tmp_path, path):
     limits = httpx.Limits(max_connections=None)
     async with (
         own_api(service, tmp_path, **SETTINGS) as server,
@@ -53,21 +53,21 @@ async def test_a_client_has_so_many_streams(service, tmp_path, path):
             return client.stream("GET", path, headers=given)
 
         async def status(*args):
-            async with watch(*args) as answer:
-                return answer.status_code
+            async with watch(*args) as response:
+                return response.status_code
 
         user = bearer(token())
         for number in range(sse_limits.MAX_OF_CLIENT):
             for args in (("192.0.2.1",), (f"198.51.100.{number}", user)):
-                answer = await opened.enter_async_context(watch(*args))
-                assert answer.status_code == 200
+                response = await opened.enter_async_context(watch(*args))
+                assert response.status_code == 200
         for args in (("192.0.2.1",), ("198.51.100.99", user)):
-            async with watch(*args) as answer:
-                await answer.aread()
+            async with watch(*args) as response:
+                await response.aread()
                 message = "Too many requests; slow down"
-                refused(answer, 429, "RATE_LIMITED", message)
-                assert answer.headers["retry-after"] == str(sse_limits.RETRY_AFTER_SECONDS)
-        # Neither other clients nor those who are exempt are concerned.
+                refused(response, 429, "RATE_LIMITED", message)
+                assert response.headers["retry-after"] == str(sse_limits.RETRY_AFTER_SECONDS)
+        # Other clients and exempt ones are not limited.
         assert await status("192.0.2.2") == 200
         assert await status("192.0.2.1", bearer(token())) == 200
         assert await status("127.0.0.1") == 200
@@ -76,12 +76,12 @@ async def test_a_client_has_so_many_streams(service, tmp_path, path):
         async def is_free():
             return await status("192.0.2.1") == 200
 
-        # Whoever went away holds nothing.
+        # A closed stream is no longer counted.
         await eventually(is_free, within=5)
 
 
-async def test_the_streams_of_a_client_are_counted_once_an_instance(service, tmp_path, path):
-    """Also when a process is killed that has some of them: its are free then, and no others."""
+async def test_the_streams_of_a_client_are_counted_over_all_processes(service, tmp_path, path):
+    """If a process is killed, its streams are free, and those of other processes are not."""
     limits = httpx.Limits(max_connections=None)
     two = SETTINGS | {"API_WORKERS": "2"}
     async with (
@@ -95,8 +95,8 @@ async def test_the_streams_of_a_client_are_counted_once_an_instance(service, tmp
             found = 0
             for _ in range(sse_limits.MAX_OF_CLIENT * 3):
                 watched = client.stream("GET", path, headers=address)
-                answer = await opened.enter_async_context(watched)
-                found += answer.status_code == 200
+                response = await opened.enter_async_context(watched)
+                found += response.status_code == 200
             return found
 
         assert await open_all() == sse_limits.MAX_OF_CLIENT
@@ -107,24 +107,24 @@ async def test_the_streams_of_a_client_are_counted_once_an_instance(service, tmp
         killed = max(by_process, key=by_process.get)
         psutil.Process(killed).kill()
 
-        # A connection may wait for the process that is started again.
+        # A connection may wait for the restarted process.
         async def is_free():
-            async with client.stream("GET", path, headers=address) as answer:
-                return answer.status_code == 200
+            async with client.stream("GET", path, headers=address) as response:
+                return response.status_code == 200
 
         await eventually(is_free, within=60)
         assert await open_all() < sse_limits.MAX_OF_CLIENT
 
 
-async def test_a_server_that_stops_ends_its_streams_first(service, tmp_path, path):
+async def test_a_stopping_server_ends_its_streams_first(service, tmp_path, path):
     limits = httpx.Limits(max_connections=None)
     ends = []
 
     async def watch(client, number):
         headers = {"X-Forwarded-For": f"198.51.100.{number}"}
-        async with client.stream("GET", path, headers=headers) as answer:
-            assert answer.status_code == 200
-            text = "".join([part async for part in answer.aiter_text()])
+        async with client.stream("GET", path, headers=headers) as response:
+            assert response.status_code == 200
+            text = "".join([part async for part in response.aiter_text()])
         ends.append(text.strip().rpartition("\n\n")[2])
 
     async with own_api(service, tmp_path, **SETTINGS) as server:
@@ -146,7 +146,7 @@ async def test_a_server_that_stops_ends_its_streams_first(service, tmp_path, pat
     assert len(ends) == 40
 
 
-def test_a_process_has_so_many_streams():
+def test_the_streams_of_a_process_are_limited():
     counted = Streams(of_client=2, of_process=3)
     with ExitStack() as opened:
         for client in ("one", "two", "one"):
@@ -200,5 +200,5 @@ async def test_a_stream_ends_and_is_resumed(monkeypatch):
     last = sent[1].partition("\n")[0].removeprefix("id: ")
     request.headers = {"last-event-id": last}
     await api.tasks.watch_task(request, task.id)
-    # Nothing happened in between: nothing is told twice.
+    # Without new events, no event is repeated.
     assert ends == [2, 3]

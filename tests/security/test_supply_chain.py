@@ -1,4 +1,4 @@
-"""`make security`: each check finds what it is there for, and passes nothing that it cannot see."""
+"""`make security`: each check finds its kind of fault, and an impossible check does not pass."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ PASSED, FOUND, NOT_CHECKED = (Outcome(verdict, "") for verdict in Verdict)
 
 @pytest.fixture
 def tree(tmp_path):
-    """A folder with our configuration and one small module a package."""
+    """A folder with the configuration and one small module a package."""
     for name in ("pyproject.toml", ".secrets.baseline"):
         shutil.copy(ROOT / name, tmp_path)
     for package in ("api", "infra", "models", "services", "tasks", "worker"):
@@ -56,24 +56,24 @@ def write(tree, text, path="services/violation.py"):
         ("import requests\n\nrequests.get('https://x', verify=False, timeout=1)\n", "S501"),
     ],
 )
-def test_ruff_finds_what_our_rules_forbid(tree, text, code):
+def test_ruff_reports_violations(tree, text, code):
     outcome = checks.ruff(write(tree, text))
     assert outcome.verdict is Verdict.FOUND
     assert any(f" {code} " in finding for finding in outcome.findings)
 
 
-def test_bandit_finds_weak_hashes(tree):
+def test_bandit_reports_weak_hashes(tree):
     outcome = checks.bandit(write(tree, "import hashlib\n\nhashlib.md5(b'')\n"))
     assert outcome.verdict is Verdict.FOUND
     assert "B324" in outcome.findings[0]
 
 
-def test_bandit_that_cannot_read_a_file_has_not_checked(tree):
+def test_bandit_does_not_pass_if_a_file_cannot_be_read(tree):
     assert checks.bandit(write(tree, "def (\n")).verdict is Verdict.NOT_CHECKED
 
 
 @pytest.mark.parametrize("module", ["pickle", "marshal", "shelve", "yaml"])
-def test_contracts_forbid_what_runs_what_it_reads(tree, module):
+def test_import_contracts_forbid_code_that_executes_data(tree, module):
     assert checks.contracts(tree).verdict is Verdict.PASSED
     outcome = checks.contracts(write(tree, f"import {module}\n"))
     assert outcome.verdict is Verdict.FOUND
@@ -92,7 +92,7 @@ def test_contracts_forbid_what_runs_what_it_reads(tree, module):
         'rows(" ".join(parts))',
     ],
 )
-def test_sql_made_of_parts_is_found(call):
+def test_sql_made_of_parts_is_reported(call):
     assert len(formatted_sql(f"x = {call}\n", "module.py")) == 1
     assert formatted_sql(f"x = {call}  # noqa: S608  constants\n", "module.py") == []
 
@@ -110,7 +110,7 @@ def test_sql_made_of_parts_is_found(call):
         'def ask(name):\n    a = f"SELECT {name}"\n    b = a\n    def inner():\n        rows(b)\n',
     ],
 )
-def test_sql_that_has_a_name_first_is_found(code):
+def test_sql_made_of_parts_in_a_variable_is_reported(code):
     assert len(formatted_sql(code, "module.py")) == 1
 
 
@@ -125,19 +125,19 @@ def test_sql_that_has_a_name_first_is_found(code):
         'q = "SELECT 1"\nq = q + " AND TRUE"\nq = q\nrows(q)\n',
     ],
 )
-def test_constants_of_a_name_are_left_alone(code):
+def test_sql_of_constants_is_accepted(code):
     assert formatted_sql(code, "module.py") == []
 
 
 @pytest.mark.parametrize(
     "call", ['rows("SELECT $1", name)', 'rows("SELECT " + "1")', 'rows(f"SELECT 1")', "rows(QUERY)"]
 )
-def test_sql_written_out_is_left_alone(call):
+def test_literal_sql_is_accepted(call):
     assert formatted_sql(f"x = {call}\n", "module.py") == []
 
 
 def commit(tree, text, path="services/violation.py"):
-    """Write a file that git knows."""
+    """Write a file and add it to git."""
     (tree / path).parent.mkdir(exist_ok=True)
     write(tree, text, path)
     for command in (["init", "--quiet"], ["add", path]):
@@ -146,26 +146,26 @@ def commit(tree, text, path="services/violation.py"):
 
 
 @pytest.mark.parametrize("path", ["services/violation.py", "tests/violation.py"])
-def test_a_vendors_secret_is_found_even_in_tests(tree, path):
+def test_a_vendors_secret_is_reported_even_in_tests(tree, path):
     key = "AKIA" + "Q3EGUZ5XHLT7VJWK"
     outcome = checks.secrets(commit(tree, f'ID = "{key}"\n', path))
     assert outcome.verdict is Verdict.FOUND
     assert outcome.findings[0].startswith(f"{path}:1: AWS")
 
 
-def test_a_password_is_found_in_code_only(tree):
+def test_a_password_is_reported_in_code_only(tree):
     text = 'PASSWORD = "{}"\n'.format("korrekt-pferd-batterie")
     assert checks.secrets(commit(tree, text, "tests/made_up.py")).verdict is Verdict.PASSED
     assert checks.secrets(commit(tree, text)).verdict is Verdict.FOUND
 
 
-def test_what_is_no_checkout_is_not_searched_for_secrets(tree):
+def test_without_a_checkout_secrets_are_not_checked(tree):
     assert checks.secrets(tree).verdict is Verdict.NOT_CHECKED
 
 
 @contextmanager
 def osv(answer, status=200):
-    """Stand in for the vulnerability database, which tests can't reach."""
+    """Serve a fake vulnerability database, for tests have no network."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -187,7 +187,7 @@ def osv(answer, status=200):
 
 @pytest.fixture
 def locked(tree):
-    """A folder that depends on one package."""
+    """A folder with one locked dependency."""
     return write(tree, f"jinja2==3.1.6 --hash={HASH}\n", "requirements.lock")
 
 
@@ -199,7 +199,7 @@ def locked(tree):
         ({}, 500, Verdict.NOT_CHECKED),
     ],
 )
-def test_dependencies_are_what_the_database_says(locked, answer, status, verdict):
+def test_dependencies_are_checked_against_the_database(locked, answer, status, verdict):
     with osv(answer, status) as options:
         outcome = checks.dependencies(locked, *options)
     assert outcome.verdict is verdict
@@ -221,7 +221,7 @@ def test_without_a_network_dependencies_are_not_checked(locked):
         ([PASSED, NOT_CHECKED], True, 0),
     ],
 )
-def test_what_is_not_checked_is_no_pass(outcomes, offline, code):
+def test_an_impossible_check_does_not_pass(outcomes, offline, code):
     assert exit_code(dict(zip("abc", outcomes, strict=False)), offline=offline) == code
 
 
@@ -229,7 +229,9 @@ def test_what_is_not_checked_is_no_pass(outcomes, offline, code):
     ("offline", "says"),
     [(False, "was NOT CHECKED: that is no pass"), (True, "What is NOT CHECKED is no pass")],
 )
-def test_what_is_not_checked_is_printed_as_such(monkeypatch, capsys, tmp_path, offline, says):
+def test_an_impossible_check_is_printed_as_not_checked(
+    monkeypatch, capsys, tmp_path, offline, says
+):
     unchecked = Outcome(Verdict.NOT_CHECKED, "no network")
     checked = {"one": lambda _: PASSED, "other": lambda _: unchecked}
     monkeypatch.setattr("deploy.security.__main__.CHECKS", checked)
@@ -241,21 +243,21 @@ def test_what_is_not_checked_is_printed_as_such(monkeypatch, capsys, tmp_path, o
     assert says in printed
 
 
-def test_the_bill_of_materials_names_all_that_is_locked(locked):
+def test_the_bill_of_materials_has_every_locked_package(locked):
     assert checks.bill_of_materials(locked).verdict is Verdict.PASSED
     bill = json.loads((locked / checks.SBOM).read_text())
     assert [(each["name"], each["version"]) for each in bill["components"]] == [("jinja2", "3.1.6")]
 
 
-def test_every_lock_is_asked_about():
+def test_every_lock_file_is_checked():
     assert set(checks.LOCKS) == {path.name for path in ROOT.glob("requirements*.lock")}
 
 
 @pytest.mark.parametrize("check", [checks.bandit, checks.ruff, checks.contracts, checks.secrets])
-def test_our_own_code_passes(check):
+def test_the_repository_passes(check):
     outcome = check(ROOT)
     assert (outcome.verdict, outcome.findings) == (Verdict.PASSED, ()), outcome.note
 
 
-def test_our_code_executes_no_sql_made_of_parts():
+def test_the_repository_executes_no_sql_made_of_parts():
     assert checks.sql(ROOT).findings == ()

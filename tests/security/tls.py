@@ -1,4 +1,4 @@
-"""TLS in front of the embedded PostgreSQL, which has none: what production insists on."""
+"""TLS in front of the embedded PostgreSQL, which has none; production requires it."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ CHUNK = 65536
 
 
 def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> tuple[Path, Path]:
-    """Return the certificate and the key of a name, its own authority."""
+    """Return a self-signed certificate and its key for a name."""
     certificate, key = folder / "tls.crt", folder / "tls.key"
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     made += ["-nodes", "-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
@@ -25,7 +25,7 @@ def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> tuple[Path, Pa
 
 @asynccontextmanager
 async def tls_database(url: str, folder: Path) -> AsyncIterator[str]:
-    """Yield the address of the same database behind TLS, with `sslmode=verify-full`."""
+    """Yield the URL of the same database behind TLS, with `sslmode=verify-full`."""
     target = urlsplit(url)
     certificate, key = make_certificate(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

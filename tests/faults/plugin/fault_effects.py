@@ -1,4 +1,4 @@
-"""What the faulty tasks do that the tests know of: their objects, and where they are to die."""
+"""The effects of the faulty tasks that tests check: their objects, and where they die."""
 
 import os
 import signal
@@ -7,18 +7,18 @@ from pathlib import Path
 from uuid import UUID
 
 EFFECTS = "effects/"
-# What a worker writes of a message whose task is not to be had: this, the task's state, its id.
+# A worker logs this, the task's state and its id for a message whose claim is refused.
 REFUSED = "claim refused:"
 PLACES = ("before the claim", "in work", "after the put", "after the commit")
 
 
 def body(task_id: object) -> bytes:
-    """Return what a task's object holds: long enough that half of it is seen to be half."""
+    """Return the content of a task's object, long enough that a half is recognised."""
     return str(task_id).encode() * 200
 
 
 def meet(place: str, task_id: UUID) -> None:
-    """Die here, once, if a note is there for this task; it says who is to die."""
+    """Die at this point, once, if a note for this task is there; the note names the process."""
     note = Path(os.environ["FAULT_NOTES"], place, str(task_id))
     try:
         victim = note.read_text()
@@ -26,4 +26,4 @@ def meet(place: str, task_id: UUID) -> None:
     except FileNotFoundError:
         return
     os.kill(os.getpid() if victim == "child" else os.getppid(), signal.SIGKILL)
-    time.sleep(10)  # Until the kernel has seen that the parent is gone.
+    time.sleep(10)  # Until the kernel has noticed the parent's death.

@@ -1,4 +1,4 @@
-"""Tasks that leave a countable effect, and some that die on the way; each in its own fashion."""
+"""Tasks with a countable effect, some of which die on the way in different manners."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ MEGABYTE = 1 << 20
 
 @task("fault.effect", max_attempts=20, timeout=60)
 async def effect(context: TaskContext, seconds: float = 0, slow_attempts: int = 1) -> None:
-    """Put an object and insert a row; the first attempt, or some, take their time."""
+    """Put an object and insert a row; the first attempts are slow."""
     meet("in work", context.id)
     await asyncio.sleep(seconds if context.attempt <= slow_attempts else 0)
     await context.storage.put(f"{EFFECTS}{context.id}", body(context.id), "text/plain")
@@ -31,14 +31,14 @@ async def effect(context: TaskContext, seconds: float = 0, slow_attempts: int = 
 
 @task("fault.blocking", max_attempts=20)
 async def blocking(context: TaskContext, seconds: float) -> None:
-    """Block the event loop for longer than a lease, then leave its effect."""
+    """Block the event loop for longer than a lease, then have the effect."""
     time.sleep(seconds)  # noqa: ASYNC251  that is the fault
     await effect(context)
 
 
 @task("fault.plain", max_attempts=20)
 def plain(context: ThreadTaskContext, seconds: float) -> None:
-    """Take longer than a lease in a thread, then leave its effect."""
+    """Run in a thread for longer than a lease, then have the effect."""
     time.sleep(seconds)
     context.run(context.storage.put, f"{EFFECTS}{context.id}", body(context.id), "text/plain")
     context.finish_with(_insert, context.id, context.attempt)
@@ -56,13 +56,13 @@ async def apart(context: TaskContext) -> None:
 
 @task("fault.poison", max_attempts=2)
 async def poison(context: TaskContext) -> None:
-    """End the process without a word, every time."""
+    """Kill the process at every attempt."""
     os._exit(1)
 
 
 @task("fault.hungry", max_attempts=2)
 async def hungry(context: TaskContext) -> None:
-    """Be killed by the kernel for its memory, or, where that can't be had, as if by it."""
+    """Get killed by the kernel for using too much memory; without a control group, imitate it."""
     if group := os.environ.get("FAULT_CGROUP"):
         _enter(group)
         eaten = [os.urandom(MEGABYTE) for _ in range(300)]
@@ -76,7 +76,7 @@ def _enter(group: str) -> None:
 
 @task("fault.greedy", max_attempts=2)
 async def greedy(context: TaskContext) -> None:
-    """Ask for more memory than the process may have, which stays short of it."""
+    """Allocate more memory than the process's limit."""
     limit = _size() + 64 * MEGABYTE
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     eaten = []
@@ -90,17 +90,17 @@ def _size() -> int:
 
 @task("fault.hung", max_attempts=2, timeout=1)
 async def hung(context: TaskContext) -> None:
-    """Block the event loop, so that only the hard limit helps."""
+    """Block the event loop, so that only the hard time limit ends it."""
     time.sleep(3600)  # noqa: ASYNC251  that is the fault
 
 
 @task("fault.stuck", max_attempts=2, timeout=1)
 def stuck(context: ThreadTaskContext) -> None:
-    """Never return from a thread, which only the end of its process stops."""
+    """Block a thread for ever, so that only the end of the process stops it."""
     time.sleep(3600)
 
 
 @task("fault.refused")
 async def refused(context: TaskContext) -> None:
-    """Say that trying again is no use."""
+    """Raise a permanent error."""
     raise PermanentError
