@@ -193,7 +193,7 @@ async def test_an_unexpected_error_does_not_stop_the_leasing(run, monkeypatch):
 
     async def fail(token_requests):
         monkeypatch.setattr(buckets, "take", take)
-        raise ValueError("what nobody foresaw")
+        raise ValueError("unexpected")
 
     monkeypatch.setattr(buckets, "take", fail)
     assert await reads(limiter, "192.0.2.1", 10 * BATCH) == 10 * BATCH
