@@ -25,6 +25,15 @@ def test_links_have_targets(page):
     assert missing == []
 
 
+def test_each_name_of_the_glossary_is_in_the_code():
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    names = set(re.findall(r"`(\w+)(?:\(\))?`", glossary))
+    assert len(names) > 20
+    command = ("git", "grep", "-howF", *(f"-e{name}" for name in names), "--", "*.py", "*.sql")
+    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert names - set(found.stdout.split()) == set()
+
+
 def test_decisions_are_numbered_without_gaps_and_are_in_the_index():
     assert [int(path.name[:4]) for path in ADRS] == list(range(1, len(ADRS) + 1))
     index = (ROOT / "docs" / "adr" / "README.md").read_text("utf-8")
