@@ -187,13 +187,13 @@ async def test_deleting_a_course_deletes_its_objects(api, bucket):
     await until_empty(bucket, course)
 
 
-@pytest.mark.parametrize("moment", ["at once", "running", "are_stored"])
+@pytest.mark.parametrize("moment", ["at once", "running", "stored"])
 async def test_deleting_a_course_during_processing_leaves_no_object(api, bucket, moment):
     courses = [(await api.upload(photos.jpeg())).json() for _ in range(3)]
     first, prefix = courses[0]["image"]["task_id"], f"courses/{courses[0]['id']}/"
 
     async def has_come() -> bool:
-        if moment == "are_stored":
+        if moment == "stored":
             return bool(await bucket.list_keys(prefix))
         task = (await api.client.get(f"/api/v1/tasks/{first}")).json()
         return moment == "at once" or task["status"] != "queued"
