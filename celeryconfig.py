@@ -1,7 +1,7 @@
-"""Celery's settings. The broker only carries messages; PostgreSQL knows the tasks (docs/tasks.md).
+"""Celery's settings. The broker only carries messages; PostgreSQL has the tasks (docs/tasks.md).
 
-The ones about acknowledgement and visibility belong together: a message is acknowledged when its
-task has ended, or its process was lost; whatever the broker loses, the relay publishes again.
+The settings of acknowledgement and visibility belong together: a message is acknowledged when its
+task has ended or its process was lost. The relay publishes lost messages again.
 """
 
 from urllib.parse import urlsplit
@@ -13,31 +13,31 @@ from infra.tls import broker_tls
 from tasks.registry import queues
 
 _VISIBILITY_TIMEOUT_SECONDS = 3600
-# Publishing gives up soon, for the relay tries again itself; kombu's own would block it for 6 s.
-_GIVE_UP_SOON = {
+# Few retries, because kombu's defaults block the relay, which retries itself.
+_FEW_RETRIES = {
     "max_retries": 1,
     "interval_start": 0.2,
     "interval_step": 0.2,
     "interval_max": 0.2,
 }
-# The bounds are of one wait; on a broker that froze, giving up takes two or three of them.
+# Timeouts of one wait; on a frozen broker a failed publication takes two or three of them.
 _REDIS = {
     "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
-    # Who has which message is in the table already, and there it costs nothing more.
+    # The table `tasks` has the leases, so kombu's bookkeeping is not needed.
     "ack_emulation": False,
     "socket_timeout": 5,
     "socket_connect_timeout": 3,
     "health_check_interval": 10,
     "retry_on_timeout": True,
 }
-# Unconfirmed, a message to a RabbitMQ that is frozen or just dying counts as sent.
+# Without confirms, a message to a frozen or dying RabbitMQ counts as sent.
 _RABBITMQ = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3}
-_OF_TRANSPORT = {"redis": _REDIS, "rediss": _REDIS, "amqp": _RABBITMQ, "amqps": _RABBITMQ}
+_BY_SCHEME = {"redis": _REDIS, "rediss": _REDIS, "amqp": _RABBITMQ, "amqps": _RABBITMQ}
 
 
 def transport_options(url: str) -> dict[str, object]:
-    """Return what the broker of this URL is to be reached with."""
-    return {**_GIVE_UP_SOON, **_OF_TRANSPORT.get(urlsplit(url).scheme, {})}
+    """Return the transport options for the broker of this URL."""
+    return {**_FEW_RETRIES, **_BY_SCHEME.get(urlsplit(url).scheme, {})}
 
 
 _settings = load_settings(uses=Use.BROKER)
@@ -59,10 +59,10 @@ task_track_started = True
 task_serializer = "json"
 accept_content = ["json"]
 
-# Flower turns a worker's events on while it runs; without it they would cost a third of a task.
+# Events are expensive; Flower enables them while it runs.
 worker_send_task_events = False
-# A message prefetched by a busy worker could run in an idle one; `enroll worker --prefetch` is
-# for workers of short tasks only.
+# A prefetched message waits for a busy worker while others are idle; `enroll worker --prefetch` is
+# for workers of short tasks.
 worker_prefetch_multiplier = 1
 worker_cancel_long_running_tasks_on_connection_loss = False
 worker_hijack_root_logger = False

@@ -32,7 +32,7 @@ def show(cache: AnswerCache) -> None:
     counts = cache.take_counts()
     answers = {"memory": counts.memory, "redis": counts.redis, "database": counts.database}
     metrics.count_cache(answers, counts.errors, counts.invalidations)
-    metrics.show_cache(len(cache.memory), cache.memory.size)
+    metrics.set_cache_gauges(len(cache.memory), cache.memory.size)
     use = engine.pool_use()
-    metrics.show_pool(use.size, use.in_use, use.waiting)
+    metrics.set_pool_gauges(use.size, use.in_use, use.waiting)
     metrics.count_expired_leases(engine.take_expired_leases())

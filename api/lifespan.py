@@ -45,7 +45,7 @@ async def open_resources(app: Application) -> None:
     tune_malloc()
     context = app.ctx
     context.resources = AsyncExitStack()
-    metrics.send_to(context.metrics_sender)
+    metrics.set_sender(context.metrics_sender)
     await context.resources.enter_async_context(middleware.flush_telemetry())
     await _open_database(context)
     context.keys = KeyRing(context.settings)
@@ -148,7 +148,7 @@ async def warm_up(context: Context) -> None:
 
     Requests are answered meanwhile.
     """
-    async for names in context.cache.wanted(context.settings.cache_warm_answers):
+    async for names in context.cache.wanted(context.settings.cache_warm_responses):
         await _warm(context, names)
 
 

@@ -15,7 +15,7 @@ from infra.observability import logs, metrics
 from infra.observability.meters import LabelValues, Totals
 from infra.observability.metrics import Reading
 from infra.process import signals
-from infra.process.prefork import Ready
+from infra.process.prefork import NotifyReady
 from infra.queue.stats import UNASSIGNED, QueueStats, queue_stats
 
 PATH = "/metrics"
@@ -36,7 +36,7 @@ log = logs.get_logger(__name__)
 
 
 def answer(
-    listening: socket.socket, receiver: socket.socket, database_url: str, ready: Ready
+    listening: socket.socket, receiver: socket.socket, database_url: str, ready: NotifyReady
 ) -> None:
     """Answer scrapes until a signal comes, in a process of its own; call `ready` when it does."""
     # Without rights a process may lower its priority and not raise it.
@@ -56,7 +56,7 @@ class _Scrapes:
         self._next = 0.0
         self._open = 0
 
-    async def serve(self, listening: socket.socket, ready: Ready) -> None:
+    async def serve(self, listening: socket.socket, ready: NotifyReady) -> None:
         """Receive what the server processes count, and answer, until cancelled."""
         asyncio.get_running_loop().add_reader(self._receiver, self._receive)
         async with open_pool(self._database_url, pool_size=1) as source:

@@ -1,4 +1,4 @@
-"""A dozen courses with pictures for an empty catalogue, through the real pipeline."""
+"""Creates a dozen demo courses with pictures, through the normal image pipeline."""
 
 from io import BytesIO
 
@@ -35,7 +35,7 @@ async def create_demo_courses(settings: Settings) -> int:
     """Create the courses unless there are any; return how many were created."""
     async with database(require_database(settings), pool_size=2):
         async with transaction() as connection:
-            # Two instances that start together must not both find the catalogue empty.
+            # Two instances that start at the same time must not both create the courses.
             await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [DEMO_LOCK])
             if not await courses.is_empty():
                 return 0
@@ -46,7 +46,7 @@ async def create_demo_courses(settings: Settings) -> int:
 
 
 def picture(title: str, number: int) -> bytes:
-    """Paint a picture for a course: its title over a gradient of its own, as a JPEG."""
+    """Return a picture for a course as a JPEG: its title over a gradient."""
     hue = number * 255 // len(_COURSES)
     gradient = Image.linear_gradient("L").resize((WIDTH, HEIGHT))
     image = Image.merge(

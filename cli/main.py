@@ -1,4 +1,4 @@
-"""`enroll`: the service's command line. Each command imports what it needs when it is called."""
+"""`enroll`: the service's command line. Each command imports what it needs when it runs."""
 
 import logging
 import sys
@@ -10,7 +10,8 @@ import typer
 
 from cli import audit as cli_audit
 from cli import keys, tasks, users
-from cli.console import print_json, say
+from cli.console import print_json, print_line
+from cli.options import UsageError
 from infra import error_messages
 from infra.db.migrations import SchemaTooOldError
 from infra.errors import DeclaredError
@@ -31,11 +32,8 @@ log = logs.get_logger(__name__)
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
-# Typer keeps its copy of click private; the parent of this public error is that of all of them.
-_UsageError: Any = typer.BadParameter.__mro__[1]
-
 app = typer.Typer(
-    help="Run and steer the course enrollment service.",
+    help="Run and operate the course enrollment service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,7 +47,7 @@ app.command("audit")(cli_audit.show)
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer's callback
     if wanted:
-        say(f"enroll {version('course-enrollment-service')}")
+        print_line(f"enroll {version('course-enrollment-service')}")
         raise typer.Exit
 
 
@@ -61,7 +59,7 @@ def _enroll(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Run and steer the course enrollment service."""
+    """Run and operate the course enrollment service."""
 
 
 @app.command()
@@ -81,26 +79,26 @@ def api() -> None:
 
     with listening(settings) as sockets:
         check(settings)
-        sys.exit(serve(settings, sockets, prepare, explain))
+        sys.exit(serve(settings, sockets, prepare, report_error))
 
 
 @app.command()
 def worker(
-    queues: Annotated[str, typer.Option(help="Comma list; all when left out.")] = "",
-    exclude_queues: Annotated[str, typer.Option(help="Comma list of those not to serve.")] = "",
+    queues: Annotated[str, typer.Option(help="Comma list; default: all.")] = "",
+    exclude_queues: Annotated[str, typer.Option(help="Comma list of queues not to serve.")] = "",
     concurrency: Annotated[int, typer.Option(min=0, help="Processes; 0: as in settings.")] = 0,
     prefetch: Annotated[
-        int, typer.Option(min=1, help="Messages a process may hold, the one at work included.")
+        int, typer.Option(min=1, help="Messages a process may hold, the running one included.")
     ] = 1,
 ) -> None:
-    """Run tasks, and carry them from the database to the broker."""
+    """Run tasks, and relay them from the database to the broker."""
     settings = _settings("worker", Use.WORKER)
     from cli.setup import check, refuse_default_password
     from infra.db.engine import UNUSABLE
     from worker.app import app as celery
 
     check(settings)
-    # A worker starts while the database is away or not yet migrated; then no account can log in.
+    # A worker also starts while the database is down or not migrated; then no account can log in.
     with suppress(*UNUSABLE):
         signals.run(refuse_default_password(settings))
     arguments = [
@@ -110,7 +108,7 @@ def worker(
         f"--prefetch-multiplier={prefetch}",
         f"--loglevel={settings.log_level}",
     ]
-    # Workers of one machine need names of their own: Flower would take them for one.
+    # Flower tells the workers of one machine apart by their names.
     if queues:
         arguments += [f"--queues={queues}", f"--hostname={queues.replace(',', '-')}@%h"]
     elif exclude_queues:
@@ -128,7 +126,7 @@ def flower() -> None:
 
     from worker.app import app as celery
 
-    # Flower asks for its password everywhere but here.
+    # Flower leaves only this handler without authentication.
     Metrics.get = authenticated(Metrics.get)
     arguments = [
         "flower",
@@ -144,9 +142,9 @@ def flower() -> None:
     try:
         celery.start(arguments)
     except OSError as error:
-        if not error_messages.is_of_address(error):
+        if not error_messages.is_address_error(error):
             raise
-        sentence = error_messages.of_address(
+        sentence = error_messages.address_message(
             "HOST", "FLOWER_PORT", settings.host, settings.flower_port, error
         )
         raise SettingsError(sentence) from None
@@ -159,16 +157,16 @@ def migrate() -> None:
 
     settings = _settings("migrate", Use.DATABASE | Use.ADMIN, skip_migration=False)
     for name in signals.run(set_up(settings)):
-        say(f"applied {name}")
+        print_line(f"applied {name}")
 
 
 @app.command()
 def demo() -> None:
-    """Fill an empty catalogue with a dozen courses with pictures."""
+    """Fill an empty catalogue with a dozen courses and their pictures."""
     from cli.demo import create_demo_courses
 
     count = signals.run(create_demo_courses(_settings("demo", Use.DATABASE)))
-    say(f"{count} demo courses created" if count else "there are courses already")
+    print_line(f"{count} demo courses created" if count else "there are courses already")
 
 
 @app.command()
@@ -199,52 +197,52 @@ def _settings(process: str, uses: Use, **overrides: Any) -> Settings:
     if Use.DATABASE in uses:
         require_database(settings)
     logs.configure(settings.log_level, settings.log_format, process=process)
-    logs.take_over(is_json_wanted="log_format" in settings.model_fields_set)
+    logs.log_uncaught(is_json_explicit="log_format" in settings.model_fields_set)
     return settings
 
 
 def main() -> None:
-    """Run the command line; a fault is one line a sentence on standard error, no traceback."""
+    """Run the command line; print errors on standard error, a line each, without a traceback."""
     try:
-        signals.raise_stopped()
+        signals.raise_on_signal()
         trail.set_actor(cli_audit.operator())
         code = app(standalone_mode=False)
-    except BaseException as error:  # noqa: BLE001  a signal's and SystemExit, too
-        code = explain(error)
-    if signum := signals.received():
-        signals.end_by(signum)
+    except BaseException as error:  # noqa: BLE001  also a signal's, and SystemExit
+        code = report_error(error)
+    if signum := signals.received_signal():
+        signals.exit_by_signal(signum)
     sys.exit(code)
 
 
-def explain(error: BaseException) -> int:
-    """Say what went wrong, a line a sentence, and return the exit code."""
-    if signals.received() or isinstance(error, KeyboardInterrupt):
-        return EXIT_FAILED  # what a signal leads to is no fault
+def report_error(error: BaseException) -> int:
+    """Print or log an error, a line for each fault, and return the exit code."""
+    if signals.received_signal() or isinstance(error, KeyboardInterrupt):
+        return EXIT_FAILED  # a requested end is no error
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_FAILED
     message, code = _fault(error)
     for line in message.splitlines():
-        if logs.is_json_wanted():
+        if logs.is_json_explicit():
             log.error("command_failed", message=line)
         else:
-            say(f"enroll: {line}", to_stderr=True)
+            print_line(f"enroll: {line}", to_stderr=True)
     return code
 
 
 def _fault(error: BaseException) -> tuple[str, int]:
     match error:
-        case _UsageError():
+        case UsageError():
             return error.format_message(), EXIT_USAGE
         case SettingsError():
             return str(error), EXIT_USAGE
         case typer.Abort() | SchemaTooOldError():
-            return str(error) or "given up", EXIT_FAILED
+            return str(error) or "aborted", EXIT_FAILED
         case DeclaredError():
             return error.message, EXIT_FAILED
     if isinstance(error, error_messages.DATABASE_ERRORS):
-        return error_messages.sentence(error), EXIT_FAILED
-    logging.getLogger(__name__).debug("unforeseen", exc_info=error)
-    return f"unforeseen: {error!r}; LOG_LEVEL=DEBUG shows where", EXIT_FAILED
+        return error_messages.describe(error), EXIT_FAILED
+    logging.getLogger(__name__).debug("unexpected_error", exc_info=error)
+    return f"unexpected error: {error!r}; LOG_LEVEL=DEBUG shows the traceback", EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Filling a database by COPY, for load tests and for looking at query plans."""
+"""Fills a database by COPY, for load tests and query plans."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,14 +29,14 @@ _BULK = {"gin_pending_list_limit": "256MB", "maintenance_work_mem": "256MB"}
 
 
 class NoCourses(ServiceError):
-    """There are no courses to enrol in; ask for some with --courses"""
+    """There are no courses to enrol in; create some with --courses"""
 
 
 async def seed(settings: Settings, courses: int, enrollments: int) -> None:
-    """Add courses, and enrollments spread over them (over all courses, if none are added).
+    """Add courses, and enrollments spread over them (over all courses if none are added).
 
     Raises:
-        NoCourses: enrollments are asked for, and there is no course.
+        NoCourses: enrollments are requested, and there is no course.
 
     """
     random = Random(courses)  # noqa: S311  repeatable, not secret
@@ -55,7 +55,7 @@ async def seed(settings: Settings, courses: int, enrollments: int) -> None:
             columns=["id", "student_email", "course_id", "enrolled_at"],
             records=_enrollments(ids, enrollments, run, now),
         )
-        # Sorts those words in, too, and marks the pages that an index can answer for.
+        # Also merges the indexes' pending lists, and marks pages for index-only scans.
         await connection.execute("VACUUM (ANALYZE) courses, enrollments")
 
 
@@ -71,7 +71,7 @@ def _courses(ids: list[UUID], random: Random, now: datetime) -> Iterator[tuple[o
 def _enrollments(
     ids: list[UUID], count: int, run: str, now: datetime
 ) -> Iterator[tuple[object, ...]]:
-    # Steps through the courses by a stride, so no student meets the same one twice.
+    # A stride through the courses enrols no student twice in the same one.
     each = min(COURSES_A_STUDENT, len(ids)) or 1
     stride = max(1, len(ids) // each)
     for number in range(count):

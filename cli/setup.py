@@ -1,4 +1,4 @@
-"""What must be done once before anything serves: the schema and the admin."""
+"""Preparation before the service starts: checks, the schema, and the admin."""
 
 from collections.abc import Callable
 
@@ -19,15 +19,15 @@ from services.auth.passwords import PasswordRefused
 
 
 def check(settings: Settings) -> None:
-    """Look whether the settings name what the API and the workers need, and can use.
+    """Check that the image store and the keys of the settings can be used.
 
     Raises:
-        SettingsError: they don't; a line a fault.
+        SettingsError: they can't; the message has a line for each fault.
 
     """
-    needs: tuple[Callable[[Settings], object], ...] = (open_storage, KeyRing)
+    openers: tuple[Callable[[Settings], object], ...] = (open_storage, KeyRing)
     faults = []
-    for use in needs:
+    for use in openers:
         try:
             use(settings)
         except (StorageError, SettingsError) as error:
@@ -40,7 +40,7 @@ async def set_up(settings: Settings) -> list[str]:
     """Migrate unless SKIP_MIGRATION, create the admin; return the migrations applied.
 
     Raises:
-        SettingsError: ADMIN_PASSWORD is not one that can be hashed.
+        SettingsError: ADMIN_PASSWORD can't be hashed.
 
     """
     url = require_database(settings)
@@ -55,7 +55,7 @@ async def set_up(settings: Settings) -> list[str]:
 
 
 async def refuse_default_password(settings: Settings) -> None:
-    """Check in production that no stored admin has the default password, as ADMIN_PASSWORD cannot.
+    """Check in production that no stored admin has the default password.
 
     Raises:
         SettingsError: an admin who may log in has it.
@@ -67,6 +67,6 @@ async def refuse_default_password(settings: Settings) -> None:
         names = await admins_with_password(DEFAULT_ADMIN_PASSWORD.get_secret_value())
     if names:
         raise SettingsError(
-            f"the stored password of {', '.join(map(repr, names))} is the default one, which "
-            "everybody knows; change it with `enroll users passwd NAME`"
+            f"the stored password of {', '.join(map(repr, names))} is the public default; "
+            "change it with `enroll users passwd NAME`"
         )

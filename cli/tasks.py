@@ -1,7 +1,6 @@
-"""`enroll tasks`: what an operator sees of the tasks and does to them."""
+"""`enroll tasks`: lists, retries, cancels and watches tasks."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
@@ -13,18 +12,15 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from cli.console import print_json, print_table, say, table, terminal
-from cli.paging import Limit, PageNumber
+from cli.console import print_json, print_line, print_table, table, terminal
+from cli.database import run_with_database
+from cli.options import AsJson, Limit, PageNumber, parse_age
 from infra.cache import NoCache
-from infra.db.engine import database
-from infra.observability import logs
-from infra.process import signals
 from infra.queue import hooks, operations, queries
 from infra.queue.errors import QueueError
 from infra.queue.queries import TaskFilters
 from infra.queue.stats import QueueStats, queue_stats
 from infra.queue.table import TaskRow
-from infra.settings import Use, load_settings, require_database
 from models import TaskState
 from services.task_hooks import TaskHooks
 
@@ -32,22 +28,17 @@ EXIT_NOT_DRAINED = 3
 WATCH_SECONDS = 1.0
 STATS_COLUMNS = ("queue", "queued", "running", "failed", "oldest waits")
 TASK_COLUMNS = ("id", "name", "state", "progress", "attempts", "created", "error")
-# The first of these is left out first, where a terminal is too narrow.
 DISPENSABLE = ("error", "progress", "attempts", "created", "state")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 T = TypeVar("T")
 
-app = typer.Typer(help="See and steer the tasks.", no_args_is_help=True)
+app = typer.Typer(help="Show and control the tasks.", no_args_is_help=True)
 
 
 def _age(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d+)([smhd])", text)
-    if match is None:
-        raise typer.BadParameter(
-            f"must be a number and s, m, h or d, as in 90s or 2h (it is {text!r})"
-        )
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if age := parse_age(text):
+        return age
+    raise typer.BadParameter(f"must be a number and s, m, h or d, as in 90s or 2h (it is {text!r})")
 
 
 States = Annotated[list[TaskState] | None, typer.Option("--state", help="May be given twice.")]
@@ -56,7 +47,6 @@ Age = Annotated[
     timedelta | None,
     typer.Option("--older-than", parser=_age, metavar="AGE", help="Such as 90s, 15m, 2h or 1d."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Ids, or use filters.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -73,28 +63,28 @@ def list_tasks(  # noqa: PLR0913  an argument an option
 ) -> None:
     """List tasks, the newest first."""
     filters, offset = _filters(state, name, older_than), (page - 1) * limit
-    found = _run(lambda: queries.list_tasks(filters, limit, offset=offset))
+    rows = _run(lambda: queries.list_tasks(filters, limit, offset=offset))
     if as_json:
-        print_json([asdict(task) for task in found])
+        print_json([asdict(row) for row in rows])
         return
-    print_table(TASK_COLUMNS, map(_task_row, found), dispensable=DISPENSABLE)
+    print_table(TASK_COLUMNS, map(_task_row, rows), dispensable=DISPENSABLE)
 
 
 @app.command()
 def show(task_id: UUID, *, as_json: AsJson = False) -> None:
-    """Show a task whole, with its arguments and traceback."""
-    whole = asdict(_run(lambda: queries.get(task_id)))
+    """Show all fields of a task, with its arguments and traceback."""
+    fields = asdict(_run(lambda: queries.get(task_id)))
     if as_json:
-        print_json(whole)
+        print_json(fields)
         return
-    for key, value in whole.items():
-        say(f"{key + ':':<16} {'' if value is None else value}")
+    for key, value in fields.items():
+        print_line(f"{key + ':':<16} {'' if value is None else value}")
 
 
 def _bulk_command(
-    name: str, done: str, act: Callable[[UUID], Awaitable[object]], usual: TaskState, text: str
+    name: str, done: str, act: Callable[[UUID], Awaitable[object]], default: TaskState, text: str
 ) -> None:
-    """Add a command that does something to tasks by id, or to all that match filters."""
+    """Add a command that acts on tasks by id, or on all that match filters."""
 
     def command(
         task_ids: Ids = None,
@@ -106,8 +96,8 @@ def _bulk_command(
     ) -> None:
         if task_ids and (state or name or older_than):
             raise typer.BadParameter("give ids or filters, not both")
-        chosen = state or ([] if task_ids else [usual])
-        _bulk(done, act, task_ids, _filters(chosen, name, older_than), yes=yes)
+        states = state or ([] if task_ids else [default])
+        _bulk(done, act, task_ids, _filters(states, name, older_than), yes=yes)
 
     app.command(name, help=text)(command)
 
@@ -137,12 +127,12 @@ _bulk_command(
 
 @app.command()
 def stats(*, as_json: AsJson = False) -> None:
-    """Show how the queues stand."""
-    found = _run(queue_stats)
+    """Show the number of tasks of each queue, by state."""
+    queues = _run(queue_stats)
     if as_json:
-        print_json([asdict(each) for each in found])
+        print_json([asdict(each) for each in queues])
     else:
-        print_table(STATS_COLUMNS, map(_stats_row, found))
+        print_table(STATS_COLUMNS, map(_stats_row, queues))
 
 
 @app.command()
@@ -160,16 +150,16 @@ def drain(
         return 0
 
     if left := _run(wait):
-        say(f"enroll: {left} tasks are not done after {timeout:g} s", to_stderr=True)
+        print_line(f"enroll: {left} tasks are not done after {timeout:g} s", to_stderr=True)
         raise typer.Exit(EXIT_NOT_DRAINED)
-    say("nothing is queued or running")
+    print_line("nothing is queued or running")
 
 
 @app.command()
 def watch() -> None:
-    """Show the queues and the latest tasks, anew each second, until Ctrl-C."""
+    """Show the queues and the latest tasks, refreshed each second, until Ctrl-C."""
 
-    async def show_anew() -> None:
+    async def refresh() -> None:
         console = terminal()
         with Live(console=console, screen=console.is_terminal) as live:
             while True:
@@ -185,7 +175,7 @@ def watch() -> None:
                 await asyncio.sleep(WATCH_SECONDS)
 
     try:
-        _run(show_anew)
+        _run(refresh)
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -200,10 +190,10 @@ def _bulk(
 ) -> None:
     chosen = task_ids or _run(lambda: queries.list_ids(filters))
     if not chosen:
-        say("no task matches")
+        print_line("no task matches")
         return
     if not task_ids and not yes:
-        typer.confirm(f"{len(chosen)} tasks are to be {done}; go on?", abort=True)
+        typer.confirm(f"{len(chosen)} tasks will be {done}; continue?", abort=True)
 
     async def act_on_all() -> list[str]:
         faults = []
@@ -215,9 +205,9 @@ def _bulk(
         return faults
 
     faults = _run(act_on_all)
-    say(f"{len(chosen) - len(faults)} {done}")
+    print_line(f"{len(chosen) - len(faults)} {done}")
     for fault in faults:
-        say(f"enroll: {fault}", to_stderr=True)
+        print_line(f"enroll: {fault}", to_stderr=True)
     if faults:
         raise typer.Exit(1)
 
@@ -245,12 +235,8 @@ def _task_row(task: TaskRow) -> tuple[object, ...]:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings(uses=Use.DATABASE)
-    logs.configure_command(settings.log_level, settings.log_format, process="tasks")
+    async def with_hooks() -> T:
+        with hooks.registered(TaskHooks(NoCache())):
+            return await work()
 
-    async def connected() -> T:
-        async with database(require_database(settings), pool_size=1):
-            with hooks.registered(TaskHooks(NoCache())):
-                return await work()
-
-    return signals.run(connected())
+    return run_with_database("tasks", with_hooks)

@@ -1,4 +1,4 @@
-"""`enroll users`: who may log in, and who is."""
+"""`enroll users`: manages accounts and lists sessions."""
 
 import sys
 from collections.abc import Callable, Coroutine
@@ -8,11 +8,11 @@ from uuid import UUID
 
 import typer
 
-from cli.console import print_json, print_table, say
-from cli.paging import Limit, PageNumber
+from cli.console import print_json, print_line, print_table
+from cli.database import run_with_database
+from cli.options import AsJson, Limit, PageNumber, UsageError
 from infra import rate_limits
 from infra.aio.shield import finish
-from infra.db.engine import database
 from infra.observability import logs
 from infra.process import signals
 from infra.session_list import SessionList
@@ -21,38 +21,33 @@ from infra.settings import (
     Environment,
     Use,
     load_settings,
-    require_database,
 )
 from models import Role
 from services.auth import accounts
 
 T = TypeVar("T")
 
-# Typer keeps its copy of click private; the parent of this public error is click's.
-_UsageError: Any = typer.BadParameter.__mro__[1]
-
-app = typer.Typer(help="Who may log in, and who is.", no_args_is_help=True)
+app = typer.Typer(help="Manage accounts and list sessions.", no_args_is_help=True)
 
 Username = Annotated[str, typer.Argument(help="The account's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @app.command()
 def add(
     username: Username,
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.STUDENT,
+    role: Annotated[Role, typer.Option(help="Its permissions.")] = Role.STUDENT,
 ) -> None:
-    """Create an account; its password is asked for, or read from standard input."""
+    """Create an account; the password comes from a prompt or from standard input."""
     password = _password()
-    _run(lambda: accounts.add(username, password, role))
-    say(f"{username} may log in, as {role.value}")
+    run_with_database("users", lambda: accounts.add(username, password, role))
+    print_line(f"{username} may log in, as {role.value}")
 
 
 @app.command()
 def passwd(username: Username) -> None:
-    """Give an account another password, and end its sessions."""
+    """Change the password of an account, and end its sessions."""
     password = _password()
-    _end(lambda: accounts.set_password(username, password), f"{username} has another password")
+    _end(lambda: accounts.set_password(username, password), f"{username} has a new password")
 
 
 @app.command()
@@ -60,16 +55,16 @@ def disable(
     username: Username,
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Disable the last admin, too, without a question.")
+        bool, typer.Option("--yes", help="Disable even the last admin, without confirmation.")
     ] = False,
 ) -> None:
-    """Let an account log in no more, and end its sessions within a second."""
+    """Disable an account, and end its sessions within a second."""
     done = f"{username} may not log in any more"
     try:
         _end(lambda: accounts.disable(username, even_last_admin=yes), done)
     except accounts.LastAdmin as error:
         if not sys.stdin.isatty():
-            raise _UsageError(f"{error.message}; --yes disables it anyway") from None
+            raise UsageError(f"{error.message}; --yes disables it anyway") from None
         typer.confirm(f"{error.message}. Disable {username} anyway?", abort=True)
         _end(lambda: accounts.disable(username, even_last_admin=True), done)
 
@@ -78,8 +73,8 @@ def disable(
 def enable(username: Username) -> None:
     """Let a disabled account log in again."""
     refused = DEFAULT_ADMIN_PASSWORD.get_secret_value() if _is_production() else None
-    _run(lambda: accounts.enable(username, refused_password=refused))
-    say(f"{username} may log in")
+    run_with_database("users", lambda: accounts.enable(username, refused_password=refused))
+    print_line(f"{username} may log in")
 
 
 @app.command("list")
@@ -93,14 +88,16 @@ def list_users(limit: Limit = 1000, page: PageNumber = 1, *, as_json: AsJson = F
             "disabled": account.user.disabled_at is not None,
             "sessions": account.sessions,
         }
-        for account in _run(lambda: accounts.accounts(limit, (page - 1) * limit))
+        for account in run_with_database(
+            "users", lambda: accounts.accounts(limit, (page - 1) * limit)
+        )
     ]
     _show(found, ("username", "role", "created_at", "disabled", "sessions"), as_json=as_json)
 
 
 @app.command()
 def sessions(limit: Limit = 1000, page: PageNumber = 1, *, as_json: AsJson = False) -> None:
-    """List who logged in or refreshed within a day, as Redis has it."""
+    """List the sessions of the last day from Redis."""
     found = signals.run(_with_list(SessionList.all))
     rows = [{"id": session_id, **about} for session_id, about in found.items()]
     rows.sort(key=itemgetter("at", "id"), reverse=True)
@@ -109,7 +106,7 @@ def sessions(limit: Limit = 1000, page: PageNumber = 1, *, as_json: AsJson = Fal
 
 
 def _password() -> str:
-    """Ask for a password twice, or read one line of standard input; never an argument.
+    """Return the password of a prompt, or one line of standard input; never an argument.
 
     Raises:
         KnownPassword: it is the default one, and this is production.
@@ -134,8 +131,8 @@ def _end(work: Callable[[], Coroutine[Any, Any, list[UUID]]], done: str) -> None
         await _with_list(lambda listed: listed.drop(ended))
         return ended
 
-    ended = _run(lambda: finish(end_and_unlist()))
-    say(f"{done}; sessions ended: {len(ended)}")
+    ended = run_with_database("users", lambda: finish(end_and_unlist()))
+    print_line(f"{done}; sessions ended: {len(ended)}")
 
 
 async def _with_list(work: Callable[[SessionList], Coroutine[Any, Any, T]]) -> T:
@@ -153,14 +150,3 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool
         return
     cells = [[row.get(column, "") for column in columns] for row in rows]
     print_table(columns, cells, dispensable=("address", "sessions", "created_at", "at", "role"))
-
-
-def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings(uses=Use.DATABASE)
-    logs.configure_command(settings.log_level, settings.log_format, process="users")
-
-    async def connected() -> T:
-        async with database(require_database(settings), pool_size=1):
-            return await work()
-
-    return signals.run(connected())

@@ -1,4 +1,4 @@
-"""Pin every dependency with its hashes and without a download address; `make lock` runs it."""
+"""Pins all dependencies with hashes and without download addresses; `make lock` runs it."""
 
 import subprocess
 import sys
@@ -15,13 +15,13 @@ ALL = [*EMBEDDED, "--extra", "dev", "--extra", "loadtest"]
 
 
 def main() -> None:
-    """Write the locks; the one of `make run` holds the versions of the one of the tests."""
+    """Write the locks; all have the versions of the tests' lock."""
     subprocess.run([*COMPILE, *ALL, "--output-file", "requirements-dev.lock"], cwd=ROOT, check=True)
     constrained = [*COMPILE, *EMBEDDED, "--constraint", "requirements-dev.lock"]
     subprocess.run([*constrained, "--output-file", "requirements.lock"], cwd=ROOT, check=True)
-    beside = [*COMPILE, "--group", "bench", "--constraint", "requirements-dev.lock"]
-    beside.remove("pyproject.toml")
-    subprocess.run([*beside, "--output-file", "requirements-bench.lock"], cwd=ROOT, check=True)
+    bench = [*COMPILE, "--group", "bench", "--constraint", "requirements-dev.lock"]
+    bench.remove("pyproject.toml")
+    subprocess.run([*bench, "--output-file", "requirements-bench.lock"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

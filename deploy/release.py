@@ -1,7 +1,7 @@
-"""Make a release of the commit that is checked out; `make release` runs it.
+"""Releases the checked-out commit; `make release` runs it.
 
-The version is that of pyproject.toml, and CHANGELOG.md says what is in it. The tag is made last:
-the tree is clean, CI is green on this commit, and the packages are built.
+pyproject.toml has the version, and CHANGELOG.md its notes. The tag comes last, after the checks of
+the tree, a green CI run of this commit, and the build of the packages.
 """
 
 import argparse
@@ -20,7 +20,7 @@ class ReleaseRefusedError(Exception):
 
 
 def main() -> int:
-    """Release, or say in one sentence why not."""
+    """Release, or print why that is refused."""
     parser = argparse.ArgumentParser(prog="release", description="Build and tag a release.")
     parser.add_argument("--dry-run", action="store_true", help="check and build; no CI, no tag")
     try:
@@ -40,22 +40,24 @@ def release(root: Path, *, dry_run: bool) -> None:
     """
     version = read_version(root)
     tag = f"v{version}"
-    notes = notes_of(root, version)
+    notes = read_notes(root, version)
     _check_git(root, tag)
     if not dry_run:
-        _must(root, ".ci/run", of="CI is not green on this commit")
-    _must(root, "make", "build", of="the packages can't be built")
+        _run_or_refuse(root, ".ci/run", refusal="CI is not green on this commit")
+    _run_or_refuse(root, "make", "build", refusal="the packages can't be built")
     _check_git(root, tag)
     built = sorted(path.name for path in (root / "dist").glob(f"*-{version}*"))
     if not any(name.endswith(".whl") for name in built):
         raise ReleaseRefusedError(f"make build left no wheel of {version} in dist/")
-    _say(f"{tag}: built {', '.join(built)}")
+    _print_line(f"{tag}: built {', '.join(built)}")
     if dry_run:
-        _say(f"{tag}: a dry run, CI was not run and nothing is tagged; the notes are:\n{notes}")
+        _print_line(
+            f"{tag}: a dry run, CI was not run and nothing is tagged; the notes are:\n{notes}"
+        )
         return
-    # The headings of the notes begin with the character of git's comments.
+    # Git would remove the headings of the notes as comments.
     _git(root, "tag", "--annotate", "--cleanup=verbatim", tag, "--message", f"{tag}\n\n{notes}\n")
-    _say(f"{tag}: tagged; git push origin {tag} publishes it")
+    _print_line(f"{tag}: tagged; git push origin {tag} publishes it")
 
 
 def read_version(root: Path) -> str:
@@ -64,19 +66,19 @@ def read_version(root: Path) -> str:
     return str(project["project"]["version"])
 
 
-def notes_of(root: Path, version: str) -> str:
-    """Return what CHANGELOG.md says of a version.
+def read_notes(root: Path, version: str) -> str:
+    """Return the notes of a version from CHANGELOG.md.
 
     Raises:
-        ReleaseRefusedError: it says nothing.
+        ReleaseRefusedError: there are none.
 
     """
     text = (root / "CHANGELOG.md").read_text("utf-8")
     heading = rf"^## {re.escape(version)}(?:\s[^\n]*)?\n"
-    found = re.search(rf"{heading}(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    if found is None or not found[1].strip():
-        raise ReleaseRefusedError(f"CHANGELOG.md says nothing of {version}")
-    return found[1].strip()
+    match = re.search(rf"{heading}(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if match is None or not match[1].strip():
+        raise ReleaseRefusedError(f"CHANGELOG.md has no notes of {version}")
+    return match[1].strip()
 
 
 def _check_git(root: Path, tag: str) -> None:
@@ -97,13 +99,13 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _must(root: Path, *command: str, of: str) -> None:
-    _say(f"running {' '.join(command)}")
+def _run_or_refuse(root: Path, *command: str, refusal: str) -> None:
+    _print_line(f"running {' '.join(command)}")
     if subprocess.run(command, cwd=root, check=False).returncode != 0:
-        raise ReleaseRefusedError(of)
+        raise ReleaseRefusedError(refusal)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

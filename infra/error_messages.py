@@ -1,4 +1,4 @@
-"""What the operating system or the database refuses, named by what it is."""
+"""Messages for errors of the operating system and the database."""
 
 import errno
 import logging
@@ -15,11 +15,11 @@ from tortoise.exceptions import (
 )
 
 DISK_FULL = "disk full"
-# What `sentence` explains.
+# The errors that `describe` explains.
 DATABASE_ERRORS = (OSError, asyncpg.PostgresError, BaseORMException)
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_OF_ANOTHER_SCHEMA = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
-_ADDRESS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
+_DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SCHEMA_ERRORS = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+_ADDRESS_ERRNOS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,16 @@ def outage(error: BaseException) -> Outage | None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Tell whether an error, or what it was raised from, is of a disk without room."""
+    """Return whether an error, or one of its causes, is due to a full disk."""
     return any(
         isinstance(each, asyncpg.DiskFullError)
-        or (isinstance(each, OSError) and each.errno in _NO_ROOM)
+        or (isinstance(each, OSError) and each.errno in _DISK_FULL_ERRNOS)
         for each in _chain(error)
     )
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Tell whether the database takes no changes: its disk is full, or it is a standby."""
+    """Return whether the database is read-only: its disk is full, or it is a standby."""
     return any(isinstance(each, asyncpg.ReadOnlySQLTransactionError) for each in _chain(error))
 
 
@@ -92,33 +92,33 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def is_of_address(error: OSError) -> bool:
-    """Tell whether an error of a program that listens is of the address."""
+def is_address_error(error: OSError) -> bool:
+    """Return whether an error of a listening program is due to its address."""
     return isinstance(error, socket.gaierror) or (
-        error.errno in _ADDRESS and error.filename is None
+        error.errno in _ADDRESS_ERRNOS and error.filename is None
     )
 
 
-def sentence(error: OSError | asyncpg.PostgresError | BaseORMException) -> str:
-    """Say what failed: the disk, a file, else the database.
+def describe(error: OSError | asyncpg.PostgresError | BaseORMException) -> str:
+    """Return a message that names what failed: the disk, a file, or else the database.
 
-    An error of the operating system that names no file is the driver's, for it is the only part of
-    a command whose errors are not translated where they are raised.
+    An OSError without a file comes from the database driver: all other errors of a command are
+    translated where they are raised.
     """
     if is_disk_full(error):
         where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return f"{DISK_FULL}{where}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} can't be used: {error.strerror}"
-    if any(isinstance(each, _OF_ANOTHER_SCHEMA) for each in _chain(error)):
+    if any(isinstance(each, _SCHEMA_ERRORS) for each in _chain(error)):
         return f"the database is not migrated, run `enroll migrate`: {error}"
-    # Tortoise's own words for a database that is not there name none.
-    told = (each for each in _chain(error) if isinstance(each, asyncpg.PostgresError))
-    return f"the database can't be used: {next(told, error)}"
+    # The driver's error names a missing database; Tortoise's doesn't.
+    causes = (each for each in _chain(error) if isinstance(each, asyncpg.PostgresError))
+    return f"the database can't be used: {next(causes, error)}"
 
 
-def of_address(host_key: str, port_key: str, host: str, port: int, error: OSError) -> str:
-    """Say why nothing can listen at an address; the keys are those of the settings that name it."""
+def address_message(host_key: str, port_key: str, host: str, port: int, error: OSError) -> str:
+    """Return why a server can't listen at an address; the keys are the settings that name it."""
     if error.errno == errno.EADDRINUSE:
         return f"{port_key}: {port} of {host} is taken by another program; set another {port_key}"
     if error.errno == errno.EACCES:
@@ -127,6 +127,6 @@ def of_address(host_key: str, port_key: str, host: str, port: int, error: OSErro
     return f"{host_key}: nothing can listen on {host} here, port {port}: {reason}"
 
 
-def of_one_port(first_key: str, second_key: str, port: int) -> str:
-    """Say that two settings name the same port."""
+def same_port_message(first_key: str, second_key: str, port: int) -> str:
+    """Return that two settings name the same port."""
     return f"{first_key} and {second_key} are both {port}; set one to another port"

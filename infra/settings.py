@@ -1,4 +1,4 @@
-"""The settings of every process, from the environment and `.env`; nothing else reads either."""
+"""The settings of all processes, from the environment and `.env`; no other module reads these."""
 
 import os
 from contextvars import ContextVar
@@ -26,27 +26,27 @@ _SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
 LISTS = frozenset({"cors_origins", "jwt_keys", "trusted_proxies", "rate_limit_exempt"})
 MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
-# So that instances that differ in PORT alone run beside each other.
+# Instances that differ in PORT alone have different ports for their metrics.
 METRICS_PORT_OFFSET = 1000
-HIGHEST_PORT = 65_535
+MAX_PORT = 65_535
 _WEB_PORTS = {"http": 80, "https": 443}
-# Without TLS, and what has it.
+# Schemes without TLS, and their counterparts with TLS.
 PLAIN_SCHEMES = {"redis": "rediss", "amqp": "amqps", "http": "https"}
 
 
 class SettingsError(Exception):
-    """The settings are not usable; one line a fault, each naming the key and the value."""
+    """The settings can't be used; the message has a line for each fault, with key and value."""
 
 
 class Environment(StrEnum):
-    """Where the service runs: production refuses the defaults that development offers."""
+    """Where the service runs: production refuses the defaults of development."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class Use(Flag):
-    """What of the settings a process uses: production asks it to have no others in order."""
+    """The settings that a process uses; production checks only these."""
 
     HTTP = auto()
     TOKENS = auto()
@@ -64,14 +64,14 @@ _uses: ContextVar[Use] = ContextVar("uses", default=Use.ALL)
 
 
 class EnrollmentAccess(StrEnum):
-    """Who enrols: anybody whomever, or who is logged in and only themselves."""
+    """Who can enrol: anyone can enrol any student, or logged-in users only themselves."""
 
     PUBLIC = "public"
     AUTHENTICATED = "authenticated"
 
 
 class SslMode(StrEnum):
-    """libpq's modes; only the last two verify who answers."""
+    """libpq's modes; only the last two verify the server."""
 
     DISABLE = "disable"
     PREFER = "prefer"
@@ -110,7 +110,7 @@ def _check_groups(value: str) -> str:
     return value
 
 
-Port = Annotated[int, Field(ge=1, le=HIGHEST_PORT)]
+Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
 VerifiedTls = AfterValidator(_check_tls)
 CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory"), VerifiedTls]
@@ -124,7 +124,7 @@ HttpUrl = Annotated[str | None, _url("http", "https")]
 
 
 class Settings(BaseSettings):
-    """Every setting of the service; `.env.example` explains each to an operator."""
+    """All settings of the service; `.env.example` explains them to operators."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, env_file_encoding="utf-8"
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     port: Port = 8080
     flower_port: Port = 5555
     metrics_host: str = "127.0.0.1"
-    metrics_port: Annotated[int | None, Field(ge=0, le=HIGHEST_PORT)] = None
+    metrics_port: Annotated[int | None, Field(ge=0, le=MAX_PORT)] = None
     data_dir: Path = Path(".data")
     embedded_postgres_bin: Path | None = None
     embedded_redis_bin: Path | None = None
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     redis_password: SecretStr = SecretStr("")
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
     cache_memory_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
-    cache_warm_answers: Annotated[int, Field(ge=0, le=10_000)] = 300
+    cache_warm_responses: Annotated[int, Field(ge=0, le=10_000)] = 300
     broker_url: BrokerUrl = Field(default=None, repr=False)
     cache_plaintext: bool = False
     cache_in_process: bool = False
@@ -215,20 +215,20 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Take comma lists from the environment."""
+        """Parse the comma lists of the environment."""
         for name in LISTS & values.keys():
             values[name] = _comma_list(values[name])
         return values
 
     @model_validator(mode="after")
     def refuse_unsafe(self) -> Self:
-        """Name every default that production may not run with, all at once, and vague origins."""
+        """Refuse unsafe defaults in production, malformed databases and inexact origins."""
         in_production = self.environment is Environment.PRODUCTION
         faults = self._unsafe() if in_production else []
         faults += self._malformed_databases()
-        vague = [origin for origin in self.cors_origins if not _is_origin(origin)]
-        if vague and not ("*" in "".join(vague) and in_production):
-            shown = ", ".join(map(repr, vague))
+        inexact = [origin for origin in self.cors_origins if not _is_origin(origin)]
+        if inexact and not ("*" in "".join(inexact) and in_production):
+            shown = ", ".join(map(repr, inexact))
             faults.append(f"CORS_ORIGINS must be exact, as https://app.example.org is: {shown}")
         if faults:
             raise ValueError("\n".join(faults))
@@ -281,13 +281,13 @@ class Settings(BaseSettings):
             ),
             (
                 Use.HTTP,
-                "TRUSTED_PROXIES has a network of everybody; name your proxies",
-                _has_everybody(self.trusted_proxies),
+                "TRUSTED_PROXIES includes all addresses; name your proxies",
+                _includes_all_addresses(self.trusted_proxies),
             ),
             (
                 Use.HTTP,
-                "RATE_LIMIT_EXEMPT has a network of everybody",
-                _has_everybody(self.rate_limit_exempt),
+                "RATE_LIMIT_EXEMPT includes all addresses",
+                _includes_all_addresses(self.rate_limit_exempt),
             ),
             (Use.HTTP, "DEBUG is on", self.debug),
             (Use.DATABASE, "DATABASE_URL or DB_HOST is missing", self.database is None),
@@ -313,7 +313,7 @@ class Settings(BaseSettings):
         ]
 
     def _unprotected(self) -> list[tuple[Use, str]]:
-        """Name each part that is reached without TLS, or is this process's own, and may not be."""
+        """Return the faults of servers that are reached without TLS or are in the process."""
         storage = self.storage
         if storage and storage.startswith("s3:") and self.s3_endpoint_url:
             storage = self.s3_endpoint_url
@@ -333,14 +333,14 @@ class Settings(BaseSettings):
                 faults.append((Use[part], fault))
             if scheme == "memory" and not getattr(self, f"{part.lower()}_in_process"):
                 fault = (
-                    f"{key} is memory://, each process's own; name a server, or accept it with "
-                    f"{part}_IN_PROCESS=true"
+                    f"{key} is memory://, separate in each process; name a server, or accept it "
+                    f"with {part}_IN_PROCESS=true"
                 )
                 faults.append((Use[part], fault))
         return faults
 
     def _databases(self) -> dict[str, str]:
-        """Return the addresses of databases, by the setting that has each."""
+        """Return the URLs of databases by their settings."""
         urls = {
             "DATABASE_URL": self.database,
             "DATABASE_DIRECT_URL": self.database_direct_url,
@@ -351,54 +351,54 @@ class Settings(BaseSettings):
     def _malformed_databases(self) -> list[str]:
         faults = []
         for name, url in self._databases().items():
-            is_of_parts = name == "DATABASE_URL" and self.database_url is None
-            shown = "DB_HOST, DB_SSLMODE, DB_SSLROOTCERT" if is_of_parts else name
+            is_composed = name == "DATABASE_URL" and self.database_url is None
+            shown = "DB_HOST, DB_SSLMODE, DB_SSLROOTCERT" if is_composed else name
             try:
                 is_pooled = dsn.parse(url).is_pooled
             except ValueError as error:
                 faults.append(f"{shown}: {error}")
                 continue
             if is_pooled and url == (self.database_direct_url or self.database):
-                needed = "LISTEN, locks, COPY and migrations need sessions of their own"
-                faults.append(f"DATABASE_DIRECT_URL must name PostgreSQL, not a pooler: {needed}")
+                reason = "LISTEN, locks, COPY and migrations need a session"
+                faults.append(f"DATABASE_DIRECT_URL must name PostgreSQL, not a pooler: {reason}")
         return faults
 
     @cached_property
     def metrics_at(self) -> int | None:
-        """The port of the metrics: METRICS_PORT, or one made of PORT; None where it is 0."""
+        """The port of the metrics: METRICS_PORT, or one derived from PORT; None if it is 0."""
         if self.metrics_port is None:
-            return metrics_port_beside(self.port)
+            return default_metrics_port(self.port)
         return self.metrics_port or None
 
     @property
     def database(self) -> str | None:
-        """The primary's URL: DATABASE_URL, or one made of the DB_ settings.
+        """The primary's URL: DATABASE_URL, or one composed from the DB_ settings.
 
-        With DATABASE_DIRECT_URL beside it, it is a pooler's, and says so.
+        If DATABASE_DIRECT_URL is set too, the URL is that of a pooler and is marked as such.
         """
-        url = self._database_of_parts() if self.database_url is None else self.database_url
+        url = self._database_from_parts() if self.database_url is None else self.database_url
         if url is None or self.database_direct_url is None:
             return url
         return f"{url}{'&' if urlsplit(url).query else '?'}{dsn.POOLER}=true"
 
-    def _database_of_parts(self) -> str | None:
+    def _database_from_parts(self) -> str | None:
         if not self.db_host:
             return None
         password = quote(self.db_password.get_secret_value(), safe="")
         account = f"{quote(self.db_user, safe='')}:{password}"
         host = f"[{self.db_host}]" if ":" in self.db_host else self.db_host
-        place = f"{host}:{self.db_port}/{quote(self.db_name, safe='')}"
+        location = f"{host}:{self.db_port}/{quote(self.db_name, safe='')}"
         root = f"&sslrootcert={quote(self.db_sslrootcert)}" if self.db_sslrootcert else ""
-        return f"postgresql://{account}@{place}?sslmode={self.db_sslmode}{root}"
+        return f"postgresql://{account}@{location}?sslmode={self.db_sslmode}{root}"
 
     @cached_property
     def cache(self) -> str | None:
-        """The cache's URL: CACHE_URL, or one made of the REDIS_ settings."""
+        """The cache's URL: CACHE_URL, or one composed from the REDIS_ settings."""
         return self.cache_url or self._redis
 
     @cached_property
     def broker(self) -> str | None:
-        """The broker's URL: BROKER_URL, or one made of the REDIS_ settings."""
+        """The broker's URL: BROKER_URL, or one composed from the REDIS_ settings."""
         return self.broker_url or self._redis
 
     @property
@@ -411,9 +411,9 @@ class Settings(BaseSettings):
 
     @cached_property
     def limits(self) -> str | None:
-        """The Redis of limits and the list of sessions: the broker's, which forgets nothing."""
-        addresses = (self.broker, self.cache)
-        return next((url for url in addresses if url and url.startswith("redis")), None)
+        """The Redis of rate limits and sessions: preferably the broker, because it never evicts."""
+        urls = (self.broker, self.cache)
+        return next((url for url in urls if url and url.startswith("redis")), None)
 
     @cached_property
     def storage(self) -> str | None:
@@ -423,45 +423,46 @@ class Settings(BaseSettings):
         return f"s3://{self.s3_bucket_name}"
 
 
-def metrics_port_beside(port: int) -> int:
-    """Return the port of the metrics of an API that only its own port was given."""
+def default_metrics_port(port: int) -> int:
+    """Return the port of the metrics for an API port, if METRICS_PORT is not set."""
     above = port + METRICS_PORT_OFFSET
-    return above if above <= HIGHEST_PORT else port - METRICS_PORT_OFFSET
+    return above if above <= MAX_PORT else port - METRICS_PORT_OFFSET
 
 
 def _is_short(secret: SecretStr) -> bool:
     return len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES
 
 
-def _has_everybody(networks: tuple[Network, ...]) -> bool:
+def _includes_all_addresses(networks: tuple[Network, ...]) -> bool:
     return any(network.prefixlen == 0 for network in networks)
 
 
 def embedded_env_file(data_dir: Path) -> Path:
-    """Where a running `make run` says how to reach its servers, for commands in other shells."""
+    """Return the file with the servers of a running `make run`, for commands in other shells."""
     return data_dir / "run" / "service.env"
 
 
-def load_settings(*, uses: Use = Use.ALL, finds_servers: bool = True, **overrides: Any) -> Settings:
-    """Read the environment and `.env`; parts that neither names are those of a running `make run`.
+def load_settings(
+    *, uses: Use = Use.ALL, use_running_servers: bool = True, **overrides: Any
+) -> Settings:
+    """Read the environment and `.env`; servers that neither names are those of `make run`.
 
-    Without `finds_servers` they are left without an address.
+    Without `use_running_servers` they stay unset.
 
     Raises:
-        SettingsError: a value or a file is malformed, or production would run on an unsafe default
-            of what the process `uses`.
+        SettingsError: a value or a file is malformed, or production would use an unsafe default.
 
     """
     token = _uses.set(uses)
     try:
         _check_file(ENV_FILE)
         settings = Settings(_env_file=ENV_FILE, **overrides)
-        finds_servers &= settings.environment is Environment.DEVELOPMENT
-        if finds_servers and (found := _embedded(settings)):
-            settings = Settings(_env_file=ENV_FILE, **{**found, **overrides})
+        use_running_servers &= settings.environment is Environment.DEVELOPMENT
+        if use_running_servers and (servers := _running_servers(settings)):
+            settings = Settings(_env_file=ENV_FILE, **{**servers, **overrides})
     except ValidationError as error:
         raise SettingsError(
-            "\n".join([*_explain(error), *_also_unsafe(error, overrides)])
+            "\n".join([*_fault_lines(error), *_further_faults(error, overrides)])
         ) from None
     finally:
         _uses.reset(token)
@@ -469,7 +470,7 @@ def load_settings(*, uses: Use = Use.ALL, finds_servers: bool = True, **override
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a file of settings that is there and can't be read whole."""
+    """Refuse a settings file that exists and can't be read completely."""
     try:
         with path.open(encoding="utf-8") as file:
             broken = next((each for each in parse_stream(file) if each.error), None)
@@ -480,13 +481,13 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         raise SettingsError(f"{path} can't be used: {error.strerror}") from None
     if broken:
-        text = broken.original.string  # with the empty lines before it
+        text = broken.original.string  # includes the empty lines before it
         line = broken.original.line + text.count("\n", 0, len(text) - len(text.lstrip()))
         raise SettingsError(f"{path} can't be used: line {line} is not NAME=value")
 
 
-def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]:
-    """Return what else is wrong: rules over several values are asked of well-formed ones only."""
+def _further_faults(error: ValidationError, overrides: dict[str, Any]) -> list[str]:
+    """Return the faults by rules over several values, which Pydantic skips for malformed ones."""
     malformed = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
     if not malformed:
         return []
@@ -495,26 +496,26 @@ def _also_unsafe(error: ValidationError, overrides: dict[str, Any]) -> list[str]
         Settings(_env_file=ENV_FILE, **overrides | defaults)
     except ValidationError as more:
         known = tuple(name.upper() for name in malformed)
-        return [line for line in _explain(more) if not line.startswith(known)]
+        return [line for line in _fault_lines(more) if not line.startswith(known)]
     return []
 
 
-def _embedded(settings: Settings) -> dict[str, str | None]:
-    """Return what the running servers need that stand in for parts without an address."""
-    named = {
+def _running_servers(settings: Settings) -> dict[str, str | None]:
+    """Return the settings of the servers of `make run` that replace unset ones."""
+    urls = {
         "DATABASE_URL": settings.database,
         "CACHE_URL": settings.cache,
         "BROKER_URL": settings.broker,
         "STORAGE_URL": settings.storage,
     }
-    keys = [key for key, address in named.items() if address is None]
+    keys = [key for key, url in urls.items() if url is None]
     file = embedded_env_file(settings.data_dir)
-    if not keys or not os.access(file, os.R_OK):  # of no `make run`, or another user's
+    if not keys or not os.access(file, os.R_OK):  # no `make run`, or that of another user
         return {}
     try:
         _check_file(file)
     except SettingsError as error:
-        raise SettingsError(f"{error}; `make run` writes it anew") from None
+        raise SettingsError(f"{error}; restart `make run` to rewrite it") from None
     running = dotenv_values(file)
     if settings.storage is None:
         keys += [key for key in running if key.startswith(("S3_", "AWS_", "STORAGE_"))]
@@ -534,7 +535,7 @@ def require_database(settings: Settings) -> str:
 
 
 def require_direct_database(settings: Settings) -> str:
-    """Return the URL for LISTEN, session locks, COPY and migrations: never a pooler's.
+    """Return the URL for LISTEN, session locks, COPY and migrations, never that of a pooler.
 
     Raises:
         SettingsError: no database is set, and no `make run` is running.
@@ -543,7 +544,7 @@ def require_direct_database(settings: Settings) -> str:
     return settings.database_direct_url or require_database(settings)
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _fault_lines(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False):
         message = fault["msg"].removeprefix("Value error, ")
@@ -551,7 +552,7 @@ def _explain(error: ValidationError) -> list[str]:
             lines += message.splitlines()
             continue
         key = str(fault["loc"][0]).upper()
-        # An address may hold a password.
+        # A URL may contain a password.
         secret = any(word in key for word in _SECRET_WORDS)
         shown = "" if secret else f" (it is {fault['input']!r})"
         lines.append(f"{key}: {message[0].lower()}{message[1:]}{shown}")
@@ -559,7 +560,7 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 def _is_origin(text: str) -> bool:
-    """Tell whether a browser may send this as an origin; a wildcard is for development only."""
+    """Return whether a browser sends origins of this form; a wildcard is for development only."""
     if text == "*":
         return True
     try:

@@ -1,28 +1,28 @@
-"""Text from outside, made harmless for whatever shows it a line at a time."""
+"""Escapes untrusted text for terminals and logs."""
 
 import json
 import re
 
-# ASCII that prints, and the end of a line: all else is looked at.
+# Printable ASCII and line ends need no check.
 _USUAL = b"\n" + bytes(range(0x20, 0x7F))
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 
 
-def harmless(text: object) -> str:
-    """Return text as one line that can't steer a terminal: what does not print is escaped."""
+def escape_controls(text: object) -> str:
+    """Return text as one line with its unprintable characters escaped."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(text)
     )
 
 
-def harmless_lines(text: object, indent: str = "  ") -> str:
-    """Return text of several lines, all but the first indented: none passes for one of ours."""
-    return f"\n{indent}".join(harmless(line) for line in str(text).split("\n"))
+def escape_lines(text: object, indent: str = "  ") -> str:
+    """Return text with all lines but the first indented, so that none looks like a line of ours."""
+    return f"\n{indent}".join(escape_controls(line) for line in str(text).split("\n"))
 
 
-def harmless_json(document: str) -> str:
-    """Return the same JSON with all that does not print escaped, as JSON allows in its strings."""
+def escape_json(document: str) -> str:
+    """Return the same JSON with unprintable characters as JSON escapes."""
     if not document.encode().translate(None, _USUAL):
         return document
     return _UNUSUAL.sub(_escape, document)

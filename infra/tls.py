@@ -1,4 +1,4 @@
-"""TLS to Redis and RabbitMQ: always verified, with options in the query of the address."""
+"""TLS to Redis and RabbitMQ: always verified, with options in the query of the URL."""
 
 import ssl
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -6,15 +6,15 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 SCHEMES = frozenset({"rediss", "amqps"})
 PREFIX = "ssl_"
 MANAGEMENT_TLS_PORT = 15671
-# As redis-py names them in an address; other `ssl_` options could only weaken what is verified.
+# By redis-py's names; other `ssl_` options could only weaken the verification.
 FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
 def check_options(url: str) -> None:
-    """Check the TLS options in the query of an address.
+    """Check the TLS options in the query of a URL.
 
     Raises:
-        ValueError: one of them is unknown or turns verification off, or the scheme has no TLS.
+        ValueError: an option is unknown or disables verification, or the scheme has no TLS.
 
     """
     parts = urlsplit(url)
@@ -31,9 +31,9 @@ def check_options(url: str) -> None:
 
 
 def broker_tls(url: str) -> tuple[str, dict[str, object] | None]:
-    """Return a broker's address without its TLS options, and Celery's `broker_use_ssl`.
+    """Return a broker's URL without its TLS options, and Celery's `broker_use_ssl`.
 
-    Neither kombu's rediss:// nor its amqps:// verifies unless it is told to.
+    Without it, kombu verifies neither rediss:// nor amqps://.
     """
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
@@ -55,7 +55,7 @@ def broker_tls(url: str) -> tuple[str, dict[str, object] | None]:
 
 
 def management_api(url: str) -> str | None:
-    """Return where Flower asks a RabbitMQ of amqps:// about queues; its own guess is plain HTTP."""
+    """Return the URL of the management API of an amqps:// RabbitMQ; Flower's default is HTTP."""
     parts = urlsplit(url)
     if parts.scheme != "amqps":
         return None

@@ -1,4 +1,4 @@
-"""What the database enforces: tables, constraints and indexes."""
+"""The tables of the database, with their constraints and indexes."""
 
 from models.audit import AuditEntry, Outcome
 from models.course import Course, Difficulty

@@ -1,4 +1,4 @@
-"""Indexes that Tortoise has no words for: operator classes, sort order, partial uniqueness."""
+"""Indexes that Tortoise can't express: operator classes, sort order, partial uniqueness."""
 
 from tortoise import Model
 from tortoise.backends.base.schema_generator import BaseSchemaGenerator
@@ -6,7 +6,7 @@ from tortoise.indexes import Index
 
 
 class SqlIndex(Index):
-    """An index given by the SQL behind `ON table`: `SqlIndex("name", "(a DESC)", fields=["a"])`."""
+    """An index by the SQL after `ON table`: `SqlIndex("name", "(a DESC)", fields=["a"])`."""
 
     def __init__(self, name: str, body: str, *, fields: list[str], unique: bool = False) -> None:
         super().__init__(fields=fields, name=name)

@@ -26,7 +26,7 @@ async def warm(context: TaskContext) -> None:
     # What a change makes old from now on is for the next one: this one may be past it.
     await release_dedupe_key(context.id)
     try:
-        names = await context.cache.top(context.settings.cache_warm_answers)
+        names = await context.cache.top(context.settings.cache_warm_responses)
         lacking = await read.lacking(context.cache, names)
         warmed = await read.warm(context.cache, lacking, context.storage.url)
     except CacheAway as error:

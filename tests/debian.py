@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from deploy.embedded import probe
 from deploy.embedded.data_dir import DataDir
-from deploy.embedded.process import NOBODY, Launcher, ProcessSpec
+from deploy.embedded.process import UNPRIVILEGED_UID, Launcher, ProcessSpec
 from deploy.embedded.process_supervisor import tail
 from tests.absent import is_absent
 from tests.factories import free_ports
@@ -87,15 +87,15 @@ async def pgbouncer(folder, url):
 def _give_away(path: Path) -> None:
     """Make the servers' user the owner."""
     if os.geteuid() == 0:
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
 
 
 async def _run(launcher: Launcher, part: ProcessSpec) -> None:
     await launcher.start(part)
     try:
-        await asyncio.wait_for(probe.until(part.is_ready), START_SECONDS)
+        await asyncio.wait_for(probe.wait_until(part.is_ready), START_SECONDS)
     except TimeoutError:
-        raise AssertionError(tail(launcher.home.log(part.name))) from None
+        raise AssertionError(tail(launcher.data_dir.log(part.name))) from None
 
 
 async def _takes(port: int) -> bool:

@@ -16,8 +16,8 @@ import jwt
 from uuid_utils.compat import uuid7
 
 from api.middleware import BOOKS_SECONDS
-from infra.key_ring import kid_of
-from infra.settings import DEFAULT_JWT_SECRET, metrics_port_beside
+from infra.key_ring import settings_kid
+from infra.settings import DEFAULT_JWT_SECRET, default_metrics_port
 
 ADMIN = {"username": "admin", "password": "admin!dev"}
 COURSE = {
@@ -26,7 +26,7 @@ COURSE = {
     "difficulty": "Advanced",
 }
 SECRET = DEFAULT_JWT_SECRET.get_secret_value()
-KID = kid_of(SECRET)
+KID = settings_kid(SECRET)
 NO_ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
 NIL_ID = "00000000-0000-0000-0000-000000000000"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -56,7 +56,7 @@ def free_ports(count: int) -> list[int]:
             one.bind(("127.0.0.1", 0))
             port = one.getsockname()[1]
             with suppress(OSError):
-                above.bind(("127.0.0.1", metrics_port_beside(port)))
+                above.bind(("127.0.0.1", default_metrics_port(port)))
                 found.append(port)
         return found
 
@@ -64,7 +64,7 @@ def free_ports(count: int) -> list[int]:
 async def scrape(client: httpx.AsyncClient) -> str:
     """Return the metrics of a client's API, including all requests answered so far."""
     await asyncio.sleep(1.5 * BOOKS_SECONDS)  # each process has flushed its metrics by then
-    url = client.base_url.copy_with(port=metrics_port_beside(client.base_url.port), path="/metrics")
+    url = client.base_url.copy_with(port=default_metrics_port(client.base_url.port), path="/metrics")
     response = await client.get(url)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")

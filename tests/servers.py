@@ -22,7 +22,7 @@ class OwnPostgres:
         # An immediate shutdown drops all sessions, as in a crash.
         part = replace(await self._server.prepare(), stop_signal=signal.SIGQUIT)
         self._process = await self._launcher.start(part)
-        await probe.until(part.is_ready)
+        await probe.wait_until(part.is_ready)
 
     async def kill(self) -> None:
         await self._process.stop()

@@ -11,7 +11,7 @@ from uuid import UUID
 from infra.cache import Outpost, open_store
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
 from infra.observability import logs
-from infra.process.system import be_nice, die_with_parent
+from infra.process.system import die_with_parent, lower_priority
 from infra.queue import hooks
 from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
@@ -34,14 +34,14 @@ class WorkerProcess:
 
     def __init__(self, worker: str, parent: int) -> None:
         die_with_parent(parent=parent)
-        be_nice()
+        lower_priority()
         settings = load_settings(uses=Use.WORKER)
         logs.configure(settings.log_level, settings.log_format, process="worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         # While there is memory to make it.
         global _last_line  # noqa: PLW0603  the process's
-        _last_line = logs.line_of("worker_process_has_no_memory", __name__)
+        _last_line = logs.render_line("worker_process_has_no_memory", __name__)
         self._runner.get_loop().set_exception_handler(_end_without_memory)
         self._resources = AsyncExitStack()
         registry = load_tasks()

@@ -14,7 +14,7 @@ from celery.worker import state
 
 from infra.db.engine import direct_connection
 from infra.observability import logs
-from infra.process.signals import end_by, stopping
+from infra.process.signals import exit_by_signal, stop_signals
 from infra.queue.sweep import release_worker
 
 # After the children are killed Celery should end by itself.
@@ -38,13 +38,13 @@ class SignalledWorker(Worker):  # type: ignore[misc]
             if os.getpid() != main:
                 return  # a child that has just been forked; its parent ends it
             if state.should_stop is not None:
-                end_by(signum)
+                exit_by_signal(signum)
             state.should_stop = os.EX_OK
             signals.worker_shutting_down.send(
                 sender=self.hostname, sig=signum, how="Warm", exitcode=os.EX_OK
             )
 
-        for signum in stopping():
+        for signum in stop_signals():
             signal.signal(signum, stop)
 
     def emit_banner(self) -> None:

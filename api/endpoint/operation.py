@@ -20,7 +20,7 @@ from api.security import audit, cors, tokens
 from api.security.rate_limits import Limits
 from api.security.tokens import Identity
 from infra.errors import DeclaredError
-from infra.rate_limits import Kind
+from infra.rate_limits import RateClass
 from services.errors import Forbidden, TooLarge, Unauthenticated
 from services.images.headers import FileTooLarge
 
@@ -69,7 +69,7 @@ class Operation:
     headers: dict[str, str] = field(default_factory=dict)
     takes: dict[str, Any] = field(default_factory=dict)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
-    kind: Kind | None = None
+    kind: RateClass | None = None
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
     headers: dict[str, str] | None = None,
     takes: dict[str, Any] | None = None,
     links: dict[str, dict[str, str]] | None = None,
-    kind: Kind | None = None,
+    kind: RateClass | None = None,
     unlimited: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for a method and a path below the blueprint's.
@@ -187,13 +187,13 @@ async def _read_form(request: Request, form: type[BaseModel]) -> BaseModel:
     return binding.multipart_form(content, request.headers.get("content-type", ""), form)
 
 
-def _usual_kind(method: str, form: type[BaseModel] | None) -> Kind:
+def _usual_kind(method: str, form: type[BaseModel] | None) -> RateClass:
     if method == "GET":
-        return Kind.READS
-    return Kind.UPLOADS if form else Kind.WRITES
+        return RateClass.READS
+    return RateClass.UPLOADS if form else RateClass.WRITES
 
 
-async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
+async def _admit(request: Request, access: Access, kind: RateClass | None) -> None:
     """Find out who calls, and count the call.
 
     Raises:
@@ -208,7 +208,7 @@ async def _admit(request: Request, access: Access, kind: Kind | None) -> None:
             audit.set_caller(request, request.ctx.identity)
         except (Unauthenticated, Forbidden):
             request.ctx.identity = getattr(request.ctx, "caller", None)
-            await limits.spend(request, Kind.READS)
+            await limits.spend(request, RateClass.READS)
             raise
     if kind:
         await limits.spend(request, kind)

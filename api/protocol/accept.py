@@ -59,11 +59,11 @@ def listening(settings: Settings) -> Iterator[Listening]:
             try:
                 sockets = bind(host, port, processes)
             except OSError as error:
-                sentence = error_messages.of_address(
+                sentence = error_messages.address_message(
                     f"{name}HOST", f"{name}PORT", host, port, error
                 )
                 if name and port == settings.port:
-                    sentence = error_messages.of_one_port("PORT", f"{name}PORT", port)
+                    sentence = error_messages.same_port_message("PORT", f"{name}PORT", port)
                 raise SettingsError(sentence) from None
             return [stack.enter_context(listener) for listener in sockets]
 

@@ -11,7 +11,7 @@ from api.protocol.accept import Listening
 from api.protocol.server_process import serve_on
 from infra.cache import Shared
 from infra.observability import meters
-from infra.process.prefork import Explain, Prefork, Ready
+from infra.process.prefork import NotifyReady, Prefork, ReportError
 from infra.rate_limits.stream_table import StreamTable
 from infra.settings import Settings, require_database
 
@@ -20,23 +20,26 @@ GRACE_SECONDS = 11.0
 
 
 def serve(
-    settings: Settings, listening: Listening, set_up: Callable[[], object], explain: Explain
+    settings: Settings,
+    listening: Listening,
+    set_up: Callable[[], object],
+    report_error: ReportError,
 ) -> int:
     """Serve until a signal comes; return the exit code.
 
     `set_up` is done first, in a process of its own: this one has no thread, or could not fork.
-    `explain` says what went wrong in a process, and returns its exit code.
+    `report_error` says what went wrong in a process, and returns its exit code.
     """
     advise(settings)
     shared, streams = Shared(), StreamTable(settings.api_workers)
-    receiver, sender = meters.channel()
+    receiver, sender = meters.open_channel()
 
-    def server(number: int, ready: Ready) -> None:
+    def server(number: int, ready: NotifyReady) -> None:
         mine = listening.clients[number % len(listening.clients)]
         listening.close(but=mine)
         serve_on(mine, create_app(settings, shared, streams.of(number), sender), ready)
 
-    def metrics(address: socket.socket, ready: Ready) -> None:
+    def metrics(address: socket.socket, ready: NotifyReady) -> None:
         listening.close(but=address)
         metrics_server.answer(address, receiver, require_database(settings), ready)
 
@@ -47,5 +50,5 @@ def serve(
     works = [partial(server, number) for number in range(settings.api_workers)]
     if listening.metrics:
         works.append(partial(metrics, listening.metrics))
-    with receiver, sender, Prefork(explain, GRACE_SECONDS) as processes:
+    with receiver, sender, Prefork(report_error, GRACE_SECONDS) as processes:
         return processes.run(set_up) or processes.keep(works, listening.close, clear)

@@ -14,7 +14,7 @@ from api.protocol.accept import BACKLOG, AcceptBurst
 from api.protocol.fast_path import FastPathProtocol
 from infra.observability import logs
 from infra.process import signals
-from infra.process.prefork import Ready
+from infra.process.prefork import NotifyReady
 
 # How long requests that are under way may take to end, and all of it together.
 DRAIN_SECONDS = 8.0
@@ -24,7 +24,7 @@ GRACE_SECONDS = DRAIN_SECONDS + 2.0
 log = logs.get_logger(__name__)
 
 
-def serve_on(listening: socket.socket, app: Application, ready: Ready) -> None:
+def serve_on(listening: socket.socket, app: Application, ready: NotifyReady) -> None:
     """Serve on a socket until a signal comes; call `ready` when the first request can be answered.
 
     The event loop and what it has are this process's: call it after the fork.
@@ -34,7 +34,7 @@ def serve_on(listening: socket.socket, app: Application, ready: Ready) -> None:
         signals.run(_serve(app, listening, ready), grace_seconds=GRACE_SECONDS, runner=runner)
 
 
-async def _serve(app: Application, listening: socket.socket, ready: Ready) -> None:
+async def _serve(app: Application, listening: socket.socket, ready: NotifyReady) -> None:
     """Serve on a socket until cancelled, then end what is under way."""
     # What `app.run` notes; without it every response has an empty `Alt-Svc`.
     app.state.server_info.append(ApplicationServerInfo({"version": HTTP.VERSION_1}))

@@ -16,7 +16,7 @@ from api.security import audit
 from api.security.rate_limits import Limits
 from api.security.tokens import InvalidToken, issue_token
 from infra.aio.shield import finish
-from infra.rate_limits import Kind
+from infra.rate_limits import RateClass
 from infra.settings import Settings
 from services.auth import accounts, sessions
 from services.auth.passwords import HashersBusy
@@ -38,7 +38,7 @@ auth = Blueprint("auth", url_prefix=f"{API_PREFIX}/auth")
     body=LoginIn,
     responses={200: LoginOut},
     errors=(InvalidCredentials, HashersBusy),
-    kind=Kind.LOGINS,
+    kind=RateClass.LOGINS,
 )
 async def login(request: Request, body: LoginIn) -> HTTPResponse:
     """Log in
@@ -62,7 +62,7 @@ async def login(request: Request, body: LoginIn) -> HTTPResponse:
     body=RefreshIn,
     responses={200: LoginOut},
     errors=(InvalidRefreshToken, RefreshTokenExpired),
-    kind=Kind.LOGINS,
+    kind=RateClass.LOGINS,
 )
 async def refresh(request: Request, body: RefreshIn) -> HTTPResponse:
     """Get the next token

@@ -9,7 +9,7 @@ from api.endpoint.cached import send_unless_known
 from api.endpoint.etags import etag
 from api.protocol.header_templates import Declaration
 from infra.cache import Entry
-from infra.rate_limits import Kind
+from infra.rate_limits import RateClass
 from infra.settings import Settings
 from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
 from infra.storage.keys import CACHE_CONTROL
@@ -35,7 +35,7 @@ def is_wanted(settings: Settings) -> bool:
 @media.head(f"{MEDIA_PATH}/<quoted:path>", name="show_headers")
 async def show_object(request: Request, quoted: str) -> HTTPResponse:
     """Return an object; clients may keep it, for the object of a key never changes."""
-    await request.app.ctx.limits.spend(request, Kind.READS)
+    await request.app.ctx.limits.spend(request, RateClass.READS)
     # Sanic's own `unquote` leaves out parameters that are paths.
     key = unquote(quoted)
     shown = await _read(request.app.ctx.object_cache, key)

@@ -14,11 +14,11 @@ from infra import rate_limits
 from infra.observability import metrics
 from infra.rate_limits import (
     Buckets,
-    Kind,
     LoginThrottle,
     MemoryBuckets,
     MemoryLogins,
     Rate,
+    RateClass,
     RedisClient,
     TokenGrant,
     TokenLeaser,
@@ -43,9 +43,9 @@ class Limits:
         self.streams = streams or Streams()
         self.reads, self.writes = (
             TokenLeaser(buckets, kind, self.rates[kind], self.clients.is_exempt)
-            for kind in (Kind.READS, Kind.WRITES)
+            for kind in (RateClass.READS, RateClass.WRITES)
         )
-        self._borrowers = {Kind.READS: self.reads, Kind.WRITES: self.writes}
+        self._borrowers = {RateClass.READS: self.reads, RateClass.WRITES: self.writes}
         self._buckets = buckets
         self._logins = logins
 
@@ -71,7 +71,7 @@ class Limits:
             resources.callback(asyncio.create_task(borrower.run()).cancel)
         return opened
 
-    async def spend(self, request: Request, kind: Kind) -> None:
+    async def spend(self, request: Request, kind: RateClass) -> None:
         """Count a request for its user, if it has one, or its address.
 
         Raises:
@@ -84,7 +84,7 @@ class Limits:
             # An address that is exempt is so with every account.
             is_exempt = client is not address and self.clients.is_exempt(address)
             counted = address if is_exempt else client
-            if not borrower.take(counted) and not await borrower.take_once_known(counted):
+            if not borrower.take(counted) and not await borrower.take_or_wait(counted):
                 raise self._refusal(kind, borrower.refusal(client))
         elif not self.clients.is_exempt(address):
             [taken] = await self._buckets.take([TokenRequest(kind, client)])
@@ -109,7 +109,7 @@ class Limits:
         if attempt.wait:
             metrics.count_refusal("failed_logins")
             seconds = rate_limits.whole_seconds(attempt.wait)
-            raise RateLimited(rate_limits.FREE_OF_ACCOUNT, seconds, seconds)
+            raise RateLimited(rate_limits.FREE_PER_ACCOUNT, seconds, seconds)
         try:
             yield
         except InvalidCredentials:
@@ -129,7 +129,7 @@ class Limits:
         address = self.clients.key(request)
         return self.streams.one(_name(identity, address), is_exempt=self.clients.is_exempt(address))
 
-    def _refusal(self, kind: Kind, taken: TokenGrant) -> RateLimited:
+    def _refusal(self, kind: RateClass, taken: TokenGrant) -> RateLimited:
         metrics.count_refusal(kind)
         return RateLimited(
             self.rates[kind].per_minute,
@@ -142,11 +142,11 @@ def _name(identity: Identity | None, address: str) -> str:
     return f"user:{identity.user_id}" if identity else address
 
 
-def rates_of(settings: Settings) -> dict[Kind, Rate]:
+def rates_of(settings: Settings) -> dict[RateClass, Rate]:
     """Return how many requests of each kind are allowed."""
     return {
-        Kind.READS: Rate(settings.rate_limit_reads),
-        Kind.WRITES: Rate(settings.rate_limit_writes),
-        Kind.UPLOADS: Rate(settings.rate_limit_uploads),
-        Kind.LOGINS: Rate(settings.rate_limit_logins),
+        RateClass.READS: Rate(settings.rate_limit_reads),
+        RateClass.WRITES: Rate(settings.rate_limit_writes),
+        RateClass.UPLOADS: Rate(settings.rate_limit_uploads),
+        RateClass.LOGINS: Rate(settings.rate_limit_logins),
     }

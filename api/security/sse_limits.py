@@ -10,8 +10,8 @@ from infra.rate_limits.stream_table import (
     SLOTS,
     Slots,
     StreamTable,
-    TooManyOfClient,
-    TooManyOfProcess,
+    TooManyClientStreams,
+    TooManyProcessStreams,
 )
 from services.errors import RateLimited
 
@@ -47,9 +47,9 @@ class Streams:
         """
         try:
             slot = self._slots.take(client, None if is_exempt else self._of_client)
-        except TooManyOfClient:
+        except TooManyClientStreams:
             raise self._refusal(self._of_client) from None
-        except TooManyOfProcess:
+        except TooManyProcessStreams:
             raise self._refusal(len(self._slots)) from None
         try:
             yield

@@ -8,7 +8,7 @@ from deploy.embedded import lock
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import EmbeddedError, InUseError
 from deploy.embedded.plan import Plan, service_plan
-from deploy.embedded.ports import why_not_free
+from deploy.embedded.ports import listen_error
 from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
 from infra import error_messages
 from infra.error_messages import DISK_FULL, is_disk_full
@@ -19,17 +19,17 @@ EXIT_USAGE = 2
 
 
 def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
-    """Run the service until it is told to stop; return the exit code."""
+    """Run the service until a signal stops it; return the exit code."""
     try:
-        # Not what a killed supervisor left in DATA_DIR.
-        settings = load_settings(finds_servers=False)
-        data_dir = settings.data_dir.resolve()
-        with lock.hold(data_dir, settings.port):
+        # The URLs that a killed supervisor left in DATA_DIR are stale.
+        settings = load_settings(use_running_servers=False)
+        root = settings.data_dir.resolve()
+        with lock.hold(root, settings.port):
             _check_ports(settings)
-            home = DataDir(data_dir)
-            home.withdraw()  # what a killed supervisor said of servers that are gone
-            home.ports.reserve(settings.port, settings.flower_port, settings.metrics_at or 0)
-            supervisor = Supervisor(settings, make_plan(settings), home)
+            data_dir = DataDir(root)
+            data_dir.remove_env_file()
+            data_dir.ports.reserve(settings.port, settings.flower_port, settings.metrics_at or 0)
+            supervisor = Supervisor(settings, make_plan(settings), data_dir)
             return asyncio.run(supervisor.run())
     except (SettingsError, InUseError) as error:
         return _fail(str(error), EXIT_USAGE)
@@ -50,11 +50,11 @@ def _check_ports(settings: Settings) -> None:
     names: dict[int, str] = {}
     for key, (host, port) in wanted.items():
         if port in names:
-            raise InUseError(error_messages.of_one_port(names[port], key, port))
+            raise InUseError(error_messages.same_port_message(names[port], key, port))
         names[port] = key
-        if error := why_not_free(port, host):
+        if error := listen_error(port, host):
             host_key = "METRICS_HOST" if key == "METRICS_PORT" else "HOST"
-            raise InUseError(error_messages.of_address(host_key, key, host, port, error))
+            raise InUseError(error_messages.address_message(host_key, key, host, port, error))
 
 
 def _fail(message: str, code: int) -> int:
@@ -64,11 +64,11 @@ def _fail(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    signals.raise_stopped()
+    signals.raise_on_signal()
     try:
         code = main()
     except KeyboardInterrupt:
         code = EXIT_FAILED
-    if signum := signals.received():
-        signals.end_by(signum)
+    if signum := signals.received_signal():
+        signals.exit_by_signal(signum)
     sys.exit(code)

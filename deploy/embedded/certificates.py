@@ -1,4 +1,4 @@
-"""Certificates of an authority of its own, by which the parts of one server know each other."""
+"""Certificates of a private authority, for mutual TLS between the components of one server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from deploy.embedded.data_dir import write_private
+from infra.process.private_files import write_private_file
 
 LIFETIME = timedelta(days=3650)
-# A clock that is set back a little must not make the certificate one of the future.
+# A certificate stays valid when the clock is set back a little.
 CLOCK_SKEW = timedelta(days=1)
 
 
@@ -31,7 +31,7 @@ class Certificates:
 def make_certificates(
     folder: Path, name: str, addresses: Sequence[str] = ("127.0.0.1",)
 ) -> Certificates:
-    """Write certificates for `name` in a folder; nobody keeps the key of their authority."""
+    """Write certificates for `name` in a folder; the key of their authority is not kept."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name(f"{name} authority")
@@ -47,10 +47,10 @@ def make_certificates(
         .sign(authority_key, hashes.SHA256())
     )
     made = Certificates(*(folder / f"{name}.{end}" for end in ("ca.pem", "pem", "key")))
-    write_private(made.authority, authority.public_bytes(Encoding.PEM).decode())
-    write_private(made.certificate, certificate.public_bytes(Encoding.PEM).decode())
+    write_private_file(made.authority, authority.public_bytes(Encoding.PEM).decode())
+    write_private_file(made.certificate, certificate.public_bytes(Encoding.PEM).decode())
     unencrypted = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(made.key, key.private_bytes(*unencrypted).decode())
+    write_private_file(made.key, key.private_bytes(*unencrypted).decode())
     return made
 
 

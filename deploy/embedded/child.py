@@ -1,6 +1,6 @@
-"""Becomes a part of the service: gives up root where asked, dies with the supervisor, then execs.
+"""Drops root if requested, arranges to die with the supervisor, then execs a program.
 
-Run as a script by `process.py`:
+`process.py` runs it as a script:
 `child.py PARENT_PID DEATH_SIGNAL UID|- PROGRAM ARGUMENT…`.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from infra.process.system import die_with_parent  # isolated mode has no path to it
+from infra.process.system import die_with_parent  # isolated mode needs the path above
 
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
@@ -25,24 +25,23 @@ PR_CAP_AMBIENT_RAISE = 2
 EXIT_CANNOT_START = 127
 
 
-def give_up_root(user: int, program: Path) -> None:
-    """Become `user`; where the way to the program or the working folder is closed, keep a right.
+def drop_root(user: int, program: Path) -> None:
+    """Become `user`; keep one capability if that user can't reach program or working folder.
 
-    The environment or DATA_DIR may be below a 0700 folder such as /root: then the process keeps
-    the right to read what root's folders hold.
+    The virtual environment or DATA_DIR may be below a folder of mode 0700, such as /root.
     """
-    keep = [] if _reaches(user, program) else _capabilities_to_keep(program)
+    keep = [] if _can_access(user, program) else _capabilities_to_keep(program)
     libc = ctypes.CDLL(None, use_errno=True)
     if keep:
         libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
-        # access(2), by which PostgreSQL looks for its programs, heeds capabilities only so.
+        # PostgreSQL finds its programs by access(2), which ignores capabilities otherwise.
         libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     if not keep:
         return
-    # Permitted no larger than ambient: else the exec counts as privileged and forgets PDEATHSIG.
+    # If permitted exceeds ambient, the exec counts as privileged and clears PDEATHSIG.
     bits = sum(1 << capability for capability in keep)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(bits, bits, bits, 0, 0, 0)
@@ -51,8 +50,8 @@ def give_up_root(user: int, program: Path) -> None:
             libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
-def _reaches(user: int, program: Path) -> bool:
-    """Tell whether `user` can run the program and enter the working folder without any right."""
+def _can_access(user: int, program: Path) -> bool:
+    """Return whether `user` can run the program and enter the working folder unprivileged."""
     os.setgroups([])
     os.setegid(user)
     os.seteuid(user)
@@ -68,7 +67,7 @@ def _reaches(user: int, program: Path) -> bool:
 
 def _capabilities_to_keep(program: Path) -> list[int]:
     held = _permitted()
-    # Containers often lack READ_SEARCH; a umask of 077 made a program that only OVERRIDE may run.
+    # Containers often lack READ_SEARCH. A program of mode 0700 needs OVERRIDE.
     runnable = program.stat().st_mode & stat.S_IXOTH
     wanted = CAP_DAC_READ_SEARCH if runnable and held >> CAP_DAC_READ_SEARCH & 1 else None
     chosen = CAP_DAC_OVERRIDE if wanted is None else wanted
@@ -84,11 +83,11 @@ def _permitted() -> int:
 
 
 def main() -> None:
-    """Turn into the program; on failure one line for its log."""
+    """Exec the program; on failure write one line to its log."""
     parent, death_signal, user, program, *arguments = sys.argv[1:]
     try:
         if user != "-":
-            give_up_root(int(user), Path(program))
+            drop_root(int(user), Path(program))
         die_with_parent(int(death_signal), int(parent))
         os.execv(program, [program, *arguments])  # noqa: S606  # the command is the supervisor's
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A folder of PostgreSQL's data and the programs that serve it."""
+"""A PostgreSQL data folder and the programs that serve it."""
 
 import os
 import shutil
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded.binaries import PostgresInstall
-from deploy.embedded.data_dir import write_private
 from deploy.embedded.errors import DamagedError, StartError
-from deploy.embedded.process import NOBODY, Launcher, ProcessSpec
+from deploy.embedded.process import UNPRIVILEGED_UID, Launcher, ProcessSpec
 from deploy.embedded.process_supervisor import tail
+from infra.process.private_files import write_private_file
 
 USER = "enroll"
 MAX_CONNECTIONS = 200
@@ -19,7 +19,7 @@ MAX_CONNECTIONS = 200
 
 @dataclass(frozen=True)
 class Cluster:
-    """PostgreSQL's word for the databases of one data folder."""
+    """The databases of one data folder."""
 
     launcher: Launcher
     install: PostgresInstall
@@ -30,7 +30,7 @@ class Cluster:
         """Return the major version that wrote the folder.
 
         Raises:
-            DamagedError: the folder does not say.
+            DamagedError: the folder does not print_line.
 
         """
         file = self.folder / "PG_VERSION"
@@ -38,21 +38,21 @@ class Cluster:
             return int(file.read_bytes())
         except (FileNotFoundError, ValueError):
             raise DamagedError(
-                f"{file} does not name a version: {self.folder} is no folder of PostgreSQL, or is "
-                "damaged; put it back from a copy, or set another DATA_DIR"
+                f"{file} has no version: {self.folder} is no PostgreSQL data folder, or is "
+                "damaged; restore it from a backup, or set another DATA_DIR"
             ) from None
 
     async def initialise(self) -> None:
-        """Make the folder anew, with the one user."""
+        """Create the folder afresh, with its one user."""
         make_folder(self.folder)
         secret = self.folder.with_name("postgres.password")
-        write_private(secret, self.password)
-        give_away(secret)
+        write_private_file(secret, self.password)
+        chown_to_unprivileged(secret)
         try:
-            # Character classes as in Unicode; an old C library has only plain C.
+            # C.UTF-8 has Unicode's character classes; an old C library has only plain C.
             for locale in ("C.UTF-8", "C"):
-                part = self._tool("initdb", *self._initdb_options(secret, locale))
-                if await self.launcher.run(part) == 0:
+                spec = self._tool("initdb", *self._initdb_options(secret, locale))
+                if await self.launcher.run(spec) == 0:
                     break
             else:
                 raise self.failure("initdb")
@@ -66,10 +66,10 @@ class Cluster:
             *("--no-sync", "--no-instructions"),
         )
 
-    def part(
+    def server_spec(
         self, name: str, port: int, is_ready: Callable[[], Awaitable[bool]], *, fsync: bool
     ) -> ProcessSpec:
-        """Return how the folder is served, on a loopback port."""
+        """Return the server of the folder, on a loopback port."""
         _end_orphan(self.folder / "postmaster.pid")
         settings = {
             "listen_addresses": "127.0.0.1",
@@ -81,19 +81,19 @@ class Cluster:
         }
         if (self.install.extensions / "pg_stat_statements.control").exists():
             settings["shared_preload_libraries"] = "pg_stat_statements"
-        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
         return ProcessSpec(
             name,
             (str(self.install.folder / "postgres"), "-D", str(self.folder), *options),
             is_ready=is_ready,
             folder=self.folder,
             unprivileged=True,
-            stop_signal=signal.SIGINT,  # fast: ends the sessions, writes a checkpoint
-            death_signal=signal.SIGQUIT,  # immediate: ends its own children too
+            stop_signal=signal.SIGINT,  # fast shutdown: closes sessions, writes a checkpoint
+            death_signal=signal.SIGQUIT,  # immediate shutdown: ends its children too
         )
 
     async def run(self, program: str, *options: str, port: int | None = None) -> None:
-        """Run one of PostgreSQL's tools to its end.
+        """Run a PostgreSQL tool to its end.
 
         Raises:
             StartError: it failed; with the end of its log.
@@ -104,7 +104,7 @@ class Cluster:
 
     def failure(self, program: str) -> StartError:
         """Return the error of a tool that failed."""
-        log = self.launcher.home.log(program)
+        log = self.launcher.data_dir.log(program)
         return StartError(f"{program} failed; the end of {log}:\n{tail(log)}")
 
     def _tool(self, program: str, *options: str, port: int | None = None) -> ProcessSpec:
@@ -120,22 +120,22 @@ class Cluster:
 
 
 def make_folder(folder: Path) -> None:
-    """Make an empty folder of the user who runs PostgreSQL."""
+    """Create an empty folder that the user of PostgreSQL owns."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    give_away(folder)
+    chown_to_unprivileged(folder)
 
 
-def give_away(path: Path) -> None:
-    """Let the user who runs PostgreSQL own a file or folder: root can't run it."""
+def chown_to_unprivileged(path: Path) -> None:
+    """Give a file or folder to the user of PostgreSQL, which refuses to run as root."""
     if os.geteuid() == 0:
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
 
 
 def _end_orphan(pid_file: Path) -> None:
-    """End a server that outlived its supervisor, and forget a number that is another's now.
+    """End a server that outlived its supervisor, or remove its file if the pid was reused.
 
-    PostgreSQL refuses to start while the number in its file is of any process of its user.
+    PostgreSQL refuses to start while any process of its user has the pid in the file.
     """
     try:
         pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
@@ -145,4 +145,4 @@ def _end_orphan(pid_file: Path) -> None:
     if str(pid_file.parent).encode() not in command:
         pid_file.unlink()
         return
-    os.kill(pid, signal.SIGQUIT)  # ends within the time that the keeper tries again
+    os.kill(pid, signal.SIGQUIT)  # it ends before the supervisor's last attempt to start

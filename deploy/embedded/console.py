@@ -1,4 +1,4 @@
-"""What the supervisor says: a line a step, then one table of addresses."""
+"""Output of the supervisor: a line for each step, then a table of addresses."""
 
 import time
 from contextlib import suppress
@@ -11,30 +11,30 @@ from rich.table import Table
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.plan import Addresses
 from infra.settings import DEFAULT_ADMIN_PASSWORD, Environment, Settings
-from infra.text import harmless_lines
+from infra.text import escape_lines
 
 UP = "everything is up"
-WIDTH_OF_A_FILE = 160
+FILE_WIDTH = 160
 
 
 class StatusConsole:
-    """The terminal, or the file that stands for it."""
+    """The terminal, or the file to which the output is redirected."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False)
         if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=WIDTH_OF_A_FILE)
+            self._console = Console(highlight=False, width=FILE_WIDTH)
         self._started = time.monotonic()
 
     def line(self, text: str) -> None:
-        """Say what happened, and when."""
+        """Print a line with the time since the start."""
         elapsed = time.monotonic() - self._started
-        said = escape(harmless_lines(text))
-        with suppress(OSError):  # a file on a full disk, or a terminal that has gone
-            self._console.print(f"[dim]{elapsed:6.1f} s[/]  {said}", soft_wrap=True)
+        line = escape(escape_lines(text))
+        with suppress(OSError):  # the disk is full, or the terminal is closed
+            self._console.print(f"[dim]{elapsed:6.1f} s[/]  {line}", soft_wrap=True)
 
-    def table(self, settings: Settings, embedded: dict[str, str], home: DataDir) -> None:
-        """Show where everything is."""
+    def table(self, settings: Settings, embedded: dict[str, str], data_dir: DataDir) -> None:
+        """Print the addresses of everything."""
         at = Addresses.of(settings)
         table = Table(title=UP, title_justify="left", show_header=False)
         table.add_column(style="bold", no_wrap=True)
@@ -45,13 +45,13 @@ class StatusConsole:
             "Front ends": f"from {_origins(settings)}",
             "Health": f"{at.api}/health",
             "Metrics": at.metrics,
-            "Flower": f"{at.flower} (login: {_flower_login(settings, home)})",
+            "Flower": f"{at.flower} (login: {_flower_login(settings, data_dir)})",
             "PostgreSQL": _hide_password(embedded.get("DATABASE_URL") or settings.database),
             "Cache": _hide_password(embedded.get("CACHE_URL") or settings.cache),
             "Broker": _hide_password(embedded.get("BROKER_URL") or settings.broker),
-            "Passwords": f"in {home.env_file}",
+            "Passwords": f"in {data_dir.env_file}",
             "Images": _images(settings, embedded),
-            "Logs": str(home.logs),
+            "Logs": str(data_dir.logs),
             "Admin login": f"{settings.admin_username} / {_admin_password(settings)}",
         }
         for name, value in rows.items():
@@ -61,7 +61,7 @@ class StatusConsole:
 
 
 def _origins(settings: Settings) -> str:
-    """Return whose pages may call the API."""
+    """Return the origins whose pages may call the API."""
     listed = ", ".join(settings.cors_origins)
     if settings.environment is Environment.PRODUCTION:
         return listed or "nowhere: CORS_ORIGINS is empty"
@@ -75,8 +75,8 @@ def _images(settings: Settings, embedded: dict[str, str]) -> str:
     return f"{storage} at {endpoint}" if endpoint else storage
 
 
-def _flower_login(settings: Settings, home: DataDir) -> str:
-    where = "as set" if settings.flower_basic_auth else f"in {home.env_file}"
+def _flower_login(settings: Settings, data_dir: DataDir) -> str:
+    where = "as set" if settings.flower_basic_auth else f"in {data_dir.env_file}"
     return f"FLOWER_BASIC_AUTH {where}"
 
 
@@ -87,9 +87,9 @@ def _admin_password(settings: Settings) -> str:
 
 
 def _hide_password(url: str | None) -> str:
-    """Return a URL without its password: a terminal is shared, recorded and scrolled back."""
+    """Return a URL without its password: terminals are shared and recorded."""
     parts = urlsplit(url or "")
     if parts.password is None:
         return url or ""
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

@@ -1,4 +1,4 @@
-"""DATA_DIR: where the servers keep data, logs, secrets and the ports they had."""
+"""DATA_DIR: the folder of the servers' data, logs, secrets and ports."""
 
 import json
 import os
@@ -8,14 +8,20 @@ from pathlib import Path
 
 from deploy.embedded.errors import DamagedError
 from deploy.embedded.ports import Ports
-from infra.process.private_files import PRIVATE_FILE, PRIVATE_FOLDER, close, private_folder
+from infra.process.private_files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    private_folder,
+    restrict,
+    write_private_file,
+)
 from infra.settings import embedded_env_file
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 LOG_KEPT_BYTES = 4 * 1024 * 1024
 
 FILES = ("secrets.json", "keys.json", "keys.lock")
-# What opens only with its secrets.
+# Folders whose data need the secrets.
 LOCKED_FOLDERS = ("postgres", "seaweedfs")
 SERVER_FOLDERS = ("seaweedfs", "valkey-cache", "valkey-broker")
 
@@ -31,7 +37,7 @@ SECRETS: dict[str, Callable[[], str]] = {
 
 
 class DataDir:
-    """A data folder; made on first use, and the same secrets and ports ever after."""
+    """A data folder; the first use creates it, and its secrets and ports stay the same."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -39,11 +45,11 @@ class DataDir:
         self.run = self.root / "run"
         for folder in (self.logs, self.run):
             private_folder(folder)
-        # An earlier version may have left them open, of servers that are not started now as well.
+        # An earlier version may have left them readable to other users.
         for folder in filter(Path.is_dir, map(self.root.joinpath, SERVER_FOLDERS)):
-            close(folder, PRIVATE_FOLDER)
+            restrict(folder, PRIVATE_FOLDER)
         for file in filter(Path.is_file, map(self.root.joinpath, FILES)):
-            close(file, PRIVATE_FILE)
+            restrict(file, PRIVATE_FILE)
         self.trim_logs()
         self.env_file = embedded_env_file(self.root)
         self.ports = Ports(self.run / "ports.json")
@@ -57,13 +63,13 @@ class DataDir:
         except (FileNotFoundError, ValueError, TypeError) as error:
             fault = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
             raise DamagedError(
-                f"{path} is {fault}, and the data can't be opened without it; put it back from a "
-                "copy, or set another DATA_DIR"
+                f"{path} is {fault}, and the data can't be opened without it; restore it from a "
+                "backup, or set another DATA_DIR"
             ) from None
         missing = {name: make() for name, make in SECRETS.items() if name not in known}
         if missing:
             known |= missing
-            write_private(path, json.dumps(known, indent=2))
+            write_private_file(path, json.dumps(known, indent=2))
         return known
 
     def log(self, name: str) -> Path:
@@ -71,7 +77,7 @@ class DataDir:
         return self.logs / f"{name}.log"
 
     def trim_logs(self) -> None:
-        """Cut logs that grew too long to their last megabytes; their writers append."""
+        """Cut logs over the limit to their last megabytes; their writers append."""
         for path in self.logs.glob("*.log"):
             if path.stat().st_size <= LOG_LIMIT_BYTES:
                 continue
@@ -83,24 +89,12 @@ class DataDir:
                 file.write(kept)
                 file.truncate()
 
-    def publish(self, environment: dict[str, str]) -> None:
-        """Write for commands in other shells how to reach the servers."""
+    def write_env_file(self, environment: dict[str, str]) -> None:
+        """Write the servers' URLs for commands in other shells."""
         quoted = {key: value.replace("'", "\\'") for key, value in environment.items()}
         lines = [f"{key}='{value}'\n" for key, value in quoted.items()]
-        write_private(self.env_file, "".join(lines))
+        write_private_file(self.env_file, "".join(lines))
 
-    def withdraw(self) -> None:
-        """Remove what `publish` wrote, now or before a crash."""
+    def remove_env_file(self) -> None:
+        """Remove the file of `write_env_file`, which a crash may have left."""
         self.env_file.unlink(missing_ok=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut leaves an empty file of this name
-    draft.replace(path)

@@ -1,8 +1,8 @@
-"""A full disk costs changes, and nothing else: the database goes on reading.
+"""Keeps the database readable while the disk is full.
 
-PostgreSQL ends when it finds no room for a checkpoint or its write-ahead log, and can't recover
-without room either. So a reserve is kept, and given up when the disk is full: in it the database
-writes a last checkpoint, and then it takes reads only, which need no room, until there is some.
+PostgreSQL ends when a checkpoint or its write-ahead log finds no space, and needs space to recover.
+A reserve file is deleted when the disk is full. The database writes a checkpoint into the space
+that this frees, then it is read-only until there is space again.
 """
 
 import asyncio
@@ -21,52 +21,52 @@ from infra.process.private_files import PRIVATE_FILE
 
 MEGABYTE = 1024 * 1024
 RESERVE_BYTES = 64 * MEGABYTE
-# A small disk gives a tenth of itself.
+# On a small disk the reserve is a tenth of it.
 RESERVE_SHARE = 10
 LOW_BYTES = 4 * MEGABYTE
-LOOK_SECONDS = 0.25
+CHECK_SECONDS = 0.25
 DATABASE_SECONDS = 30.0
-# What makes the database read-only is a default, which this session does not take.
-_WRITES = {"default_transaction_read_only": "off"}
+# The database is made read-only by a default, which this session overrides.
+_WRITABLE = {"default_transaction_read_only": "off"}
 
 
 class Disk:
     """The file system of DATA_DIR, and the database on it, if there is one."""
 
-    def __init__(self, home: DataDir, say: Callable[[str], None]) -> None:
-        self._home = home
-        self._say = say
-        self._file = home.root / "reserve"
+    def __init__(self, data_dir: DataDir, print_line: Callable[[str], None]) -> None:
+        self._data_dir = data_dir
+        self._print_line = print_line
+        self._reserve = data_dir.root / "reserve"
         self._is_full = False
-        # What the database was told last; what an earlier supervisor told it is not known.
+        # None: unknown, as after a crash of an earlier supervisor.
         self._is_read_only: bool | None = None
-        status = os.statvfs(home.root)
+        status = os.statvfs(data_dir.root)
         self._bytes = min(RESERVE_BYTES, status.f_blocks * status.f_frsize // RESERVE_SHARE)
 
     def reserve(self) -> None:
-        """Take the reserve, before anything is started.
+        """Allocate the reserve, before anything starts.
 
         Raises:
-            StartError: there is no room for it.
+            StartError: there is no space for it.
 
         """
-        if not self._has_room() or not self._take():
-            raise StartError(f"{self._sentence()}; nothing is started")
+        if not self._has_space() or not self._allocate():
+            raise StartError(f"{self._message()}; nothing is started")
 
     async def watch(self, database_url: str | None) -> None:
-        """Give the reserve up when the disk is full, and take it again when it is not."""
+        """Delete the reserve when the disk is full, and allocate it when there is space again."""
         while True:
-            with suppress(OSError):  # a disk that is gone: others have more to say about that
-                self._look()
+            with suppress(OSError):  # the servers report a disk that fails
+                self._check()
             if database_url and self._is_read_only is not self._is_full:
-                # Where it starts just now, or has no connection left, it is told at the next look.
+                # A database that is starting or out of connections is retried at the next check.
                 with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await self._tell_database(database_url)
-            await asyncio.sleep(LOOK_SECONDS)
+                    await self._set_read_only(database_url)
+            await asyncio.sleep(CHECK_SECONDS)
 
-    async def _tell_database(self, url: str) -> None:
-        self._is_read_only = None  # until it is done
-        async with direct_connection(url, DATABASE_SECONDS, _WRITES) as connection:
+    async def _set_read_only(self, url: str) -> None:
+        self._is_read_only = None
+        async with direct_connection(url, DATABASE_SECONDS, _WRITABLE) as connection:
             if self._is_full:
                 await connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             else:
@@ -74,30 +74,30 @@ class Disk:
             await connection.execute("SELECT pg_reload_conf()")
             self._is_read_only = self._is_full
             if self._is_full:
-                # While there is room for it, and once: without changes no other one is due.
+                # Once is enough: without changes no further checkpoint is due.
                 await connection.execute("CHECKPOINT")
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._is_full:
-            if self._has_room() and self._take():
+            if self._has_space() and self._allocate():
                 self._is_full = False
-                self._tell("the disk has room again")
+                self._report("the disk has space again")
         elif self._free() < LOW_BYTES:
             self._is_full = True
-            self._file.unlink(missing_ok=True)
-            self._tell(f"{self._sentence()}; nothing is changed until it has room again")
+            self._reserve.unlink(missing_ok=True)
+            self._report(f"{self._message()}; the database is read-only until it has space again")
 
     def _free(self) -> int:
-        status = os.statvfs(self._home.root)
+        status = os.statvfs(self._data_dir.root)
         return status.f_bavail * status.f_frsize
 
-    def _has_room(self) -> bool:
-        held = self._bytes if self._file.exists() else 0
+    def _has_space(self) -> bool:
+        held = self._bytes if self._reserve.exists() else 0
         return self._free() + held >= self._bytes + 2 * LOW_BYTES
 
-    def _take(self) -> bool:
+    def _allocate(self) -> bool:
         try:
-            with self._file.open("ab") as file:
+            with self._reserve.open("ab") as file:
                 os.fchmod(file.fileno(), PRIVATE_FILE)
                 if sys.platform == "darwin":
                     file.truncate(0)
@@ -105,15 +105,15 @@ class Disk:
                 else:
                     os.posix_fallocate(file.fileno(), 0, self._bytes)
         except OSError:
-            self._file.unlink(missing_ok=True)
+            self._reserve.unlink(missing_ok=True)
             return False
         return True
 
-    def _sentence(self) -> str:
+    def _message(self) -> str:
         free = self._free() // MEGABYTE
-        return f"{DISK_FULL}: {self._home.root} has {free} MB left"
+        return f"{DISK_FULL}: {self._data_dir.root} has {free} MB left"
 
-    def _tell(self, sentence: str) -> None:
-        self._say(sentence)
-        with suppress(OSError), self._home.log("disk").open("a", encoding="utf-8") as log:
+    def _report(self, sentence: str) -> None:
+        self._print_line(sentence)
+        with suppress(OSError), self._data_dir.log("disk").open("a", encoding="utf-8") as log:
             log.write(f"{sentence}\n")

@@ -1,4 +1,4 @@
-"""What can go wrong with a start, in sentences for the person at the terminal."""
+"""Errors of a start; their messages are for the person at the terminal."""
 
 
 class EmbeddedError(Exception):
@@ -6,7 +6,7 @@ class EmbeddedError(Exception):
 
 
 class InUseError(EmbeddedError):
-    """Another supervisor holds the data folder, or another program a port."""
+    """Another supervisor holds the data folder, or another program holds a port."""
 
 
 class NoBinaryError(EmbeddedError):
@@ -18,7 +18,7 @@ class VersionMismatchError(EmbeddedError):
 
 
 class DamagedError(EmbeddedError):
-    """A file in the data folder is not as it was written."""
+    """A file in the data folder is damaged."""
 
 
 class NoFreePortError(EmbeddedError):
@@ -26,4 +26,4 @@ class NoFreePortError(EmbeddedError):
 
 
 class StartError(EmbeddedError):
-    """A part did not come up."""
+    """A process did not start."""

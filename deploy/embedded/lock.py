@@ -1,4 +1,4 @@
-"""One supervisor a data folder: a lock that ends with its process, however it ends."""
+"""One supervisor for a data folder: the kernel releases the lock when its process ends."""
 
 import fcntl
 import json
@@ -14,14 +14,14 @@ from infra.process.private_files import private_folder
 
 @contextmanager
 def hold(data_dir: Path, port: int | None = None) -> Iterator[None]:
-    """Hold the data folder for the length of the block.
+    """Hold the lock of the data folder during the block.
 
     Raises:
-        InUseError: another process holds it; the message says which.
+        InUseError: another process holds it; the message names the process.
 
     """
     path = private_folder(data_dir / "run") / "lock"
-    # Never removed: a lock on a file that another start replaces would lock nobody out.
+    # Never removed: a lock on a replaced file would exclude no other process.
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The parts of the service itself, as data: what runs once, what runs on, what comes last."""
+"""The processes of the service: what runs before, what stays running, what runs after."""
 
 import re
 import sys
@@ -12,12 +12,12 @@ from infra.settings import Settings
 
 HTTP_OK = 200
 TASKS_CONNECTED = re.compile(rb'"tasks"\s*:\s*"connected"')
-EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
+WILDCARD_HOSTS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, not bound to
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What runs on the servers, in this order."""
+    """The processes that use the servers, in the order of their start."""
 
     before: tuple[ProcessSpec, ...] = ()
     services: tuple[ProcessSpec, ...] = ()
@@ -26,7 +26,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a browser on this machine finds the service."""
+    """The service's URLs for a browser on this machine."""
 
     api: str
     flower: str
@@ -34,17 +34,19 @@ class Addresses:
 
     @classmethod
     def of(cls, settings: Settings) -> "Addresses":
-        """Return the addresses that the settings make."""
-        host = _from_here(settings.host)
+        """Return the addresses by the settings."""
+        host = _reachable_host(settings.host)
         port = settings.metrics_at
-        metrics = f"http://{_from_here(settings.metrics_host)}:{port}/metrics" if port else "none"
+        metrics = (
+            f"http://{_reachable_host(settings.metrics_host)}:{port}/metrics" if port else "none"
+        )
         return cls(
             f"http://{host}:{settings.port}", f"http://{host}:{settings.flower_port}", metrics
         )
 
 
-def _from_here(host: str) -> str:
-    host = "127.0.0.1" if host in EVERYWHERE else host
+def _reachable_host(host: str) -> str:
+    host = "127.0.0.1" if host in WILDCARD_HOSTS else host
     return f"[{host}]" if ":" in host else host
 
 
@@ -62,7 +64,7 @@ def service_plan(settings: Settings) -> Plan:
 
     async def flower_is_ready() -> bool:
         status, _ = await probe.http(f"{at.flower}/healthcheck")
-        return status > 0  # a wanted password is an answer too
+        return status > 0  # 401 is a response too
 
     migrated = {"SKIP_MIGRATION": "true"}
     return Plan(
@@ -91,5 +93,5 @@ def _worker(group: WorkerGroup) -> tuple[str, ...]:
 
 
 def enroll(*command: str) -> tuple[str, ...]:
-    """Return how a command of the service's command line is run."""
+    """Return the command line of an `enroll` command."""
     return (sys.executable, "-m", "cli.main", *command)

@@ -1,4 +1,4 @@
-"""PostgreSQL: made on first use, on a loopback port, with a password."""
+"""The embedded PostgreSQL: created on first use, on a loopback port, with a password."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,52 +26,52 @@ class Postgres:
 
     def __init__(
         self,
-        home: DataDir,
+        data_dir: DataDir,
         launcher: Launcher,
         *,
         fsync: bool = True,
         chosen: Path | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        print_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._home = home
+        self._data_dir = data_dir
         self._launcher = launcher
-        self._say = say
+        self._print_line = print_line
         self._fsync = fsync
-        self._password = home.secrets["postgres_password"]
-        self._folder = home.root / "postgres"
-        self.port = home.ports.take(self.name)
+        self._password = data_dir.secrets["postgres_password"]
+        self._folder = data_dir.root / "postgres"
+        self.port = data_dir.ports.assign(self.name)
         self._install = find_postgres(chosen)
 
     @staticmethod
-    def is_wanted(settings: Settings) -> bool:
-        """Tell whether no database is named in the settings."""
+    def is_embedded(settings: Settings) -> bool:
+        """Return whether the settings name no database."""
         return settings.database is None
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs."""
-        place = f"127.0.0.1:{self.port}/{DATABASE}"
-        return {"DATABASE_URL": f"postgresql://{USER}:{self._password}@{place}?sslmode=disable"}
+        """The environment of a client."""
+        location = f"127.0.0.1:{self.port}/{DATABASE}"
+        return {"DATABASE_URL": f"postgresql://{USER}:{self._password}@{location}?sslmode=disable"}
 
     async def prepare(self) -> ProcessSpec:
-        """Make the data folder if there is none; upgrade one of an older version."""
+        """Create the data folder if it is missing; upgrade one of an older version."""
         cluster = Cluster(self._launcher, self._install, self._folder, self._password)
         finish_upgrade(self._folder)
         if not self._folder.exists():
             await self._initialise()
         elif (version := cluster.version()) != self._install.major:
-            ports = (self._home.ports.take("postgres_old"), self.port)
-            await upgrade(cluster, version, ports, self._say)
-        return cluster.part(self.name, self.port, self._is_ready, fsync=self._fsync)
+            ports = (self._data_dir.ports.assign("postgres_old"), self.port)
+            await upgrade(cluster, version, ports, self._print_line)
+        return cluster.server_spec(self.name, self.port, self._is_ready, fsync=self._fsync)
 
     async def _initialise(self) -> None:
-        """Make the cluster aside, so that a start cut short leaves none half made."""
+        """Create the cluster under another name: an interrupted start leaves no partial one."""
         draft = self._folder.with_name("postgres.new")
         await Cluster(self._launcher, self._install, draft, self._password).initialise()
         draft.rename(self._folder)
 
     async def _is_ready(self) -> bool:
-        """Tell whether a session works, and see to it that the database exists."""
+        """Return whether a session works; create the database if it is missing."""
         try:
             connection = await asyncpg.connect(
                 host="127.0.0.1",
@@ -81,7 +81,7 @@ class Postgres:
                 database="postgres",
                 ssl=False,
                 timeout=CONNECT_SECONDS,
-                # The database takes reads only while the disk is full (deploy/embedded/disk.py).
+                # The default is on while the disk is full (deploy/embedded/disk.py).
                 server_settings={"default_transaction_read_only": "off"},
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):

@@ -1,4 +1,4 @@
-"""Questions to a server that may not be up: each answers within seconds and never raises."""
+"""Readiness checks of a server that may be down: each returns within seconds and never raises."""
 
 import asyncio
 import urllib.request
@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Callable
 from http.client import HTTPException
 from urllib.error import HTTPError
 
-ANSWER_SECONDS = 2.0
+RESPONSE_SECONDS = 2.0
 POLL_SECONDS = 0.05
-# Without the proxies of the environment: the servers are on this machine.
+# The servers are on this machine, so the environment's proxies don't apply.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 async def http(url: str, body: bytes | None = None, method: str = "GET") -> tuple[int, bytes]:
-    """Return status and body; status 0 when nobody answers."""
+    """Return status and body; status 0 without a response."""
     return await asyncio.to_thread(_http, url, body, method)
 
 
 def _http(url: str, body: bytes | None, method: str) -> tuple[int, bytes]:
     request = urllib.request.Request(url, body, method=method)  # noqa: S310  # loopback only
     try:
-        with _opener.open(request, timeout=ANSWER_SECONDS) as response:
+        with _opener.open(request, timeout=RESPONSE_SECONDS) as response:
             return response.status, response.read()
     except HTTPError as error:
         with error:
@@ -29,11 +29,11 @@ def _http(url: str, body: bytes | None, method: str) -> tuple[int, bytes]:
         return 0, b""
 
 
-async def redis_answers(port: int, password: str) -> bool:
-    """Tell whether a Valkey or Redis has its data loaded and takes the password."""
+async def is_redis_ready(port: int, password: str) -> bool:
+    """Return whether a Valkey or Redis has loaded its data and accepts the password."""
     writer = None
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(RESPONSE_SECONDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(f"AUTH {password}\r\nPING\r\n".encode())
             return [await reader.readline(), await reader.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
@@ -44,7 +44,9 @@ async def redis_answers(port: int, password: str) -> bool:
             writer.close()
 
 
-async def until(check: Callable[[], Awaitable[bool]], poll_seconds: float = POLL_SECONDS) -> None:
+async def wait_until(
+    check: Callable[[], Awaitable[bool]], poll_seconds: float = POLL_SECONDS
+) -> None:
     """Wait until a check holds; the caller bounds the time."""
     while not await check():  # noqa: ASYNC110  # another program has no event to set
         await asyncio.sleep(poll_seconds)

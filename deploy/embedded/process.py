@@ -1,4 +1,4 @@
-"""Processes that the supervisor starts: in their own group, with a log, none left behind."""
+"""Processes of the supervisor: each has a process group and a log, and none outlives it."""
 
 import asyncio
 import os
@@ -15,19 +15,20 @@ from deploy.embedded.data_dir import DataDir
 
 CHILD = Path(__file__).with_name("child.py")
 REAPER = Path(__file__).with_name("reaper.py")
-# Isolated and without site: starts in 15 ms whatever the environment holds.
+# Isolated and without site: starts fast, and independent of the environment.
 PYTHON = (sys.executable, "-I", "-S")
-NOBODY = 65534
+# The id of the user and group "nobody".
+UNPRIVILEGED_UID = 65534
 
 
 async def always_ready() -> bool:
-    """Be ready as soon as started."""
+    """Return True: the process is ready once it is started."""
     return True
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One program of the service: how it is run, known to be ready, and stopped."""
+    """How a program is started, checked for readiness, and stopped."""
 
     name: str
     command: tuple[str, ...]
@@ -41,29 +42,29 @@ class ProcessSpec:
 
 
 class Process:
-    """A running part, the leader of its process group."""
+    """A running program, the leader of its process group."""
 
     def __init__(
-        self, part: ProcessSpec, process: asyncio.subprocess.Process, launcher: "Launcher"
+        self, spec: ProcessSpec, process: asyncio.subprocess.Process, launcher: "Launcher"
     ) -> None:
-        self.part = part
+        self.spec = spec
         self.pid = process.pid
         self._process = process
         self._launcher = launcher
 
     async def wait(self) -> int:
-        """Return the exit code (negative: a signal) once it ended and its group is gone."""
+        """Wait for its end, kill its group, and return its exit code (negative: a signal)."""
         code = await self._process.wait()
         self.signal(signal.SIGKILL)
         self._launcher.forget(self)
         return code
 
     async def stop(self) -> int:
-        """Ask it to end, and kill it when it has not in its time of grace."""
+        """Send the stop signal, and kill it after `grace_seconds`."""
         with suppress(ProcessLookupError):
-            self._process.send_signal(self.part.stop_signal)
+            self._process.send_signal(self.spec.stop_signal)
         try:
-            async with asyncio.timeout(self.part.grace_seconds):
+            async with asyncio.timeout(self.spec.grace_seconds):
                 return await self.wait()
         except TimeoutError:
             self.signal(signal.SIGKILL)
@@ -76,56 +77,56 @@ class Process:
 
 
 class Launcher:
-    """Starts parts with their logs; none of them outlives its `async with` block."""
+    """Starts processes with their logs; none of them outlives the `async with` block."""
 
-    def __init__(self, home: DataDir) -> None:
-        self.home = home
+    def __init__(self, data_dir: DataDir) -> None:
+        self.data_dir = data_dir
         self.is_closing = False
         self._running: dict[int, Process] = {}
-        self._guard: asyncio.subprocess.Process | None = None
+        self._reaper: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        """Start the guard, for the case that this process is killed."""
-        self._guard = await asyncio.create_subprocess_exec(
+        """Start the reaper, for the case that this process is killed."""
+        self._reaper = await asyncio.create_subprocess_exec(
             *(*PYTHON, str(REAPER)), stdin=PIPE, stdout=DEVNULL, start_new_session=True
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Kill what still runs."""
+        """Kill the processes that still run."""
         self.is_closing = True
         for process in list(self._running.values()):
             process.signal(signal.SIGKILL)
             await process.wait()
-        if self._guard and self._guard.stdin:
-            self._guard.stdin.close()
-            await self._guard.wait()
+        if self._reaper and self._reaper.stdin:
+            self._reaper.stdin.close()
+            await self._reaper.wait()
 
     async def start(
-        self, part: ProcessSpec, environment: Mapping[str, str] | None = None
+        self, spec: ProcessSpec, environment: Mapping[str, str] | None = None
     ) -> Process:
-        """Start a part; `environment` and then the part's own add to the supervisor's."""
-        user = str(NOBODY) if part.unprivileged and os.geteuid() == 0 else "-"
-        arguments = (str(os.getpid()), str(int(part.death_signal)), user)
-        with self.home.log(part.name).open("ab") as log:
+        """Start a process; `environment`, then the spec's own, extend the supervisor's."""
+        user = str(UNPRIVILEGED_UID) if spec.unprivileged and os.geteuid() == 0 else "-"
+        arguments = (str(os.getpid()), str(int(spec.death_signal)), user)
+        with self.data_dir.log(spec.name).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(*PYTHON, str(CHILD), *arguments, *part.command),
+                *(*PYTHON, str(CHILD), *arguments, *spec.command),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,
-                cwd=part.folder,
-                env={**os.environ, **(environment or {}), **part.environment},
-                # A Ctrl-C in the terminal is for the supervisor, which stops parts in order.
+                cwd=spec.folder,
+                env={**os.environ, **(environment or {}), **spec.environment},
+                # Only the supervisor receives a Ctrl-C; it stops the processes in order.
                 start_new_session=True,
             )
-        running = Process(part, process, self)
+        running = Process(spec, process, self)
         self._running[running.pid] = running
-        self._tell_guard(f"+{running.pid}\n")
+        self._notify_reaper(f"+{running.pid}\n")
         return running
 
-    async def run(self, part: ProcessSpec, environment: Mapping[str, str] | None = None) -> int:
-        """Run a part to its end and return its exit code."""
-        process = await self.start(part, environment)
+    async def run(self, spec: ProcessSpec, environment: Mapping[str, str] | None = None) -> int:
+        """Run a process to its end and return its exit code."""
+        process = await self.start(spec, environment)
         try:
             return await process.wait()
         except asyncio.CancelledError:
@@ -133,10 +134,10 @@ class Launcher:
             raise
 
     def forget(self, process: Process) -> None:
-        """Drop a process that ended: its number may be another's soon."""
+        """Drop a process that ended, since the kernel may reuse its pid."""
         if self._running.pop(process.pid, None):
-            self._tell_guard(f"-{process.pid}\n")
+            self._notify_reaper(f"-{process.pid}\n")
 
-    def _tell_guard(self, line: str) -> None:
-        if self._guard and self._guard.stdin:
-            self._guard.stdin.write(line.encode())
+    def _notify_reaper(self, line: str) -> None:
+        if self._reaper and self._reaper.stdin:
+            self._reaper.stdin.write(line.encode())

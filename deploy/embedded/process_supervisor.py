@@ -1,4 +1,4 @@
-"""Keeps one part running: starts it again when it dies, ever more slowly, and says so."""
+"""Keeps one process running: restarts it with exponential back-off, and prints that."""
 
 import asyncio
 import time
@@ -14,43 +14,47 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 HEALTHY_AFTER_SECONDS = 60.0
 READY_SECONDS = 60.0
-# A part that dies again at once was not back.
-BACK_AFTER_SECONDS = 1.0
+# A process that dies sooner after its restart has not recovered.
+RECOVERED_AFTER_SECONDS = 1.0
 DEATHS_AT_START = 3
 LOG_TAIL_LINES = 15
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class ProcessSupervisor:
-    """A part that runs until it is told to stop."""
+    """Keeps a process running until `stop`."""
 
     def __init__(
-        self, part: ProcessSpec, launcher: Launcher, environment: Mapping[str, str], say: Say
+        self,
+        spec: ProcessSpec,
+        launcher: Launcher,
+        environment: Mapping[str, str],
+        print_line: PrintLine,
     ) -> None:
-        self.part = part
+        self.spec = spec
         self._launcher = launcher
         self._environment = environment
-        self._say = say
-        self._log = launcher.home.log(part.name)
+        self._print_line = print_line
+        self._log = launcher.data_dir.log(spec.name)
         self._process: Process | None = None
         self._deaths = 0
         self._loop: asyncio.Task[None] | None = None
         self._has_been_ready = False
-        self._return: asyncio.Task[None] | None = None
+        self._recovery_report: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the part and return when it is ready.
+        """Start the process and return when it is ready.
 
         Raises:
-            StartError: it is not in time, or died again and again.
+            StartError: it is not ready in time, or ended `DEATHS_AT_START` times.
 
         """
-        self._process = await self._launcher.start(self.part, self._environment)
-        self._loop = asyncio.create_task(self._keep())
+        self._process = await self._launcher.start(self.spec, self._environment)
+        self._loop = asyncio.create_task(self._restart_loop())
         try:
             async with asyncio.timeout(READY_SECONDS):
-                await probe.until(self._is_ready)
+                await probe.wait_until(self._is_ready)
         except TimeoutError:
             raise StartError(self._failure(f"is not ready after {READY_SECONDS:g} s")) from None
         self._has_been_ready = True
@@ -58,60 +62,60 @@ class ProcessSupervisor:
     async def _is_ready(self) -> bool:
         if self._deaths >= DEATHS_AT_START:
             raise StartError(self._failure(f"ended {self._deaths} times while starting"))
-        return self._process is not None and await self.part.is_ready()
+        return self._process is not None and await self.spec.is_ready()
 
     def _failure(self, what: str) -> str:
-        return f"{self.part.name} {what}; the end of {self._log}:\n{tail(self._log)}"
+        return f"{self.spec.name} {what}; the end of {self._log}:\n{tail(self._log)}"
 
-    async def _keep(self) -> None:
+    async def _restart_loop(self) -> None:
         delay = FIRST_DELAY_SECONDS
         while True:
             started = time.monotonic()
             if self._process:
                 code = await self._process.wait()
                 self._process = None
-                self._cancel_return()
+                self._cancel_recovery_report()
                 if self._launcher.is_closing:
                     return
                 self._deaths += 1
                 if time.monotonic() - started > HEALTHY_AFTER_SECONDS:
                     delay = FIRST_DELAY_SECONDS
-                self._say(
-                    f"{self.part.name} {how_it_ended(code)}, starts again in {delay:g} s; "
-                    f"its log: {self._log}"
+                self._print_line(
+                    f"{self.spec.name} {describe_exit(code)}, restarting in {delay:g} s; "
+                    f"log: {self._log}"
                 )
             await asyncio.sleep(delay)
             delay = min(2 * delay, LONGEST_DELAY_SECONDS)
             try:
-                self._process = await self._launcher.start(self.part, self._environment)
-            except OSError as error:  # no room for its log, no process to be had
-                self._say(f"{self.part.name} can't be started, is tried again: {error}")
+                self._process = await self._launcher.start(self.spec, self._environment)
+            except OSError as error:  # the disk is full, or no process can be created
+                self._print_line(f"{self.spec.name} can't be started, retrying: {error}")
             else:
                 if self._has_been_ready:
-                    self._return = asyncio.create_task(self._say_when_back())
+                    self._recovery_report = asyncio.create_task(self._report_recovery())
 
-    async def _say_when_back(self) -> None:
-        await probe.until(self.part.is_ready)
-        await asyncio.sleep(BACK_AFTER_SECONDS)
-        self._say(f"{self.part.name} is back")
+    async def _report_recovery(self) -> None:
+        await probe.wait_until(self.spec.is_ready)
+        await asyncio.sleep(RECOVERED_AFTER_SECONDS)
+        self._print_line(f"{self.spec.name} is ready again")
 
-    def _cancel_return(self) -> None:
-        if self._return:
-            self._return.cancel()
+    def _cancel_recovery_report(self) -> None:
+        if self._recovery_report:
+            self._recovery_report.cancel()
 
     async def stop(self) -> None:
-        """End the part, and don't start it again."""
-        self._cancel_return()
+        """Stop the process for good."""
+        self._cancel_recovery_report()
         if self._loop:
             self._loop.cancel()
-            # To await it and suppress its CancelledError would suppress one that is the caller's.
+            # Awaiting it and suppressing CancelledError would also suppress the caller's own.
             await asyncio.wait({self._loop})
         if self._process:
             await self._process.stop()
 
 
-def how_it_ended(code: int) -> str:
-    """Say an exit code, or the signal of a negative one, in words."""
+def describe_exit(code: int) -> str:
+    """Describe an exit code, or the signal of a negative one."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:

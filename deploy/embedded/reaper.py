@@ -1,6 +1,6 @@
-"""Ends what a killed supervisor leaves behind; a script that reads `+GROUP` and `-GROUP` lines.
+"""A script that ends the process groups of a killed supervisor; it reads `+GROUP` and `-GROUP`.
 
-The kernel tells a part that the supervisor is gone, but not the processes that the part started.
+The death signal reaches the supervisor's children, but not the processes that they started.
 """
 
 import os
@@ -8,12 +8,12 @@ import signal
 import sys
 import time
 
-POOL_WAIT_SECONDS = 1.0
+GRACE_SECONDS = 1.0
 POLL_SECONDS = 0.05
 
 
 def is_alive(group: int) -> bool:
-    """Tell whether any process of the group is left."""
+    """Return whether any process of the group is left."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -24,8 +24,8 @@ def is_alive(group: int) -> bool:
 
 
 def end(groups: set[int]) -> None:
-    """Let the groups end by themselves for a moment, then kill them."""
-    deadline = time.monotonic() + POOL_WAIT_SECONDS
+    """Wait `GRACE_SECONDS` for the groups to end, then kill them."""
+    deadline = time.monotonic() + GRACE_SECONDS
     while time.monotonic() < deadline and any(map(is_alive, groups)):
         time.sleep(POLL_SECONDS)
     for group in filter(is_alive, groups):
@@ -33,7 +33,7 @@ def end(groups: set[int]) -> None:
 
 
 def main() -> None:
-    """Keep count of the groups until the supervisor's end of the pipe closes."""
+    """Track the groups until the supervisor's end of the pipe closes, then end them."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)
     groups: set[int] = set()

@@ -1,7 +1,7 @@
-"""SeaweedFS: an S3 with one bucket that all may read from and only the service writes to.
+"""The embedded SeaweedFS: S3 with one bucket, readable by all, writable by the service only.
 
-Only the S3 port takes strangers: it checks signatures. All others are for SeaweedFS's own parts and
-ask for a client certificate, which no local user and no page of a browser has.
+The S3 port checks signatures. All other ports serve SeaweedFS's own components and require a client
+certificate, so that local users and pages in a browser can't use them.
 """
 
 import json
@@ -13,18 +13,18 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from deploy.embedded import probe
-from deploy.embedded.binaries import WHEELS, Binaries, check_written_by, find_weed
+from deploy.embedded.binaries import WHEELS, Binaries, check_data_version, find_weed
 from deploy.embedded.certificates import make_certificates
-from deploy.embedded.data_dir import DataDir, write_private
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import ProcessSpec
-from infra.process.private_files import private_folder
+from infra.process.private_files import private_folder, write_private_file
 from infra.settings import Settings
 
 BUCKET = "media"
 KNOWN_OBJECT = ".embedded-ready"
 HTTP_OK, HTTP_NOT_FOUND = 200, 404
 SIGNED_SECONDS = 60
-# What listens within it, over gRPC and over HTTP.
+# SeaweedFS's components that listen over gRPC and over HTTPS.
 GRPC_PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "mq", "msg_broker", "client")
 HTTPS_PARTS = ("master", "volume", "filer", "admin")
 
@@ -35,43 +35,43 @@ class SeaweedFS:
     name = "storage"
     title = "SeaweedFS (S3)"
 
-    def __init__(self, home: DataDir, region: str, binaries: Binaries = WHEELS) -> None:
-        self._home = home
+    def __init__(self, data_dir: DataDir, region: str, binaries: Binaries = WHEELS) -> None:
+        self._data_dir = data_dir
         self._region = region
-        self._folder = home.root / "seaweedfs"
+        self._folder = data_dir.root / "seaweedfs"
         self._program = find_weed(binaries.weed)
         self._ports = {
-            name: home.ports.take(f"weed_{name}", with_grpc=True)
+            name: data_dir.ports.assign(f"weed_{name}", with_grpc=True)
             for name in ("s3", "master", "volume", "filer", "admin")
         }
         self.port = self._ports["s3"]
 
     @staticmethod
-    def is_wanted(settings: Settings) -> bool:
-        """Tell whether no image store is named in the settings."""
+    def is_embedded(settings: Settings) -> bool:
+        """Return whether the settings name no image store."""
         return settings.storage is None
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs."""
+        """The environment of a client."""
         return {
             "STORAGE_URL": f"s3://{BUCKET}",
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
-            "AWS_ACCESS_KEY_ID": self._home.secrets["s3_access_key"],
-            "AWS_SECRET_ACCESS_KEY": self._home.secrets["s3_secret_key"],
+            "AWS_ACCESS_KEY_ID": self._data_dir.secrets["s3_access_key"],
+            "AWS_SECRET_ACCESS_KEY": self._data_dir.secrets["s3_secret_key"],
             "AWS_REGION": self._region,
         }
 
     async def prepare(self) -> ProcessSpec:
-        """Write who may do what."""
+        """Write the configuration: identities, their permissions, and certificates."""
         private_folder(self._folder)
-        check_written_by(self._folder, self._program)
-        # SeaweedFS keeps its options there, and would open ports that an earlier start asked for.
+        check_data_version(self._folder, self._program)
+        # SeaweedFS stores its options there; an earlier start's would open other ports.
         (self._folder / "mini.options").unlink(missing_ok=True)
-        # In its working folder, where it looks first.
-        write_private(self._folder / "security.toml", self._security())
-        configuration = self._home.run / "s3.json"
-        write_private(configuration, json.dumps(self._identities()))
+        # SeaweedFS searches its working folder first.
+        write_private_file(self._folder / "security.toml", self._security())
+        configuration = self._data_dir.run / "s3.json"
+        write_private_file(configuration, json.dumps(self._identities()))
         options = {
             "dir": ".",
             "ip": "127.0.0.1",
@@ -81,13 +81,13 @@ class SeaweedFS:
             **{f"{name}.port": str(self._ports[name]) for name in ("master", "volume", "filer")},
             "s3.port": str(self.port),
             "admin.port": str(self._ports["admin"]),
-            # A second instance dies on these two's default ports.
+            # With the default ports of these two a second instance can't start.
             "s3.port.iceberg": "0",
             "s3.port.lance": "0",
             "webdav": "false",
             "admin.ui": "false",
             "master.telemetry": "false",
-            # Relative to its folder: the default is in /tmp, another user's perhaps.
+            # Relative to its folder; the default is in /tmp, where another user may own it.
             "s3.localSocket": "s3.sock",
             "filer.localSocket": "filer.sock",
         }
@@ -96,14 +96,14 @@ class SeaweedFS:
             self.name,
             (str(self._program.path), "-logtostderr=true", "mini", *arguments),
             is_ready=self._is_ready,
-            environment={"WEED_S3_SSE_KEK": self._home.secrets["s3_encryption_key"]},
+            environment={"WEED_S3_SSE_KEK": self._data_dir.secrets["s3_encryption_key"]},
             folder=self._folder,
             stop_signal=signal.SIGTERM,
         )
 
     def _security(self) -> str:
-        """Return the configuration by which its parts take nobody but each other."""
-        files = make_certificates(self._home.run, self.name)
+        """Return the configuration of mutual TLS between its components."""
+        files = make_certificates(self._data_dir.run, self.name)
         identity = _toml(cert=files.certificate, key=files.key)
         authority = _toml(ca=files.authority)
         sections = [f"[grpc]\n{authority}"]
@@ -114,8 +114,8 @@ class SeaweedFS:
 
     def _identities(self) -> dict[str, object]:
         keys = {
-            "accessKey": self._home.secrets["s3_access_key"],
-            "secretKey": self._home.secrets["s3_secret_key"],
+            "accessKey": self._data_dir.secrets["s3_access_key"],
+            "secretKey": self._data_dir.secrets["s3_secret_key"],
         }
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         return {
@@ -126,7 +126,7 @@ class SeaweedFS:
         }
 
     async def _is_ready(self) -> bool:
-        """Tell whether a stranger can read an object, which the first question creates."""
+        """Return whether an anonymous client can read an object; the first check creates it."""
         object_url = f"http://127.0.0.1:{self.port}/{BUCKET}/{KNOWN_OBJECT}"
         status, _ = await probe.http(object_url)
         if status == HTTP_NOT_FOUND:
@@ -135,7 +135,7 @@ class SeaweedFS:
         return status == HTTP_OK
 
     def _signed(self, method: str, url: str) -> str:
-        secrets = self._home.secrets
+        secrets = self._data_dir.secrets
         keys = Credentials(secrets["s3_access_key"], secrets["s3_secret_key"])
         request = AWSRequest(method, url)
         S3SigV4QueryAuth(keys, "s3", self._region, expires=SIGNED_SECONDS).add_auth(request)

@@ -1,4 +1,4 @@
-"""The servers that the settings name no URL for: started together, stopped together."""
+"""The embedded servers: those that the settings name no URL for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
@@ -25,32 +25,32 @@ class Server(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of its log, and in `only`."""
+        """Its name in `only`, and of its log."""
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Its name in messages."""
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs."""
+        """The environment of a client."""
 
     async def prepare(self) -> ProcessSpec:
-        """Make its data folder and configuration, and return how it is run."""
+        """Create its data folder and configuration, and return its process."""
 
 
-def wanted_servers(settings: Settings) -> set[str]:
+def embedded_servers(settings: Settings) -> set[str]:
     """Return the names of the servers that the settings name no URL for."""
     kinds = (Postgres, Cache, Broker, SeaweedFS)
-    return {kind.name for kind in kinds if kind.is_wanted(settings)}
+    return {kind.name for kind in kinds if kind.is_embedded(settings)}
 
 
 class Servers:
-    """Chosen servers of one data folder."""
+    """The chosen servers of one data folder."""
 
     def __init__(  # noqa: PLR0913  # all but the first two are options
         self,
@@ -60,59 +60,59 @@ class Servers:
         region: str = DEFAULT_REGION,
         fsync: bool = True,
         binaries: Binaries = WHEELS,
-        say: Callable[[str], None] = lambda _: None,
+        print_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        home = launcher.home
+        data_dir = launcher.data_dir
         makers: dict[str, Callable[[], Server]] = {
             Postgres.name: lambda: Postgres(
-                home, launcher, fsync=fsync, chosen=binaries.postgres, say=say
+                data_dir, launcher, fsync=fsync, chosen=binaries.postgres, print_line=print_line
             ),
-            Cache.name: lambda: Cache(home, binaries),
-            Broker.name: lambda: Broker(home, binaries),
-            SeaweedFS.name: lambda: SeaweedFS(home, region, binaries),
+            Cache.name: lambda: Cache(data_dir, binaries),
+            Broker.name: lambda: Broker(data_dir, binaries),
+            SeaweedFS.name: lambda: SeaweedFS(data_dir, region, binaries),
         }
         self._launcher = launcher
-        self._say = say
+        self._print_line = print_line
         self._servers = {name: makers[name]() for name in NAMES if name in only}
-        self._keepers: dict[str, ProcessSupervisor] = {}
+        self._supervisors: dict[str, ProcessSupervisor] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the chosen ones."""
+        """The names of the chosen servers."""
         return tuple(self._servers)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What clients of all of them need."""
+        """The environment of clients of all the servers."""
         pairs = (server.environment for server in self._servers.values())
         return {key: value for environment in pairs for key, value in environment.items()}
 
     async def start(self, name: str) -> None:
-        """Start one and return when it answers."""
+        """Start one and return when it is ready."""
         server = self._servers[name]
-        keeper = ProcessSupervisor(await server.prepare(), self._launcher, {}, self._say)
-        self._keepers[name] = keeper
-        await keeper.start()
-        self._say(f"{server.title} answers on port {server.port}")
+        supervisor = ProcessSupervisor(await server.prepare(), self._launcher, {}, self._print_line)
+        self._supervisors[name] = supervisor
+        await supervisor.start()
+        self._print_line(f"{server.title} is ready on port {server.port}")
 
     async def start_all(self) -> None:
-        """Start all at the same time and return when all answer."""
+        """Start all at the same time and return when all are ready."""
         async with asyncio.TaskGroup() as starts:
             for name in self._servers:
                 starts.create_task(self.start(name))
 
     async def is_ready(self, name: str) -> bool:
-        """Tell whether one answers now."""
-        return name in self._keepers and await self._keepers[name].part.is_ready()
+        """Return whether one is ready now."""
+        return name in self._supervisors and await self._supervisors[name].spec.is_ready()
 
     async def stop(self, name: str) -> None:
-        """Stop one, if it runs; it stays stopped until `start`."""
-        if keeper := self._keepers.pop(name, None):
-            await keeper.stop()
+        """Stop one if it runs; it stays stopped until `start`."""
+        if supervisor := self._supervisors.pop(name, None):
+            await supervisor.stop()
 
     async def stop_all(self) -> None:
         """Stop all at the same time."""
-        await asyncio.gather(*(self.stop(name) for name in list(self._keepers)))
+        await asyncio.gather(*(self.stop(name) for name in list(self._supervisors)))
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def running(
     fsync: bool = True,
     binaries: Binaries = WHEELS,
 ) -> AsyncIterator[Servers]:
-    """Run chosen servers for the length of the block, with a handle on each."""
+    """Run chosen servers during the block; yield the handle to start and stop them."""
     with lock.hold(data_dir):
         async with Launcher(DataDir(data_dir)) as launcher:
             chosen = Servers(launcher, only, fsync=fsync, binaries=binaries)
@@ -138,6 +138,6 @@ async def running(
 async def servers(
     data_dir: Path, only: Collection[str] = NAMES, *, fsync: bool = True
 ) -> AsyncIterator[dict[str, str]]:
-    """Run chosen servers for the length of the block; yield what their clients need."""
+    """Run chosen servers during the block; yield the environment of their clients."""
     async with running(data_dir, only, fsync=fsync) as chosen:
         yield chosen.environment

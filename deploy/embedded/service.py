@@ -1,4 +1,4 @@
-"""The whole service as another process, for tests that use it from outside."""
+"""The whole service as a child process, for tests and load tests that use it from outside."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class Service:
     output: Path
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it, if it still runs, and return the supervisor's exit code."""
+        """Stop it if it still runs, and return the supervisor's exit code."""
         return _stop(self.process, signum)
 
 
@@ -70,7 +70,7 @@ def start_service(  # noqa: PLR0913  # all but three are for tests of the superv
     """Start the service and return when everything is up.
 
     Raises:
-        StartError: it ended, or was not up in time; with the end of what it said.
+        StartError: it ended, or was not up in time; the message has the end of its output.
 
     """
     own = {"DATA_DIR": str(data_dir), "PORT": str(port), "FLOWER_PORT": str(flower_port)}
@@ -87,8 +87,7 @@ def start_service(  # noqa: PLR0913  # all but three are for tests of the superv
     try:
         _wait_until_up(process, output, seconds)
     except BaseException:
-        # Whoever is interrupted meanwhile leaves nothing running either.
-        _stop(process)
+        _stop(process)  # an interrupt leaves no process running either
         raise
     return Service(
         process,

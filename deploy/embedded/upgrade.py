@@ -1,8 +1,8 @@
-"""Carries the data of an older PostgreSQL to the one that runs here, by dump and restore.
+"""Upgrades the data folder of an older PostgreSQL by dump and restore.
 
-The new folder is made aside, compared with the old one table by table, and put in its place by
-renaming. Until then the old folder is only read: an upgrade that is interrupted starts over. The
-old folder is kept.
+The new folder is created beside the old one, compared with it table by table, and renamed into its
+place. Until then the old folder is only read, so an interrupted upgrade starts over. The old folder
+is kept.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from deploy.embedded.errors import StartError, VersionMismatchError
 from infra.db.engine import direct_connection
 
 READY_SECONDS = 60.0
-# The text of a row depends on them, and a database may have its own.
+# The text of a row depends on these settings, and a database may override them.
 TEXT_SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO",
@@ -32,7 +32,7 @@ TEXT_SETTINGS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
 }
-# These two are in every cluster: their contents are restored, not they themselves.
+# initdb creates these two databases, so only their contents are restored.
 IN_EVERY_CLUSTER = frozenset({"postgres", "template1"})
 DATABASES = (
     "SELECT datname FROM pg_database WHERE datallowconn AND datname <> 'template0' ORDER BY 1"
@@ -43,24 +43,26 @@ TABLES = """
     WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
     ORDER BY 1
 """
-# Rows are summed: their order on the disk is not the same after a restore.
+# A sum, because a restore changes the order of the rows.
 FINGERPRINT = """
     SELECT count(*), coalesce(sum(('x' || left(md5(t::text), 15))::bit(60)::bigint), 0)
     FROM {} AS t
 """
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 Fingerprints = dict[tuple[str, str], tuple[object, ...]]
 
 
-async def upgrade(cluster: Cluster, version: int, ports: tuple[int, int], say: Say) -> None:
-    """Put a folder of the cluster's own version in the place of its older one.
+async def upgrade(
+    cluster: Cluster, version: int, ports: tuple[int, int], print_line: PrintLine
+) -> None:
+    """Replace the cluster's older folder by one of its own version.
 
-    `ports` are free: of the old server, and of the new one while the data are carried over.
+    `ports` are the free ports of the old server and of the new one during the upgrade.
 
     Raises:
-        VersionMismatchError: the data are newer, or no program is here that reads them.
-        StartError: a step failed, or the new data differ; the old folder is as it was.
+        VersionMismatchError: the data are newer, or no installed program reads them.
+        StartError: a step failed, or the new data differ; the old folder is unchanged.
 
     """
     new = cluster.install.major
@@ -74,31 +76,33 @@ async def upgrade(cluster: Cluster, version: int, ports: tuple[int, int], say: S
     if install is None:
         raise VersionMismatchError(
             f"the data in {cluster.folder} were written by PostgreSQL {version} and PostgreSQL "
-            f"{new} serves here: install PostgreSQL {version} (in "
+            f"{new} runs here: install PostgreSQL {version} (in "
             f"{POSTGRES_FOLDERS[0].format(version)}, Debian's postgresql-{version}) and start "
-            "again, which carries them over; or set EMBEDDED_POSTGRES_BIN to the folder of "
+            "again, which upgrades them; or set EMBEDDED_POSTGRES_BIN to the folder of "
             f"PostgreSQL {version}'s programs; or set another DATA_DIR"
         )
-    say(f"the data are PostgreSQL {version}'s: carrying them over to PostgreSQL {new}")
+    print_line(f"upgrading the data from PostgreSQL {version} to {new}")
     old = replace(cluster, install=install)
     draft = replace(cluster, folder=cluster.folder.with_name("postgres.new"))
     try:
         await draft.initialise()
-        await _carry_over(old, draft, ports)
+        await _copy_all(old, draft, ports)
     except StartError as error:
         raise StartError(
-            f"the data could not be carried over from PostgreSQL {version} to {new} and are as "
-            f"they were; EMBEDDED_POSTGRES_BIN={install.folder} goes on with {version}: {error}"
+            f"the data could not be upgraded from PostgreSQL {version} to {new} and are unchanged; "
+            f"EMBEDDED_POSTGRES_BIN={install.folder} continues with {version}: {error}"
         ) from error
     await draft.run("initdb", "--sync-only", "--pgdata", str(draft.folder))
-    draft.folder.rename(_verified(cluster.folder))
+    draft.folder.rename(_verified_folder(cluster.folder))
     kept = finish_upgrade(cluster.folder)
-    say(f"the data are PostgreSQL {new}'s now; those of before are in {kept}, to be removed by you")
+    print_line(
+        f"upgraded the data to PostgreSQL {new}; the old data are in {kept}, remove them yourself"
+    )
 
 
 def finish_upgrade(folder: Path) -> Path | None:
-    """Put a verified new folder in its place, if there is one; return where the old one is."""
-    verified = _verified(folder)
+    """Rename a verified new folder into its place, if there is one; return the old folder."""
+    verified = _verified_folder(folder)
     if not verified.exists():
         return None
     kept = None
@@ -114,18 +118,21 @@ def finish_upgrade(folder: Path) -> Path | None:
     return kept
 
 
-def _verified(folder: Path) -> Path:
+def _verified_folder(folder: Path) -> Path:
     return folder.with_name("postgres.verified")
 
 
-async def _carry_over(old: Cluster, new: Cluster, ports: tuple[int, int]) -> None:
+async def _copy_all(old: Cluster, new: Cluster, ports: tuple[int, int]) -> None:
     dumps = new.folder.with_name("postgres.dump")
     make_folder(dumps)
     try:
-        async with _serving(old, "postgres-old", ports[0]), _serving(new, "postgres-new", ports[1]):
-            await _globals(old, new, dumps / "globals.sql", ports)
+        async with (
+            _running_server(old, "postgres-old", ports[0]),
+            _running_server(new, "postgres-new", ports[1]),
+        ):
+            await _copy_globals(old, new, dumps / "globals.sql", ports)
             for number, name in enumerate(await _databases(old, ports[0])):
-                await _database(old, new, name, dumps / str(number), ports)
+                await _copy_database(old, new, name, dumps / str(number), ports)
             before = await fingerprints(old, ports[0])
             after = await fingerprints(new, ports[1])
             await new.run("vacuumdb", "--all", "--analyze-only", "--quiet", port=ports[1])
@@ -141,8 +148,8 @@ async def _carry_over(old: Cluster, new: Cluster, ports: tuple[int, int]) -> Non
         raise StartError(f"these tables differ: {', '.join(different)}")
 
 
-async def _globals(old: Cluster, new: Cluster, file: Path, ports: tuple[int, int]) -> None:
-    """Carry over the roles and tablespaces, passwords and settings included."""
+async def _copy_globals(old: Cluster, new: Cluster, file: Path, ports: tuple[int, int]) -> None:
+    """Copy the roles and tablespaces, with passwords and settings."""
     await old.run("pg_dumpall", "--globals-only", f"--file={file}", port=ports[0])
     _drop_line(file, f"CREATE ROLE {USER};")  # initdb has made it
     options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname=postgres")
@@ -154,13 +161,13 @@ def _drop_line(file: Path, line: str) -> None:
     file.write_text(text.replace(f"\n{line}\n", "\n", 1), encoding="utf-8")
 
 
-async def _database(
+async def _copy_database(
     old: Cluster, new: Cluster, name: str, file: Path, ports: tuple[int, int]
 ) -> None:
-    """Carry over a database with its locale, owner, settings, extensions and large objects.
+    """Copy a database with its locale, owner, settings, extensions and large objects.
 
-    The old programs dump: a security release may have given its catalogue what a pg_dump that was
-    built before does not know.
+    The old programs dump, because a security release may have changed the old catalogue after the
+    new pg_dump was built.
     """
     exists = name in IN_EVERY_CLUSTER
     into = [f"--dbname={name}"] if exists else ["--create", "--dbname=postgres"]
@@ -170,13 +177,13 @@ async def _database(
 
 
 def _quoted(name: str) -> str:
-    """Return a connection string: a name with `=` in it would be taken for one."""
+    """Return a connection string; pg_dump would parse a bare name with `=` as one."""
     escaped = name.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{escaped}'"
 
 
 @asynccontextmanager
-async def _serving(cluster: Cluster, name: str, port: int) -> AsyncIterator[None]:
+async def _running_server(cluster: Cluster, name: str, port: int) -> AsyncIterator[None]:
     async def is_ready() -> bool:
         try:
             async with _connection(cluster, port, "postgres"):
@@ -184,7 +191,7 @@ async def _serving(cluster: Cluster, name: str, port: int) -> AsyncIterator[None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
 
-    process = await cluster.launcher.start(cluster.part(name, port, is_ready, fsync=True))
+    process = await cluster.launcher.start(cluster.server_spec(name, port, is_ready, fsync=True))
     ended = asyncio.create_task(process.wait())
 
     async def is_up() -> bool:
@@ -195,7 +202,7 @@ async def _serving(cluster: Cluster, name: str, port: int) -> AsyncIterator[None
     try:
         try:
             async with asyncio.timeout(READY_SECONDS):
-                await probe.until(is_up)
+                await probe.wait_until(is_up)
         except TimeoutError:
             raise cluster.failure(name) from None
         yield
@@ -218,12 +225,12 @@ async def _databases(cluster: Cluster, port: int) -> list[str]:
 
 
 def _fingerprint_of(table: str) -> str:
-    """Return the statement for a table, whose name PostgreSQL itself has quoted."""
+    """Return the statement for a table; PostgreSQL has quoted its name."""
     return FINGERPRINT.format(table)
 
 
 async def fingerprints(cluster: Cluster, port: int) -> Fingerprints:
-    """Return for each table how many rows it has, and a sum of their hashes."""
+    """Return the number of rows of each table, and the sum of their hashes."""
     found: Fingerprints = {}
     for database in await _databases(cluster, port):
         async with _connection(cluster, port, database) as connection:

@@ -1,44 +1,44 @@
-"""Two Valkeys: one that forgets at its limit, for the cache, and one that never does, for tasks."""
+"""The two embedded Valkeys: the cache evicts at its limit, the broker never does."""
 
 import signal
 from typing import ClassVar
 
 from deploy.embedded import probe
-from deploy.embedded.binaries import WHEELS, Binaries, Version, check_written_by, find_valkey
-from deploy.embedded.data_dir import DataDir, write_private
+from deploy.embedded.binaries import WHEELS, Binaries, Version, check_data_version, find_valkey
+from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import ProcessSpec
-from infra.process.private_files import private_folder
+from infra.process.private_files import private_folder, write_private_file
 from infra.settings import Settings
 
-# What data of Valkey 9 start with, which Redis can't read.
+# The first bytes of data of Valkey 9, which Redis can't read.
 VALKEY_MAGIC = b"VALKEY"
 
 
 class Valkey:
-    """What both have in common."""
+    """The base of both."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     variable: ClassVar[str]
     options: ClassVar[dict[str, str]]
 
-    def __init__(self, home: DataDir, binaries: Binaries = WHEELS) -> None:
-        self._home = home
-        self._password = home.secrets[f"{self.name}_password"]
-        self._folder = home.root / f"valkey-{self.name}"
+    def __init__(self, data_dir: DataDir, binaries: Binaries = WHEELS) -> None:
+        self._data_dir = data_dir
+        self._password = data_dir.secrets[f"{self.name}_password"]
+        self._folder = data_dir.root / f"valkey-{self.name}"
         self._program = find_valkey(binaries.redis)
-        self.port = home.ports.take(self.name)
+        self.port = data_dir.ports.assign(self.name)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs."""
+        """The environment of a client."""
         return {self.variable: f"redis://:{self._password}@127.0.0.1:{self.port}/0"}
 
     async def prepare(self) -> ProcessSpec:
-        """Write the configuration: in a file, for a command line shows its password."""
+        """Write the configuration to a file, because a command line would show its password."""
         private_folder(self._folder)
-        check_written_by(self._folder, self._program, self._writer())
-        configuration = self._home.run / f"{self.name}.conf"
+        check_data_version(self._folder, self._program, self._data_version())
+        configuration = self._data_dir.run / f"{self.name}.conf"
         options = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -48,7 +48,7 @@ class Valkey:
             **self.options,
         }
         lines = [f"{key} {value}\n" for key, value in options.items()]
-        write_private(configuration, "".join(lines))
+        write_private_file(configuration, "".join(lines))
         return ProcessSpec(
             self.name,
             (str(self._program.path), str(configuration)),
@@ -57,8 +57,8 @@ class Valkey:
             stop_signal=signal.SIGTERM,
         )
 
-    def _writer(self) -> Version | None:
-        """Return who wrote the folder, by the first letters of its data; None: any Redis 7."""
+    def _data_version(self) -> Version | None:
+        """Return the version that wrote the folder, by its first bytes; None: any Redis 7."""
         for base in self._folder.glob("appendonlydir/*.base.rdb"):
             with base.open("rb") as file:
                 if file.read(len(VALKEY_MAGIC)) == VALKEY_MAGIC:
@@ -66,11 +66,11 @@ class Valkey:
         return None
 
     async def _is_ready(self) -> bool:
-        return await probe.redis_answers(self.port, self._password)
+        return await probe.is_redis_ready(self.port, self._password)
 
 
 class Cache(Valkey):
-    """The cache: bounded, and empty after a restart."""
+    """The cache: bounded in size, empty after a restart."""
 
     name = "cache"
     title = "Valkey (cache)"
@@ -82,13 +82,13 @@ class Cache(Valkey):
     }
 
     @staticmethod
-    def is_wanted(settings: Settings) -> bool:
-        """Tell whether no cache is named in the settings."""
+    def is_embedded(settings: Settings) -> bool:
+        """Return whether the settings name no cache."""
         return settings.cache is None
 
 
 class Broker(Valkey):
-    """The broker: evicts nothing, keeps its queues on disk."""
+    """The broker: evicts nothing, stores its queues on disk."""
 
     name = "broker"
     title = "Valkey (broker)"
@@ -100,6 +100,6 @@ class Broker(Valkey):
     }
 
     @staticmethod
-    def is_wanted(settings: Settings) -> bool:
-        """Tell whether no broker is named in the settings."""
+    def is_embedded(settings: Settings) -> bool:
+        """Return whether the settings name no broker."""
         return settings.broker is None

@@ -1,1 +1,1 @@
-"""`make security`: what scans the code and the dependencies; nothing unchecked counts as passed."""
+"""`make security`: scans code and dependencies; a check that could not run has not passed."""

@@ -1,6 +1,6 @@
-"""Run all checks and say how each went.
+"""Runs all checks and prints their results.
 
-Exit codes: 0 all passed, 1 something was found, 3 nothing was found and something not checked.
+Exit codes: 0 all passed, 1 something was found, 3 nothing was found but a check could not run.
 """
 
 import sys
@@ -20,7 +20,7 @@ _STYLES = {Verdict.PASSED: "green", Verdict.FOUND: "red", Verdict.NOT_CHECKED: "
 
 
 def main(root: Path, *, offline: bool) -> int:
-    """Run the checks over a folder; `offline` takes what could not be checked for no fault."""
+    """Run the checks over a folder; with `offline` a check that could not run is no failure."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     outcomes = {name: check(root) for name, check in CHECKS.items()}
     table = Table("check", "result", "note")
@@ -31,21 +31,21 @@ def main(root: Path, *, offline: bool) -> int:
         table.add_row(name, f"[{style}]{outcome.verdict}[/]", escape(outcome.note))
     console.print(table)
     code = exit_code(outcomes, offline=offline)
-    console.print(_LAST_WORDS[code])
+    console.print(_SUMMARIES[code])
     if code == 0 and any(each.verdict is Verdict.NOT_CHECKED for each in outcomes.values()):
-        console.print("What is NOT CHECKED is no pass: run it again with a network.")
+        console.print("NOT CHECKED is not passed: run it again with a network.")
     return code
 
 
-_LAST_WORDS = {
+_SUMMARIES = {
     0: "Nothing was found.",
     EXIT_FOUND: "Something was FOUND.",
-    EXIT_NOT_CHECKED: "Nothing was found, and something was NOT CHECKED: that is no pass.",
+    EXIT_NOT_CHECKED: "Nothing was found, but something was NOT CHECKED.",
 }
 
 
 def exit_code(outcomes: dict[str, Outcome], *, offline: bool) -> int:
-    """Return what the outcomes come to."""
+    """Return the exit code for the outcomes."""
     verdicts = {outcome.verdict for outcome in outcomes.values()}
     if Verdict.FOUND in verdicts:
         return EXIT_FOUND

@@ -1,4 +1,4 @@
-"""The checks, each over a folder that looks like this repository."""
+"""The checks; each scans a folder with the layout of this repository."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Any
 from deploy.security import rules
 from deploy.security.outcome import Outcome, Verdict, last_line, run_tool
 
-CODE = ("api", "deploy", "infra", "models", "services", "tasks", "worker")
+CODE = ("api", "cli", "deploy", "infra", "models", "services", "tasks", "worker")
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 BASELINE = ".secrets.baseline"
 SBOM = "dist/sbom.cdx.json"
-# Hashes of packages and of what is known, aerich's states: nothing but what looks like a secret.
-NO_SECRETS = r"\.lock$|^migrations/models/|^\.secrets\.baseline$"
-MADE_UP = "^tests/"
-# What a made-up secret of a test looks like too.
-GUESSES = (
+# Hashes of packages, aerich's states and the baseline look like secrets.
+EXCLUDED_FILES = r"\.lock$|^migrations/models/|^\.secrets\.baseline$"
+TEST_FILES = "^tests/"
+# Plugins that also match invented secrets of tests.
+HEURISTIC_PLUGINS = (
     *("KeywordDetector", "BasicAuthDetector", "JwtTokenDetector"),
     *("Base64HighEntropyString", "HexHighEntropyString"),
 )
@@ -23,7 +23,7 @@ _FOUND_EXIT = 1
 
 
 def bandit(root: Path) -> Outcome:
-    """Look for what bandit knows; what it is not to look for is in pyproject.toml."""
+    """Run bandit; pyproject.toml has its exceptions."""
     folders = [folder for folder in CODE if (root / folder).is_dir()]
     ran = run_tool(
         root, "bandit", "--recursive", *folders, "-c", "pyproject.toml", "-f", "json", "--quiet"
@@ -39,7 +39,7 @@ def bandit(root: Path) -> Outcome:
 
 
 def dependencies(root: Path, *options: str) -> Outcome:
-    """Ask OSV about everything that the locks name; what was not answered was not checked."""
+    """Query OSV for all packages of the locks; a package without a reply is not checked."""
     locks = [argument for lock in LOCKS for argument in ("-r", lock) if (root / lock).exists()]
     ran = run_tool(
         root,
@@ -49,7 +49,7 @@ def dependencies(root: Path, *options: str) -> Outcome:
     )
     report = _json(ran.stdout)
     if ran.returncode not in {0, _FOUND_EXIT} or report is None or not report["dependencies"]:
-        return Outcome(Verdict.NOT_CHECKED, f"OSV gave no answer: {last_line(ran.stderr)}")
+        return Outcome(Verdict.NOT_CHECKED, f"no reply from OSV: {last_line(ran.stderr)}")
     skipped = [each["name"] for each in report["dependencies"] if "skip_reason" in each]
     if skipped:
         return Outcome(Verdict.NOT_CHECKED, f"skipped: {', '.join(skipped)}")
@@ -62,27 +62,27 @@ def dependencies(root: Path, *options: str) -> Outcome:
 
 
 def secrets(root: Path) -> Outcome:
-    """Look for secrets; in tests only for those that have a vendor's shape."""
+    """Search for secrets; in tests only for those in a vendor's format."""
     if not (root / ".git").exists():
-        return Outcome(Verdict.NOT_CHECKED, "detect-secrets asks git which files there are")
-    everywhere = _secrets(root, "--exclude-files", f"{NO_SECRETS}|{MADE_UP}")
-    guesses = [argument for name in GUESSES for argument in ("--disable-plugin", name)]
-    in_tests = _secrets(root, "--exclude-files", NO_SECRETS, *guesses)
+        return Outcome(Verdict.NOT_CHECKED, "detect-secrets needs git for the list of files")
+    everywhere = _secrets(root, "--exclude-files", f"{EXCLUDED_FILES}|{TEST_FILES}")
+    guesses = [argument for name in HEURISTIC_PLUGINS for argument in ("--disable-plugin", name)]
+    in_tests = _secrets(root, "--exclude-files", EXCLUDED_FILES, *guesses)
     if everywhere is None or in_tests is None:
         return Outcome(Verdict.NOT_CHECKED, "detect-secrets did not run")
     baseline = root / BASELINE
     known = _json(baseline.read_text("utf-8")) if baseline.exists() else None
-    judged = {(each["filename"], each["hashed_secret"]) for each in _listed(known)}
+    accepted = {(each["filename"], each["hashed_secret"]) for each in _listed(known)}
     findings = {
         f"{each['filename']}:{each['line_number']}: {each['type']}"
         for each in everywhere + in_tests
-        if (each["filename"], each["hashed_secret"]) not in judged
+        if (each["filename"], each["hashed_secret"]) not in accepted
     }
-    return Outcome.of(sorted(findings), f"{len(judged)} known ones are none")
+    return Outcome.of(sorted(findings), f"{len(accepted)} known findings are accepted")
 
 
 def ruff(root: Path) -> Outcome:
-    """Look for what ruff's security rules know."""
+    """Run ruff's security rules."""
     ran = run_tool(root, "ruff", "check", "--output-format", "json", "--no-cache", ".")
     report = _json(ran.stdout)
     if report is None:
@@ -96,7 +96,7 @@ def ruff(root: Path) -> Outcome:
 
 
 def contracts(root: Path) -> Outcome:
-    """Look for imports that the contracts forbid, such as pickle."""
+    """Check the import contracts, which forbid pickle among others."""
     ran = run_tool(root, "lint-imports", "--no-cache")
     if ran.returncode == 0:
         return Outcome(Verdict.PASSED, "no pickle, marshal, shelve or yaml; layers hold")
@@ -106,12 +106,12 @@ def contracts(root: Path) -> Outcome:
 
 
 def sql(root: Path) -> Outcome:
-    """Look for SQL that is put together."""
+    """Search for SQL that is composed at run time."""
     return Outcome.of(rules.check_folder(root, CODE), "statements are written out")
 
 
 def bill_of_materials(root: Path) -> Outcome:
-    """Write what `make run` installs as a CycloneDX document, checked against its schema."""
+    """Write the packages of `make run` as a CycloneDX document, and validate it."""
     (root / SBOM).parent.mkdir(exist_ok=True)
     ran = run_tool(
         root,

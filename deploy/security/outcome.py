@@ -1,4 +1,4 @@
-"""How a check went, and what runs the tools."""
+"""The outcome of a check, and how tools are run."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ NOTE_WIDTH = 100
 
 
 class Verdict(StrEnum):
-    """How a check went; a tool that could not do its work has checked nothing."""
+    """The result of a check; NOT_CHECKED: its tool could not do its work."""
 
     PASSED = "passed"
     FOUND = "FOUND"
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """One line of the summary; `findings` are shown before it."""
+    """A line of the summary; its `findings` are printed before it."""
 
     verdict: Verdict
     note: str
@@ -28,7 +28,7 @@ class Outcome:
 
     @classmethod
     def of(cls, findings: list[str], note: str) -> "Outcome":
-        """Return that of a check that did its work."""
+        """Return the outcome of a completed check."""
         if not findings:
             return cls(Verdict.PASSED, note)
         return cls(Verdict.FOUND, f"{len(findings)} findings", tuple(findings))
@@ -41,6 +41,6 @@ def run_tool(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def last_line(text: str) -> str:
-    """Return what a tool said last, cut short: most say there what went wrong."""
-    said = next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
-    return textwrap.shorten(said, NOTE_WIDTH)
+    """Return the last line of a tool's output, shortened: most tools print the error there."""
+    lines = (line for line in reversed(text.splitlines()) if line.strip())
+    return textwrap.shorten(next(lines, "no output"), NOTE_WIDTH)

@@ -1,7 +1,7 @@
-"""Our own rule: SQL that reaches the database is written out, values go beside it.
+"""Our own rule: executed SQL is a literal, and values are parameters.
 
-ruff's S608 knows what looks like SQL; this knows what is executed, whatever it looks like. A
-statement put together of constants says so by S608's `noqa`, which ruff makes us give a reason for.
+ruff's S608 finds strings that look like SQL; this rule finds expressions that are executed. A
+statement composed of constants is marked by S608's `noqa` with a reason.
 """
 
 import ast
@@ -18,14 +18,14 @@ EXCEPTION = "noqa: S608"
 
 
 def formatted_sql(source: str, name: str) -> list[str]:
-    """Return where a source file hands SQL made of parts to the database."""
+    """Return where a source file executes SQL that is composed at run time."""
     finder = _Finder(source.splitlines())
     finder.visit(ast.parse(source))
-    return [f"{name}:{line}: SQL made of parts is executed" for line in sorted(finder.found)]
+    return [f"{name}:{line}: composed SQL is executed" for line in sorted(finder.found)]
 
 
 def check_folder(root: Path, folders: tuple[str, ...]) -> list[str]:
-    """Return where the Python files of some folders do."""
+    """Return the findings in the Python files of some folders."""
     return [
         finding
         for folder in folders
@@ -35,37 +35,37 @@ def check_folder(root: Path, folders: tuple[str, ...]) -> list[str]:
 
 
 class _Finder(ast.NodeVisitor):
-    """Finds the lines of such statements, also where they have a name before they are executed."""
+    """Finds the lines of such statements, also of those that are assigned to a name first."""
 
     def __init__(self, lines: list[str]) -> None:
         self.found: set[int] = set()
         self._lines = lines
-        # What the names of the module, of its function, of the one in that … are assigned.
+        # The values assigned to names, in the module and in each enclosing function.
         self._scopes: list[dict[str, list[ast.expr]]] = []
 
     def visit(self, node: ast.AST) -> None:
-        """Look at a node and all that is in it."""
+        """Check a node and its children."""
         is_scope = isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef))
         if is_scope:
             self._scopes.append(_assigned(node))
-        if isinstance(node, ast.Call) and _called(node.func) in EXECUTING:
+        if isinstance(node, ast.Call) and _called_name(node.func) in EXECUTING:
             for value in (*node.args[:1], *(keyword.value for keyword in node.keywords)):
-                if not self._is_excused(node.lineno, value):
-                    self._judge(value, frozenset())
+                if not self._has_exception(node.lineno, value):
+                    self._check_expression(value, frozenset())
         self.generic_visit(node)
         if is_scope:
             self._scopes.pop()
 
-    def _judge(self, node: ast.expr, known: frozenset[str]) -> None:
-        """Note the line of a statement if it is made of parts, wherever that was done."""
+    def _check_expression(self, node: ast.expr, known: frozenset[str]) -> None:
+        """Record the line of a statement that is composed, also if that was done earlier."""
         match node:
             case ast.IfExp(body=body, orelse=other):
-                self._judge(body, known)
-                self._judge(other, known)
+                self._check_expression(body, known)
+                self._check_expression(other, known)
             case ast.Name(id=name) if name not in known:
                 for value in self._values(name):
-                    if not self._is_excused(value.lineno, value):
-                        self._judge(value, known | {name})
+                    if not self._has_exception(value.lineno, value):
+                        self._check_expression(value, known | {name})
             case _ if self._is_formatted(node):
                 self.found.add(node.lineno)
 
@@ -97,16 +97,16 @@ class _Finder(ast.NodeVisitor):
     def _values(self, name: str) -> list[ast.expr]:
         return next((scope[name] for scope in reversed(self._scopes) if name in scope), [])
 
-    def _is_excused(self, first: int, statement: ast.expr) -> bool:
+    def _has_exception(self, first: int, statement: ast.expr) -> bool:
         lines = self._lines[first - 1 : statement.end_lineno]
         return any(EXCEPTION in line for line in lines)
 
 
 def _assigned(scope: ast.AST) -> dict[str, list[ast.expr]]:
-    """Return what is assigned to each name in a module or function, not in functions within."""
+    """Return the values of each name in a module or function, without those in nested functions."""
     found: dict[str, list[ast.expr]] = {}
     if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        # What a caller gives hides what the module calls the same.
+        # A parameter hides a name of the module.
         found = {each.arg: [] for each in ast.walk(scope.args) if isinstance(each, ast.arg)}
     inside = list(ast.iter_child_nodes(scope))
     while inside:
@@ -126,7 +126,7 @@ def _assigned(scope: ast.AST) -> dict[str, list[ast.expr]]:
     return found
 
 
-def _called(function: ast.expr) -> str:
+def _called_name(function: ast.expr) -> str:
     match function:
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return name

@@ -1,4 +1,4 @@
-"""Work that no cancellation interrupts: its caller waits for the end, and so does the process."""
+"""Runs work to its end even if its caller is cancelled or the process stops."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,17 +6,17 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# How long a process that stops waits for it.
+# A stopping process waits so long for the work.
 DRAIN_SECONDS = 3.0
 
 _running: set[asyncio.Task[Any]] = set()
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run the work to its end in a task of its own, and return its result or raise its error.
+    """Run the work in its own task, wait for its end, and return its result or raise its error.
 
     Raises:
-        CancelledError: the caller was cancelled meanwhile; the work has ended all the same.
+        CancelledError: the caller was cancelled; the work has ended nevertheless.
 
     """
     task = asyncio.create_task(work)
@@ -34,6 +34,6 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def drain() -> None:
-    """Wait for the work that still runs in this process, and no longer than `DRAIN_SECONDS`."""
+    """Wait for the work that still runs in this process, at most `DRAIN_SECONDS`."""
     if _running:
         await asyncio.wait(_running, timeout=DRAIN_SECONDS)

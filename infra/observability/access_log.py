@@ -1,4 +1,4 @@
-"""The access log: a line a request, written many at a time, so that a request hardly pays."""
+"""The access log: a line for each request, written in batches to keep requests cheap."""
 
 import json
 import logging
@@ -7,30 +7,30 @@ from datetime import UTC, datetime
 import orjson
 
 from infra.observability import logs
-from infra.text import harmless_json
+from infra.text import escape_json
 
 EVENT = "request"
 LOGGER = "access"
-# So many lines are written at once even if nobody asks for it.
-MOST_LINES = 1000
+# A buffer of so many lines is written without waiting for `flush`.
+MAX_LINES = 1000
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
-# When (seconds since 1970), request id, method, route, status, seconds taken, client.
+# Unix time, request id, method, route, status, duration in seconds, client.
 Line = tuple[float, str, str, str, int, float, str]
 
 _lines: list[Line] = []
 
 
 def record(line: Line) -> None:
-    """Keep a line until the next `flush`."""
+    """Buffer a line until the next `flush`."""
     _lines.append(line)
-    if len(_lines) >= MOST_LINES:
+    if len(_lines) >= MAX_LINES:
         flush()
 
 
 def flush() -> None:
-    """Write what was kept, as `infra.observability.logs` would have."""
+    """Write the buffered lines in the format of `infra.observability.logs`."""
     if not _lines:
         return
     lines = _lines[:]
@@ -39,7 +39,7 @@ def flush() -> None:
         return
     if logs.is_json():
         shared = {**logs.process_fields(), "event": EVENT, "logger": LOGGER, "level": "info"}
-        logs.write(harmless_json(b"".join(_json(shared, line) for line in lines).decode()))
+        logs.write(escape_json(b"".join(_json(shared, line) for line in lines).decode()))
         return
     log = logs.get_logger(LOGGER)
     for line in lines:
@@ -63,4 +63,4 @@ def _json(shared: dict[str, str], line: Line) -> bytes:
     try:
         return orjson.dumps(whole, option=_OPTIONS)
     except orjson.JSONEncodeError:
-        return json.dumps(whole, default=datetime.isoformat).encode() + b"\n"  # odd bytes
+        return json.dumps(whole, default=datetime.isoformat).encode() + b"\n"  # a lone surrogate

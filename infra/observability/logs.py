@@ -12,21 +12,21 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from infra import error_messages
-from infra.text import harmless_lines
+from infra.text import escape_lines
 
 _process: dict[str, str] = {}
-# The ids on every line of the request or task that is being worked on.
+# The ids on every log line of the current request or task.
 _ids: ContextVar[dict[str, str]] = ContextVar("ids")
 _format = "json"
-_is_json_wanted = False
-# What errors quote of the data that they are about: PostgreSQL's DETAIL, pydantic's input.
+_is_json_explicit = False
+# Data that errors quote: PostgreSQL's DETAIL, pydantic's input.
 _QUOTED = re.compile(r"^DETAIL:.*$|(?<=input_value=).*?(?=, input_type=)", re.MULTILINE)
-# Sanic's line about a body that a handler did not read; an empty one is not there to be read.
-_NO_FAULT = "body not consumed"
+# Sanic warns of a body that a handler did not read, even if it is empty.
+_IGNORED_WARNING = "body not consumed"
 
 
 class _Output:
-    """Standard error; lines that it does not take, on a full disk, are counted and forgotten."""
+    """Standard error; lines that can't be written, as on a full disk, are dropped and counted."""
 
     def __init__(self) -> None:
         self._lost = 0
@@ -48,19 +48,19 @@ class _Output:
             get_logger(__name__).warning("log_lines_lost", lines=lost, reason=self._reason)
 
     def flush(self) -> None:
-        """Do nothing: `write` has."""
+        """Do nothing: `write` flushes."""
 
 
 _output = _Output()
 
 
 def write(lines: str) -> None:
-    """Write lines that are rendered already."""
+    """Write rendered lines."""
     _output.write(lines)
 
 
 def configure(level: str, log_format: str, **process: str) -> None:
-    """Send everything, the libraries' lines too, to standard error as `json` or `console`."""
+    """Send all log lines, those of libraries too, to standard error as `json` or `console`."""
     global _process, _format
     _process, _format = process, log_format
     shared: list[Processor] = [
@@ -74,13 +74,13 @@ def configure(level: str, log_format: str, **process: str) -> None:
     if log_format == "console":
         renderer = [
             structlog.processors.format_exc_info,
-            _make_harmless,
+            _escape_controls,
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     else:
         renderer = [
             structlog.processors.format_exc_info,
-            _keep_no_quotes,
+            _redact_quoted_data,
             structlog.processors.JSONRenderer(),
         ]
 
@@ -106,49 +106,48 @@ def configure(level: str, log_format: str, **process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Of Celery's two lines a task ours says the same, with its id, name and request.
+    # Our line for each task replaces the two of Celery.
     quiet = ("celery.worker.strategy", "celery.app.trace")
     vendors = ("sanic", "botocore", "boto3", "urllib3", "PIL", "tortoise", "kombu", "amqp")
     for noisy in (*vendors, *quiet):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     sanic = logging.getLogger("sanic.error")
-    sanic.filters[:] = [_name_no_request]
-    logging.getLogger("asyncpg.pool").filters[:] = [_without_traceback]
+    sanic.filters[:] = [_drop_request_target]
+    logging.getLogger("asyncpg.pool").filters[:] = [_shorten_pool_error]
 
 
 def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {**_ids.get({}), **event}
 
 
-def _name_no_request(record: logging.LogRecord) -> bool:
-    """Take the request's address out of Sanic's lines: it may have an email in it."""
+def _drop_request_target(record: logging.LogRecord) -> bool:
+    """Remove the request's target from Sanic's lines: it may contain an email address."""
     record.args = ()
-    return _NO_FAULT not in str(record.msg)
+    return _IGNORED_WARNING not in str(record.msg)
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Say in one line that the pool can't connect: the database is away."""
+def _shorten_pool_error(record: logging.LogRecord) -> bool:
+    """Log in one line that the pool can't connect."""
     if record.exc_info:
         record.msg, record.exc_info = f"{record.msg}: {record.exc_info[1]!r}", None
     return True
 
 
-def _keep_no_quotes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Take out of errors what they quote of the data that they are about."""
+def _redact_quoted_data(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Remove quoted data from errors."""
     for key in ("exception", "error"):
         if isinstance(text := event.get(key), str):
             event[key] = _QUOTED.sub("…", text)
     return event
 
 
-def take_over(*, is_json_wanted: bool) -> None:
-    """Log what Python would print: warnings, and errors that nobody catches.
+def log_uncaught(*, is_json_explicit: bool) -> None:
+    """Log what Python would print: warnings and uncaught errors.
 
-    `is_json_wanted` tells whether somebody chose the format, and so is no person who waits for a
-    sentence.
+    `is_json_explicit`: LOG_FORMAT is set, so errors of commands are log lines too, not sentences.
     """
-    global _is_json_wanted  # noqa: PLW0603  the process's
-    _is_json_wanted = is_json_wanted and is_json()
+    global _is_json_explicit  # noqa: PLW0603  the format of the process
+    _is_json_explicit = is_json_explicit and is_json()
     logging.captureWarnings(capture=True)
     log = get_logger(__name__)
 
@@ -166,39 +165,39 @@ def take_over(*, is_json_wanted: bool) -> None:
     sys.unraisablehook = unraisable
 
 
-def line_of(event: str, logger: str) -> bytes:
-    """Return a line as it would be logged, for a process that can't log any more."""
+def render_line(event: str, logger: str) -> bytes:
+    """Return a rendered log line, for a process that can't log any more."""
     if not is_json():
         return f"{event}\n".encode()
     whole = {**_process, "event": event, "logger": logger, "level": "critical"}
     return json.dumps(whole).encode() + b"\n"
 
 
-def _make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escape what would steer a terminal; of what is no text, `repr` does."""
+def _escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape control characters in texts; `repr` escapes them in other values."""
     return {
-        key: harmless_lines(value) if isinstance(value, str) else value
+        key: escape_lines(value) if isinstance(value, str) else value
         for key, value in event.items()
     }
 
 
 def is_json() -> bool:
-    """Tell whether lines are written as JSON."""
+    """Return whether lines are written as JSON."""
     return _format == "json"
 
 
-def is_json_wanted() -> bool:
-    """Tell whether sentences for people are to be lines of the log, too."""
-    return _is_json_wanted
+def is_json_explicit() -> bool:
+    """Return whether LOG_FORMAT was set to JSON explicitly."""
+    return _is_json_explicit
 
 
 def process_fields() -> dict[str, str]:
-    """Return what is on every line of this process."""
+    """Return the fields on every line of this process."""
     return _process
 
 
 def configure_command(level: str, log_format: str, **process: str) -> None:
-    """Do so for a command: whoever looks at its terminal is told of trouble only."""
+    """Configure the log of a command: a terminal shows warnings and errors only."""
     configure("WARNING" if sys.stderr.isatty() else level, log_format, **process)
 
 
@@ -209,10 +208,10 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def bind(**ids: str | None) -> None:
-    """Put ids on every line of this request or task, and forget those of the one before."""
+    """Set the ids on every line of this request or task; they replace earlier ones."""
     _ids.set({key: value for key, value in ids.items() if value})
 
 
 def request_id() -> str | None:
-    """Return the id of the request that is being answered, if one is."""
+    """Return the id of the current request, if there is one."""
     return _ids.get({}).get("request_id")

@@ -1,7 +1,7 @@
-"""Counters, gauges and histograms that all processes of an instance add to.
+"""Counters, gauges and histograms, summed over all processes of an instance.
 
-A process counts in its own memory and sends what changed to the process that answers Prometheus.
-No file is involved, so that neither a full disk nor another instance can take the figures away.
+A process counts in its own memory and sends changes to the process that serves Prometheus. No file
+is involved, so a full disk or another instance can't affect the figures.
 """
 
 import os
@@ -20,40 +20,40 @@ from prometheus_client.core import (
 )
 
 OTHER = "_OTHER"
-# So a datagram stays far below what a socket takes at once.
+# A datagram stays far below the limit of a socket.
 SERIES_PER_MESSAGE = 50
 
 Labels = tuple[str, ...]
 
 
 class LabelValues:
-    """The values that a label may have; any other is counted under `_OTHER`.
+    """The values that a label may have; all others are counted under `_OTHER`.
 
-    Every value of every label passes through here, so that no client can make up series. The first
-    `learned` values are added as they come, for names that an operator or the code chooses.
+    All label values are checked here, so that clients can't create series. The first `dynamic`
+    unknown values are added, for names that an operator or the code chooses.
     """
 
-    def __init__(self, *known: object, learned: int = 0) -> None:
+    def __init__(self, *known: object, dynamic: int = 0) -> None:
         self._known = set(map(str, known))
-        self._learnable = learned
+        self._free_slots = dynamic
 
     def add(self, *values: str) -> None:
-        """Add values that are known only once the program has started."""
+        """Add values that are known only after the start of the program."""
         self._known.update(values)
 
     def bound(self, value: object) -> str:
         """Return the value, or `_OTHER`."""
         text = str(value)
         if text not in self._known:
-            if not self._learnable:
+            if not self._free_slots:
                 return OTHER
-            self._learnable -= 1
+            self._free_slots -= 1
             self._known.add(text)
         return text
 
 
 class Meter:
-    """What one name of the exposition has in common for all label values."""
+    """A metric: one name in the exposition, with series by label values."""
 
     declared: ClassVar[dict[str, "Meter"]] = {}
 
@@ -66,12 +66,12 @@ class Meter:
         self.text = text
         self.width = width
         self.labels = labels
-        # What was counted here and is not sent yet.
+        # Counted here and not yet sent.
         self._unsent: dict[Labels, list[float]] = {}
 
     def _series(self, values: Labels) -> list[float]:
-        found = self._unsent.get(values)
-        return self._new_series(values) if found is None else found
+        series = self._unsent.get(values)
+        return self._new_series(values) if series is None else series
 
     def _new_series(self, values: Labels) -> list[float]:
         pairs = zip(self.labels.values(), values, strict=True)
@@ -82,19 +82,19 @@ class Meter:
         return [(labels, series) for labels, series in self._unsent.items() if any(series)]
 
     def send(self, sender: socket.socket) -> None:
-        """Send what changed; what raises `OSError` is sent with the next."""
+        """Send the changes; after an `OSError` the rest is sent the next time."""
         changed = self._changed()
         for first in range(0, len(changed), SERIES_PER_MESSAGE):
             part = changed[first : first + SERIES_PER_MESSAGE]
             sender.send(orjson.dumps((os.getpid(), self.name, part)))
             for labels, _ in part:
-                self._sent(labels)
+                self._mark_sent(labels)
 
-    def _sent(self, labels: Labels) -> None:
+    def _mark_sent(self, labels: Labels) -> None:
         self._unsent[labels][:] = [0] * self.width
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
-        """Return what Prometheus is told."""
+        """Return the metric of the exposition."""
         raise NotImplementedError
 
 
@@ -109,7 +109,7 @@ class Counter(Meter):
         self._series(labels)[0] += amount
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
-        """Return what Prometheus is told."""
+        """Return the metric of the exposition."""
         family = CounterMetricFamily(self.name, self.text, labels=[*self.labels])
         for labels, [total] in totals.items():
             family.add_metric(labels, total)
@@ -117,23 +117,23 @@ class Counter(Meter):
 
 
 class Gauge(Meter):
-    """A level of each process; Prometheus is told the sum over those that live."""
+    """A level of each process; the exposition has the sum over running processes."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(name, text, 1, {})
 
     def set(self, value: float) -> None:
-        """Set this process's level; it is sent again, for a reader that was started again."""
+        """Set this process's level; each call sends it again, for a restarted receiver."""
         self._unsent[()] = [value]
 
     def _changed(self) -> list[tuple[Labels, list[float]]]:
         return [*self._unsent.items()]
 
-    def _sent(self, labels: Labels) -> None:
+    def _mark_sent(self, labels: Labels) -> None:
         del self._unsent[labels]
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
-        """Return what Prometheus is told."""
+        """Return the metric of the exposition."""
         family = GaugeMetricFamily(self.name, self.text)
         for labels, [total] in totals.items():
             family.add_metric(labels, total)
@@ -141,12 +141,12 @@ class Gauge(Meter):
 
 
 class Histogram(Meter):
-    """How many observations were at most each of some bounds, and their sum."""
+    """The number of observations up to each bound, and their sum."""
 
     def __init__(
         self, name: str, text: str, bounds: tuple[float, ...], **labels: LabelValues
     ) -> None:
-        # A number a bound, one for what is over the last, and the sum.
+        # A count for each bound, one for values over the last bound, and the sum.
         super().__init__(name, text, len(bounds) + 2, labels)
         self._bounds = bounds
         self._names = [*map(str, bounds), "+Inf"]
@@ -158,7 +158,7 @@ class Histogram(Meter):
         series[-1] += value
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
-        """Return what Prometheus is told."""
+        """Return the metric of the exposition."""
         family = HistogramMetricFamily(self.name, self.text, labels=[*self.labels])
         for labels, [*counts, total] in totals.items():
             buckets = list(zip(self._names, accumulate(counts), strict=True))
@@ -167,7 +167,7 @@ class Histogram(Meter):
 
 
 class Totals:
-    """What all processes of an instance have counted, as a collector of prometheus_client's."""
+    """The sums over all processes of an instance; a collector for prometheus_client."""
 
     def __init__(self) -> None:
         self._sums: dict[str, dict[Labels, list[float]]] = {
@@ -177,7 +177,7 @@ class Totals:
         self._levels: dict[int, dict[str, list[float]]] = {}
 
     def add(self, message: bytes) -> None:
-        """Add what a process has sent."""
+        """Add a message of a process."""
         pid, name, part = orjson.loads(message)
         for labels, series in part:
             if isinstance(Meter.declared[name], Gauge):
@@ -187,7 +187,7 @@ class Totals:
             sums[:] = map(sum, zip(sums, series, strict=True))
 
     def collect(self) -> Iterator[Metric]:
-        """Return what Prometheus is told."""
+        """Return the metric of the exposition."""
         self._levels = {pid: each for pid, each in self._levels.items() if _is_alive(pid)}
         for name, meter in Meter.declared.items():
             totals = self._sums[name]
@@ -207,10 +207,10 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def channel() -> tuple[socket.socket, socket.socket]:
-    """Return where the process that answers Prometheus receives, and where all others send.
+def open_channel() -> tuple[socket.socket, socket.socket]:
+    """Return the receiving socket of the process that serves Prometheus, and the sending one.
 
-    The sender never waits: what does not fit now is sent later, for it is not counted as sent.
+    Neither blocks: counts that can't be sent now stay unsent until the next time.
     """
     receiver, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     for one in (receiver, sender):

@@ -1,4 +1,4 @@
-"""What Prometheus reads: one answer for all processes of an instance."""
+"""The metrics of an instance: one exposition for all its processes."""
 
 import socket
 from collections.abc import Iterable, Mapping
@@ -12,114 +12,113 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from infra.observability.meters import Counter, Gauge, Histogram, LabelValues, Meter, Totals
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-# What Sanic calls the method of a request whose head never came; a path that no route has; and
-# the status, as nginx names it, of an answer that nobody is there to read.
+# Sanic's method for a request without a head, the route of an unknown path, and nginx's status for
+# a client that closed the connection.
 NO_METHOD, NO_ROUTE, CLIENT_GONE = "NONE", "unknown", 499
-# More queues than an installation has; their names come from the database.
-MOST_QUEUES = 50
+# A bound on the series: the names of queues come from the database.
+MAX_QUEUES = 50
 
-# Cached reads take less than a tenth of a millisecond.
 _BUCKETS = (
     *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 
-# The application adds its own.
+# The application adds its routes.
 routes = LabelValues(NO_ROUTE)
-queues = LabelValues(learned=MOST_QUEUES)
+queues = LabelValues(dynamic=MAX_QUEUES)
 
 _requests = Histogram(
     "http_request_duration_seconds",
-    "Time from a request's arrival to its answer.",
+    "Time from a request's arrival to its response.",
     _BUCKETS,
     method=LabelValues(*HTTPMethod, NO_METHOD),
     route=routes,
     status=LabelValues(*(status.value for status in HTTPStatus), CLIENT_GONE),
 )
-_refusals = Counter(
+_rate_limit_refusals = Counter(
     "rate_limit_refusals_total",
-    "Requests answered with 429.",
-    kind=LabelValues("reads", "writes", "uploads", "logins", "failed_logins", "streams"),
+    "Requests refused with 429.",
+    rate_class=LabelValues("reads", "writes", "uploads", "logins", "failed_logins", "streams"),
 )
-_limits_alone = Counter(
-    "rate_limit_fallback_total", "Questions to the limits that a process answered without Redis."
+_rate_limit_fallbacks = Counter(
+    "rate_limit_fallback_total", "Rate limit checks that a process decided without Redis."
 )
 _dropped_readers = Counter(
     "slow_readers_dropped_total", "Connections closed because the client did not read."
 )
 _cache_requests = Counter(
     "cache_requests_total",
-    "Cached reads, by where the answer came from.",
-    answer=LabelValues("memory", "redis", "database"),
+    "Cached reads, by the tier that had the response.",
+    tier=LabelValues("memory", "redis", "database"),
 )
-_cache_errors = Counter("cache_errors_total", "Calls that the shared cache failed; reads went on.")
-_cache_changes = Counter("cache_invalidations_total", "Changes announced to the cache.")
-_cache_entries = Gauge("cache_entries", "Answers in memory.")
-_cache_bytes = Gauge("cache_bytes", "Memory that answers take.")
-_pool_size = Gauge("database_pool_size", "Connections a process may have.")
-_pool_in_use = Gauge("database_pool_in_use", "Connections that are at work.")
+_cache_errors = Counter("cache_errors_total", "Failed calls of the shared cache.")
+_cache_invalidations = Counter("cache_invalidations_total", "Invalidations by writes.")
+_cache_entries = Gauge("cache_entries", "Responses in memory.")
+_cache_bytes = Gauge("cache_bytes", "Memory of the responses.")
+_pool_size = Gauge("database_pool_size", "Maximum number of connections of the pools.")
+_pool_in_use = Gauge("database_pool_in_use", "Connections in use.")
 _pool_waiting = Gauge("database_pool_waiting", "Requests waiting for a connection.")
 _leases_expired = Counter(
-    "database_leases_expired_total", "Connections closed since a request kept one for too long."
+    "database_leases_expired_total", "Connections closed because a request held one for too long."
 )
 
 _sender: socket.socket | None = None
 
 
-def send_to(sender: socket.socket | None) -> None:
-    """Let `flush` send to the process that answers Prometheus (`meters.channel`)."""
-    global _sender  # noqa: PLW0603  one a process, as the figures are
+def set_sender(sender: socket.socket | None) -> None:
+    """Set the socket of `flush` to the process that serves Prometheus (`meters.open_channel`)."""
+    global _sender  # noqa: PLW0603  one for each process, like the figures
     _sender = sender
 
 
 def flush() -> None:
-    """Send what was counted: a message a metric, not one a request."""
+    """Send the changes of all metrics."""
     if _sender is None:
         return
-    # Its reader is busy or ends: what was not sent is kept.
+    # If the receiver is busy or ending, the counts stay unsent.
     with suppress(OSError):
         for meter in Meter.declared.values():
             meter.send(_sender)
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Count an answered request."""
+    """Count a request that got its response."""
     _requests.observe(seconds, (method, route, str(status)))
 
 
-def count_cache(answers: Mapping[str, int], errors: int, changes: int) -> None:
-    """Add what the cache did since this was told last; `answers` by where they came from."""
-    for answer, number in answers.items():
+def count_cache(by_tier: Mapping[str, int], errors: int, invalidations: int) -> None:
+    """Add what the cache has counted since the last call."""
+    for tier, number in by_tier.items():
         if number:
-            _cache_requests.inc(number, (answer,))
+            _cache_requests.inc(number, (tier,))
     if errors:
         _cache_errors.inc(errors)
-    if changes:
-        _cache_changes.inc(changes)
+    if invalidations:
+        _cache_invalidations.inc(invalidations)
 
 
-def show_cache(entries: int, size: int) -> None:
-    """Show how full this process's memory is."""
+def set_cache_gauges(entries: int, size: int) -> None:
+    """Set the number and size of the responses in this process's memory."""
     _cache_entries.set(entries)
     _cache_bytes.set(size)
 
 
-def show_pool(size: int, in_use: int, waiting: int) -> None:
-    """Show how this process's pool stands."""
+def set_pool_gauges(size: int, in_use: int, waiting: int) -> None:
+    """Set the state of this process's pool."""
     _pool_size.set(size)
     _pool_in_use.set(in_use)
     _pool_waiting.set(waiting)
 
 
 def count_expired_leases(number: int) -> None:
-    """Add leases of connections that were ended since this was told last."""
+    """Add the leases of connections that were revoked since the last call."""
     if number:
         _leases_expired.inc(number)
 
 
-def count_refusal(kind: str) -> None:
-    """Count a request that was over a limit of this kind."""
-    _refusals.inc(1, (kind,))
+def count_refusal(rate_class: str) -> None:
+    """Count a request over the limit of its class."""
+    _rate_limit_refusals.inc(1, (rate_class,))
 
 
 def count_dropped_reader() -> None:
@@ -127,14 +126,14 @@ def count_dropped_reader() -> None:
     _dropped_readers.inc()
 
 
-def count_limits_alone() -> None:
-    """Count a question that Redis could not be asked."""
-    _limits_alone.inc()
+def count_rate_limit_fallback() -> None:
+    """Count a rate limit check without Redis."""
+    _rate_limit_fallbacks.inc()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A figure read when it is asked for: `values` maps the labels' values to it."""
+    """A gauge that is read for each scrape: `values` maps label values to figures."""
 
     name: str
     text: str
@@ -142,7 +141,7 @@ class Reading:
     values: Mapping[tuple[str, ...], float]
 
     def family(self) -> Metric:
-        """Return what Prometheus is told; what is under `_OTHER` is added up."""
+        """Return the metric of the exposition; the figures under `_OTHER` are summed."""
         bounded: dict[tuple[str, ...], float] = {}
         for values, figure in self.values.items():
             pairs = zip(self.labels.values(), values, strict=True)

@@ -1,1 +1,1 @@
-"""Processes: forking, signals, what they ask of the operating system."""
+"""Processes: forking, signals, priorities, file permissions."""

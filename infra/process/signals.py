@@ -1,4 +1,4 @@
-"""How a process ends when a signal asks it to: once in order, the second time at once."""
+"""Ends a process on a signal: gracefully at the first one, at once at the second."""
 
 import asyncio
 import os
@@ -10,55 +10,55 @@ from typing import Any, NoReturn, TypeVar
 T = TypeVar("T")
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# For a command to give back what it has: a statement is cancelled, a transaction rolled back.
+# Enough for a command to cancel its statement and roll back its transaction.
 GRACE_SECONDS = 3.0
 
 _received: int | None = None
 
 
-def stopping() -> frozenset[signal.Signals]:
-    """Return the signals that end this process: all but those that its caller has ignored."""
+def stop_signals() -> frozenset[signal.Signals]:
+    """Return the signals that end this process: all but those that its caller ignores."""
     return frozenset(each for each in _STOPPING if signal.getsignal(each) != signal.SIG_IGN)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal has asked the process to end; it passes every `except Exception`."""
+    """A signal ends the process; `except Exception` doesn't catch it."""
 
 
-def raise_stopped() -> None:
+def raise_on_signal() -> None:
     """Raise `Stopped` in the main thread at the first signal; a second one ends the process."""
-    for signum in stopping():
+    for signum in stop_signals():
         signal.signal(signum, _raise)
 
 
 def _raise(signum: int, _frame: FrameType | None) -> NoReturn:
-    _note(signum)
+    _record(signum)
     raise Stopped
 
 
-def _note(signum: int) -> None:
-    global _received  # noqa: PLW0603  a signal is the whole process's
+def _record(signum: int) -> None:
+    global _received  # noqa: PLW0603  a signal is for the whole process
     _received = signum
     restore_defaults()
 
 
-def received() -> int | None:
-    """Return the signal that has asked this process to end, if one has."""
+def received_signal() -> int | None:
+    """Return the signal that ends this process, if there was one."""
     return _received
 
 
 def restore_defaults() -> None:
-    """Let the next signal end the process at once."""
-    for signum in stopping():
+    """Restore the default handlers: the next signal ends the process at once."""
+    for signum in stop_signals():
         signal.signal(signum, signal.SIG_DFL)
 
 
-def end_by(signum: int) -> NoReturn:
-    """End by a signal, as the shell or supervisor that waits for this process expects."""
+def exit_by_signal(signum: int) -> NoReturn:
+    """End by a signal, as the waiting shell or supervisor expects."""
     signal.signal(signum, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})
     os.kill(os.getpid(), signum)
-    os._exit(128 + signum)  # reached where the signal is ignored, as for process 1 of a container
+    os._exit(128 + signum)  # reached if the signal is ignored, as in process 1 of a container
 
 
 def run(
@@ -67,21 +67,21 @@ def run(
     grace_seconds: float = GRACE_SECONDS,
     runner: asyncio.Runner | None = None,
 ) -> T:
-    """Run a coroutine in an event loop of its own; a signal cancels it.
+    """Run a coroutine in a new event loop; a signal cancels it.
 
-    The process ends by that signal when the coroutine takes longer than `grace_seconds` to end, or
-    at a second signal.
+    The signal ends the process if the coroutine takes longer than `grace_seconds` to end, and a
+    second signal ends it at once.
 
     Raises:
         Stopped: a signal came.
 
     """
     try:
-        with runner or asyncio.Runner() as loop_of_its_own:
-            return loop_of_its_own.run(_cancellable(main, grace_seconds))
+        with runner or asyncio.Runner() as new_loop:
+            return new_loop.run(_cancellable(main, grace_seconds))
     finally:
         if _received is None:
-            raise_stopped()  # the end of the loop took its handlers away
+            raise_on_signal()  # the end of the loop removed its handlers
 
 
 async def _cancellable(main: Coroutine[Any, Any, T], grace_seconds: float) -> T:
@@ -89,13 +89,13 @@ async def _cancellable(main: Coroutine[Any, Any, T], grace_seconds: float) -> T:
     task = loop.create_task(main)
 
     def stop(signum: int) -> None:
-        for each in stopping():
+        for each in stop_signals():
             loop.remove_signal_handler(each)
-        _note(signum)
-        loop.call_later(grace_seconds, end_by, signum)
+        _record(signum)
+        loop.call_later(grace_seconds, exit_by_signal, signum)
         task.cancel()
 
-    for signum in stopping():
+    for signum in stop_signals():
         loop.add_signal_handler(signum, stop, signum)
     try:
         return await task

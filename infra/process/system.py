@@ -1,4 +1,4 @@
-"""What a process asks of its system: to end with its parent, its share of it, no more memory."""
+"""Requests to the operating system: end with the parent, lower priority, return memory."""
 
 import ctypes
 import os
@@ -8,20 +8,20 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-# A third of what others of the same machine get, while they want it.
+# About a third of the processor time of a process with niceness 0.
 NICENESS = 5
 AUTOGROUP = Path("/proc/self/autogroup")
-# Of malloc.h; how large a piece has to be to be given back as soon as it is freed, and how much
-# more may be kept at the end of the heap.
+# Constants of malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGE, SPARE = 1 << 20, 2 << 20
+# Allocations from this size on are returned when freed; the heap keeps at most so much at its end.
+MMAP_THRESHOLD_BYTES, TRIM_THRESHOLD_BYTES = 1 << 20, 2 << 20
 
 
 def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> None:
-    """Ask the kernel for a signal when the parent ends, even by SIGKILL; no-op off Linux.
+    """Request a signal for the end of the parent, even by SIGKILL; a no-op except on Linux.
 
-    Call it after a change of user, which clears the wish. A `parent` who is already gone, and
-    so will never be seen to end, counts as one that ends now.
+    Call it after a change of user, which clears the request. If `parent` has already ended, this
+    process gets the signal now.
     """
     if sys.platform != "linux":
         return
@@ -33,25 +33,25 @@ def die_with_parent(signum: int = signal.SIGKILL, parent: int | None = None) -> 
         os.kill(os.getpid(), signum)
 
 
-def be_nice() -> None:
-    """Leave the processor to those of the same machine for whom somebody waits.
+def lower_priority() -> None:
+    """Lower the priority of this process, in favour of requests on the same machine.
 
-    Linux may share it among sessions first (sched_autogroup, see sched(7)): where the session is
-    this process's or its parent's, and so no terminal's, all of it steps back.
+    Linux may divide the processor among sessions first (sched_autogroup, see sched(7)). If the
+    session belongs to this process or its parent, and so to no terminal, its priority is lowered.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     if os.getsid(0) in {os.getpid(), os.getppid()}:
-        with suppress(OSError):  # there is no such file, or it may not be written
+        with suppress(OSError):  # the file is missing or read-only
             AUTOGROUP.write_text(str(NICENESS), encoding="ascii")
 
 
 def tune_malloc() -> None:
-    """Have what was large given back as soon as it is freed; no-op without glibc.
+    """Return large allocations to the system when they are freed; a no-op without glibc.
 
-    glibc learns from each large piece that is freed to keep the next of that size in the heap (the
-    dynamic threshold of mallopt(3)): what came after it then pins it for ever.
+    By default glibc raises its threshold with each large allocation that is freed (mallopt(3)) and
+    keeps the next one of that size in the heap, where later allocations pin it.
     """
     with suppress(AttributeError):
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
-        libc.mallopt(M_TRIM_THRESHOLD, SPARE)
+        libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)

@@ -1,4 +1,4 @@
-"""How much of what a client may do: token buckets of the generic cell rate algorithm (GCRA)."""
+"""Rate limits of clients: token buckets by the generic cell rate algorithm (GCRA)."""
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import BlockingConnectionPool
@@ -6,9 +6,9 @@ from redis.asyncio.connection import BlockingConnectionPool
 from infra.rate_limits.buckets import (
     Buckets,
     FallbackBuckets,
-    Kind,
     MemoryBuckets,
     Rate,
+    RateClass,
     RedisBuckets,
     TokenGrant,
     TokenRequest,
@@ -16,7 +16,7 @@ from infra.rate_limits.buckets import (
 )
 from infra.rate_limits.leasing import TokenLeaser
 from infra.rate_limits.logins import (
-    FREE_OF_ACCOUNT,
+    FREE_PER_ACCOUNT,
     Attempt,
     FallbackLogins,
     LoginThrottle,
@@ -25,16 +25,16 @@ from infra.rate_limits.logins import (
 from infra.rate_limits.logins_redis import RedisLogins
 
 __all__ = [
-    "FREE_OF_ACCOUNT",
+    "FREE_PER_ACCOUNT",
     "Attempt",
     "Buckets",
     "FallbackBuckets",
     "FallbackLogins",
-    "Kind",
     "LoginThrottle",
     "MemoryBuckets",
     "MemoryLogins",
     "Rate",
+    "RateClass",
     "RedisBuckets",
     "RedisClient",
     "RedisLogins",
@@ -45,17 +45,17 @@ __all__ = [
     "whole_seconds",
 ]
 
-# A request waits for it: rather count alone than wait.
+# Requests wait for Redis, so the fallback takes over soon.
 TIMEOUT_SECONDS = 0.25
 MAX_CONNECTIONS = 16
 
 
-# What holders of the connection need to name.
+# For modules that hold the connection but must not import redis.
 RedisClient = Redis
 
 
 def connect(url: str) -> RedisClient:
-    """Return a Redis that answers soon or fails."""
+    """Return a Redis client whose calls end within `TIMEOUT_SECONDS`."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,

@@ -1,4 +1,4 @@
-"""What to do about a Redis that is away: leave it alone for a second, and do without."""
+"""A circuit breaker for Redis: after a failure, calls use the fallback for a second."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -16,18 +16,24 @@ log = logs.get_logger(__name__)
 
 
 class Breaker:
-    """Asks Redis while it answers. After a failure one request a second pays its timeout."""
+    """Calls Redis while it is available. After a failure one call a second pays its timeout."""
 
     def __init__(self) -> None:
         self._broken_until = 0.0
 
-    async def ask(self, redis: Callable[[], Awaitable[T]], alone: Callable[[], Awaitable[T]]) -> T:
-        """Return what Redis answers, or what there is without it."""
+    async def call(
+        self, redis: Callable[[], Awaitable[T]], fallback: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Return the result of Redis, or that of the fallback."""
         if time.monotonic() >= self._broken_until:
             try:
                 return await redis()
             except (RedisError, OSError, TimeoutError) as error:
                 self._broken_until = time.monotonic() + BREAK_SECONDS
-                log.warning("limits_lost_redis", error=str(error))
-        metrics.count_limits_alone()
-        return await alone()
+                log.warning("rate_limit_redis_unavailable", error=str(error))
+        metrics.count_rate_limit_fallback()
+        return await fallback()
+
+
+async def no_fallback() -> None:
+    """Do nothing without Redis."""

@@ -1,7 +1,7 @@
-"""Token buckets: in Redis for all instances together, in memory for one process, and both.
+"""Token buckets: in Redis for all instances, in memory for one process, and one as a fallback.
 
-A bucket is one number, the time at which it will be full again. It needs no clock but one: Redis's
-own for all instances, so none of theirs has to be right.
+A bucket is one number: the time at which it will be full again. The buckets in Redis use Redis's
+clock, so the instances' clocks don't matter.
 """
 
 import math
@@ -21,9 +21,9 @@ PERIOD_SECONDS = 60
 MICROSECONDS = 1_000_000
 MAX_KEYS = 100_000
 
-# KEYS: the bucket. ARGV: microseconds a token takes to come back, the bucket's size, how many are
-# wanted. Answers how many are granted, how many are left, and in how many microseconds there is
-# one more and the bucket is full.
+# KEYS: the bucket. ARGV: microseconds for a token to return, the bucket's size, the tokens wanted.
+# Returns the tokens granted, the tokens left, and the microseconds until one more token and until
+# the bucket is full.
 GCRA = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -41,8 +41,8 @@ return {granted, left - granted, math.ceil(wait), math.ceil(full_at - now)}
 """
 
 
-class Kind(StrEnum):
-    """The classes of endpoints, each with buckets of its own."""
+class RateClass(StrEnum):
+    """The classes of endpoints; each has its own buckets."""
 
     READS = "reads"
     WRITES = "writes"
@@ -52,26 +52,26 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Rate:
-    """So many a minute; a minute's worth may come at once."""
+    """Requests per minute; a burst may use a minute's worth."""
 
     per_minute: int
 
     @property
     def interval(self) -> int:
-        """Return after how many microseconds a token comes back."""
+        """The microseconds after which a token returns."""
         return max(1, PERIOD_SECONDS * MICROSECONDS // self.per_minute)
 
 
 class TokenRequest(NamedTuple):
-    """Who wants how many tokens of what."""
+    """A request for tokens of a client's bucket."""
 
-    kind: Kind
+    rate_class: RateClass
     client: str
     wanted: int = 1
 
 
 class TokenGrant(NamedTuple):
-    """How many were granted and are left; in how many seconds there is one more, and all."""
+    """The tokens granted and left, and the seconds until one more token and until a full bucket."""
 
     granted: int
     left: int
@@ -79,72 +79,72 @@ class TokenGrant(NamedTuple):
     full_seconds: float
 
 
-Rates = dict[Kind, Rate]
+Rates = dict[RateClass, Rate]
 
 
 class Buckets(Protocol):
-    """A place for buckets."""
+    """A store of buckets."""
 
-    async def take(self, asks: Sequence[TokenRequest]) -> list[TokenGrant]:
-        """Take tokens for each, as many as there are."""
+    async def take(self, requests: Sequence[TokenRequest]) -> list[TokenGrant]:
+        """Take tokens for each request, as many as there are."""
 
 
 class MemoryBuckets:
-    """This process's own; the oldest of too many are forgotten, which is to say full."""
+    """The buckets of this process; beyond `MAX_KEYS` the oldest are dropped, which fills them."""
 
     def __init__(self, rates: Rates, clock: Callable[[], float] = time.monotonic) -> None:
         self._rates = rates
         self._clock = clock
-        self._full_at: dict[tuple[Kind, str], int] = {}
+        self._full_at: dict[tuple[RateClass, str], int] = {}
 
-    async def take(self, asks: Sequence[TokenRequest]) -> list[TokenGrant]:
-        """Take tokens for each, as many as there are."""
-        return [self._take(ask) for ask in asks]
+    async def take(self, requests: Sequence[TokenRequest]) -> list[TokenGrant]:
+        """Take tokens for each request, as many as there are."""
+        return [self._take(request) for request in requests]
 
-    def _take(self, ask: TokenRequest) -> TokenGrant:
+    def _take(self, request: TokenRequest) -> TokenGrant:
         now = int(self._clock() * MICROSECONDS)
-        rate = self._rates[ask.kind]
-        key = (ask.kind, ask.client)
+        rate = self._rates[request.rate_class]
+        key = (request.rate_class, request.client)
         full_at = max(self._full_at.pop(key, 0), now)
-        room = max((now + rate.per_minute * rate.interval - full_at) // rate.interval, 0)
-        granted = min(ask.wanted, room)
+        available = max((now + rate.per_minute * rate.interval - full_at) // rate.interval, 0)
+        granted = min(request.wanted, available)
         full_at += granted * rate.interval
         self._full_at[key] = full_at
         if len(self._full_at) > MAX_KEYS:
             del self._full_at[next(iter(self._full_at))]
         wait = max(full_at + rate.interval - rate.per_minute * rate.interval - now, 0)
         return TokenGrant(
-            granted, room - granted, wait / MICROSECONDS, (full_at - now) / MICROSECONDS
+            granted, available - granted, wait / MICROSECONDS, (full_at - now) / MICROSECONDS
         )
 
 
 class RedisBuckets:
-    """All instances' together; one script call a question, all questions in one round trip."""
+    """The buckets of all instances; a script call for each request, all in one round trip."""
 
     def __init__(self, redis: "Redis", rates: Rates) -> None:
         self._redis = redis
         self._rates = rates
         self._digest = ""
 
-    async def take(self, asks: Sequence[TokenRequest]) -> list[TokenGrant]:
-        """Take tokens for each, as many as there are.
+    async def take(self, requests: Sequence[TokenRequest]) -> list[TokenGrant]:
+        """Take tokens for each request, as many as there are.
 
         Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
+            RedisError, OSError, TimeoutError: Redis is unavailable.
 
         """
         try:
-            return await self._take(asks)
+            return await self._take(requests)
         except NoScriptError:
-            # First use, or a Redis that was started anew.
+            # The first use, or Redis was restarted.
             self._digest = await self._redis.script_load(GCRA)
-            return await self._take(asks)
+            return await self._take(requests)
 
-    async def _take(self, asks: Sequence[TokenRequest]) -> list[TokenGrant]:
+    async def _take(self, requests: Sequence[TokenRequest]) -> list[TokenGrant]:
         calls: Any = self._redis.pipeline(transaction=False)
-        for kind, client, wanted in asks:
-            rate = self._rates[kind]
-            key = f"{PREFIX}:{kind}:{client}"
+        for rate_class, client, wanted in requests:
+            rate = self._rates[rate_class]
+            key = f"{PREFIX}:{rate_class}:{client}"
             calls.evalsha(self._digest, 1, key, rate.interval, rate.per_minute, wanted)
         return [
             TokenGrant(granted, left, wait / MICROSECONDS, full / MICROSECONDS)
@@ -153,20 +153,20 @@ class RedisBuckets:
 
 
 class FallbackBuckets:
-    """Redis's while it answers, this process's own while it doesn't: no request waits for it."""
+    """The buckets in Redis, and while it is unavailable those of this process."""
 
     def __init__(self, shared: Buckets, own: MemoryBuckets) -> None:
         self._shared = shared
         self._own = own
         self._breaker = Breaker()
 
-    async def take(self, asks: Sequence[TokenRequest]) -> list[TokenGrant]:
-        """Take tokens for each, as many as there are."""
-        return await self._breaker.ask(
-            lambda: self._shared.take(asks), lambda: self._own.take(asks)
+    async def take(self, requests: Sequence[TokenRequest]) -> list[TokenGrant]:
+        """Take tokens for each request, as many as there are."""
+        return await self._breaker.call(
+            lambda: self._shared.take(requests), lambda: self._own.take(requests)
         )
 
 
 def whole_seconds(seconds: float) -> int:
-    """Return what to tell a client to wait: at least a second."""
+    """Round up to whole seconds, at least one, for `Retry-After`."""
     return max(1, math.ceil(seconds))

@@ -1,18 +1,17 @@
-"""The limits of reads and writes, which must cost next to nothing: tokens are borrowed in batches.
+"""The limits of reads and writes: a process takes tokens of Redis's buckets in batches.
 
-A process keeps a few tokens of each client's shared bucket in hand, a hundredth of a minute's worth
-(a batch), and asks for more in the background before they run out. A request takes one by a
-look-up and a subtraction; only one that finds nothing left, not even on credit, waits for what
-Redis says, so that a late answer refuses nobody. What that costs in accuracy:
+A process leases a batch of each client's shared bucket, a hundredth of a minute's tokens, and
+requests more in the background before they run out. A request takes a token by a look-up and a
+subtraction. Only a request without a token and without credit waits for Redis, so that a slow reply
+refuses no client. The accuracy:
 
-- Too many: while the answer is under way a process lets a client have up to a batch on credit (ten
-  requests where a batch is fewer, but no more than six seconds' worth), the first of a new client
-  too. That is a debt, paid back out of what is granted next: over time the rate holds, and at any
-  moment a client may be ahead of it by one batch a process.
-- Too few: what a process has in hand and its client does not use is lost: at most a batch a process
-  and minute.
+- Too many: until the reply, a process grants a client up to a batch on credit (at least ten
+  requests, at most six seconds' worth). Later grants pay the debt: the rate holds over time, and a
+  client is ahead by at most one batch for each process.
+- Too few: leased tokens that the client does not use are lost, at most a batch for each process and
+  minute.
 
-While Redis is away each process grants by its own buckets: the limit then counts per process.
+While Redis is unavailable each process uses its own buckets, so the limit counts per process.
 """
 
 import asyncio
@@ -21,17 +20,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.observability import logs
-from infra.rate_limits.buckets import PERIOD_SECONDS, Buckets, Kind, Rate, TokenGrant, TokenRequest
+from infra.rate_limits.buckets import (
+    PERIOD_SECONDS,
+    Buckets,
+    Rate,
+    RateClass,
+    TokenGrant,
+    TokenRequest,
+)
 
-BATCHES_A_MINUTE = 100
-# An answer of Redis that is late by some milliseconds holds up nobody who has tokens left.
-LEAST_CREDIT = 10
-# Redis's own timeout, and the counting alone, come first.
-LONGEST_WAIT_SECONDS = 1.0
+BATCHES_PER_MINUTE = 100
+# Bridges a reply of Redis that is late by some milliseconds.
+MIN_CREDIT = 10
+# Longer than Redis's timeout and the fallback together.
+MAX_WAIT_SECONDS = 1.0
 IDLE_SECONDS = 60.0
 MAX_CLIENTS = 100_000
-MAX_ASKS = 1_000
-# More than any process will ever count down.
+MAX_REQUESTS = 1_000
+# A count that no process uses up.
 UNLIMITED = 1 << 60
 
 log = logs.get_logger(__name__)
@@ -39,152 +45,152 @@ log = logs.get_logger(__name__)
 
 @dataclass(slots=True)
 class _TokenLease:
-    """What a process holds for a client; below zero is debt."""
+    """The tokens that a process holds for a client; a negative number is debt."""
 
     left: int
-    low: int
-    asking: bool = False
-    # The last answer was less than what was asked for: nothing on credit then.
-    short: bool = False
+    threshold: int
+    is_pending: bool = False
+    # The last grant was less than requested, so there is no credit.
+    is_exhausted: bool = False
     refused_until: float = 0.0
     full_seconds: float = 0.0
-    mark: int | None = None
+    left_at_sweep: int | None = None
 
 
 class TokenLeaser:
-    """Counts requests of a kind; `is_exempt` tells which clients are not counted."""
+    """Counts requests of a rate class, except those of clients for which `is_exempt` is true."""
 
     def __init__(
         self,
         buckets: Buckets,
-        kind: Kind,
+        rate_class: RateClass,
         rate: Rate,
         is_exempt: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._buckets = buckets
-        self._kind = kind
-        self._batch = max(1, rate.per_minute // BATCHES_A_MINUTE)
-        self._credit = max(self._batch, min(LEAST_CREDIT, rate.per_minute // 10))
-        self._seconds_a_token = PERIOD_SECONDS / rate.per_minute
+        self._rate_class = rate_class
+        self._batch = max(1, rate.per_minute // BATCHES_PER_MINUTE)
+        self._credit = max(self._batch, min(MIN_CREDIT, rate.per_minute // 10))
+        self._seconds_per_token = PERIOD_SECONDS / rate.per_minute
         self._is_exempt = is_exempt
-        self._hands: dict[str, _TokenLease] = {}
-        self._asking: dict[str, _TokenLease] = {}
-        self._woken = asyncio.Event()
-        self._answered = asyncio.Event()
+        self._leases: dict[str, _TokenLease] = {}
+        self._pending: dict[str, _TokenLease] = {}
+        self._wake = asyncio.Event()
+        self._granted = asyncio.Event()
 
     @property
     def clients(self) -> int:
-        """How many clients are remembered."""
-        return len(self._hands)
+        """The number of clients with a lease."""
+        return len(self._leases)
 
     def take(self, client: str) -> bool:
-        """Take a token for a request; tell whether there was one."""
-        hand = self._hands.get(client)
-        if hand is None:
-            hand = self._meet(client)
-        if hand.left > hand.low:
-            hand.left -= 1
+        """Take a token for a request; return whether there was one."""
+        lease = self._leases.get(client)
+        if lease is None:
+            lease = self._new_lease(client)
+        if lease.left > lease.threshold:
+            lease.left -= 1
             return True
-        return self._take_low(client, hand)
+        return self._take_below_threshold(client, lease)
 
-    async def take_once_known(self, client: str) -> bool:
-        """Take a token for a request; wait for Redis, a second at most, if it is not known yet."""
+    async def take_or_wait(self, client: str) -> bool:
+        """Take a token for a request; wait up to `MAX_WAIT_SECONDS` for a pending grant."""
         if self.take(client):
             return True
         try:
-            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
                 while not self.take(client):
-                    hand = self._hands[client]
-                    if hand.short and time.monotonic() < hand.refused_until:
+                    lease = self._leases[client]
+                    if lease.is_exhausted and time.monotonic() < lease.refused_until:
                         return False
-                    await self._answered.wait()
+                    await self._granted.wait()
         except TimeoutError:
             return False
         return True
 
     def refusal(self, client: str) -> TokenGrant:
-        """Return what to tell a client for whom there was no token."""
-        hand = self._hands.get(client)
-        wait = max(0.0, hand.refused_until - time.monotonic()) if hand else 0.0
-        return TokenGrant(0, 0, wait, hand.full_seconds if hand else 0.0)
+        """Return the refusal of a client without a token, with its waiting time."""
+        lease = self._leases.get(client)
+        wait = max(0.0, lease.refused_until - time.monotonic()) if lease else 0.0
+        return TokenGrant(0, 0, wait, lease.full_seconds if lease else 0.0)
 
     async def run(self) -> None:
-        """Borrow what is asked for, and forget idle clients, until cancelled."""
+        """Lease the requested tokens, and drop leases of idle clients, until cancelled."""
         sweep_at = time.monotonic() + IDLE_SECONDS
         while True:
             try:
-                await asyncio.wait_for(self._woken.wait(), IDLE_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
             except TimeoutError:
                 pass
             else:
                 try:
-                    await self.borrow()
+                    await self.lease_tokens()
                 except Exception:
-                    # Ended, it would leave everybody without tokens.
-                    log.exception("borrowing_failed")
+                    # If this loop ended, no client would get tokens.
+                    log.exception("token_leasing_failed")
             if time.monotonic() >= sweep_at:
                 self._sweep()
                 sweep_at = time.monotonic() + IDLE_SECONDS
 
-    async def borrow(self) -> None:
-        """Fill up the hands that are low, in one round trip."""
-        self._woken.clear()
-        while self._asking:
-            names = list(self._asking)[:MAX_ASKS]
-            hands = [self._asking.pop(name) for name in names]
-            asks = [
-                TokenRequest(self._kind, name, self._batch - hand.left)
-                for name, hand in zip(names, hands, strict=True)
+    async def lease_tokens(self) -> None:
+        """Refill the leases below their threshold, in one round trip for each `MAX_REQUESTS`."""
+        self._wake.clear()
+        while self._pending:
+            names = list(self._pending)[:MAX_REQUESTS]
+            leases = [self._pending.pop(name) for name in names]
+            requests = [
+                TokenRequest(self._rate_class, name, self._batch - lease.left)
+                for name, lease in zip(names, leases, strict=True)
             ]
             try:
-                answers = await self._buckets.take(asks)
+                grants = await self._buckets.take(requests)
             except Exception:
-                for hand in hands:
-                    hand.asking = False
+                for lease in leases:
+                    lease.is_pending = False
                 raise
             else:
-                for hand, ask, taken in zip(hands, asks, answers, strict=True):
-                    self._put(hand, ask, taken)
+                for lease, request, grant in zip(leases, requests, grants, strict=True):
+                    self._apply_grant(lease, request, grant)
             finally:
-                self._answered.set()
-                self._answered = asyncio.Event()
+                self._granted.set()
+                self._granted = asyncio.Event()
 
-    def _put(self, hand: _TokenLease, ask: TokenRequest, taken: TokenGrant) -> None:
-        hand.left += taken.granted
-        hand.full_seconds = taken.full_seconds
-        hand.short = taken.granted < ask.wanted
-        hand.asking = hand.short
-        if hand.short:
-            # Asked again without being asked, so that who waits as told finds a token here.
-            wait = taken.wait_seconds + max(0, -hand.left) * self._seconds_a_token
-            hand.refused_until = time.monotonic() + wait
-            asyncio.get_running_loop().call_later(wait, self._ask, ask.client, hand)
+    def _apply_grant(self, lease: _TokenLease, request: TokenRequest, grant: TokenGrant) -> None:
+        lease.left += grant.granted
+        lease.full_seconds = grant.full_seconds
+        lease.is_exhausted = grant.granted < request.wanted
+        lease.is_pending = lease.is_exhausted
+        if lease.is_exhausted:
+            # Requested again in time, so that a client that waits as told finds a token.
+            wait = grant.wait_seconds + max(0, -lease.left) * self._seconds_per_token
+            lease.refused_until = time.monotonic() + wait
+            asyncio.get_running_loop().call_later(wait, self._request_tokens, request.client, lease)
 
-    def _ask(self, client: str, hand: _TokenLease) -> None:
-        hand.asking = True
-        self._asking[client] = hand
-        self._woken.set()
+    def _request_tokens(self, client: str, lease: _TokenLease) -> None:
+        lease.is_pending = True
+        self._pending[client] = lease
+        self._wake.set()
 
-    def _take_low(self, client: str, hand: _TokenLease) -> bool:
-        if not hand.asking:
-            self._ask(client, hand)
-        is_there = hand.left > 0 or (not hand.short and hand.left > -self._credit)
-        hand.left -= is_there
-        return is_there
+    def _take_below_threshold(self, client: str, lease: _TokenLease) -> bool:
+        if not lease.is_pending:
+            self._request_tokens(client, lease)
+        is_granted = lease.left > 0 or (not lease.is_exhausted and lease.left > -self._credit)
+        lease.left -= is_granted
+        return is_granted
 
-    def _meet(self, client: str) -> _TokenLease:
+    def _new_lease(self, client: str) -> _TokenLease:
         if self._is_exempt(client):
-            hand = _TokenLease(UNLIMITED, 0)
+            lease = _TokenLease(UNLIMITED, 0)
         else:
-            if len(self._hands) >= MAX_CLIENTS:
-                del self._hands[next(iter(self._hands))]
-            # On credit: the first of a client's requests start the asking.
-            hand = _TokenLease(0, self._batch // 2)
-        self._hands[client] = hand
-        return hand
+            if len(self._leases) >= MAX_CLIENTS:
+                del self._leases[next(iter(self._leases))]
+            # Starts on credit: the client's first request triggers the token request.
+            lease = _TokenLease(0, self._batch // 2)
+        self._leases[client] = lease
+        return lease
 
     def _sweep(self) -> None:
-        for client, hand in list(self._hands.items()):
-            if hand.left == hand.mark and not hand.asking:
-                del self._hands[client]
-            hand.mark = hand.left
+        for client, lease in list(self._leases.items()):
+            if lease.left == lease.left_at_sweep and not lease.is_pending:
+                del self._leases[client]
+            lease.left_at_sweep = lease.left

@@ -1,4 +1,4 @@
-"""The counts of failed logins that all instances share: scripts of Redis."""
+"""The counts of failed logins that all instances share, by Redis scripts."""
 
 import hashlib
 from typing import Any
@@ -7,20 +7,20 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from infra.rate_limits.logins import (
+    COUNT_TTL_SECONDS,
     FIRST_WAIT_SECONDS,
-    FORGET_SECONDS,
-    FREE_OF_ACCOUNT,
-    FREE_OF_ADDRESS,
-    KNOWN_SECONDS,
-    LONGEST_WAIT_SECONDS,
+    FREE_PER_ACCOUNT,
+    FREE_PER_ADDRESS,
+    KNOWN_TTL_SECONDS,
+    MAX_WAIT_SECONDS,
     Attempt,
-    keys_of,
+    login_keys,
 )
 
-# KEYS: counts of the account, the address, the account at the address; the mark that it was logged
-# in from there. ARGV: how many are free by the first two; first wait, longest, memory, in ms.
-# Answers how many milliseconds to wait. If that is 0 the attempt is counted, and the answer goes
-# on: in which of the counts, and until when it lets nobody else try there.
+# KEYS: counts of the account, the address, and the pair; the mark of a known pair. ARGV: free
+# attempts by account and by address; first wait, longest wait, lifetime of a count, in ms.
+# Returns the milliseconds to wait. If 0, the attempt is counted, and the result continues with the
+# number of each count and the time until which the attempt blocks others there.
 ATTEMPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -35,38 +35,38 @@ local answer = {0}
 for i, number in ipairs(counts) do
     local key = KEYS[number]
     local over = redis.call('HINCRBY', key, 'attempts', 1) - tonumber(free[i])
-    local till = 0
+    local blocked_until = 0
     if over >= 0 then
-        till = now + math.min(ARGV[3] * 2 ^ math.min(over, 30), tonumber(ARGV[4]))
-        redis.call('HSET', key, 'until', string.format('%.0f', till))
+        blocked_until = now + math.min(ARGV[3] * 2 ^ math.min(over, 30), tonumber(ARGV[4]))
+        redis.call('HSET', key, 'until', string.format('%.0f', blocked_until))
     end
     redis.call('PEXPIRE', key, ARGV[5])
     table.insert(answer, number)
-    table.insert(answer, till)
+    table.insert(answer, blocked_until)
 end
 return answer
 """
 
-_GIVE_BACK = """
-local function give_back(key, till)
+_UNDO = """
+local function undo(key, blocked_until)
     local attempts = tonumber(redis.call('HGET', key, 'attempts')) or 0
     if attempts <= 1 then return redis.call('DEL', key) end
     redis.call('HINCRBY', key, 'attempts', -1)
-    if redis.call('HGET', key, 'until') == till then redis.call('HDEL', key, 'until') end
+    if redis.call('HGET', key, 'until') == blocked_until then redis.call('HDEL', key, 'until') end
 end
 """
 
-# KEYS: the counts. ARGV: until when the attempt lets nobody else try, for each.
-RELEASE = f"""{_GIVE_BACK}
-for i, key in ipairs(KEYS) do give_back(key, ARGV[i]) end
+# KEYS: the counts. ARGV: the time until which the attempt blocks others, for each.
+RELEASE = f"""{_UNDO}
+for i, key in ipairs(KEYS) do undo(key, ARGV[i]) end
 return {{}}
 """
 
-# KEYS as for ATTEMPT. ARGV: memory of the mark, in seconds; if the attempt is counted for the
-# address, until when it lets nobody else try there.
-SUCCESS = f"""{_GIVE_BACK}
+# KEYS as for ATTEMPT. ARGV: lifetime of the mark in seconds; if the attempt is counted for the
+# address, the time until which it blocks others there.
+SUCCESS = f"""{_UNDO}
 redis.call('DEL', KEYS[1], KEYS[3])
-if ARGV[2] then give_back(KEYS[2], ARGV[2]) end
+if ARGV[2] then undo(KEYS[2], ARGV[2]) end
 redis.call('SET', KEYS[4], 1, 'EX', ARGV[1])
 return {{}}
 """
@@ -82,13 +82,13 @@ class RedisLogins:
         """Count an attempt, unless it has to wait first.
 
         Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
+            RedisError, OSError, TimeoutError: Redis is unavailable.
 
         """
-        waits = [FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, FORGET_SECONDS]
+        waits = [FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, COUNT_TTL_SECONDS]
         milliseconds = [int(seconds * 1000) for seconds in waits]
-        limits = [FREE_OF_ACCOUNT, FREE_OF_ADDRESS, *milliseconds]
-        keys = keys_of(username, address)
+        limits = [FREE_PER_ACCOUNT, FREE_PER_ADDRESS, *milliseconds]
+        keys = login_keys(username, address)
         wait, *counted = await self._run(ATTEMPT, keys, limits)
         numbers, untils = counted[::2], counted[1::2]
         return Attempt(
@@ -96,21 +96,21 @@ class RedisLogins:
         )
 
     async def succeed(self, username: str, address: str, attempt: Attempt) -> None:
-        """Take the attempt back, and remember where the account is at home.
+        """Undo the attempt, and record that the account logged in from this address.
 
         Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
+            RedisError, OSError, TimeoutError: Redis is unavailable.
 
         """
-        keys = keys_of(username, address)
-        of_address = [int(until) for key, until in attempt.counted.items() if key == keys[1]]
-        await self._run(SUCCESS, keys, [KNOWN_SECONDS, *of_address])
+        keys = login_keys(username, address)
+        address_until = [int(until) for key, until in attempt.counted.items() if key == keys[1]]
+        await self._run(SUCCESS, keys, [KNOWN_TTL_SECONDS, *address_until])
 
     async def release(self, attempt: Attempt) -> None:
-        """Take the attempt back: it was neither a success nor a failure.
+        """Undo an attempt that was neither a success nor a failure.
 
         Raises:
-            RedisError, OSError, TimeoutError: Redis is away.
+            RedisError, OSError, TimeoutError: Redis is unavailable.
 
         """
         if attempt.counted:
@@ -119,7 +119,7 @@ class RedisLogins:
 
     async def _run(self, script: str, keys: tuple[str, ...], values: list[int]) -> Any:
         redis: Any = self._redis
-        # What Redis itself calls the script.
+        # Redis names a script by its SHA-1.
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         try:
             return await redis.evalsha(digest, len(keys), *keys, *values)

@@ -1,7 +1,7 @@
-"""Which client has how many streams open, in all processes of an instance.
+"""Counts the open streams of each client, over all processes of an instance.
 
-Each process writes the clients of its own streams into its own slots, so one that is killed leaves
-nothing behind but these, which its parent clears.
+Each process writes the clients of its streams into its own slots in shared memory. The parent
+clears the slots of a process that was killed.
 """
 
 import fcntl
@@ -14,22 +14,22 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
-# Each stream asks the database three times a second.
+# Each stream polls the database, so their number is bounded.
 SLOTS = 200
 _BYTES = 8
 _FREE = 0
 
 
-class TooManyOfClient(Exception):
-    """A client has as many streams as it may have"""
+class TooManyClientStreams(Exception):
+    """The client has the maximum number of streams"""
 
 
-class TooManyOfProcess(Exception):
-    """A process has as many streams as it may have"""
+class TooManyProcessStreams(Exception):
+    """The process has the maximum number of streams"""
 
 
 class StreamTable:
-    """Memory of a parent and the processes that it forks, and a lock that the kernel gives back."""
+    """Memory shared by a parent and its forked processes, and a lock that ends with its holder."""
 
     def __init__(self, processes: int, slots: int = SLOTS) -> None:
         self.words = memoryview(mmap.mmap(-1, processes * slots * _BYTES)).cast("Q")
@@ -51,7 +51,7 @@ class StreamTable:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the other processes out for some microseconds; one that is killed holds nothing."""
+        """Exclude the other processes; the kernel releases the lock of a killed one."""
         fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
             yield
@@ -67,30 +67,30 @@ class Slots:
         self._words = words
 
     def __len__(self) -> int:
-        """Return how many streams the process may have."""
+        """Return the maximum number of streams of the process."""
         return len(self._words)
 
     def take(self, client: str, most: int | None) -> int:
-        """Take a slot for a client that may have `most` (None: any number); return its number.
+        """Take a slot for a client with at most `most` streams (None: no limit); return its number.
 
         Raises:
-            TooManyOfClient: it has as many, in all processes together.
-            TooManyOfProcess: no slot is left.
+            TooManyClientStreams: the client has that many streams, over all processes.
+            TooManyProcessStreams: no slot is left.
 
         """
         word = _word(client)
         with self._table.locked():
             if most is not None and self._table.words.tolist().count(word) >= most:
-                raise TooManyOfClient
+                raise TooManyClientStreams
             try:
                 slot = self._words.tolist().index(_FREE)
             except ValueError:
-                raise TooManyOfProcess from None
+                raise TooManyProcessStreams from None
             self._words[slot] = word
         return slot
 
     def free(self, slot: int) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         self._words[slot] = _FREE
 
 

@@ -17,23 +17,23 @@ __all__ = [
     "open_storage",
 ]
 
-# Where this service shows objects, or whatever stands in front of it.
+# The path of objects, served by this service or by a proxy in front of it.
 MEDIA_PATH = "/media"
-_ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
+_WILDCARD_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
 
 
 class Storage(Protocol):
-    """Objects under keys. Every call but `url` and `is_connected` may raise a StorageError."""
+    """Objects under keys. All methods but `url` and `is_connected` may raise a StorageError."""
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Store an object, over one that is there; who fetches it may keep it for a year."""
+        """Store an object, replacing an older one; clients may cache it for a year."""
 
     async def get(self, key: str) -> StoredObject | None:
-        """Return an object within seconds; None, if there is none."""
+        """Return an object within seconds, or None if there is none."""
         ...
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete all objects whose key starts with the prefix; return how many there were."""
+        """Delete all objects whose key starts with the prefix; return their number."""
         ...
 
     async def list_keys(self, prefix: str) -> list[str]:
@@ -45,7 +45,7 @@ class Storage(Protocol):
         ...
 
     async def is_connected(self) -> bool:
-        """Tell within 2 s whether the store would take an object of ours."""
+        """Return within 2 s whether the store accepts objects."""
         ...
 
 
@@ -53,14 +53,14 @@ def open_storage(settings: Settings) -> Storage:
     """Open the store that the settings name.
 
     Raises:
-        StorageError: they name none, or one that can't be.
+        StorageError: they name none, or one that can't be used.
 
     """
     if settings.storage is None:
         raise StorageError("STORAGE_URL or S3_BUCKET_NAME is missing")
     parts = urlsplit(settings.storage)
     public = settings.storage_public_url
-    # Each is imported when chosen: boto3 alone takes a quarter of a second and 25 MB.
+    # Imported on use: boto3 is slow to import and takes much memory.
     match parts.scheme:
         case "s3" if parts.netloc:
             from infra.storage.s3 import S3Storage  # noqa: PLC0415  only the store in use is imported
@@ -69,7 +69,7 @@ def open_storage(settings: Settings) -> Storage:
         case "file" if parts.path.strip("/") and parts.netloc in {"", "localhost"}:
             from infra.storage.file import FileStorage  # noqa: PLC0415  only the store in use is imported
 
-            base = public or f"{_own_address(settings)}{MEDIA_PATH}"
+            base = public or f"{_service_url(settings)}{MEDIA_PATH}"
             return FileStorage(Path(unquote(parts.path)), base)
         case "memory":
             from infra.storage.memory import MemoryStorage  # noqa: PLC0415  only the store in use is imported
@@ -81,7 +81,7 @@ def open_storage(settings: Settings) -> Storage:
     )
 
 
-def _own_address(settings: Settings) -> str:
-    """Return where this service is for a browser of this machine."""
-    host = "localhost" if settings.host in _ANY_HOST else settings.host
+def _service_url(settings: Settings) -> str:
+    """Return the URL of this service for a browser on this machine."""
+    host = "localhost" if settings.host in _WILDCARD_HOSTS else settings.host
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -1,4 +1,4 @@
-"""What can go wrong in the image store. Two children: one is worth a retry, one is not."""
+"""Errors of the image store: `StorageUnavailable` is worth a retry, `StorageRefused` is not."""
 
 from inspect import cleandoc
 
@@ -12,8 +12,8 @@ class StorageError(Exception):
 
 
 class StorageUnavailable(StorageError):
-    """The image store does not do this now; a later try may succeed"""
+    """The image store is unavailable; a later try may succeed"""
 
 
 class StorageRefused(StorageError):
-    """The image store refuses this; no retry helps, somebody must act"""
+    """The image store refuses this; no retry helps, an operator must act"""

@@ -1,4 +1,4 @@
-"""The image store on one machine: a directory, which a web server shows under a public address."""
+"""The image store on one machine: a directory that a web server serves under a public address."""
 
 import asyncio
 import errno
@@ -10,12 +10,12 @@ from uuid import uuid4
 
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.keys import check_key, check_prefix, public_url
-from infra.storage.stored_object import StoredObject, type_of
+from infra.storage.stored_object import StoredObject, guess_content_type
 
-CONNECTED_SECONDS = 2
-# Half-written files are here, where no key can be: `check_key` refuses names with a dot.
+PROBE_SECONDS = 2
+# The folder of partial files; no key is in it, because `check_key` refuses names with a dot.
 INCOMING = ".incoming"
-_PUT_TRIES = 5
+_PUT_ATTEMPTS = 5
 _NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
 
@@ -28,10 +28,10 @@ class FileStorage:
             (root / INCOMING).mkdir(parents=True, exist_ok=True)
             self._root = root.resolve(strict=True)
         except OSError as error:
-            raise StorageError(f"{root} can't be made or entered: {error.strerror}") from error
+            raise StorageError(f"{root} can't be created or entered: {error.strerror}") from error
 
-    async def put(self, key: str, data: bytes, content_type: str) -> None:  # noqa: ARG002  whoever serves the file tells by its name
-        """Write the file beside its place, then move it there."""
+    async def put(self, key: str, data: bytes, content_type: str) -> None:  # noqa: ARG002  the web server derives the type from the name
+        """Write a temporary file, then rename it."""
         check_key(key)
         await asyncio.to_thread(self._put, key, data)
 
@@ -39,10 +39,10 @@ class FileStorage:
         """Read the file."""
         check_key(key)
         data = await asyncio.to_thread(self._get, key)
-        return None if data is None else StoredObject(data, type_of(key))
+        return None if data is None else StoredObject(data, guess_content_type(key))
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete the files and the directories that they leave empty."""
+        """Delete the files, and the directories that become empty."""
         check_prefix(prefix)
         return await asyncio.to_thread(self._delete, prefix)
 
@@ -53,13 +53,13 @@ class FileStorage:
         return await asyncio.to_thread(self._list, prefix)
 
     def url(self, key: str) -> str:
-        """Return the address at which the web server shows the file."""
+        """Return the public URL of the file."""
         return public_url(self._base_url, key)
 
     async def is_connected(self) -> bool:
-        """Tell whether the directory is there and may be written; a dead NFS mount hangs."""
+        """Return whether the directory is writable; the timeout is for a dead NFS mount."""
         with suppress(TimeoutError, OSError):
-            async with asyncio.timeout(CONNECTED_SECONDS):
+            async with asyncio.timeout(PROBE_SECONDS):
                 return await asyncio.to_thread(
                     os.access, self._root / INCOMING, os.R_OK | os.W_OK | os.X_OK
                 )
@@ -68,7 +68,7 @@ class FileStorage:
     def _put(self, key: str, data: bytes) -> None:
         target = self._root / key
         incoming = self._root / INCOMING / uuid4().hex
-        with _translated(key):
+        with _translate_errors(key):
             if not target.resolve().is_relative_to(self._root):
                 raise StorageRefused(f"{key!r} leaves the directory through a link")
             try:
@@ -82,7 +82,7 @@ class FileStorage:
             _sync_directory(target.parent)
 
     def _get(self, key: str) -> bytes | None:
-        with _translated(key):
+        with _translate_errors(key):
             try:
                 path = (self._root / key).resolve()
                 if not path.is_relative_to(self._root):
@@ -96,14 +96,14 @@ class FileStorage:
 
     def _require_root(self) -> None:
         if not (self._root / INCOMING).is_dir():
-            raise StorageUnavailable(f"{self._root} is not there")
+            raise StorageUnavailable(f"{self._root} is missing")
 
     def _delete(self, prefix: str) -> int:
         deleted = 0
-        with _translated(prefix):
+        with _translate_errors(prefix):
             for key in self._list(prefix):
                 path = self._root / key
-                with suppress(FileNotFoundError):  # somebody else was faster
+                with suppress(FileNotFoundError):  # deleted by another process
                     path.unlink()
                     deleted += 1
                 self._remove_empty(path.parent)
@@ -117,7 +117,7 @@ class FileStorage:
 
     def _list(self, prefix: str) -> list[str]:
         top = self._root / prefix.rpartition("/")[0]
-        with _translated(prefix):
+        with _translate_errors(prefix):
             self._require_root()
             paths = [
                 Path(directory, name).relative_to(self._root).as_posix()
@@ -129,20 +129,20 @@ class FileStorage:
 
 
 def _move(source: Path, target: Path) -> None:
-    for tries_left in reversed(range(_PUT_TRIES)):
+    for attempts_left in reversed(range(_PUT_ATTEMPTS)):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
         except FileNotFoundError:
-            # A deletion took the directory away, just when it was empty.
-            if not tries_left:
+            # A concurrent deletion removed the empty directory.
+            if not attempts_left:
                 raise
         else:
             return
 
 
 def _sync_directory(directory: Path) -> None:
-    with suppress(FileNotFoundError):  # deleted meanwhile, file and all
+    with suppress(FileNotFoundError):  # the file and its directory were deleted
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
@@ -151,8 +151,8 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
-    """Raise our errors in place of the operating system's."""
+def _translate_errors(name: str) -> Iterator[None]:
+    """Translate errors of the operating system."""
     try:
         yield
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:

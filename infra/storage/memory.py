@@ -1,18 +1,18 @@
-"""The image store of tests: a dict, gone with the process."""
+"""The image store of tests: a dict in the process."""
 
 from infra.storage.keys import check_key, check_prefix, public_url
 from infra.storage.stored_object import StoredObject
 
 
 class MemoryStorage:
-    """Objects in `objects`, for tests to look at."""
+    """The objects are in `objects`, where tests can read them."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
         self.objects: dict[str, StoredObject] = {}
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Keep the object."""
+        """Store the object."""
         check_key(key)
         self.objects[key] = StoredObject(data, content_type)
 
@@ -22,7 +22,7 @@ class MemoryStorage:
         return self.objects.get(key)
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Forget the objects."""
+        """Delete the objects."""
         check_prefix(prefix)
         keys = await self.list_keys(prefix)
         for key in keys:
@@ -36,9 +36,9 @@ class MemoryStorage:
         return sorted(key for key in self.objects if key.startswith(prefix))
 
     def url(self, key: str) -> str:
-        """Return the address that the object would have."""
+        """Return the object's URL."""
         return public_url(self._base_url, key)
 
     async def is_connected(self) -> bool:
-        """Memory is always there."""
+        """Return True: memory is always available."""
         return True

@@ -1,8 +1,8 @@
-"""Objects that were shown lately, in this process's memory.
+"""The most recently used objects of the image store, in this process's memory.
 
-What is under a key never changes, so a copy is right as long as there is an object at all: now and
-then the store is asked once more. While it does not answer, what is here is shown on. What is
-known to be removed is not shown, though the store may still have it.
+The content of a key never changes, so a cached object is right while the store has the object: it
+is fetched again after an interval. While the store is unavailable, cached objects stay. Objects
+that are known to be removed are not returned, even if the store still has them.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from infra.cache import Entry
 from infra.storage import Storage, StorageError, StorageUnavailable
 
-WAIT_SECONDS = 5
-# A store that did not answer is left alone so long, for each object that is here.
-AWAY_SECONDS = 15
-# Threads that ask the store; all of a process's are a few more.
-AT_ONCE = 4
-MOST_WAITING = 64
-# Prefixes of removed objects that are remembered; older ones are no longer in the store.
-MOST_REMOVED = 10_000
-# What an object takes beside its bytes, its head and the places in the tables included, about.
+FETCH_SECONDS = 5
+# After a failed fetch, a cached object is not fetched again for so long.
+RETRY_SECONDS = 15
+# Each fetch takes a thread, and a process has only a few more.
+MAX_FETCHES = 4
+MAX_IN_FLIGHT = 64
+# Prefixes of removed objects; the store has deleted older ones.
+MAX_REMOVED = 10_000
+# Approximate memory of an object besides its bytes: its head and table entries.
 OVERHEAD_BYTES = 2048
 
 
 @dataclass(slots=True, eq=False)
 class CachedObject:
-    """An object as it is sent, and until when nobody asks whether it is still there (monotonic)."""
+    """An object as it is sent, and the monotonic time at which it is fetched again."""
 
     entry: Entry
     content_type: str
@@ -35,14 +35,14 @@ class CachedObject:
 
     @property
     def size(self) -> int:
-        """How many bytes it takes, about."""
+        """Its approximate memory in bytes."""
         return len(self.entry.body) + OVERHEAD_BYTES
 
 
 class ObjectCache:
-    """The most recently shown objects of a store, `limit` bytes of them.
+    """The most recently used objects of a store, up to `limit` bytes.
 
-    One that was removed from the store may be shown for so many more `seconds`.
+    An object that was deleted from the store may be returned for `seconds` more.
     """
 
     def __init__(self, storage: Storage, limit: int, seconds: float) -> None:
@@ -50,52 +50,52 @@ class ObjectCache:
         self._limit = limit
         self._seconds = seconds
         self._size = 0
-        self._kept: OrderedDict[str, CachedObject] = OrderedDict()
-        self._flights: dict[str, asyncio.Task[CachedObject | None]] = {}
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._objects: OrderedDict[str, CachedObject] = OrderedDict()
+        self._in_flight: dict[str, asyncio.Task[CachedObject | None]] = {}
+        self._fetch_slots = asyncio.Semaphore(MAX_FETCHES)
         self._removed: dict[str, None] = {}
 
     def peek(self, key: str) -> CachedObject | None:
-        """Return the object, if it is here and was there a moment ago."""
-        shown = self._kept.get(key)
-        if shown is None or time.monotonic() >= shown.expires:
+        """Return the object if it is cached and not expired."""
+        cached = self._objects.get(key)
+        if cached is None or time.monotonic() >= cached.expires:
             return None
-        self._kept.move_to_end(key)
-        return shown
+        self._objects.move_to_end(key)
+        return cached
 
     async def get(self, key: str) -> CachedObject | None:
-        """Return the object; None, if there is none. Who ask at the same time ask the store once.
+        """Return the object, or None if there is none; concurrent calls share one fetch.
 
         Raises:
-            StorageRefused: the key can't be one.
-            StorageUnavailable: the store does not answer in time, or is asked for too many.
+            StorageRefused: the key is invalid.
+            StorageUnavailable: the store doesn't respond in time, or has too many fetches.
 
         """
-        if shown := self.peek(key):
-            return shown
+        if cached := self.peek(key):
+            return cached
         if self._is_removed(key):
             return None
-        flight = self._flights.get(key)
-        if flight is None:
-            if len(self._flights) >= MOST_WAITING:
-                raise StorageUnavailable("too many objects are asked for at the same time")
-            flight = self._flights[key] = asyncio.create_task(self._fetch(key))
-            flight.add_done_callback(lambda task: self._land(key, task))
+        fetch = self._in_flight.get(key)
+        if fetch is None:
+            if len(self._in_flight) >= MAX_IN_FLIGHT:
+                raise StorageUnavailable("too many objects are fetched at the same time")
+            fetch = self._in_flight[key] = asyncio.create_task(self._fetch(key))
+            fetch.add_done_callback(lambda task: self._end_fetch(key, task))
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                # A thread can't be cancelled: its turn ends with it, whoever still waits.
-                return await asyncio.shield(flight)
+            async with asyncio.timeout(FETCH_SECONDS):
+                # A thread can't be cancelled, so a cancelled caller must not release its slot.
+                return await asyncio.shield(fetch)
         except TimeoutError:
-            raise StorageUnavailable(f"{key}: no answer within {WAIT_SECONDS} s") from None
+            raise StorageUnavailable(f"{key}: no response within {FETCH_SECONDS} s") from None
 
     def remove(self, prefix: str) -> None:
-        """Show no object below this prefix any more; it is a key up to one of its slashes."""
+        """Return no object below this prefix any more; a prefix ends at a slash of a key."""
         if prefix in self._removed:
             return
         self._removed[prefix] = None
-        if len(self._removed) > MOST_REMOVED:
+        if len(self._removed) > MAX_REMOVED:
             del self._removed[next(iter(self._removed))]
-        for key in [key for key in self._kept if key.startswith(prefix)]:
+        for key in [key for key in self._objects if key.startswith(prefix)]:
             self._drop(key)
 
     def _is_removed(self, key: str) -> bool:
@@ -103,38 +103,38 @@ class ObjectCache:
 
     async def _fetch(self, key: str) -> CachedObject | None:
         try:
-            async with self._turns:
-                found = await self._storage.get(key)
+            async with self._fetch_slots:
+                stored = await self._storage.get(key)
         except StorageError:
-            old = self._kept.get(key)
+            old = self._objects.get(key)
             if old is None:
                 raise
-            old.expires = time.monotonic() + AWAY_SECONDS
+            old.expires = time.monotonic() + RETRY_SECONDS
             return old
         old = self._drop(key)
-        if found is None or self._is_removed(key):
+        if stored is None or self._is_removed(key):
             return None
-        # The same bytes: the head that was made of them holds.
-        entry = old.entry if old and old.entry.body == found.data else Entry.of(found.data)
-        shown = CachedObject(entry, found.content_type, time.monotonic() + self._seconds)
-        self._keep(key, shown)
-        return shown
+        # The same bytes reuse their rendered head.
+        entry = old.entry if old and old.entry.body == stored.data else Entry.of(stored.data)
+        cached = CachedObject(entry, stored.content_type, time.monotonic() + self._seconds)
+        self._store(key, cached)
+        return cached
 
-    def _land(self, key: str, flight: "asyncio.Task[CachedObject | None]") -> None:
-        del self._flights[key]
-        if not flight.cancelled():
-            flight.exception()  # told to whoever waited; if nobody did any longer, to nobody
+    def _end_fetch(self, key: str, fetch: "asyncio.Task[CachedObject | None]") -> None:
+        del self._in_flight[key]
+        if not fetch.cancelled():
+            fetch.exception()  # marks it as retrieved: all callers may have been cancelled
 
-    def _keep(self, key: str, shown: CachedObject) -> None:
-        if shown.size > self._limit:
+    def _store(self, key: str, cached: CachedObject) -> None:
+        if cached.size > self._limit:
             return
-        self._kept[key] = shown
-        self._size += shown.size
+        self._objects[key] = cached
+        self._size += cached.size
         while self._size > self._limit:
-            self._drop(next(iter(self._kept)))
+            self._drop(next(iter(self._objects)))
 
     def _drop(self, key: str) -> CachedObject | None:
-        shown = self._kept.pop(key, None)
-        if shown:
-            self._size -= shown.size
-        return shown
+        cached = self._objects.pop(key, None)
+        if cached:
+            self._size -= cached.size
+        return cached

@@ -1,4 +1,4 @@
-"""The image store in a bucket: AWS, or whatever speaks S3 at S3_ENDPOINT_URL."""
+"""The image store in a bucket: AWS, or an S3-compatible server at S3_ENDPOINT_URL."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from pydantic import SecretStr
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.keys import CACHE_CONTROL, check_key, check_prefix, public_url
-from infra.storage.stored_object import ANY_TYPE, StoredObject
+from infra.storage.stored_object import DEFAULT_TYPE, StoredObject
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 DELETE_BATCH = 1000  # S3's limit
-CONNECTED_SECONDS = 2
+PROBE_SECONDS = 2
 _RETRIABLE_STATUSES = frozenset({408, 409, 425, 429})
 _RETRIABLE_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"})
 _SERVER_ERROR = 500
@@ -33,16 +33,16 @@ _RETRIABLE_ERRORS = (
 
 
 class S3Storage:
-    """Objects of one bucket, all below a prefix if one is given."""
+    """Objects of one bucket, below a prefix if one is given."""
 
     def __init__(self, settings: Settings, bucket: str, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._base_url = settings.storage_public_url or _base_url(settings, bucket)
-        # botocore's clients are thread-safe. Who waits for an answer needs it before the retries of
-        # work that can wait are over, and must not leave a thread behind: a client of its own.
+        # botocore's clients are thread-safe. Requests can't wait for retries and must not leave a
+        # thread behind, so they have a client with short timeouts.
         self._client = _client(settings, connect=3, read=10, attempts=3)
-        self._prompt = _client(settings, connect=1, read=1, attempts=1)
+        self._fast_client = _client(settings, connect=1, read=1, attempts=1)
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         """Put the object."""
@@ -55,7 +55,7 @@ class S3Storage:
         return await asyncio.to_thread(self._get, key)
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete the objects, a thousand a request."""
+        """Delete the objects in batches."""
         check_prefix(prefix)
         return await asyncio.to_thread(self._delete, prefix)
 
@@ -66,20 +66,20 @@ class S3Storage:
         return await asyncio.to_thread(self._list, prefix)
 
     def url(self, key: str) -> str:
-        """Return the object's address, at the CDN if there is one."""
+        """Return the object's URL, at the CDN if there is one."""
         return public_url(self._base_url, self._prefix + key)
 
     async def is_connected(self) -> bool:
-        """Tell whether the bucket answers to our credentials."""
+        """Return whether the bucket is reachable with the credentials."""
         try:
-            async with asyncio.timeout(CONNECTED_SECONDS):
-                await asyncio.to_thread(self._prompt.head_bucket, Bucket=self._bucket)
+            async with asyncio.timeout(PROBE_SECONDS):
+                await asyncio.to_thread(self._fast_client.head_bucket, Bucket=self._bucket)
         except (TimeoutError, boto.ClientError, boto.BotoCoreError):
             return False
         return True
 
     def _put(self, key: str, data: bytes, content_type: str) -> None:
-        with _translated(f"put {key}"):
+        with _translate_errors(f"put {key}"):
             self._client.put_object(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
@@ -89,27 +89,27 @@ class S3Storage:
             )
 
     def _get(self, key: str) -> StoredObject | None:
-        with _translated(f"get {key}"):
+        with _translate_errors(f"get {key}"):
             try:
-                found = self._prompt.get_object(Bucket=self._bucket, Key=self._prefix + key)
-            except self._prompt.exceptions.NoSuchKey:
+                response = self._fast_client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            except self._fast_client.exceptions.NoSuchKey:
                 return None
-            return StoredObject(found["Body"].read(), found.get("ContentType", ANY_TYPE))
+            return StoredObject(response["Body"].read(), response.get("ContentType", DEFAULT_TYPE))
 
     def _delete(self, prefix: str) -> int:
-        # Listed to the end first: a listing that goes on while it is emptied may skip.
+        # List everything first: a listing during deletion may skip keys.
         keys = self._list(prefix)
         for start in range(0, len(keys), DELETE_BATCH):
             batch = keys[start : start + DELETE_BATCH]
             objects: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in batch]
-            with _translated(f"delete {prefix}"):
-                answer = self._client.delete_objects(
+            with _translate_errors(f"delete {prefix}"):
+                response = self._client.delete_objects(
                     Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
                 )
-            if errors := answer.get("Errors"):
+            if errors := response.get("Errors"):
                 first = errors[0]
                 raise StorageUnavailable(
-                    f"delete {prefix}: {len(errors)} objects stayed,"
+                    f"delete {prefix}: {len(errors)} objects were not deleted,"
                     f" the first is {first.get('Key')} ({first.get('Code')})"
                 )
         return len(keys)
@@ -118,14 +118,14 @@ class S3Storage:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + prefix
         )
-        with _translated(f"list {prefix}"):
+        with _translate_errors(f"list {prefix}"):
             keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
         return sorted(key.removeprefix(self._prefix) for key in keys)
 
 
 def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S3Client":
-    config = Config(  # type: ignore[call-arg]  # an option that its stubs do not know
-        ignore_configured_endpoint_urls=True,  # AWS_ENDPOINT_URL is no setting of ours
+    config = Config(  # type: ignore[call-arg]  # an option that the stubs lack
+        ignore_configured_endpoint_urls=True,  # AWS_ENDPOINT_URL is not one of our settings
         connect_timeout=connect,
         read_timeout=read,
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -133,16 +133,16 @@ def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S
     )
     try:
         return boto3.Session(
-            aws_access_key_id=_shown(settings.aws_access_key_id),
-            aws_secret_access_key=_shown(settings.aws_secret_access_key),
-            aws_session_token=_shown(settings.aws_session_token),
+            aws_access_key_id=_reveal(settings.aws_access_key_id),
+            aws_secret_access_key=_reveal(settings.aws_secret_access_key),
+            aws_session_token=_reveal(settings.aws_session_token),
             region_name=settings.aws_region,
         ).client("s3", endpoint_url=settings.s3_endpoint_url, config=config)
     except (boto.BotoCoreError, ValueError) as error:
         raise StorageError(str(error)) from error
 
 
-def _shown(secret: SecretStr | None) -> str | None:
+def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
@@ -153,18 +153,18 @@ def _base_url(settings: Settings, bucket: str) -> str:
 
 
 @contextmanager
-def _translated(action: str) -> Iterator[None]:
-    """Raise our errors in place of botocore's."""
+def _translate_errors(action: str) -> Iterator[None]:
+    """Translate errors of botocore."""
     try:
         yield
     except boto.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        passing = status >= _SERVER_ERROR or status in _RETRIABLE_STATUSES
-        kind = StorageUnavailable if passing or code in _RETRIABLE_CODES else StorageRefused
+        is_transient = status >= _SERVER_ERROR or status in _RETRIABLE_STATUSES
+        kind = StorageUnavailable if is_transient or code in _RETRIABLE_CODES else StorageRefused
         raise kind(f"{action}: {code} ({status})") from error
     except _RETRIABLE_ERRORS as error:
         raise StorageUnavailable(f"{action}: {error}") from error
     except boto.BotoCoreError as error:
-        # No credentials, a bucket name that can't be: nothing that passes by itself.
+        # Missing credentials or an invalid bucket name: a retry doesn't help.
         raise StorageRefused(f"{action}: {error}") from error

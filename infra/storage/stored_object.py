@@ -1,9 +1,9 @@
-"""An object of a store."""
+"""An object of the image store."""
 
 from dataclasses import dataclass
 from mimetypes import guess_type
 
-ANY_TYPE = "application/octet-stream"
+DEFAULT_TYPE = "application/octet-stream"
 # Python 3.11 doesn't know WebP.
 _TYPES = {".webp": "image/webp"}
 
@@ -16,7 +16,7 @@ class StoredObject:
     content_type: str
 
 
-def type_of(key: str) -> str:
-    """Return the type that a name says, for stores that keep none."""
+def guess_content_type(key: str) -> str:
+    """Return the type by the name, for stores that don't store types."""
     dot = key.rfind(".")
-    return _TYPES.get(key[dot:]) or guess_type(key)[0] or ANY_TYPE
+    return _TYPES.get(key[dot:]) or guess_type(key)[0] or DEFAULT_TYPE

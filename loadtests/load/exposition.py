@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.settings import metrics_port_beside
+from infra.settings import default_metrics_port
 
 DURATIONS = "http_request_duration_seconds"
 _PARAMETER_TYPE = re.compile(r":\w+>")
@@ -37,7 +37,7 @@ def origin_of_metrics(base_url: str) -> str:
     if parts.port is None:
         message = f"{base_url} has no port: set METRICS_ORIGIN to where its metrics are"
         raise ValueError(message)
-    return f"{parts.scheme}://{parts.hostname}:{metrics_port_beside(parts.port)}"
+    return f"{parts.scheme}://{parts.hostname}:{default_metrics_port(parts.port)}"
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class Reading:
 
 def hit_ratio(before: Reading, after: Reading) -> float | None:
     """Return the share of cached reads that the database did not answer."""
-    by_answer: dict[str, float] = defaultdict(float)
+    by_tier: dict[str, float] = defaultdict(float)
     for labels, count in after.grown(before, "cache_requests_total").items():
-        by_answer[dict(labels).get("answer", "")] += count
-    asked = sum(by_answer.values())
-    return sum(by_answer[answer] for answer in HITS) / asked if asked else None
+        by_tier[dict(labels).get("tier", "")] += count
+    asked = sum(by_tier.values())
+    return sum(by_tier[tier] for tier in HITS) / asked if asked else None
 
 
 def server_percentile(

@@ -259,6 +259,6 @@ def _answers(before: Reading, after: Reading) -> str:
     grown = after.grown(before, "cache_requests_total").items()
     totals: dict[str, float] = {}
     for labels, count in grown:
-        answer = dict(labels).get("answer", "?")
-        totals[answer] = totals.get(answer, 0) + count
+        tier = dict(labels).get("tier", "?")
+        totals[tier] = totals.get(tier, 0) + count
     return _listed(sorted(totals.items()), "{:,.0f}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.queue.fragments import of_name
-from infra.storage.object_cache import MOST_REMOVED
+from infra.storage.object_cache import MAX_REMOVED
 from services.task_names import TaskName
 
 # A removal is a task, inserted in the transaction that stops showing the image. The interval is
@@ -24,7 +24,7 @@ class RemovedImages:
 
     async def poll(self, connection: Any, *, is_first: bool) -> None:
         """Read what was removed lately, or all that is known."""
-        asked = (_ALL, MOST_REMOVED) if is_first else (_LATEST,)
+        asked = (_ALL, MAX_REMOVED) if is_first else (_LATEST,)
         # The oldest first, for those are forgotten first.
         for row in reversed(await connection.fetch(*asked, timeout=10)):
             self._remove(row["prefix"])

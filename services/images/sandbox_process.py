@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from infra.process.system import be_nice, die_with_parent
+from infra.process.system import die_with_parent, lower_priority
 from services.errors import ServiceError
 from services.images import variants
 from services.images.headers import ImageTooCostly, ImageTooLarge
@@ -43,7 +43,7 @@ ENDED = struct.Struct("iQd")
 def main() -> None:  # pragma: no cover  nothing tells a process without environment to measure
     """Take jobs, each a socket, from the socket that is standard input, until that is closed."""
     die_with_parent(parent=int(sys.argv[1]))
-    be_nice()
+    lower_priority()
     Image.preinit()
     control = socket.socket(fileno=0)
     parent = os.getpid()

@@ -44,7 +44,7 @@ HANG_UP_SECONDS = (0.005, 0.02, 0.1)
 SETTLED_SECONDS = 0.7
 NO_HOME = -1
 ROUND = "rounds of all"
-HITS = re.compile(r'^cache_requests_total{answer="memory"} ([0-9.e+]+)$', re.MULTILINE)
+HITS = re.compile(r'^cache_requests_total{tier="memory"} ([0-9.e+]+)$', re.MULTILINE)
 COURSES = "/api/v1/courses"
 PICTURE = photos.jpeg(64, 48)
 

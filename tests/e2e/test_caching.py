@@ -32,7 +32,7 @@ async def _made(client, *by: str) -> list[str]:
     await asyncio.sleep(0.3)  # each process looks at its cache by then
     text = await scrape(client)
     names = "|".join(by or ["database"])
-    return re.findall(rf'cache_requests_total\{{answer="(?:{names})"\}} (\S+)', text)
+    return re.findall(rf'cache_requests_total\{{tier="(?:{names})"\}} (\S+)', text)
 
 
 async def _fetched(client) -> float:
@@ -218,7 +218,7 @@ async def test_the_metrics_of_cache_and_pool(client):
 async def test_a_full_pool_is_waited_for_a_bounded_time(service, tmp_path):
     own = {"DATABASE_POOL_SIZE": "1", "DATABASE_POOL_WAIT_SECONDS": "0.3", "API_WORKERS": "1"}
     # Its one connection is for the request that holds it, not for warming up.
-    own |= {"CACHE_WARM_ANSWERS": "0"}
+    own |= {"CACHE_WARM_RESPONSES": "0"}
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     async with (
         instance(tmp_path, service.env, **own) as base,
@@ -251,7 +251,7 @@ async def test_what_is_read_most_is_in_memory_unasked_and_again_when_lost(servic
         await redis.zadd("enroll:reads", names)
         try:
             async with (
-                instance(tmp_path, service.env, API_WORKERS="1", CACHE_WARM_ANSWERS="3") as base,
+                instance(tmp_path, service.env, API_WORKERS="1", CACHE_WARM_RESPONSES="3") as base,
                 httpx.AsyncClient(base_url=base) as other,
             ):
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics_server import MAX_CONNECTIONS, PACE_SECONDS
 from infra.observability.meters import OTHER
-from infra.settings import metrics_port_beside
+from infra.settings import default_metrics_port
 from tests.factories import free_ports, scrape
 from tests.instances import instance
 
@@ -71,7 +71,7 @@ async def test_the_api_port_does_not_show_metrics(own_client):
 
 async def at_metrics(client: httpx.AsyncClient, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", metrics_port_beside(client.base_url.port)
+        "127.0.0.1", default_metrics_port(client.base_url.port)
     )
     with contextlib.closing(writer):
         writer.write(data)
@@ -99,7 +99,7 @@ async def test_the_metrics_port_shows_metrics_only(own_client, sent, status):
 async def test_the_metrics_port_closes_endless_and_idle_connections(own_client):
     with contextlib.suppress(ConnectionError):
         assert await at_metrics(own_client, b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000) == b""
-    port = metrics_port_beside(own_client.base_url.port)
+    port = default_metrics_port(own_client.base_url.port)
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS + 10)]
     assert (await own_client.get("/health/live")).status_code == 200
     for _, writer in idle:
@@ -151,8 +151,8 @@ async def assert_second_start_refused(
     for ports, named in (
         ({"PORT": str(taken)}, f"PORT: {taken} of 127.0.0.1 is taken"),
         (
-            {"PORT": str(other), "METRICS_PORT": str(metrics_port_beside(taken))},
-            f"METRICS_PORT: {metrics_port_beside(taken)} of 127.0.0.1 is taken",
+            {"PORT": str(other), "METRICS_PORT": str(default_metrics_port(taken))},
+            f"METRICS_PORT: {default_metrics_port(taken)} of 127.0.0.1 is taken",
         ),
     ):
         # The port is checked before the database, which does not answer here.

@@ -304,7 +304,7 @@ async def test_disabling_is_effective_everywhere_while_redis_is_down(
     ), complaint
     await dies_everywhere(own_service.base_url, session["token"])
     code, _, complaint = await enroll(own_service, redises, "users", "sessions")
-    assert (code, complaint) == (1, "enroll: Redis is away, and with it the list of sessions\n")
+    assert (code, complaint) == (1, "enroll: Redis, which lists the sessions, is unavailable\n")
 
 
 async def test_each_process_limits_by_itself_while_redis_is_down(client, redis_down):

@@ -186,7 +186,7 @@ def test_a_part_that_dies_is_restarted(start: Start, name: str, words: str) -> N
     (before,) = pids_of(service, words)
     os.kill(before, signal.SIGKILL)
 
-    line = f"{name} was ended by SIGKILL, starts again in 0.5 s; its log: {service.data_dir}"
+    line = f"{name} was ended by SIGKILL, restarting in 0.5 s; log: {service.data_dir}"
     wait_until(lambda: line in said(service), 5)
     wait_until(lambda: bool(pids_of(service, words) - {before}), 10)
 
@@ -217,7 +217,7 @@ def test_a_part_that_ignores_sigterm_is_killed_after_its_grace_period(start: Sta
 def test_a_second_ctrl_c_kills_all_parts_at_once(start: Start) -> None:
     service = start(STUBBORN)
     service.process.send_signal(signal.SIGINT)
-    wait_until(lambda: "once more kills" in said(service), 5)
+    wait_until(lambda: "a second signal kills" in said(service), 5)
 
     def kill_again() -> bool:
         killed = "killed" in said(service)

@@ -95,7 +95,7 @@ async def test_an_admin_is_only_added_by_an_option(client, enroll):
 async def test_a_new_password_ends_the_sessions(service, client, enroll, username):
     session = (await log_in(client, username)).json()
     done = await enroll("users", "passwd", username, said="another password\n")
-    assert done == f"{username} has another password; sessions ended: 1\n"
+    assert done == f"{username} has a new password; sessions ended: 1\n"
     await dies_everywhere(service.base_url, session["token"])
     assert (await log_in(client, username)).status_code == 401
     assert (await log_in(client, username, "another password")).status_code == 200

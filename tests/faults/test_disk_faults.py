@@ -89,7 +89,7 @@ async def test_the_service_on_a_full_disk(small):
         assert "disk full" in (small.data_dir / "logs" / "disk.log").read_text()
 
         filler.unlink()
-        await eventually(lambda: said(small, "the disk has room again"), within=10)
+        await eventually(lambda: said(small, "the disk has space again"), within=10)
 
         async def all_is_well():
             reads, changes = await calls(client, api.headers, course)

@@ -306,9 +306,9 @@ async def test_an_invalid_storage_url_is_one_sentence(enroll, unreachable_databa
 async def test_a_failed_start_ends_only_its_own_processes(tmp_path, service):
     """The failed server process ends its own process group and not its caller's."""
     failing = (
-        "import os, sys; from api import server; from worker import cli;"
+        "import os, sys; from api.protocol import server; from cli.main import main;"
         "server.create_app = lambda *_: sys.exit('no such luck');"
-        "sys.argv[1:] = ['api']; cli.main()"
+        "sys.argv[1:] = ['api']; main()"
     )
     caller = f'"{sys.executable}" -c "{failing}"; echo "ended with $?"'
     (port,) = free_ports(1)

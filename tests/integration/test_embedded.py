@@ -357,35 +357,35 @@ async def test_valkey_starts_on_data_of_redis(tmp_path: Path, other_redis: Binar
 
 def test_ports_are_kept_while_they_are_free(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
-    first = Ports(path).take("cache")
-    assert Ports(path).take("cache") == first
+    first = Ports(path).assign("cache")
+    assert Ports(path).assign("cache") == first
     with socket.create_server(("127.0.0.1", first)):
         assert not is_free(first)
-        assert Ports(path).take("cache") != first
+        assert Ports(path).assign("cache") != first
 
 
 @pytest.mark.parametrize("content", ["", "{", "7", "[]x"])
 def test_a_damaged_ports_file_is_replaced(tmp_path: Path, content: str) -> None:
     path = tmp_path / "ports.json"
     path.write_text(content, encoding="utf-8")
-    port = Ports(path).take("cache")
-    assert Ports(path).take("cache") == port
+    port = Ports(path).assign("cache")
+    assert Ports(path).assign("cache") == port
 
 
 def test_ports_with_grpc_are_free_with_their_second_port(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
-    port = Ports(path).take("weed", with_grpc=True)
+    port = Ports(path).assign("weed", with_grpc=True)
     assert port + 10_000 < 32_768  # the start of Linux's ephemeral ports
     with socket.create_server(("127.0.0.1", port + 10_000)):
-        assert Ports(path).take("weed", with_grpc=True) != port
+        assert Ports(path).assign("weed", with_grpc=True) != port
 
 
 def test_reserved_ports_are_not_used(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
-    port = Ports(path).take("cache")
+    port = Ports(path).assign("cache")
     ports = Ports(path)
     ports.reserve(port)
-    assert ports.take("cache") != port
+    assert ports.assign("cache") != port
 
 
 def test_a_locked_folder_names_the_process_that_holds_it(tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ async def test_a_damaged_database_folder_is_named(tmp_path: Path, content: bytes
     (folder / "PG_VERSION").write_bytes(content)
     launcher = Launcher(DataDir(tmp_path))
     with pytest.raises(DamagedError, match=str(folder / "PG_VERSION")):
-        await Postgres(launcher.home, launcher).prepare()
+        await Postgres(launcher.data_dir, launcher).prepare()
 
 
 async def test_a_part_that_never_becomes_ready_ends_the_start(
@@ -480,7 +480,7 @@ async def test_restarts_are_delayed_longer_each_time(
 
         await wait_until(five, 10)
         await kept.stop()
-    delays = [line.partition("starts again in ")[2].partition(" s")[0] for line in lines[:5]]
+    delays = [line.partition("restarting in ")[2].partition(" s")[0] for line in lines[:5]]
     assert delays == ["0.02", "0.04", "0.08", "0.08", "0.08"]
     assert lines[0].startswith("api ended with exit code 1,")
 
@@ -510,8 +510,8 @@ async def test_a_restarted_part_is_reported_as_ready(tmp_path: Path) -> None:
 
         await wait_until(is_reported, 10)
         await kept.stop()
-    assert lines[0].startswith("api was ended by SIGKILL, starts again")
-    assert lines[1] == "api is back"
+    assert lines[0].startswith("api was ended by SIGKILL, restarting")
+    assert lines[1] == "api is ready again"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")

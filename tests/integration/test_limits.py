@@ -18,25 +18,25 @@ from infra import rate_limits
 from infra.rate_limits import (
     FallbackBuckets,
     FallbackLogins,
-    Kind,
     MemoryBuckets,
     MemoryLogins,
     Rate,
+    RateClass,
     RedisBuckets,
     RedisLogins,
     TokenRequest,
 )
-from infra.rate_limits.logins import FORGET_SECONDS, keys_of
+from infra.rate_limits.logins import COUNT_TTL_SECONDS, login_keys
 from infra.settings import Settings
 from services.auth.passwords import HashersBusy
 from services.errors import InvalidCredentials, RateLimited
 from tests.factories import free_ports
 
 RATES = {
-    Kind.READS: Rate(60),
-    Kind.WRITES: Rate(6_000),
-    Kind.UPLOADS: Rate(600),
-    Kind.LOGINS: Rate(600),
+    RateClass.READS: Rate(60),
+    RateClass.WRITES: Rate(6_000),
+    RateClass.UPLOADS: Rate(600),
+    RateClass.LOGINS: Rate(600),
 }
 
 
@@ -69,55 +69,55 @@ def client():
 
 async def test_a_burst_of_one_minutes_tokens_is_allowed(buckets, client):
     [first, second] = await buckets.take(
-        [TokenRequest(Kind.READS, client, 59), TokenRequest(Kind.READS, client, 5)]
+        [TokenRequest(RateClass.READS, client, 59), TokenRequest(RateClass.READS, client, 5)]
     )
     assert (first.granted, first.left) == (59, 1)
     assert (second.granted, second.left) == (1, 0)
     assert 0.8 < second.wait_seconds <= 1.0
     assert 58 < second.full_seconds <= 60
-    [third] = await buckets.take([TokenRequest(Kind.READS, client)])
+    [third] = await buckets.take([TokenRequest(RateClass.READS, client)])
     assert third.granted == 0
 
 
 async def test_tokens_are_refilled_continuously(buckets, client):
-    await buckets.take([TokenRequest(Kind.WRITES, client, 6_000)])
+    await buckets.take([TokenRequest(RateClass.WRITES, client, 6_000)])
     started = time.monotonic()
     await asyncio.sleep(0.1)
-    [grant] = await buckets.take([TokenRequest(Kind.WRITES, client, 1_000)])
+    [grant] = await buckets.take([TokenRequest(RateClass.WRITES, client, 1_000)])
     elapsed = time.monotonic() - started
     assert 10 <= grant.granted <= elapsed * 100 + 2
 
 
 async def test_each_client_and_rate_class_has_its_own_bucket(buckets, client):
-    await buckets.take([TokenRequest(Kind.READS, client, 60)])
+    await buckets.take([TokenRequest(RateClass.READS, client, 60)])
     token_requests = [
-        TokenRequest(Kind.WRITES, client),
-        TokenRequest(Kind.READS, f"{client}-other"),
-        TokenRequest(Kind.READS, client),
+        TokenRequest(RateClass.WRITES, client),
+        TokenRequest(RateClass.READS, f"{client}-other"),
+        TokenRequest(RateClass.READS, client),
     ]
     assert [grant.granted for grant in await buckets.take(token_requests)] == [1, 1, 0]
 
 
 async def test_concurrent_requests_share_one_bucket(buckets, client):
     grants = await asyncio.gather(
-        *(buckets.take([TokenRequest(Kind.READS, client, 3)]) for _ in range(40))
+        *(buckets.take([TokenRequest(RateClass.READS, client, 3)]) for _ in range(40))
     )
     assert 60 <= sum(grant.granted for [grant] in grants) <= 61
 
 
 @pytest.mark.parametrize(("failed", "seconds"), [(9, 1), (10, 2), (12, 8), (15, 60), (90, 60)])
 async def test_redis_doubles_the_wait_after_each_failed_login(redis, client, failed, seconds):
-    account = keys_of(client, "192.0.2.1")[0]
+    account = login_keys(client, "192.0.2.1")[0]
     await redis.hset(account, "attempts", failed)
     logins = RedisLogins(redis)
     assert (await logins.attempt(client, "192.0.2.1")).wait == 0
     wait = (await logins.attempt(client, "192.0.2.1")).wait
     assert seconds - 0.5 < wait <= seconds
-    assert FORGET_SECONDS - 5 < await redis.pttl(account) / 1000 <= FORGET_SECONDS
+    assert COUNT_TTL_SECONDS - 5 < await redis.pttl(account) / 1000 <= COUNT_TTL_SECONDS
 
 
 async def test_a_full_bucket_leaves_no_key_in_redis(redis, client):
-    await RedisBuckets(redis, RATES).take([TokenRequest(Kind.WRITES, client)])
+    await RedisBuckets(redis, RATES).take([TokenRequest(RateClass.WRITES, client)])
     assert 0 < await redis.pttl(f"limit:writes:{client}") <= 12
 
 
@@ -125,7 +125,7 @@ async def test_the_script_is_loaded_again_after_redis_lost_it(redis, client):
     buckets = RedisBuckets(redis, RATES)
     for _ in range(2):
         await redis.script_flush()
-        [grant] = await buckets.take([TokenRequest(Kind.READS, client)])
+        [grant] = await buckets.take([TokenRequest(RateClass.READS, client)])
         assert grant.granted == 1
         await redis.script_flush()
         assert (await RedisLogins(redis).attempt(client, "192.0.2.1")).wait == 0
@@ -153,7 +153,7 @@ async def test_ten_failed_logins_are_free_and_then_the_wait_doubles(client):
         waits.append(wait)
         now[0] += wait
     assert waits == [0] * 9 + [1, 2, 4, 8, 16, 32] + [60] * 5
-    now[0] += rate_limits.logins.FORGET_SECONDS + 61
+    now[0] += rate_limits.logins.COUNT_TTL_SECONDS + 61
     for number in range(10):
         assert await wait_of(logins, client, f"192.0.2.{number}") == 0
 
@@ -271,7 +271,7 @@ async def test_while_redis_is_down_each_process_counts_by_itself(client):
     unavailable = rate_limits.connect(f"redis://127.0.0.1:{port}/0")
     buckets = FallbackBuckets(RedisBuckets(unavailable, RATES), MemoryBuckets(RATES))
     granted = [
-        (await buckets.take([TokenRequest(Kind.READS, client)]))[0].granted for _ in range(61)
+        (await buckets.take([TokenRequest(RateClass.READS, client)]))[0].granted for _ in range(61)
     ]
     assert granted == [1] * 60 + [0]
     logins = FallbackLogins(RedisLogins(unavailable), MemoryLogins())
@@ -302,13 +302,13 @@ async def test_counting_in_redis_resumes_when_it_is_back(tmp_path, client):
     async with running(tmp_path / "servers", {"broker"}) as servers:
         redis = rate_limits.connect(servers.environment["BROKER_URL"])
         buckets = FallbackBuckets(RedisBuckets(redis, RATES), MemoryBuckets(RATES))
-        await buckets.take([TokenRequest(Kind.READS, client, 50)])
+        await buckets.take([TokenRequest(RateClass.READS, client, 50)])
         await servers.stop("broker")
-        [alone] = await buckets.take([TokenRequest(Kind.READS, client, 50)])
+        [alone] = await buckets.take([TokenRequest(RateClass.READS, client, 50)])
         assert alone.granted == 50
         await servers.start("broker")
         deadline = time.monotonic() + 10
-        while (await buckets.take([TokenRequest(Kind.READS, client, 30)]))[0].granted == 30:
+        while (await buckets.take([TokenRequest(RateClass.READS, client, 30)]))[0].granted == 30:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
 
@@ -319,10 +319,10 @@ async def test_a_hanging_redis_delays_one_request_a_second_by_its_timeout(client
         port = silent.getsockname()[1]
         redis = RedisBuckets(rate_limits.connect(f"redis://127.0.0.1:{port}/0"), RATES)
         with pytest.raises((RedisError, TimeoutError)):
-            await redis.take([TokenRequest(Kind.READS, client)])
+            await redis.take([TokenRequest(RateClass.READS, client)])
         buckets = FallbackBuckets(redis, MemoryBuckets(RATES))
-        await buckets.take([TokenRequest(Kind.READS, client)])
+        await buckets.take([TokenRequest(RateClass.READS, client)])
         started = time.monotonic()
         for _ in range(100):
-            await buckets.take([TokenRequest(Kind.READS, client)])
+            await buckets.take([TokenRequest(RateClass.READS, client)])
         assert time.monotonic() - started < 0.2

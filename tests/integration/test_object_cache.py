@@ -105,22 +105,22 @@ async def test_concurrent_fetches_are_limited_and_more_are_refused(store):
     store.open.clear()
     waiting = [
         asyncio.create_task(shown.get(f"{number}.webp"))
-        for number in range(object_cache.MOST_WAITING)
+        for number in range(object_cache.MAX_IN_FLIGHT)
     ]
     await asyncio.sleep(0.01)
     with pytest.raises(StorageUnavailable, match="too many"):
         await shown.get(KEY)
     store.open.set()
-    assert await asyncio.gather(*waiting) == [None] * object_cache.MOST_WAITING
-    assert store.most_inside == object_cache.AT_ONCE
+    assert await asyncio.gather(*waiting) == [None] * object_cache.MAX_IN_FLIGHT
+    assert store.most_inside == object_cache.MAX_FETCHES
     assert await shown.get(KEY)
 
 
 async def test_a_fetch_has_a_timeout(store, monkeypatch):
-    monkeypatch.setattr(object_cache, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(object_cache, "FETCH_SECONDS", 0.05)
     shown = ObjectCache(store, 10_000, 60)
     store.open.clear()
-    with pytest.raises(StorageUnavailable, match="no answer"):
+    with pytest.raises(StorageUnavailable, match="no response"):
         await shown.get(KEY)
     store.open.set()
     await asyncio.sleep(0.01)
@@ -151,7 +151,7 @@ async def test_an_object_removed_during_its_fetch_is_not_cached(store):
 
 
 async def test_the_memory_of_removals_is_bounded(store, monkeypatch):
-    monkeypatch.setattr(object_cache, "MOST_REMOVED", 2)
+    monkeypatch.setattr(object_cache, "MAX_REMOVED", 2)
     shown = ObjectCache(store, 10_000, 60)
     for course in (1, 2, 3):
         shown.remove(f"courses/{course}/")

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.embedded import servers
 from deploy.embedded.data_dir import DataDir
-from deploy.embedded.process import NOBODY
+from deploy.embedded.process import UNPRIVILEGED_UID
 from infra import key_ring
 from infra.process.private_files import data_folder, private_folder
 from infra.settings import Settings
@@ -86,7 +86,7 @@ async def test_other_users_reach_nothing_and_postgresqls_user_only_its_folder(fo
         (folder / "logs" / "api.log").write_text("1.2.3.4 ada@example.org", encoding="utf-8")
         assert not accessible_to(STRANGER, folder)
 
-        of_the_database = {path for _, path in accessible_to(NOBODY, folder)}
+        of_the_database = {path for _, path in accessible_to(UNPRIVILEGED_UID, folder)}
         assert of_the_database
         own = folder / "postgres"
         assert all(Path(path).is_relative_to(own) for path in of_the_database)

@@ -123,7 +123,7 @@ async def _published_after(rows, *, notify: bool = False) -> float:
     async def is_published() -> bool:
         return await rows.fetchval("SELECT published_at FROM tasks WHERE id = $1", task_id)
 
-    await asyncio.wait_for(probe.until(is_published, 0.005), 20)
+    await asyncio.wait_for(probe.wait_until(is_published, 0.005), 20)
     return time.monotonic() - since
 
 

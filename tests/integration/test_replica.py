@@ -12,7 +12,7 @@ import pytest
 
 from deploy.embedded.binaries import find_postgres
 from deploy.embedded.data_dir import DataDir
-from deploy.embedded.process import NOBODY, Launcher, ProcessSpec
+from deploy.embedded.process import UNPRIVILEGED_UID, Launcher, ProcessSpec
 from deploy.embedded.servers import running
 from tests.factories import ADMIN, COURSE, bearer, eventually, free_ports
 from tests.instances import instance
@@ -32,7 +32,7 @@ async def databases(tmp_path_factory):
             copy = home.root / "copy"
             copy.mkdir(mode=0o700)
             if os.geteuid() == 0:
-                shutil.chown(copy, NOBODY, NOBODY)
+                shutil.chown(copy, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
             programs = find_postgres().folder
             await _run(
                 launcher,
@@ -74,7 +74,7 @@ async def databases(tmp_path_factory):
 async def _run(launcher, *command: str) -> None:
     folder = Path(command[command.index("-D") + 1])
     part = ProcessSpec("basebackup", command, folder=folder, unprivileged=True)
-    assert await launcher.run(part) == 0, launcher.home.log("basebackup").read_text()
+    assert await launcher.run(part) == 0, launcher.data_dir.log("basebackup").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ class Redis:
     """The embedded Valkey."""
 
     def __init__(self, launcher: Launcher) -> None:
-        self._valkey = Valkey(launcher.home)
+        self._valkey = Valkey(launcher.data_dir)
         self.url = self._valkey.environment["BROKER_URL"]
 
     async def part(self) -> ProcessSpec:
@@ -57,13 +57,13 @@ class RabbitMQ:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        take = launcher.home.ports.take
+        take = launcher.data_dir.ports.assign
         self._port, self._nodes, self._names = take("amqp"), take("nodes"), take("names")
         self._name_server: Process | None = None
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
 
     async def part(self) -> ProcessSpec:
-        base = self._launcher.home.root / "rabbitmq"
+        base = self._launcher.data_dir.root / "rabbitmq"
         base.mkdir(exist_ok=True)
         (base / "plugins").write_text("[].\n", encoding="utf-8")
         (base / "rabbitmq.conf").touch()
@@ -93,7 +93,7 @@ class RabbitMQ:
             command = (shutil.which("epmd") or "epmd", "-port", str(self._names))
             part = ProcessSpec("epmd", command, environment=environment)
             self._name_server = await self._launcher.start(part)
-            await asyncio.wait_for(probe.until(lambda: _answers(self._names)), START_SECONDS)
+            await asyncio.wait_for(probe.wait_until(lambda: _answers(self._names)), START_SECONDS)
         return ProcessSpec(
             "rabbitmq",
             (self.program() or "",),
@@ -147,15 +147,15 @@ async def worker(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[
         part = ProcessSpec("worker", (str(ENROLL), "worker"), is_relay_alive, own, folder)
         process = await launcher.start(part)
         await _until_ready(part, launcher)
-        yield launcher.home.log("worker")
+        yield launcher.data_dir.log("worker")
         await process.stop()
 
 
 async def _until_ready(part: ProcessSpec, launcher: Launcher) -> None:
     try:
-        await asyncio.wait_for(probe.until(part.is_ready), START_SECONDS)
+        await asyncio.wait_for(probe.wait_until(part.is_ready), START_SECONDS)
     except TimeoutError:
-        raise AssertionError(f"{part.name}:\n{tail(launcher.home.log(part.name))}") from None
+        raise AssertionError(f"{part.name}:\n{tail(launcher.data_dir.log(part.name))}") from None
 
 
 async def _answers(port: int, greeting: bytes = b"") -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from infra.key_ring import kid_of
+from infra.key_ring import settings_kid
 from services.enrollments.idempotency import KEPT_FOR
 from tests.factories import NO_ID, bearer, eventually, new_email, refused, refused_for, token
 from tests.security.conftest import CANARIES
@@ -198,7 +198,7 @@ async def test_keys_expire_after_a_day(send, database):
 
 def student(email, **claims):
     """Return the headers of a student of the production instance."""
-    return bearer(token(SECRET, kid=kid_of(SECRET), username=email, **claims))
+    return bearer(token(SECRET, kid=settings_kid(SECRET), username=email, **claims))
 
 
 @pytest.fixture

@@ -56,9 +56,9 @@ def test_lines_are_written_once_and_in_order(written):
 
 
 def test_a_full_buffer_is_written_without_a_flush(written):
-    for _ in range(access_log.MOST_LINES):
+    for _ in range(access_log.MAX_LINES):
         access_log.record(LINE)
-    assert written().count("\n") == access_log.MOST_LINES
+    assert written().count("\n") == access_log.MAX_LINES
 
 
 def test_a_path_of_any_bytes_can_be_logged(written):
@@ -84,7 +84,7 @@ def full_disk():
 async def test_a_full_disk_loses_lines_and_raises_nothing(written, full_disk, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", full_disk)
-        for _ in range(access_log.MOST_LINES + 1):
+        for _ in range(access_log.MAX_LINES + 1):
             access_log.record(LINE)
         async with middleware.flush_telemetry():
             await asyncio.sleep(2 * middleware.BOOKS_SECONDS)
@@ -94,4 +94,4 @@ async def test_a_full_disk_loses_lines_and_raises_nothing(written, full_disk, mo
     first, second = map(json.loads, written().splitlines())
     assert first["event"] == "request"
     assert (second["event"], second["reason"]) == ("log_lines_lost", "disk full")
-    assert second["lines"] == access_log.MOST_LINES + 2
+    assert second["lines"] == access_log.MAX_LINES + 2

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from cli.console import harmless, table
+from cli.console import escape_controls, table
 
 COLUMNS = ("id", "name", "state", "error")
 ROW = ("01a2075e-644b-73b4-ad77-4537554e13f0", "images.process", "failed", "no " * 30)
@@ -53,5 +53,5 @@ def test_markup_is_printed_as_text(text: str) -> None:
     ],
 )
 def test_unprintable_characters_are_escaped(text: str, shown: str) -> None:
-    assert harmless(text) == shown
+    assert escape_controls(text) == shown
     assert shown in printed(200, (text, "n", "s", "e"))

@@ -50,13 +50,13 @@ def test_a_full_disk_is_told_from_other_errors(error, is_full):
     ],
 )
 def test_a_command_reports_the_cause(error, message):
-    assert error_messages.sentence(error).startswith(message)
+    assert error_messages.describe(error).startswith(message)
 
 
 def test_the_databases_refusal_has_its_message():
     error = BaseORMException("Can't establish connection to database None")
     error.__cause__ = asyncpg.InvalidCatalogNameError('database "app" does not exist')
-    assert error_messages.sentence(error).endswith('can\'t be used: database "app" does not exist')
+    assert error_messages.describe(error).endswith('can\'t be used: database "app" does not exist')
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_databases_refusal_has_its_message():
     ],
 )
 def test_an_address_that_cannot_be_bound_is_named_by_its_setting(number, message):
-    assert error_messages.of_address(
+    assert error_messages.address_message(
         "HOST", "METRICS_PORT", "127.0.0.1", 80, of(number)
     ).startswith(message)
-    assert error_messages.is_of_address(of(number))
+    assert error_messages.is_address_error(of(number))

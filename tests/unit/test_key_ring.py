@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra import key_ring
-from infra.key_ring import KeyRing, kid_of, rotate
+from infra.key_ring import KeyRing, rotate, settings_kid
 from infra.settings import Settings, SettingsError
 
 ONE, TWO, THREE = ("one-" * 10, "two-" * 10, "three-" * 10)
@@ -28,9 +28,9 @@ def settings_of(tmp_path):
 
 def test_the_secret_signs_with_the_same_key_id_everywhere(settings_of):
     ring = KeyRing(settings_of())
-    assert ring.signing() == (kid_of(ONE), ONE)
-    assert ring.find(kid_of(ONE)) == ONE
-    assert ONE not in kid_of(ONE)
+    assert ring.signing() == (settings_kid(ONE), ONE)
+    assert ring.find(settings_kid(ONE)) == ONE
+    assert ONE not in settings_kid(ONE)
 
 
 def test_instances_change_the_secret_by_settings_without_an_interruption(settings_of):
@@ -41,7 +41,7 @@ def test_instances_change_the_secret_by_settings_without_an_interruption(setting
         assert after.find(before.signing()[0]) == before.signing()[1]
         assert before.find(after.signing()[0]) == after.signing()[1]
     # The last step follows when the last token of the old key has expired.
-    assert rings[-1].find(kid_of(ONE)) is None
+    assert rings[-1].find(settings_kid(ONE)) is None
 
 
 def test_after_a_rotation_the_new_key_signs_and_the_old_is_trusted(settings_of):
@@ -51,9 +51,9 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_is_trusted(settings_of):
     second = rotate(settings, keep_seconds=100)
     assert ring.find(second)
     assert ring.signing()[0] == second
-    assert [key.kid for key in ring.keys] == [second, first, kid_of(ONE)]
+    assert [key.kid for key in ring.keys] == [second, first, settings_kid(ONE)]
     assert ring.find(first)
-    assert ring.find(kid_of(ONE)) == ONE
+    assert ring.find(settings_kid(ONE)) == ONE
     assert len({key.secret for key in ring.keys}) == 3
     assert all(len(key.secret) >= 32 for key in ring.keys)
 
@@ -66,13 +66,13 @@ def test_an_old_key_is_trusted_for_a_limited_time(settings_of, monkeypatch):
     later = time.time() + 101
     monkeypatch.setattr(key_ring.time, "time", lambda: later)
     assert ring.find(first) is None
-    assert ring.find(kid_of(ONE)) is None
+    assert ring.find(settings_kid(ONE)) is None
     third = rotate(settings, keep_seconds=100)
     stored = json.loads(key_ring.key_file(settings).read_text())["keys"]
     # The expired key is deleted; for the settings' key the file records that it has expired.
     assert first not in {each["kid"] for each in stored}
     ring = KeyRing(settings)
-    assert (ring.signing()[0], ring.find(kid_of(ONE))) == (third, None)
+    assert (ring.signing()[0], ring.find(settings_kid(ONE))) == (third, None)
 
 
 def test_a_second_rotation_does_not_extend_the_trust(settings_of, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_second_rotation_does_not_extend_the_trust(settings_of, monkeypatch):
     monkeypatch.setattr(key_ring.time, "time", lambda: now + 60)
     rotate(settings, keep_seconds=100)
     monkeypatch.setattr(key_ring.time, "time", lambda: now + 110)
-    assert KeyRing(settings).find(kid_of(ONE)) is None
+    assert KeyRing(settings).find(settings_kid(ONE)) is None
 
 
 def test_a_revoked_key_is_distrusted_at_once(settings_of):
@@ -91,7 +91,7 @@ def test_a_revoked_key_is_distrusted_at_once(settings_of):
     ring = KeyRing(settings)
     second = rotate(settings, keep_seconds=0)
     assert ring.find(second)
-    assert (ring.find(first), ring.find(kid_of(ONE))) == (None, None)
+    assert (ring.find(first), ring.find(settings_kid(ONE))) == (None, None)
 
 
 def test_the_file_is_private_and_does_not_contain_the_settings_secret(settings_of):

@@ -22,7 +22,7 @@ def histogram(*counts: float, route: str = "/api/v1/courses/<course_id:str>", st
 
 def cache(**responses: float) -> str:
     lines = ["# TYPE cache_requests_total counter"]
-    lines += [f'cache_requests_total{{answer="{name}"}} {n}' for name, n in responses.items()]
+    lines += [f'cache_requests_total{{tier="{name}"}} {n}' for name, n in responses.items()]
     return "\n".join(lines) + "\n"
 
 

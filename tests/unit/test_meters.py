@@ -19,7 +19,7 @@ def declared(monkeypatch):
 
 @pytest.fixture
 def wire():
-    receiver, sender = meters.channel()
+    receiver, sender = meters.open_channel()
     with receiver, sender:
         yield receiver, sender
 
@@ -103,7 +103,7 @@ def test_a_gauge_is_the_sum_over_living_processes(wire, monkeypatch):
 @pytest.mark.usefixtures("declared")
 def test_a_message_has_a_maximum_size(wire):
     receiver, sender = wire
-    counter = Counter("things_total", "Things.", kind=LabelValues(learned=10_000))
+    counter = Counter("things_total", "Things.", kind=LabelValues(dynamic=10_000))
     totals, sent = Totals(), 0
     for number in range(1000):
         counter.inc(labels=(f"{number}{'x' * 100}",))
@@ -119,7 +119,7 @@ def test_a_message_has_a_maximum_size(wire):
 
 
 def test_the_values_of_a_label_are_bounded():
-    values = LabelValues("GET", 200, learned=2)
+    values = LabelValues("GET", 200, dynamic=2)
     values.add("POST", "POST")
     assert [values.bound(each) for each in ("GET", 200, "POST")] == ["GET", "200", "POST"]
     assert [values.bound(each) for each in ("a", "b", "c", "a")] == ["a", "b", OTHER, "a"]

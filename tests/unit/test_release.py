@@ -118,7 +118,7 @@ def test_another_branch_stops_the_release(checkout):
 def test_a_version_without_notes_stops_the_release(checkout, text):
     checkout.write("CHANGELOG.md", text)
     checkout.commit()
-    refused(checkout, "CHANGELOG.md says nothing of 1.0.0")
+    refused(checkout, "CHANGELOG.md has no notes of 1.0.0")
 
 
 def test_a_build_of_another_version_stops_the_release(checkout):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cli.console import print_json, say
+from cli.console import print_json, print_line
 from infra.observability import logs
-from infra.text import harmless_json, harmless_lines
+from infra.text import escape_json, escape_lines
 
 HOSTILE = "[/x]\x1b[2J\x9b31m\u202egnp.exe\u2028\u2029\x85\x7f\r\n\U000e0041Zoë"
 
@@ -21,7 +21,7 @@ def _is_harmless(text: str) -> bool:
 
 def test_escaped_json_has_the_same_meaning_and_controls_nothing():
     document = json.dumps({"login": HOSTILE}, ensure_ascii=False)
-    shown = harmless_json(document)
+    shown = escape_json(document)
     assert _is_harmless(shown)
     assert json.loads(shown) == {"login": HOSTILE}
     assert "Zoë" in shown
@@ -29,7 +29,7 @@ def test_escaped_json_has_the_same_meaning_and_controls_nothing():
 
 def test_a_text_cannot_forge_a_line_of_output():
     text = "failed\nstate:  succeeded\r\x1b[1A"
-    assert harmless_lines(text) == "failed\n  state:  succeeded\\r\\x1b[1A"
+    assert escape_lines(text) == "failed\n  state:  succeeded\\r\\x1b[1A"
 
 
 def test_the_output_of_commands_has_no_control_characters(capsys):
@@ -37,7 +37,7 @@ def test_the_output_of_commands_has_no_control_characters(capsys):
     printed = capsys.readouterr().out
     assert _is_harmless(printed)
     assert json.loads(printed) == [{"login": HOSTILE}]
-    say(f"error:  {HOSTILE}\nstate:  succeeded")
+    print_line(f"error:  {HOSTILE}\nstate:  succeeded")
     printed = capsys.readouterr().out
     assert _is_harmless(printed)
     assert "\nstate" not in printed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from infra.rate_limits import Kind, MemoryBuckets, Rate, TokenGrant, TokenLeaser, TokenRequest
+from infra.rate_limits import MemoryBuckets, Rate, RateClass, TokenGrant, TokenLeaser, TokenRequest
 
 PER_MINUTE = 6_000
 BATCH = 60
@@ -15,7 +15,7 @@ class ControlledBuckets(MemoryBuckets):
     """Buckets that answer on demand and count their calls."""
 
     def __init__(self, rate=PER_MINUTE):
-        super().__init__({Kind.READS: Rate(rate)})
+        super().__init__({RateClass.READS: Rate(rate)})
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.calls = []
@@ -32,7 +32,7 @@ async def run():
     running = []
 
     def start(buckets, rate=PER_MINUTE, **more):
-        limiter = TokenLeaser(buckets, Kind.READS, Rate(rate), **more)
+        limiter = TokenLeaser(buckets, RateClass.READS, Rate(rate), **more)
         running.append(asyncio.create_task(limiter.run()))
         return limiter
 
@@ -114,7 +114,7 @@ async def test_a_client_without_credit_waits_for_the_response(run):
     buckets = ControlledBuckets(30)
     buckets.may_answer.clear()
     limiter = run(buckets, 30)
-    waiting = [asyncio.create_task(limiter.take_once_known("192.0.2.1")) for _ in range(35)]
+    waiting = [asyncio.create_task(limiter.take_or_wait("192.0.2.1")) for _ in range(35)]
     await asyncio.sleep(0.05)
     assert sum(task.done() for task in waiting) == 3
     buckets.may_answer.set()
@@ -122,11 +122,11 @@ async def test_a_client_without_credit_waits_for_the_response(run):
 
 
 async def test_the_wait_for_a_response_is_bounded(run, monkeypatch):
-    monkeypatch.setattr("infra.rate_limits.leasing.LONGEST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("infra.rate_limits.leasing.MAX_WAIT_SECONDS", 0.05)
     buckets = ControlledBuckets(30)
     buckets.may_answer.clear()
     limiter = run(buckets, 30)
-    assert [await limiter.take_once_known("192.0.2.1") for _ in range(4)] == [True] * 3 + [False]
+    assert [await limiter.take_or_wait("192.0.2.1") for _ in range(4)] == [True] * 3 + [False]
 
 
 async def test_a_client_that_respects_retry_after_is_served(run):

@@ -26,7 +26,7 @@ async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
 
     monkeypatch.setattr("api.lifespan.read.warm", warm)
     monkeypatch.setattr("api.lifespan.WARM_AGAIN_SECONDS", 0.0)
-    settings = SimpleNamespace(cache_warm_answers=7)
+    settings = SimpleNamespace(cache_warm_responses=7)
     storage = SimpleNamespace(url=str)
     await warm_up(SimpleNamespace(cache=Cache(), settings=settings, storage=storage))
     assert tried == ["first of 7", "first of 7", "second of 7"]

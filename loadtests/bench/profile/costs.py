@@ -28,7 +28,7 @@ from api.protocol.header_templates import Declaration, HeaderTemplates
 from api.security.rate_limits import Limits
 from infra.cache import AnswerCache, Entry, Key, open_store
 from infra.observability import access_log, metrics
-from infra.rate_limits import Kind
+from infra.rate_limits import RateClass
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.storage.object_cache import ObjectCache
@@ -51,7 +51,7 @@ async def costs() -> tuple[Costs, Costs]:
     async with AsyncExitStack() as resources:
         limits = app.ctx.limits = await Limits.open(settings, None, app.ctx.streams, resources)
         limits.reads.take(CLIENT)
-        await limits.reads.borrow()
+        await limits.reads.lease_tokens()
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123
             return await _fast(app), _normal(app)
 
@@ -113,7 +113,7 @@ def _normal(app: Application) -> Costs:
     return {
         "request id, the clock, ids for the log": _time(lambda: _drive(middleware.begin(request())))
         - _time(request),
-        "rate limit": _time(lambda: _drive(app.ctx.limits.spend(asked, Kind.READS))),
+        "rate limit": _time(lambda: _drive(app.ctx.limits.spend(asked, RateClass.READS))),
         "security headers, CORS, metrics and access log, the writing included": _time(
             lambda: _drive(end(asked, answered))
         ),

@@ -149,7 +149,7 @@ async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
     context.cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
     context.fast_path = shortcut_of(app, context.cache)
     context.limits.reads.take(CLIENT)
-    await context.limits.reads.borrow()
+    await context.limits.reads.lease_tokens()
     key = catalogue_read.key_of_page(Filters(), 1, 20)
     if key is None:
         raise SystemExit("the first page is not kept")

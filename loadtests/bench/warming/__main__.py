@@ -74,7 +74,7 @@ class Reader:
 
 async def _answers(client: httpx.AsyncClient) -> dict[str, float]:
     text = (await client.get(f"{origin_of_metrics(str(client.base_url))}/metrics")).text
-    found = re.findall(r'^cache_requests_total\{answer="(\w+)"\} (\S+)$', text, re.MULTILINE)
+    found = re.findall(r'^cache_requests_total\{tier="(\w+)"\} (\S+)$', text, re.MULTILINE)
     return defaultdict(float, {answer: float(count) for answer, count in found})
 
 
@@ -95,7 +95,7 @@ async def _restarted(at: Environment, database: Database, name: str, warm: int) 
     with redis.Redis.from_url(database.cache_url) as server:
         for key in server.scan_iter("enroll:*:a:*"):
             server.delete(key)
-    instance = await at.ours(name, database, CACHE_WARM_ANSWERS=str(warm))
+    instance = await at.ours(name, database, CACHE_WARM_RESPONSES=str(warm))
     reader = Reader(database.ids.read_text("ascii").split())
     seen = await _first_seconds(instance, reader)
     os.kill(instance.pid, signal.SIGTERM)

@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+# Typer hides its copy of click; the parent of this public error is click's UsageError.
+UsageError: Any = typer.BadParameter.__mro__[1]
+
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")]
+PageNumber = Annotated[int, typer.Option("--page", min=1, help="Which page of so many.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_age(text: str) -> timedelta | None:
+    """Return the duration that a text such as 90s, 15m, 2h or 1d means, or None."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    return match and timedelta(seconds=int(match[1]) * _UNITS[match[2]])
