@@ -24,7 +24,7 @@ _ADDRESS_ERRNOS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES
 
 @dataclass(frozen=True)
 class Outage:
-    """A part that is down for a while: the event for the log, the sentence for a client."""
+    """A temporary outage: its log event, and its message for a client."""
 
     event: str
     message: str
@@ -33,17 +33,17 @@ class Outage:
 
 _DISK_FULL = Outage("disk_full", "The disk is full; try again later", logging.ERROR)
 _READ_ONLY = Outage(
-    "database_read_only", "Nothing can be changed now; try again later", logging.ERROR
+    "database_read_only", "The service is read-only now; try again later", logging.ERROR
 )
-# What ends a transaction that took too long or blocked another: it can be tried again.
+# The database ended a transaction that took too long or blocked another; a retry can succeed.
 _TRANSACTION_ENDED = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,
     asyncpg.TransactionTimeoutError,
 )
-# What the driver and the pool raise while the database is away, restarts or has no room.
-_DATABASE_AWAY = (
+# Errors of the driver and the pool while the database is down, restarting or overloaded.
+_DATABASE_DOWN = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -53,22 +53,25 @@ _DATABASE_AWAY = (
     asyncpg.TooManyConnectionsError,
     DBConnectionError,
 )
-# The first that fits counts.
+# The first match counts.
 _OUTAGES: tuple[tuple[tuple[type[BaseException], ...], Outage], ...] = (
     (_TRANSACTION_ENDED, Outage("transaction_ended", "The database is busy; try again soon")),
-    ((RedisError,), Outage("redis_away", "A part of the service is away; try again soon")),
-    (_DATABASE_AWAY, Outage("database_away", "The database is away; try again soon")),
+    (
+        (RedisError,),
+        Outage("redis_unavailable", "The service is degraded; try again soon"),
+    ),
+    (_DATABASE_DOWN, Outage("database_unavailable", "The database is unavailable; try again soon")),
 )
 
 
 def outage(error: BaseException) -> Outage | None:
-    """Return the outage that an error of a driver is a sign of, if it is of one."""
+    """Return the outage that a driver's error indicates, if it indicates one."""
     if is_disk_full(error):
         return _DISK_FULL
     if is_read_only(error):
         return _READ_ONLY
     if isinstance(error, TransactionManagementError) and error.__cause__:
-        error = error.__cause__  # Tortoise's wrapping
+        error = error.__cause__  # Tortoise wraps the driver's error
     return next((found for kinds, found in _OUTAGES if isinstance(error, kinds)), None)
 
 

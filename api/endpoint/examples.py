@@ -77,7 +77,7 @@ def _raised(operation: Operation) -> dict[str, DeclaredError]:
     found = {kind.__name__: _example(kind) for kind in kinds}
     found["Unforeseen"] = ServiceError("Something went wrong on our side")
     if operation.tag != "system":
-        found["Unavailable"] = errors.Unavailable("The database is away; try again soon")
+        found["Unavailable"] = errors.Unavailable("The database is unavailable; try again soon")
     return found
 
 

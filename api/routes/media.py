@@ -48,7 +48,7 @@ async def _read(recent: ObjectCache, key: str) -> CachedObject:
     try:
         shown = await recent.get(key)
     except StorageUnavailable as error:
-        raise Unavailable("The image store is away; try again soon") from error
+        raise Unavailable("The image store is unavailable; try again soon") from error
     except StorageRefused:
         shown = None
     if shown is None:

@@ -43,5 +43,5 @@ async def live(_request: Request) -> HTTPResponse:
 async def ready(request: Request) -> HTTPResponse:
     """Tell whether this process can do its work, which needs the database"""
     if not await request.app.ctx.health.is_connected():
-        raise Unavailable("The database is away; try again soon")
+        raise Unavailable("The database is unavailable; try again soon")
     return reply(ReadyOut())

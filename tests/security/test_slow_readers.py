@@ -151,7 +151,7 @@ async def test_a_handler_that_takes_too_long_is_503(server, database):
     message = response.json()["message"]
     assert message in {
         "The request took too long; try again soon",
-        "The database is away; try again soon",
+        "The database is unavailable; try again soon",
     }
     refused(response, 503, "UNAVAILABLE", message)
     assert int(response.headers["retry-after"]) > 0
