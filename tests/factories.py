@@ -64,7 +64,9 @@ def free_ports(count: int) -> list[int]:
 async def scrape(client: httpx.AsyncClient) -> str:
     """Return the metrics of a client's API, including all requests answered so far."""
     await asyncio.sleep(1.5 * BOOKS_SECONDS)  # each process has flushed its metrics by then
-    url = client.base_url.copy_with(port=default_metrics_port(client.base_url.port), path="/metrics")
+    url = client.base_url.copy_with(
+        port=default_metrics_port(client.base_url.port), path="/metrics"
+    )
     response = await client.get(url)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")
