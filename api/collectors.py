@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from infra.cache import AnswerCache
+from infra.cache import ResponseCache
 from infra.db import engine
 from infra.observability import metrics
 
@@ -12,7 +12,7 @@ SHOW_SECONDS = 0.25
 
 
 @asynccontextmanager
-async def shown(cache: AnswerCache) -> AsyncIterator[None]:
+async def shown(cache: ResponseCache) -> AsyncIterator[None]:
     """Tell it again and again, in batches: a counter of many processes is slow to count with."""
     showing = asyncio.create_task(_show_again_and_again(cache))
     try:
@@ -21,17 +21,17 @@ async def shown(cache: AnswerCache) -> AsyncIterator[None]:
         showing.cancel()
 
 
-async def _show_again_and_again(cache: AnswerCache) -> None:
+async def _show_again_and_again(cache: ResponseCache) -> None:
     while True:
         show(cache)
         await asyncio.sleep(SHOW_SECONDS)
 
 
-def show(cache: AnswerCache) -> None:
+def show(cache: ResponseCache) -> None:
     """Bring the metrics up to date."""
     counts = cache.take_counts()
-    answers = {"memory": counts.memory, "redis": counts.redis, "database": counts.database}
-    metrics.count_cache(answers, counts.errors, counts.invalidations)
+    tiers = {tier: getattr(counts, tier) for tier in metrics.TIERS}
+    metrics.count_cache(tiers, counts.errors, counts.invalidations)
     metrics.set_cache_gauges(len(cache.memory), cache.memory.size)
     use = engine.pool_use()
     metrics.set_pool_gauges(use.size, use.in_use, use.waiting)

@@ -14,7 +14,7 @@ from api.protocol.write_buffers import WriteBuffers
 from api.security.cors import Origins
 from api.security.rate_limits import Limits
 from api.security.sse_limits import Streams
-from infra.cache import AnswerCache, Shared
+from infra.cache import ResponseCache, Shared
 from infra.db.replica import ReplicaRouter
 from infra.key_ring import KeyRing
 from infra.session_list import SessionList
@@ -32,7 +32,7 @@ class Context(SimpleNamespace):
     settings: Settings
     storage: Storage
     object_cache: ObjectCache
-    cache: AnswerCache
+    cache: ResponseCache
     replica_router: ReplicaRouter
     health: HealthQueries
     keys: KeyRing

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from tortoise import BaseDBAsyncClient
 
-from infra.cache import AnswerCache
+from infra.cache import ResponseCache
 from infra.db import engine
 from infra.queue.liveness import is_relay_alive
 from infra.storage import Storage
@@ -36,7 +36,7 @@ class HealthQueries:
         self.is_connected = SingleFlight(lambda: _serves(source))
         self.is_relay_alive = SingleFlight(lambda: is_relay_alive(source))
 
-    async def parts(self, cache: AnswerCache, storage: Storage) -> Parts:
+    async def parts(self, cache: ResponseCache, storage: Storage) -> Parts:
         """Check all parts; without the database nothing is known of the tasks."""
         is_connected = await self.is_connected()
         redis, stored, carried = await asyncio.gather(

@@ -15,7 +15,7 @@ from api.protocol.fast_path import FastPath
 from api.security.rate_limits import Limits
 from infra import rate_limits
 from infra.aio.shield import drain
-from infra.cache import AnswerCache, open_store
+from infra.cache import CacheDown, ResponseCache, SecondLevel
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, database, open_pool
 from infra.db.feed import DatabaseFeed
 from infra.db.replica import ReplicaRouter
@@ -30,6 +30,7 @@ from infra.storage.object_cache import ObjectCache
 from services.audit.denied import DeniedAudit
 from services.auth.revocations import Revocations
 from services.catalogue import read
+from services.catalogue.feed import CATALOGUE_POLL_SECONDS, CatalogueFeed
 from services.enrollments.enroll import Enroller
 from services.images.removals import RemovedImages
 from services.task_hooks import TaskHooks
@@ -128,17 +129,25 @@ async def _open_replica(context: Context) -> None:
 
 async def _open_cache(context: Context) -> None:
     settings = context.settings
-    context.cache = AnswerCache(
-        open_store(settings.cache or "memory://", partial(read.shape, context.storage.url)),
+    namespace = partial(read.namespace, context.storage.url)
+    context.cache = ResponseCache(
+        SecondLevel(settings.cache or "memory://", namespace),
         memory_bytes=settings.cache_memory_bytes,
+        stale_seconds=settings.stale_if_error_seconds,
         shared=context.shared,
-        owed=read.owed,
     )
-    await context.cache.start()
     context.resources.enter_context(hooks.registered(TaskHooks(context.cache)))
     context.resources.push_async_callback(context.cache.close)
+    # A connection of its own: memory is trusted as long as its polls are in time.
+    feed = DatabaseFeed(
+        require_direct_database(settings),
+        CatalogueFeed(context.cache),
+        seconds=CATALOGUE_POLL_SECONDS,
+    )
+    _start(context, feed.follow())
+    await context.cache.start(feed.wake)
     context.fast_path = FastPath(
-        context.cache.hot, context.object_cache, context.limits, context.origins
+        context.cache.index, context.object_cache, context.limits, context.origins
     )
     await context.resources.enter_async_context(collectors.shown(context.cache))
 
@@ -148,19 +157,20 @@ async def warm_up(context: Context) -> None:
 
     Requests are answered meanwhile.
     """
-    async for names in context.cache.wanted(context.settings.cache_warm_responses):
-        await _warm(context, names)
-
-
-async def _warm(context: Context, names: list[str]) -> None:
+    cache, url_of = context.cache, context.storage.url
     while True:
+        await cache.emptied.wait()
+        cache.emptied.clear()
         try:
-            await read.warm(context.cache, names, context.storage.url)
+            names = await cache.top(context.settings.cache_warm_responses)
+            await read.warm(cache, names, url_of)
+        except CacheDown as error:
+            log.debug("cache_not_warmed", error=str(error))
+            cache.emptied.set()
         except Exception:
             # The loop has to go on: without it memory would stay cold after the next loss.
             log.exception("cache_not_warmed")
-        else:
-            return
+            cache.emptied.set()
         await asyncio.sleep(WARM_AGAIN_SECONDS)
 
 

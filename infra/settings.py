@@ -164,6 +164,7 @@ class Settings(BaseSettings):
     redis_password: SecretStr = SecretStr("")
     redis_db: Annotated[int, Field(ge=0, le=15)] = 0
     cache_memory_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+    stale_if_error_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
     cache_warm_responses: Annotated[int, Field(ge=0, le=10_000)] = 300
     broker_url: BrokerUrl = Field(default=None, repr=False)
     cache_plaintext: bool = False

@@ -1,7 +1,5 @@
 """What an operation on a task means to the domain; API, worker and command line register it."""
 
-from uuid import UUID
-
 from infra.cache import Cache
 from infra.queue.hooks import Operation
 from infra.queue.table import TaskRow
@@ -27,4 +25,4 @@ class TaskHooks:
         """Add to the transaction of an operation."""
         await trail.record(_ACTIONS[operation], task.id)
         if task.name == TaskName.PROCESS_IMAGE:
-            await announce_image_task(self._cache, UUID(task.args["course_id"]))
+            await announce_image_task(self._cache)

@@ -8,7 +8,6 @@ class TaskName(StrEnum):
 
     PROCESS_IMAGE = "images.process"
     REMOVE_IMAGES = "images.remove"
-    REFRESH_CACHE = "cache.refresh"
     WARM_CACHE = "cache.warm"
     PRUNE_TASKS = "maintenance.prune_tasks"
     PRUNE_SESSIONS = "maintenance.prune_sessions"
@@ -16,4 +15,5 @@ class TaskName(StrEnum):
     REMOVE_ORPHANS = "maintenance.remove_orphans"
     PRUNE_AUDIT_LOG = "maintenance.prune_audit_log"
     PRUNE_ANSWERS = "maintenance.prune_answers"
+    PRUNE_CHANGES = "maintenance.prune_changes"
     ANALYZE = "maintenance.analyze"

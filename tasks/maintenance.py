@@ -7,7 +7,7 @@ from infra.queue import operations
 from infra.settings import require_direct_database
 from services.audit import trail
 from services.auth import sessions
-from services.catalogue import housekeeping
+from services.catalogue import feed, housekeeping
 from services.enrollments import idempotency
 from services.task_names import TaskName
 from tasks.registry import TaskContext, task
@@ -41,6 +41,13 @@ async def prune_answers(context: TaskContext) -> None:
     """Forget the answers to requests with an Idempotency-Key of more than a day ago."""
     removed = await idempotency.prune()
     context.log.info("answers_pruned", answers=removed)
+
+
+@task(TaskName.PRUNE_CHANGES, queue="maintenance", every=300)
+async def prune_changes(context: TaskContext) -> None:
+    """Forget the changes of the catalogue that every process knows."""
+    removed = await feed.prune()
+    context.log.info("changes_pruned", changes=removed)
 
 
 @task(TaskName.PRUNE_AUDIT_LOG, queue="maintenance", timeout=600, every=DAY_SECONDS)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from structlog.stdlib import BoundLogger
 
-from infra.cache import Outpost
+from infra.cache import ResponseCache
 from infra.db.transactions import transaction
 from infra.observability import logs
 from infra.queue import leases
@@ -40,7 +40,7 @@ class TaskContext:
         *,
         settings: Settings,
         storage: Storage,
-        cache: Outpost,
+        cache: ResponseCache,
         log: BoundLogger,
     ) -> None:
         self.id: UUID = claim.id

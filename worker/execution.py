@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from infra.cache import Outpost
+from infra.cache import ResponseCache
 from infra.errors import DeclaredError
 from infra.observability import logs
 from infra.queue import leases
@@ -31,7 +31,7 @@ class Backends:
 
     settings: Settings
     storage: Storage
-    cache: Outpost
+    cache: ResponseCache
     registry: dict[str, Registration]
     worker: str
     heartbeat: Heartbeat

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
-from infra.cache import Outpost, open_store
+from infra.cache import ResponseCache, SecondLevel
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
 from infra.observability import logs
 from infra.process.system import die_with_parent, lower_priority
@@ -50,8 +50,9 @@ class WorkerProcess:
         pool = database(require_database(settings), POOL_SIZE, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
         storage = open_storage(settings)
-        shape = partial(read.shape, storage.url)
-        cache = Outpost(open_store(settings.cache or "memory://", shape))
+        namespace = partial(read.namespace, storage.url)
+        level = SecondLevel(settings.cache or "memory://", namespace)
+        cache = ResponseCache(level, memory_bytes=0)
         self._resources.push_async_callback(cache.close)
         self._resources.enter_context(hooks.registered(TaskHooks(cache)))
         heartbeat = Heartbeat(require_direct_database(settings))

@@ -1,6 +1,7 @@
 """Sending what is cached: the validators, and 304 to whoever has it already."""
 
 from functools import partial
+from math import ceil
 
 from sanic import HTTPResponse, Request
 from sanic.response import raw
@@ -15,9 +16,11 @@ from services.catalogue.render import UrlOf
 
 # Whoever keeps an answer asks before each use whether it still holds.
 CACHE_CONTROL = "no-cache"
+CACHE_NAME = "course-enrollment"
 VALIDATORS = {
     "ETag": "Strong; with `If-None-Match` an unchanged answer is 304 without a body.",
     "Cache-Control": "`no-cache`: may be kept, and is to be validated before each use.",
+    "Cache-Status": "Only while the database does not answer: how old it may be (RFC 9211).",
 }
 
 
@@ -35,6 +38,7 @@ def send(request: Request, entry: Entry, key: Key | None, path: str) -> HTTPResp
     declared = Declaration(route, path, JSON, partial(headers_of, path=path))
     is_kept = (
         key is not None
+        and entry.stale_seconds is None
         and _is_canonical(request, path)
         and request.app.ctx.cache.remember(request.raw_url, key)
     )
@@ -68,6 +72,8 @@ def _prepare(request: Request, entry: Entry, declared: Declaration) -> None:
 def headers_of(entry: Entry, path: str) -> dict[str, str]:
     """Return the headers of an entry: the same for everyone who asks."""
     headers = {"ETag": etag(entry.digest), "Cache-Control": CACHE_CONTROL}
+    if entry.stale_seconds is not None:
+        headers["Cache-Status"] = f"{CACHE_NAME}; hit; ttl=-{ceil(entry.stale_seconds)}"
     if entry.page is not None and entry.total is not None:
         headers |= page_headers(path, entry.page, entry.total)
     return headers

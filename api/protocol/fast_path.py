@@ -21,7 +21,7 @@ from api.protocol.header_templates import HeaderTemplates
 from api.security.cors import Origins
 from api.security.rate_limits import Limits
 from infra.cache import Entry
-from infra.cache.hot import Hot
+from infra.cache.request_index import RequestIndex
 from infra.observability import access_log, metrics
 from infra.storage import MEDIA_PATH
 from infra.storage.object_cache import ObjectCache
@@ -128,8 +128,10 @@ def fields_of(block: bytes) -> Fields | None:
 class FastPath:
     """The fast path of a server process."""
 
-    def __init__(self, hot: Hot, recent: ObjectCache, limits: Limits, origins: Origins) -> None:
-        self._hot = hot
+    def __init__(
+        self, index: RequestIndex, recent: ObjectCache, limits: Limits, origins: Origins
+    ) -> None:
+        self._index = index
         self._recent = recent
         self._limits = limits
         self._origins = origins
@@ -143,7 +145,7 @@ class FastPath:
         asked = parse(data)
         if asked is None:
             return None
-        slot = self._hot.get(asked.target) or self._hot.cut(asked.target)
+        slot = self._index.get(asked.target) or self._index.recut(asked.target)
         entry = slot.entry if slot else self._shown(asked.target)
         if entry is None:
             return None
@@ -163,7 +165,7 @@ class FastPath:
             return None
         # Not before: what goes the long way after all is counted there.
         if slot:
-            self._hot.count(slot)
+            self._index.count(slot)
         body = b"" if is_known or asked.method == "HEAD" else entry.body
         is_small = len(body) <= MAX_COPIED_BYTES
         cors = b"" if asked.fields.origin is None else self._origins.lines(asked.fields.origin)

@@ -1,1 +1,1 @@
-"""Building blocks for asyncio."""
+"""What asyncio lacks: one of each."""

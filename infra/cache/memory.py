@@ -1,206 +1,174 @@
-"""Answers in the memory of this process: the most recently read ones, bounded by bytes."""
+"""The entries in the memory of this process: the least recently used go first, bounded by bytes."""
 
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Collection
-from math import inf
 from typing import NamedTuple
 
-from infra.cache.entry import Entry, Key, Make, Piece, Prepared, is_picked, parted
+from infra.cache.entry import Entry, Key, Prepared, Slice
+from infra.cache.trust import Trust
+from infra.db.history import Change
 
 # What a slot and its places in the tables take beside the bytes, about.
 SLOT_BYTES = 1024
 TARGET_BYTES = 128
-# One answer may be asked for in several spellings; more are not worth the room.
+# One entry may be asked for by several URL variants; more are not worth the room.
 TARGETS_A_SLOT = 16
-# A part of the room for answers of which there are endlessly many.
-RARE_SHARE = 0.2
-# Beside that room: targets whose pieces are old and can be cut anew, with some hundred bytes each.
-CUTTINGS = 1000
+LONG_TAIL_SHARE = 0.2
+# Beside that room: targets whose slices are old and can be cut anew, with some hundred bytes each.
+RECUTS = 1000
 
 
-class Cutting(NamedTuple):
-    """How a target was answered, until its piece became old: the piece and its heads."""
+class Recut(NamedTuple):
+    """How a target was answered until its slice became old: the slice and its heads."""
 
-    piece: Piece
+    part: Slice
     prepared: Prepared
 
 
 class Slot:
-    """An answer, until when it holds (monotonic), how often it was read, and its spellings.
+    """An entry, until when it holds (monotonic), how often it was read, and its targets.
 
-    `cost` and `prepared` are bytes: of all of it, and of what was made of the entry for sending.
+    `cost` and `prepared` are bytes: of all of it, and of what the sender derived from the entry.
     """
 
-    __slots__ = ("again", "cost", "entry", "expires", "key", "prepared", "reads", "targets")
+    __slots__ = ("cost", "entry", "expires", "key", "part", "prepared", "reads", "targets")
 
-    def __init__(self, key: Key, entry: Entry, expires: float, again: Piece | Make | None) -> None:
+    def __init__(self, key: Key, entry: Entry, expires: float, part: Slice | None) -> None:
         self.key = key
-        self.again = again
+        self.part = part
         self.entry = entry
         self.expires = expires
-        self.reads = 0
+        # The caller that had it filled reads it, too.
+        self.reads = 1
         self.targets: list[bytes] = []
         self.prepared = 0
-        self.cost = len(entry.body) + SLOT_BYTES
+        self.cost = 0
 
 
 class Memory:
-    """Least recently used goes first. `sure_until`: later (monotonic) nothing here is believed."""
+    """Slots by name and by request target."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, trust: Trust) -> None:
         self.targets: dict[bytes, Slot] = {}
-        self.cuttings: OrderedDict[bytes, Cutting] = OrderedDict()
-        self.sure_until = inf
-        self.size = 0
+        self.recuts: OrderedDict[bytes, Recut] = OrderedDict()
+        self.trust = trust
         self.limit = limit
-        self._slots: OrderedDict[str, Slot] = OrderedDict()
-        self._rare: OrderedDict[str, Slot] = OrderedDict()
-        self._rare_size = 0
-        self._topics: defaultdict[str, set[str]] = defaultdict(set)
-        # Reads of answers that are no longer here, and were not told yet.
+        self.size = self._long_tail_size = 0
+        self._slots: dict[str, Slot] = {}
+        # The same slots, the least recently used first: common ones and those of the long tail.
+        self._used: dict[bool, OrderedDict[str, Slot]] = {False: OrderedDict(), True: OrderedDict()}
+        self._by_subject: defaultdict[str | None, set[str]] = defaultdict(set)
+        # Reads of entries that are no longer here, and were not taken yet.
         self._gone: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._slots) + len(self._rare)
+        return len(self._slots)
 
     def get(self, name: str) -> Slot | None:
-        """Return the answer of this name, if it still holds."""
-        slot = self._slots.get(name) or self._rare.get(name)
-        if slot is None:
-            return None
-        now = time.monotonic()
-        if now >= slot.expires:
+        """Return the slot of this name; where trust is lost, even one that has expired."""
+        slot = self._slots.get(name)
+        if slot is not None and time.monotonic() >= slot.expires and self.trust.holds:
             self._remove(slot)
             return None
-        return self.touch(slot) if now < self.sure_until else None
+        return slot and self.touch(slot)
 
     def touch(self, slot: Slot) -> Slot:
-        """Note that an answer was read."""
+        """Note that an entry was read."""
         slot.reads += 1
-        (self._rare if slot.key.rare else self._slots).move_to_end(slot.key.name)
+        self._used[slot.key.long_tail].move_to_end(slot.key.name)
         return slot
 
-    def put(
-        self, key: Key, entry: Entry, expires: float, again: Piece | Make | None = None
-    ) -> None:
-        """Keep an answer, and how it can be had again; drop what is over the limit."""
-        slots = self._rare if key.rare else self._slots
-        known = slots.get(key.name)
-        slot = Slot(key, entry, expires, again)
-        # Whoever asked for it read it, too.
-        slot.reads = 1
+    def put(self, key: Key, entry: Entry, expires: float, part: Slice | None = None) -> None:
+        """Keep an entry, cut as `part` if it is a slice; drop what is over the limit."""
+        slot, known = Slot(key, entry, expires, part), self._slots.get(key.name)
         if known:
             self._remove(known)
-        slots[key.name] = slot
-        self._topics[key.topic].add(key.name)
-        self._charge(slot, slot.cost)
+        self._slots[key.name] = self._used[key.long_tail][key.name] = slot
+        self._by_subject[key.subject].add(key.name)
+        self._charge(slot, len(entry.body) + SLOT_BYTES)
         for target in known.targets if known else ():
             self.remember(target, key.name)
         self._shrink()
 
     def remember(self, target: bytes, name: str) -> bool:
-        """Find the answer of this name by a request's target, too; tell whether it is found."""
-        slot = self._slots.get(name) or self._rare.get(name)
-        if slot is None or target in self.targets or len(slot.targets) == TARGETS_A_SLOT:
-            return target in self.targets
-        slot.targets.append(target)
-        self.targets[target] = slot
-        self.cuttings.pop(target, None)
-        cost = len(target) + TARGET_BYTES
-        slot.cost += cost
-        self._charge(slot, cost)
-        self._shrink()
+        """Find the entry of this name by a request target, too; return whether it is found."""
+        slot = self._slots.get(name)
+        if slot and target not in self.targets and len(slot.targets) < TARGETS_A_SLOT:
+            slot.targets.append(target)
+            self.targets[target] = slot
+            self.recuts.pop(target, None)
+            self._charge(slot, len(target) + TARGET_BYTES)
+            self._shrink()
         return target in self.targets
 
     def weigh(self, target: bytes, entry: Entry, prepared: int) -> None:
-        """Count the bytes of what was prepared of an answer to a target as its own."""
+        """Count the bytes of what was derived from the entry of a target as its own."""
         slot = self.targets.get(target)
-        if slot is None or slot.entry is not entry:
-            return
-        cost, slot.prepared = prepared - slot.prepared, prepared
-        slot.cost += cost
-        self._charge(slot, cost)
-        self._shrink()
+        if slot is not None and slot.entry is entry:
+            cost, slot.prepared = prepared - slot.prepared, prepared
+            self._charge(slot, cost)
+            self._shrink()
 
-    def about(self, topics: Collection[str]) -> list[tuple[Key, Make]]:
-        """Return what can be made again of these topics: common answers, then the last read."""
-        masks = dict(map(parted, topics))
-        return [
-            (slot.key, slot.again)
-            for slots in (self._slots, self._rare)
-            for slot in reversed(slots.values())
-            if slot.key.topic in masks
-            and is_picked(masks[slot.key.topic], slot.key.bit)
-            and slot.again
-            and not isinstance(slot.again, Piece)
-        ]
+    def invalidate(self, change: Change) -> None:
+        """Drop what a change made old."""
+        shown = b"" if change.listed else change.subject.encode()
+        for subject, text in ((change.subject, b""), (None, shown)):
+            for name in list(self._by_subject.get(subject, ())):
+                entry = self._slots[name].entry
+                if entry.version < change.version and text in entry.body:
+                    self._outdate(name)
 
-    def forget(self, topic: str) -> None:
-        """Drop all answers about a topic, or what a mask picks of them."""
-        about, mask = parted(topic)
-        for name in list(self._topics.get(about, ())):
-            slot = self._slots.get(name) or self._rare.get(name)
-            if slot and is_picked(mask, slot.key.bit):
-                self._outdate(slot)
-
-    def forget_showing(self, name: bytes) -> None:
-        """Drop all answers that list this id."""
-        for slots in (self._slots, self._rare):
-            for slot in list(slots.values()):
-                if slot.key.lists and name in slot.entry.body:
-                    self._outdate(slot)
+    def invalidate_lists(self) -> None:
+        """Drop all lists."""
+        for name in list(self._by_subject.get(None, ())):
+            self._outdate(name)
 
     def clear(self) -> None:
         """Drop everything."""
-        self._gone.update(self.take_reads())
-        self.targets.clear()
-        self.cuttings.clear()
-        self._slots.clear()
-        self._rare.clear()
-        self._topics.clear()
-        self.size = self._rare_size = 0
+        for slot in list(self._slots.values()):
+            self._remove(slot)
+        self.recuts.clear()
 
-    def take_reads(self) -> dict[str, int]:
-        """Return how often each answer was read since this was asked last."""
+    def take_reads(self) -> Counter[str]:
+        """Return how often each entry was read since the last call."""
         reads, self._gone = self._gone, Counter()
-        for slots in (self._slots, self._rare):
-            for name, slot in slots.items():
-                if slot.reads:
-                    reads[name] += slot.reads
-                    slot.reads = 0
+        for name, slot in self._slots.items():
+            if slot.reads:
+                reads[name] += slot.reads
+                slot.reads = 0
         return reads
 
-    def _shrink(self) -> None:
-        while self._rare and self._rare_size > self.limit * RARE_SHARE:
-            self._remove(next(iter(self._rare.values())))
-        while self.size > self.limit:
-            self._remove(next(iter((self._slots or self._rare).values())))
-
-    def _charge(self, slot: Slot, cost: int) -> None:
-        self.size += cost
-        if slot.key.rare:
-            self._rare_size += cost
-
-    def _outdate(self, slot: Slot) -> None:
-        """Drop an answer that is old; how a piece of it was sent is still true of the next one."""
-        if isinstance(slot.again, Piece) and slot.entry.prepared:
-            cutting = Cutting(slot.again, slot.entry.prepared)
-            for target in slot.targets:
-                self.cuttings[target] = cutting
-            while len(self.cuttings) > CUTTINGS:
-                self.cuttings.popitem(last=False)
+    def _outdate(self, name: str) -> None:
+        """Drop an old entry; the heads of a slice hold for the next one of its targets, too."""
+        slot = self._slots[name]
+        if slot.part and slot.entry.prepared:
+            recut = Recut(slot.part, slot.entry.prepared)
+            self.recuts.update(dict.fromkeys(slot.targets, recut))
+            while len(self.recuts) > RECUTS:
+                self.recuts.popitem(last=False)
         self._remove(slot)
 
+    def _shrink(self) -> None:
+        common, long_tail = self._used[False], self._used[True]
+        while long_tail and self._long_tail_size > self.limit * LONG_TAIL_SHARE:
+            self._remove(next(iter(long_tail.values())))
+        while self.size > self.limit:
+            self._remove(next(iter((common or long_tail).values())))
+
+    def _charge(self, slot: Slot, cost: int) -> None:
+        slot.cost += cost
+        self.size += cost
+        if slot.key.long_tail:
+            self._long_tail_size += cost
+
     def _remove(self, slot: Slot) -> None:
-        key = slot.key
+        name, subject = slot.key.name, slot.key.subject
         if slot.reads:
-            self._gone[key.name] += slot.reads
-        del (self._rare if key.rare else self._slots)[key.name]
-        names = self._topics[key.topic]
-        names.discard(key.name)
-        if not names:
-            del self._topics[key.topic]
+            self._gone[name] += slot.reads
+        del self._slots[name], self._used[slot.key.long_tail][name]
+        self._by_subject[subject].discard(name)
+        if not self._by_subject[subject]:
+            del self._by_subject[subject]
         for target in slot.targets:
             del self.targets[target]
         self._charge(slot, -slot.cost)

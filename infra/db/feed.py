@@ -1,10 +1,11 @@
-"""What others change in the database, as a process hears of it: LISTEN, and a poll twice a second.
+"""What others change in the database, as a process hears of it: LISTEN, and polls.
 
 A notification can be lost with its connection and a pooler forwards none, so the poll is what
 counts and the notification only makes it sooner.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Protocol
 
 import asyncpg
@@ -14,6 +15,7 @@ from infra.db.transactions import BROKEN
 from infra.observability import logs
 
 POLL_SECONDS = 0.5
+LEAST_SECONDS = 0.02
 
 log = logs.get_logger(__name__)
 
@@ -33,11 +35,17 @@ class Subscriber(Protocol):
 
 
 class DatabaseFeed:
-    """One connection for all subscribers of a process."""
+    """One connection for some subscribers of a process, polled each `seconds`."""
 
-    def __init__(self, url: str, *subscribers: Subscriber) -> None:
+    def __init__(self, url: str, *subscribers: Subscriber, seconds: float = POLL_SECONDS) -> None:
         self._url = url
         self._subscribers = subscribers
+        self._seconds = seconds
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Poll soon, as after a notification."""
+        self._woken.set()
 
     async def follow(self) -> None:
         """Keep the subscribers in step until cancelled, whatever goes away in between."""
@@ -50,22 +58,28 @@ class DatabaseFeed:
             except Exception:
                 # Without the feed, what a process remembers is never corrected.
                 log.exception("feed_failed")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._seconds / 2)
 
     async def _follow(self, connection: asyncpg.Connection) -> None:
+        connection.add_termination_listener(lambda _: self.wake())
         for subscriber in self._subscribers:
             if subscriber.channel:
-                await connection.add_listener(subscriber.channel, _hearing(subscriber))
+                await connection.add_listener(subscriber.channel, self._hearing(subscriber))
         is_first = True
         while True:
+            self._woken.clear()
             for subscriber in self._subscribers:
                 await subscriber.poll(connection, is_first=is_first)
             is_first = False
-            await asyncio.sleep(POLL_SECONDS)
+            # Of many changes in a row each would otherwise cost a poll.
+            await asyncio.sleep(LEAST_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds - LEAST_SECONDS):
+                    await self._woken.wait()
 
+    def _hearing(self, subscriber: Subscriber) -> Any:
+        def hear(*notification: object) -> None:
+            subscriber.hear(str(notification[-1]))
+            self.wake()
 
-def _hearing(subscriber: Subscriber) -> Any:
-    def hear(*notification: object) -> None:
-        subscriber.hear(str(notification[-1]))
-
-    return hear
+        return hear

@@ -16,6 +16,8 @@ APP = "models"
 # Databases of the 0.x releases that had this migration go on; it was their last one.
 LAST_OF_0 = "12_20261129083000_images_removed.py"
 UPGRADE_FROM_0 = MIGRATIONS / "sql" / "upgrade_from_0.sql"
+# What the upgrade adds whole.
+ADDED_SINCE_0 = MIGRATIONS / "sql" / "catalogue.sql"
 
 
 class SchemaTooOldError(Exception):
@@ -87,7 +89,8 @@ async def _adopt(connection: asyncpg.Connection) -> list[str]:
 
     state = encoder(decompress_dict(run_path(str(initial))["MODELS_STATE"]))
     async with connection.transaction():
-        await connection.execute(UPGRADE_FROM_0.read_text("utf-8"))
+        for part in (UPGRADE_FROM_0, ADDED_SINCE_0):
+            await connection.execute(part.read_text("utf-8"))
         await connection.execute("DELETE FROM aerich WHERE app = $1", APP)
         await connection.execute(
             "INSERT INTO aerich (version, app, content) VALUES ($1, $2, $3::jsonb)",

@@ -46,10 +46,11 @@ _rate_limit_fallbacks = Counter(
 _dropped_readers = Counter(
     "slow_readers_dropped_total", "Connections closed because the client did not read."
 )
+TIERS = ("memory", "redis", "database", "stale")
 _cache_requests = Counter(
     "cache_requests_total",
-    "Cached reads, by the tier that had the response.",
-    tier=LabelValues("memory", "redis", "database"),
+    "Cached reads, by the tier that had the response; `stale` is memory that may be old.",
+    tier=LabelValues(*TIERS),
 )
 _cache_errors = Counter("cache_errors_total", "Failed calls of the shared cache.")
 _cache_invalidations = Counter("cache_invalidations_total", "Invalidations by writes.")

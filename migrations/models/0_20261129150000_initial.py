@@ -182,7 +182,7 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
         (
             "CREATE EXTENSION IF NOT EXISTS pg_trgm;",
             TABLES,
-            sql.read("constraints", "totals", "sessions", "audit", "tasks", "cache"),
+            sql.read("constraints", "totals", "sessions", "audit", "tasks", "catalogue"),
             sql.read_search_text(),
         )
     )

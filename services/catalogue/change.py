@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from infra.cache import Cache
-from infra.db.transactions import transaction
+from infra.db.transactions import after_commit, transaction
+from infra.queue.enqueue import enqueue
 from models import Course
 from services.audit import trail
 from services.audit.trail import Action
-from services.catalogue import queries, read
+from services.catalogue import feed, queries
 from services.catalogue.queries import Snapshot
 from services.errors import CourseChanged, CourseNotFound
+from services.task_names import TaskName
 
 # Evaluated on the locked course; a change takes place only if it is true.
 Condition = Callable[[Snapshot], bool]
@@ -28,8 +30,6 @@ class Change:
 
     def __init__(self, course_id: UUID) -> None:
         self.course_id = course_id
-        # Titles and descriptions before and after, if the change affects which searches match.
-        self.texts: set[str] = set()
 
     async def lock(self, condition: Condition | None = None) -> Course:
         """Lock the course until the end of the transaction, so that the condition stays true.
@@ -66,17 +66,22 @@ async def change(
         yield changing
         if action is not None:
             await trail.record(action, course_id)
-        await _announce_after_commit(cache, changing)
+        await _publish_after_commit(cache)
 
 
-async def announce_image_task(cache: Cache, course_id: UUID) -> None:
+async def announce_image_task(cache: Cache) -> None:
     """Have readers learn of a change of the task that makes a course's image, after the commit."""
-    await _announce_after_commit(cache, Change(course_id))
+    await _publish_after_commit(cache)
 
 
-async def _announce_after_commit(cache: Cache, change: Change) -> None:
-    """Have readers learn of the change as soon as the running transaction commits."""
-    if change.texts:
-        await read.announce(cache, change.course_id, *change.texts)
-    else:
-        await read.announce_image(cache, change.course_id)
+async def ask_to_warm() -> None:
+    """Enqueue the task that fills what a change made old, before it is read."""
+    await enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
+
+
+async def _publish_after_commit(cache: Cache) -> None:
+    """Have readers of this instance see the running transaction as soon as it commits."""
+    await ask_to_warm()
+    # Last: no other writer of the catalogue can commit from here on until this one has.
+    if changes := await feed.running_changes():
+        after_commit(lambda: cache.publish(changes))

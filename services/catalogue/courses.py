@@ -75,7 +75,7 @@ async def update(
 
     """
     async with change(cache, course_id, Action.UPDATE_COURSE) as updating:
-        before = await updating.lock(condition)
+        await updating.lock(condition)
         widest = await images.widest_key(course_id)
         fields = dict(changes.fields)
         if widest and fields.get("image_url") == url_of(widest):
@@ -84,10 +84,7 @@ async def update(
         await _update(updating, **fields)
         if fields.get("image_url") or (changes.removes_image and widest):
             await images.discard(updating)
-        after = await updating.snapshot()
-        updating.texts |= {before.title, before.description}
-        updating.texts |= {after.row["title"], after.row["description"]}
-        return after
+        return await updating.snapshot()
 
 
 async def replace_image(
@@ -129,15 +126,13 @@ async def delete(cache: Cache, course_id: UUID, condition: Condition | None = No
 
     """
     async with change(cache, course_id, Action.DELETE_COURSE) as deletion:
-        before = await deletion.lock(condition)
-        deletion.texts |= {before.title, before.description}
+        await deletion.lock(condition)
         await _delete(deletion)
         await images.remove_objects(deletion)
 
 
 async def _insert(change: Change, fields: CourseFields) -> None:
     await Course.create(id=change.course_id, **asdict(fields))
-    change.texts |= {fields.title, fields.description}
 
 
 async def _update(change: Change, **fields: Any) -> None:

@@ -22,7 +22,7 @@ from services.errors import CourseNotFound
 
 # To be raised with every change of the shape, or of what makes an answer old: releases that render
 # otherwise, or announce something else, share no answers.
-VERSION = 3
+VERSION = 4
 PLAIN_LIST_LIMIT = 1000
 # To so many courses all pages have one plan. From there on it pays to see how to skip; where a plan
 # has to know how rare a difficulty is, only from so many on.
@@ -85,7 +85,9 @@ _WITH_IMAGES = f"""
         ))
     )
 """  # noqa: S608  a constant
+# The version is read in the statement, so that it is that of the data.
 _SHOWN = """
+    (SELECT version FROM catalogue_version) AS version,
     chosen.id::text AS id, chosen.title, chosen.description, chosen.difficulty, chosen.image_url,
     chosen.created_at, chosen.updated_at, sized.variants,
     unfinished.id::text AS task_id, unfinished.state AS task_state, unfinished.error AS task_error
@@ -104,9 +106,10 @@ class Snapshot:
     row: Row
 
     def entry(self, url_of: UrlOf) -> Entry:
-        """Return the answer that readers get; fleeting while the image is in processing."""
-        body = render.course(self.row, url_of)
-        return Entry.of(body, fleeting=render.is_in_processing(self.row))
+        """Return the entry that readers get; not stored while the image is in processing."""
+        entry = Entry.of(render.course(self.row, url_of), version=self.row["version"])
+        entry.no_store = render.is_in_processing(self.row)
+        return entry
 
 
 async def snapshot(course_id: UUID) -> Snapshot:
@@ -155,22 +158,22 @@ async def courses(
 
 async def newest(url_of: UrlOf) -> Entry:
     """Return the newest thousand courses as an array, and how many there are."""
-    shown, total = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
+    shown, total, version = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
     page = Page(1, PLAIN_LIST_LIMIT)
-    return Entry.of(render.array(_rendered(shown, url_of)), total, page)
+    return Entry.of(render.array(_rendered(shown, url_of)), total, page, version)
 
 
 async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
     """Return one page of the courses that match, and where it stands."""
-    shown, total = await _select(filters, (number - 1) * limit, limit)
+    shown, total, version = await _select(filters, (number - 1) * limit, limit)
     body = render.page(_rendered(shown, url_of), total, number, limit)
-    return Entry.of(body, total, Page(number, limit, filters.query))
+    return Entry.of(body, total, Page(number, limit, filters.query), version)
 
 
 async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
     """Return a hundred courses that match, of which pages are cut: the first sheet is number 0."""
-    shown, total = await _select(filters, number * SHEET, SHEET)
-    return Entry.of(_LINE.join(_rendered(shown, url_of)), total)
+    shown, total, version = await _select(filters, number * SHEET, SHEET)
+    return Entry.of(_LINE.join(_rendered(shown, url_of)), total, version=version)
 
 
 def cut(sheet: Entry, number: int, limit: int, filters: Filters) -> Entry:
@@ -179,15 +182,17 @@ def cut(sheet: Entry, number: int, limit: int, filters: Filters) -> Entry:
     first = (number - 1) * limit % SHEET
     total = sheet.total or 0
     body = render.page(courses[first : first + limit], total, number, limit)
-    return Entry.of(body, total, Page(number, limit, filters.query))
+    page = Entry.of(body, total, Page(number, limit, filters.query), sheet.version)
+    page.stale_seconds = sheet.stale_seconds
+    return page
 
 
 def _rendered(shown: Sequence[Row], url_of: UrlOf) -> Iterator[bytes]:
     return (render.course(row, url_of) for row in shown)
 
 
-async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[Row], int]:
-    """Return the rows of a page, and how many there are on all pages.
+async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[Row], int, int]:
+    """Return the rows of a page, how many there are on all pages, and the version of both.
 
     Raises:
         SearchesBusy: it is a search, and there are too many.
@@ -202,7 +207,8 @@ async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[R
         # Records as they come: a dictionary of each would cost what making the JSON does.
         _, found = await primary().execute_query(_listing(filters, first, is_far=is_far), values)
     # A page without courses is one row that has the total only.
-    return (found if found[0]["id"] is not None else ()), found[0]["total"]
+    head = found[0]
+    return (found if head["id"] is not None else ()), head["total"], head["version"]
 
 
 _slots = SearchSlots()

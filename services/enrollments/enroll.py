@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from infra.cache import Cache, Entry
+from infra.cache import Entry, ResponseCache
 from services.catalogue import read
 from services.catalogue.render import UrlOf
 from services.enrollments import idempotency, write
@@ -26,7 +26,7 @@ class EnrollmentRequest:
 class Enroller:
     """Enrols students; one in each server process."""
 
-    def __init__(self, cache: Cache, url_of: UrlOf, connections: int) -> None:
+    def __init__(self, cache: ResponseCache, url_of: UrlOf, connections: int) -> None:
         self._cache = cache
         self._url_of = url_of
         self._batcher = EnrollmentBatcher()

@@ -7,7 +7,7 @@ from uuid import UUID
 from tortoise import BaseDBAsyncClient
 from tortoise.functions import Max
 
-from infra.cache import Cache, Page
+from infra.cache import Page, ResponseCache
 from infra.db.replica import ReplicaRouter
 from models import Enrollment as EnrollmentRow
 from models import EnrollmentTotal, Student
@@ -44,7 +44,7 @@ async def of_student(
 
 
 async def of_student_rendered(
-    router: ReplicaRouter, cache: Cache, url_of: UrlOf, student_email: str, page: Page
+    router: ReplicaRouter, cache: ResponseCache, url_of: UrlOf, student_email: str, page: Page
 ) -> tuple[list[bytes], int]:
     """Return one page of a student's enrollments as JSON, newest first, and how many there are."""
     found, total = await router.read(

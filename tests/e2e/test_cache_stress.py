@@ -43,6 +43,11 @@ HANG_UP_SECONDS = (0.005, 0.02, 0.1)
 # How long a write may go on whose client has hung up.
 SETTLED_SECONDS = 0.7
 NO_HOME = -1
+FEEDS = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND query NOT LIKE '%pg_stat_activity%'
+      AND query LIKE '%FROM catalogue_changes WHERE version > $1%'
+"""
 ROUND = "rounds of all"
 HITS = re.compile(r'^cache_requests_total{tier="memory"} ([0-9.e+]+)$', re.MULTILINE)
 COURSES = "/api/v1/courses"
@@ -89,7 +94,7 @@ async def test_nobody_reads_the_past(site, capsys):
     hung_up = [await _create(clients, admin, number) for number in range(WHO_HANG_UP)]
     courses += hung_up
     reading = [asyncio.create_task(_read(clients, courses, verdict, n)) for n in range(READERS)]
-    mischief = asyncio.create_task(_mischief(servers, verdict))
+    mischief = asyncio.create_task(_mischief(servers, database, verdict))
     over = asyncio.Event()
     hang_ups = [
         asyncio.create_task(_hang_up(clients[n % 2], admin, course, (database, over), verdict))
@@ -351,16 +356,19 @@ def _number(shown: dict | None, course: Course) -> int:
     return max(title, picture)
 
 
-async def _mischief(servers, verdict: Verdict) -> None:
-    """Cut the links, flush, freeze and restart Redis, over and over."""
+async def _mischief(servers, database, verdict: Verdict) -> None:
+    """Cut the feeds, flush, freeze and restart Redis, over and over."""
     url = servers.environment["CACHE_URL"]
     while True:
         await asyncio.sleep(0.7)
         async with Redis.from_url(url) as redis:
-            links = [each for each in await redis.client_list() if "t" in each["flags"]]
+            links = await database.fetch(FEEDS)
             assert links, "nobody hears of changes"
             for each in links[:2]:
-                verdict.mischief["links cut"] += await redis.client_kill_filter(_id=each["id"])
+                await database.execute("SELECT pg_terminate_backend($1)", each["pid"])
+                verdict.mischief["feeds cut"] += 1
+            cut = await redis.client_kill_filter(_type="normal")
+            verdict.mischief["connections cut"] += cut
             await asyncio.sleep(0.7)
             verdict.mischief["flushed"] += await redis.flushall()
             await asyncio.sleep(0.7)

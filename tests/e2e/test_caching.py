@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from string import ascii_lowercase
 
 import asyncpg
 import httpx
@@ -11,7 +10,6 @@ from redis.asyncio import Redis
 from uuid_utils.compat import uuid7
 
 from api.schemas.responses import CourseOut, CoursePageOut
-from services.catalogue.signatures import bit_of, bits_of
 from tests import photos
 from tests.factories import COURSE, eventually, refused, scrape
 from tests.instances import instance
@@ -111,33 +109,6 @@ async def test_ways_to_ask_the_same_share_one_answer(api, client):
         return await _made(client) == before
 
     await eventually(is_one_answer, within=10)
-
-
-async def test_a_search_that_cannot_find_a_course_is_not_made_anew_when_it_comes_or_goes(
-    api, client
-):
-    fields = COURSE | {"title": "Weaving by hand"}
-    told = bits_of(fields["title"], fields["description"])
-    spared = next(
-        term for term in map("{}umbrella".format, ascii_lowercase) if bit_of(term) not in told
-    )
-    ask = f"{LIST}?search={spared}"
-
-    async def is_spared() -> bool:
-        # Until both processes have it; and what another test leaves to be announced makes it old.
-        assert (await client.get(ask)).json()["data"] == []
-        before = await _made(client, "database", "redis")
-        course = (await api.call("POST", "/courses", json=fields)).json()
-        assert (await client.get(ask)).json()["data"] == []
-        await api.call("DELETE", f"/courses/{course['id']}")
-        assert (await client.get(ask)).json()["data"] == []
-        return await _made(client, "database", "redis") == before
-
-    await eventually(is_spared, within=20)
-    found = (await api.call("POST", "/courses", json=fields | {"title": spared.upper()})).json()
-    assert [each["id"] for each in (await client.get(ask)).json()["data"]] == [found["id"]]
-    await api.call("PUT", f"/courses/{found['id']}", json=fields)
-    assert (await client.get(ask)).json()["data"] == []
 
 
 async def test_the_bytes_are_those_of_the_documented_schema(api, client):

@@ -13,7 +13,7 @@ from kombu import Queue
 from uuid_utils.compat import uuid7
 
 import celeryconfig
-from infra.cache import Outpost, open_store
+from infra.cache import ResponseCache, SecondLevel
 from infra.db.engine import database, direct_connection
 from infra.queue import queries
 from infra.queue.enqueue import enqueue
@@ -144,7 +144,7 @@ async def test_a_message_is_enough_to_run_its_task(relay):
     await relay.publish()
     (headers,) = _drain_queue(relay)
     storage, settings = MemoryStorage("/media"), Settings(_env_file=None)
-    cache = Outpost(open_store("memory://"))
+    cache = ResponseCache(SecondLevel("memory://"), memory_bytes=0)
     backends = Backends(settings, storage, cache, relay.registry, "this", Heartbeat("unused"))
     assert await execute(backends, UUID(headers["id"])) == "succeeded"
     assert (await queries.get(task_id)).state == TaskState.SUCCEEDED

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.cache import Outpost, open_store
+from infra.cache import ResponseCache, SecondLevel
 from infra.db.engine import database, direct_connection
 from infra.queue import leases, operations, queries
 from infra.queue.enqueue import enqueue
@@ -49,7 +49,7 @@ def run(url):
         task_id = await enqueue(NAME, {})
         await Task.filter(id=task_id).update(max_attempts=3)
         kinds = {NAME: Registration(NAME, body, "default", 3, limit, (PermanentError,), None)}
-        cache = Outpost(open_store("memory://"))
+        cache = ResponseCache(SecondLevel("memory://"), memory_bytes=0)
         settings = Settings(_env_file=None)
         backends = Backends(settings, MemoryStorage("/media"), cache, kinds, "this", beating)
         said = await execute(backends, task_id)

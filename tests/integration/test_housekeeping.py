@@ -8,7 +8,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 import infra.db.engine
-from infra.cache import NoCache, Outpost, open_store
+from infra.cache import NoCache, ResponseCache, SecondLevel
 from infra.db import batches
 from infra.db.engine import analyze, database, direct_connection
 from infra.queue import operations
@@ -110,7 +110,7 @@ async def test_each_scheduled_task_may_run_twice(url, name):
 
 def _backends(url: str) -> Backends:
     settings = Settings(_env_file=None, database_url=url)
-    cache = Outpost(open_store("memory://"))
+    cache = ResponseCache(SecondLevel("memory://"), memory_bytes=0)
     return Backends(settings, MemoryStorage("/media"), cache, load_tasks(), "this", Heartbeat(url))
 
 

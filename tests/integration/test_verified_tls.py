@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from deploy.embedded.certificates import make_certificates
 from deploy.embedded.servers import running
 from infra import rate_limits
-from infra.cache.redis import RedisStore
+from infra.cache import SecondLevel
 from infra.tls import broker_tls, management_api
 from tests.factories import eventually
 
@@ -83,11 +83,11 @@ async def tls_server(files, target):
 
 
 async def connect_cache(url):
-    store = RedisStore(url, "shape")
+    level = SecondLevel(url)
     try:
-        return await store.is_connected()
+        return await level.is_connected()
     finally:
-        await store.close()
+        await level.close()
 
 
 async def connect_limits(url):

@@ -6,7 +6,7 @@ import pytest
 
 from infra.cache import Entry
 from models import Difficulty
-from services.catalogue import read, signatures
+from services.catalogue import read
 from services.catalogue.queries import Filters, Sort
 
 BEGINNER, INTERMEDIATE, ADVANCED = Difficulty
@@ -57,14 +57,12 @@ def test_what_finds_another_has_another_key():
     [(Filters(), 1, False), (Filters(), 501, True), (Filters(search="x"), 1, True)],
 )
 def test_what_there_is_endlessly_much_of_is_rare(filters, number, is_rare):
-    assert read.key_of_page(filters, number, 10).rare is is_rare
+    assert read.key_of_page(filters, number, 10).long_tail is is_rare
 
 
-def test_a_search_is_of_its_own_topic_and_has_a_bit_where_it_is_long_enough():
-    found = [read.key_of_page(Filters(search=term), 1, 10) for term in ("React", "Go", "")]
-    assert [key.topic for key in found] == ["searches", "searches", "courses"]
-    assert found[0].bit in signatures.bits_of("Learn REACT today")
-    assert [key.bit for key in found[1:]] == [None, None]
+def test_a_course_is_of_itself_and_a_list_of_none():
+    keys = (read.key_of_course(COURSE), read.NEWEST, read.key_of_page(Filters(), 1, 10))
+    assert [key.subject for key in keys] == [str(COURSE), None, None]
 
 
 def test_a_long_search_is_not_kept():
@@ -73,14 +71,16 @@ def test_a_long_search_is_not_kept():
 
 
 class Asked:
-    """A cache that only notes which key it was asked for."""
+    """A cache that only notes which key it was asked for, and the block of a slice."""
+
+    block = None
 
     async def get(self, key, _make):
         self.key = key
         return Entry.of(b"")
 
-    async def cut(self, piece):
-        self.key = piece.key
+    async def slice(self, part):
+        self.key, self.block = part.key, part.block
         return Entry.of(b"")
 
 
@@ -110,10 +110,9 @@ async def test_a_name_is_enough_to_ask_again(key):
 )
 async def test_a_page_is_cut_from_its_sheet(number, limit, sheet):
     filters = Filters(difficulties=frozenset([BEGINNER]), sort=Sort.TITLE)
-    name = read.key_of_page(filters, number, limit).name
-    assert await read.lacking(Lacking(), [name]) == [
-        f"courses?sheet={sheet}&sort=title&difficulty=Beginner"
-    ]
+    asked = Asked()
+    await read.page(asked, filters, number, limit, str)
+    assert asked.block.name == f"courses?sheet={sheet}&sort=title&difficulty=Beginner"
 
 
 @pytest.mark.parametrize(
@@ -121,15 +120,10 @@ async def test_a_page_is_cut_from_its_sheet(number, limit, sheet):
     [(Filters(search="x"), 1, 10), (Filters(), 501, 10), (Filters(), 4, 30), (Filters(), 2, 70)],
 )
 async def test_a_page_that_is_rare_or_on_two_sheets_stands_alone(filters, number, limit):
-    name = read.key_of_page(filters, number, limit).name
-    assert await read.lacking(Lacking(), [name]) == [name]
-
-
-class Lacking:
-    """A cache that has nothing."""
-
-    async def lacking(self, keys):
-        return keys
+    asked = Asked()
+    await read.page(asked, filters, number, limit, str)
+    assert asked.key == read.key_of_page(filters, number, limit)
+    assert asked.block is None
 
 
 async def test_a_sheet_is_asked_for_by_its_name():
@@ -150,5 +144,3 @@ async def test_a_sheet_is_asked_for_by_its_name():
 )
 async def test_a_name_of_no_key_warms_nothing(name):
     assert await read.warm(Asked(), [name], str) == 0
-    # Of a course it takes the database to know.
-    assert await read.lacking(Lacking(), [name]) == [name] * name.startswith("course:")

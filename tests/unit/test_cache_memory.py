@@ -5,23 +5,28 @@ from math import inf
 
 import pytest
 
-from infra.cache import Entry, Key, Piece, masked
-from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Cutting, Memory
+from infra.cache import Entry, Key, Slice
+from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Memory, Recut
+from infra.cache.trust import Trust
+from infra.db.history import Change
 
 SOON = time.monotonic() + 3600
+LISTED, TOUCHED = Change(2, "two", listed=True), Change(2, "two", listed=False)
 
 
 def entry(size: int = 1000) -> Entry:
-    return Entry.of(b"x" * size)
+    return Entry.of(b"x" * size, version=1)
 
 
-def key(name: str, topic: str = "courses", *, rare: bool = False) -> Key:
-    return Key(name, topic, rare=rare)
+def key(name: str, subject: str | None = None, *, rare: bool = False) -> Key:
+    return Key(name, subject, long_tail=rare)
 
 
 @pytest.fixture
 def memory():
-    return Memory(10 * (1000 + SLOT_BYTES))
+    memory = Memory(10 * (1000 + SLOT_BYTES), Trust(60))
+    memory.trust.until = inf
+    return memory
 
 
 def test_the_least_recently_read_goes_first(memory):
@@ -57,94 +62,75 @@ def test_the_rare_have_a_part_of_the_room_and_drive_out_nothing_else(memory):
     assert len(memory) == 5 + 2
 
 
-def test_of_a_topic_with_a_mask_what_it_picks_is_made_anew_and_forgotten(memory):
-    keys = [Key(f"search {bit}", "searches", bit=bit) for bit in (0, 3, None)]
-    for each in [*keys, Key("3", "courses", bit=3)]:
-        memory.put(each, entry(), SOON, entry)
-    picked = masked("searches", [3, 4])
-    assert {known.name for known, _ in memory.about([picked])} == {"search 3", "search None"}
-    memory.forget(picked)
-    assert [memory.get(name) is not None for name in ("search 0", "search 3", "3")] == [
-        *(True, False, True)
-    ]
-    assert memory.get("search None") is None
-
-
-def test_a_topic_is_forgotten_with_all_its_spellings(memory):
+def test_a_listed_change_drops_all_older_lists_with_all_their_targets(memory):
     memory.put(key("a"), entry(), SOON)
-    memory.put(key("b", "course:1"), entry(), SOON)
-    memory.remember(b"/a", "a")
-    memory.remember(b"/b", "b")
-    memory.forget("courses")
-    assert memory.get("a") is None
-    assert memory.get("b")
+    memory.put(key("newer"), Entry.of(b"", version=2), SOON)
+    for name, subject in (("b", "one"), ("c", "two")):
+        memory.put(key(name, subject), entry(), SOON)
+    for name in ("a", "b", "c"):
+        memory.remember(b"/" + name.encode(), name)
+    memory.invalidate(LISTED)
+    assert [memory.get(name) is not None for name in ("a", "b", "c", "newer")] == [
+        *(False, True, False, True)
+    ]
     assert list(memory.targets) == [b"/b"]
-    memory.forget("courses")
+    memory.invalidate(LISTED)
     memory.clear()
     assert (len(memory), memory.size, memory.targets) == (0, 0, {})
 
 
 @pytest.mark.parametrize("rare", [False, True])
-def test_what_lists_a_thing_is_forgotten_with_all_its_spellings(memory, rare):
+def test_any_other_change_drops_the_lists_that_show_the_thing(memory, rare):
     for name, body in (("a", b'["one","two"]'), ("b", b'["three"]')):
-        memory.put(Key(name, "courses", rare=rare, lists=True), Entry.of(body), SOON)
+        memory.put(key(name, rare=rare), Entry.of(body, version=1), SOON)
         memory.remember(b"/" + name.encode(), name)
-    memory.put(key("c", "course:two"), Entry.of(b"two"), SOON)
-    memory.forget_showing(b"two")
-    assert memory.get("a") is None
-    assert memory.get("b")
-    assert memory.get("c")
+    memory.put(key("newer"), Entry.of(b"two", version=2), SOON)
+    memory.put(key("c", "two"), entry(), SOON)
+    memory.invalidate(TOUCHED)
+    assert [memory.get(name) is not None for name in ("a", "b", "c", "newer")] == [
+        *(False, True, False, True)
+    ]
     assert list(memory.targets) == [b"/b"]
 
 
-@pytest.mark.parametrize("forget", [lambda m: m.forget("t"), lambda m: m.forget_showing(b"x")])
-def test_how_a_piece_was_sent_is_kept_when_it_is_old(memory, forget):
-    piece = Piece(Key("a", "t", lists=True), Key("whole", "t"), None, None, None)
+def test_lists_can_be_dropped_alone(memory):
+    memory.put(key("a"), entry(), SOON)
+    memory.put(key("b", "one"), entry(), SOON)
+    memory.invalidate_lists()
+    assert [memory.get(name) is not None for name in ("a", "b")] == [False, True]
+
+
+@pytest.mark.parametrize("change", [LISTED, TOUCHED])
+def test_how_a_slice_was_sent_is_kept_when_it_is_old(memory, change):
+    part = Slice(Key("a"), Key("block"), None, None, None)
     for has_prepared in (False, True):
-        memory.put(piece.key, kept := entry(), SOON, piece)
+        memory.put(part.key, kept := Entry.of(b"two", version=1), SOON, part)
         memory.remember(b"/a", "a")
         kept.prepared = "heads" if has_prepared else None
-        forget(memory)
+        memory.invalidate(change)
         assert memory.targets == {}
-        assert list(memory.cuttings) == [b"/a"] * has_prepared
-    assert memory.cuttings[b"/a"] == Cutting(piece, "heads")
+        assert list(memory.recuts) == [b"/a"] * has_prepared
+    assert memory.recuts[b"/a"] == Recut(part, "heads")
 
-    memory.put(piece.key, entry(), SOON, piece)
+    memory.put(part.key, entry(), SOON, part)
     memory.remember(b"/a", "a")
-    assert not memory.cuttings
+    assert not memory.recuts
 
 
-def test_only_so_many_old_pieces_are_kept(memory, monkeypatch):
-    monkeypatch.setattr("infra.cache.memory.CUTTINGS", 3)
+def test_only_so_many_old_slices_are_kept(memory, monkeypatch):
+    monkeypatch.setattr("infra.cache.memory.RECUTS", 3)
     for number in range(5):
-        piece = Piece(Key(f"{number}", "t"), Key("whole", "t"), None, None, None)
-        memory.put(piece.key, kept := entry(), SOON, piece)
+        part = Slice(Key(f"{number}"), Key("block"), None, None, None)
+        memory.put(part.key, kept := entry(), SOON, part)
         kept.prepared = "heads"
-        memory.remember(b"/%d" % number, piece.key.name)
-        memory.forget("t")
-    assert list(memory.cuttings) == [b"/2", b"/3", b"/4"]
+        memory.remember(b"/%d" % number, part.key.name)
+        memory.invalidate(LISTED)
+    assert list(memory.recuts) == [b"/2", b"/3", b"/4"]
     memory.clear()
-    assert not memory.cuttings
+    assert not memory.recuts
 
 
-def test_what_can_be_made_again_is_told_by_topic_the_last_read_first(memory):
-    piece = Piece(key("piece"), key("a"), None, None, None)
-    for name, is_rare in (("a", False), ("r", True), ("b", False), ("s", True)):
-        memory.put(key(name, rare=is_rare), entry(), SOON, f"make {name}")
-    memory.put(key("elsewhere", topic="course:1"), entry(), SOON, "make elsewhere")
-    memory.put(piece.key, entry(), SOON, piece)
-    memory.put(key("once"), entry(), SOON)
-    memory.get("a")
-    assert [make for _, make in memory.about(["courses"])] == [
-        "make a",
-        "make b",
-        "make s",
-        "make r",
-    ]
-    assert [key.name for key, _ in memory.about(["course:1", "x"])] == ["elsewhere"]
-
-
-def test_a_newer_answer_keeps_the_spellings(memory):
+def test_a_newer_entry_keeps_the_targets(memory):
     memory.put(key("a"), entry(), SOON)
     memory.remember(b"/a", "a")
     memory.put(key("a"), newer := entry(10), SOON)
@@ -155,7 +141,7 @@ def test_a_newer_answer_keeps_the_spellings(memory):
 
 
 @pytest.mark.parametrize("rare", [False, True])
-def test_what_was_prepared_of_an_answer_counts_as_its_own(memory, rare):
+def test_what_was_prepared_of_an_entry_counts_as_its_own(memory, rare):
     memory.put(key("a", rare=rare), kept := entry(), SOON)
     memory.remember(b"/a", "a")
     before = memory.size
@@ -170,7 +156,7 @@ def test_what_was_prepared_of_an_answer_counts_as_its_own(memory, rare):
     assert (len(memory), memory.size) == (0, 0)
 
 
-def test_spellings_are_bounded(memory):
+def test_targets_are_bounded(memory):
     memory.put(key("a"), entry(), SOON)
     told = [memory.remember(str(number).encode(), "a") for number in range(100)]
     assert told == [number < TARGETS_A_SLOT for number in range(100)]
@@ -179,14 +165,12 @@ def test_spellings_are_bounded(memory):
     assert not memory.remember(b"elsewhere", "b")
 
 
-def test_nothing_is_believed_past_its_time_or_that_of_the_link(memory):
+def test_an_entry_ends_with_its_time_unless_trust_is_lost(memory):
     memory.put(key("a"), entry(), time.monotonic() - 1)
-    assert memory.get("a") is None
-    memory.put(key("a"), entry(), SOON)
-    memory.sure_until = time.monotonic() - 1
-    assert memory.get("a") is None
-    memory.sure_until = inf
+    memory.trust.until = -inf
     assert memory.get("a")
+    memory.trust.until = inf
+    assert memory.get("a") is None
 
 
 def test_reads_are_told_once_even_of_what_is_gone(memory):
@@ -194,7 +178,7 @@ def test_reads_are_told_once_even_of_what_is_gone(memory):
     memory.put(key("b"), entry(), SOON)
     for _ in range(3):
         memory.get("a")
-    memory.forget("courses")
+    memory.invalidate(LISTED)
     memory.put(key("a"), entry(), SOON)
     memory.get("a")
     assert memory.take_reads() == {"a": 6, "b": 1}

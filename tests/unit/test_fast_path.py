@@ -123,7 +123,7 @@ class Wire:
         self.counted = []
         request_index = SimpleNamespace(
             get={b"/x": slot, b"/y": slot}.get,
-            cut={b"/x?cut": slot}.get,
+            recut={b"/x?cut": slot}.get,
             count=self.counted.append,
         )
         self.protocol = object.__new__(FastPathProtocol)

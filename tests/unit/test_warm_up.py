@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 from api.lifespan import warm_up
+from infra.cache import CacheDown
 
 
 class Cache:
-    """Tells twice what is wanted: all was lost in between."""
+    """Knows what is read most the second time that it is asked; has been emptied at the start."""
 
-    async def wanted(self, number):
-        for name in ("first", "second"):
-            yield [f"{name} of {number}"]
+    def __init__(self) -> None:
+        self.emptied = asyncio.Event()
+        self.emptied.set()
+        self.asked = 0
+
+    async def top(self, number):
+        self.asked += 1
+        if self.asked == 1:
+            raise CacheDown
+        return [f"{self.asked} of {number}"]
 
 
 async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
-    tried = []
+    tried, cache = [], Cache()
 
     async def warm(_cache, names, _url_of):
         tried.extend(names)
@@ -28,5 +37,13 @@ async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
     monkeypatch.setattr("api.lifespan.WARM_AGAIN_SECONDS", 0.0)
     settings = SimpleNamespace(cache_warm_responses=7)
     storage = SimpleNamespace(url=str)
-    await warm_up(SimpleNamespace(cache=Cache(), settings=settings, storage=storage))
-    assert tried == ["first of 7", "first of 7", "second of 7"]
+    warming = asyncio.create_task(
+        warm_up(SimpleNamespace(cache=cache, settings=settings, storage=storage))
+    )
+    await asyncio.sleep(0.05)
+    assert tried == ["2 of 7", "3 of 7"]
+    # Memory was emptied again.
+    cache.emptied.set()
+    await asyncio.sleep(0.05)
+    assert tried == ["2 of 7", "3 of 7", "4 of 7"]
+    warming.cancel()

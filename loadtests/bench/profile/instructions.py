@@ -23,7 +23,7 @@ from api.app import create_app
 from api.context import Application
 from api.protocol.fast_path import FastPathProtocol
 from api.security.rate_limits import Limits
-from infra.cache import AnswerCache, Entry, open_store
+from infra.cache import Entry, ResponseCache, SecondLevel
 from infra.settings import Settings
 from infra.storage import open_storage
 from loadtests.bench.profile.costs import ASKED, BODY_BYTES, CLIENT, shortcut_of
@@ -146,7 +146,8 @@ async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
     context = app.ctx
     context.limits = await Limits.open(context.settings, None, context.streams, resources)
     context.storage = open_storage(context.settings)
-    context.cache = AnswerCache(open_store("memory://"), memory_bytes=1 << 24, owed=_nothing)
+    context.cache = ResponseCache(SecondLevel("memory://"), memory_bytes=1 << 24)
+    context.cache.trust.until = inf
     context.fast_path = shortcut_of(app, context.cache)
     context.limits.reads.take(CLIENT)
     await context.limits.reads.lease_tokens()
@@ -162,10 +163,6 @@ async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
 
 async def _make() -> Entry:
     return Entry.of(b"x" * BODY_BYTES)
-
-
-async def _nothing() -> list[str]:
-    return []
 
 
 async def _ask(protocol: FastPathProtocol, transport: Nowhere, data: bytes, times: int) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import httpx
 import redis
 
-from infra.cache.answers import TELL_SECONDS
+from infra.cache.response_cache import COUNT_SECONDS
 from loadtests.bench import pages, results
 from loadtests.bench.environment import Database, Environment, Instance, environment
 from loadtests.bench.results import verdict
@@ -110,8 +110,8 @@ async def main() -> None:
         teacher = await at.ours("teacher", database)
         reader = Reader(database.ids.read_text("ascii").split())
         async with httpx.AsyncClient(base_url=teacher.url, timeout=10) as client:
-            await reader.read(client, 2 * TELL_SECONDS)
-            await asyncio.sleep(TELL_SECONDS)
+            await reader.read(client, 2 * COUNT_SECONDS)
+            await asyncio.sleep(COUNT_SECONDS)
         os.kill(teacher.pid, signal.SIGTERM)
         for number in range(ROUNDS):
             for warm, found in seen.items():

@@ -1,20 +1,20 @@
-"""A bound on the wait for somebody else, in which our own lateness does not count.
+"""A timeout in which the lateness of the own event loop does not count.
 
-A busy event loop meets the end of the time and the answer at once, and would take a server that
-answered for one that is away, just when the database has no room for its work.
+A busy loop meets the end of the time and the response at once, and would take a server that
+responded for one that is down.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-# A timer that comes so much later than it was due shows that the event loop was busy.
+# A timer that fires so much later than it was due shows that the event loop was busy.
 LATE_SECONDS = 0.005
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[None]:
-    """Bound the block; half of the time again, once, if the loop was late when it was over.
+async def timeout_with_grace(seconds: float) -> AsyncIterator[None]:
+    """Bound the block; extend the bound by half, once, if the loop was late when it ended.
 
     Raises:
         TimeoutError: the time is over.

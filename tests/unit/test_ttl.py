@@ -1,10 +1,10 @@
-"""How long answers last: five minutes, and not all of them to the same moment."""
+"""How long entries last: five minutes, and not all of them to the same moment."""
 
-from infra.cache.answers import lasting
+from infra.cache.filler import ttl_with_jitter
 
 
-def test_answers_last_five_minutes_give_or_take_a_tenth():
-    drawn = [lasting() for _ in range(10_000)]
+def test_entries_last_five_minutes_give_or_take_a_tenth():
+    drawn = [ttl_with_jitter() for _ in range(10_000)]
     assert min(drawn) >= 270
     assert max(drawn) <= 330
     # Spread over the whole minute: what was made together does not end together.

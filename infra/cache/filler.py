@@ -1,0 +1,172 @@
+"""Entries that memory lacks: from the second level, or made, by few at once in all processes."""
+
+import asyncio
+import random
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from infra.aio.places import NoPlace, Places
+from infra.cache.entry import Entry, Key, Make
+from infra.cache.level import CacheDown, SecondLevel
+from infra.cache.trust import Trust
+from infra.db.history import History
+from infra.observability import logs
+
+TTL_SECONDS = 300.0
+JITTER = 0.1
+# Longer than any fill; a process that dies in one delays the others no longer.
+LOCK_SECONDS = 2.0
+# How long a process waits for what another one fills, and how often it looks.
+FILL_WAIT_SECONDS = 0.3
+LOOK_SECONDS, LOOK_SECONDS_MOST = 0.002, 0.016
+# Fills of a process at once, and how long one waits. The number of common entries is bounded, so
+# their fills go on without a place then; those of the long tail are refused.
+FILLS, PLACE_SECONDS = 3, 0.3
+LONG_TAIL_FILLS, LONG_TAIL_PLACE_SECONDS = 2, 2.0
+
+log = logs.get_logger(__name__)
+
+
+class TooManyFills(TimeoutError):
+    """Too many rare pages are asked for at once; try again soon"""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Responses by tier since the start, failures of the second level, and writes published."""
+
+    memory: int = 0
+    redis: int = 0
+    database: int = 0
+    stale: int = 0
+    errors: int = 0
+    invalidations: int = 0
+
+
+class FillLock:
+    """The lock of all processes on the fill of one entry."""
+
+    def __init__(self, level: SecondLevel, key: Key, floor: int) -> None:
+        self._level = level
+        # After a change another process may still fill what was before: that is another lock.
+        self._name = f"{key.name}@{floor}"
+        self.is_held = False
+
+    async def acquire(self) -> bool:
+        """Take the lock if it is free; return whether it was."""
+        self.is_held = await self._level.lock(self._name, LOCK_SECONDS)
+        return self.is_held
+
+    async def release(self) -> None:
+        """Give the lock back, if it is held."""
+        if self.is_held:
+            with suppress(CacheDown):
+                await self._level.unlock(self._name)
+
+
+class Filler:
+    """The fills of one process."""
+
+    def __init__(self, level: SecondLevel, history: History, trust: Trust) -> None:
+        self.counts = Counts()
+        self._level = level
+        self._history = history
+        self._trust = trust
+        self._common = Places(FILLS, PLACE_SECONDS, is_soft=True)
+        self._long_tail = Places(LONG_TAIL_FILLS, LONG_TAIL_PLACE_SECONDS)
+        self.background: set[asyncio.Task[None]] = set()
+
+    async def fill(self, key: Key, make: Make) -> Entry:
+        """Return the entry that the second level has, or that `make` makes.
+
+        Raises:
+            TooManyFills: the entry is of the long tail, and no place was free in time.
+
+        """
+        lock = FillLock(self._level, key, self._history.floor(key.subject))
+        try:
+            entry = await self._stored(key)
+            if entry is None and key.lock_on_fill and not await lock.acquire():
+                entry = await self._filled_elsewhere(key, lock)
+        except CacheDown as error:
+            self.failed(error)
+            entry = None
+        if entry is not None:
+            if entry.stale_seconds is None:
+                self.counts.redis += 1
+            else:
+                self.counts.stale += 1
+            self._spawn(lock.release())
+            return entry
+        try:
+            entry = await self._made(key, make)
+        except BaseException:
+            self._spawn(lock.release())
+            raise
+        self.counts.database += 1
+        self._spawn(self._share(key, entry, lock))
+        return entry
+
+    def is_outdated(self, key: Key, entry: Entry) -> bool:
+        """Return whether a known change made the entry old."""
+        return self._history.is_outdated(entry.version, key.subject, entry.body)
+
+    def failed(self, error: CacheDown) -> None:
+        """Count a failure of the second level, if there is one."""
+        self.counts.errors += self._level.exists
+        log.debug("cache_failed", error=str(error))
+
+    async def _stored(self, key: Key) -> Entry | None:
+        packed = None if self._trust.is_gone else await self._level.get(key.name)
+        if packed is None:
+            return None
+        entry, history = Entry.unpacked(packed), self._history
+        if not history.knows(entry.version) and entry.version > (history.version or 0):
+            await self._trust.wait()
+        is_current = history.knows(entry.version) and not self.is_outdated(key, entry)
+        return self._trust.marked(entry) if is_current else None
+
+    async def _filled_elsewhere(self, key: Key, lock: FillLock) -> Entry | None:
+        """Wait a moment for the process that has the lock, which it may give back for nothing."""
+        deadline = time.monotonic() + FILL_WAIT_SECONDS
+        pause = LOOK_SECONDS
+        while time.monotonic() < deadline:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LOOK_SECONDS_MOST)
+            await lock.acquire()
+            if (entry := await self._stored(key)) or lock.is_held:
+                return entry
+        return None
+
+    async def _made(self, key: Key, make: Make) -> Entry:
+        if key.limits_itself:
+            return await make()
+        try:
+            async with (self._long_tail if key.long_tail else self._common).place():
+                return await make()
+        except NoPlace:
+            raise TooManyFills from None
+
+    async def _share(self, key: Key, entry: Entry, lock: FillLock) -> None:
+        if not entry.no_store and not self.is_outdated(key, entry):
+            try:
+                await self._level.put(key.name, entry.packed(), ttl_with_jitter())
+            except CacheDown as error:
+                self.failed(error)
+        await lock.release()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+
+def ttl_with_jitter() -> float:
+    """Return how long an entry is kept: not the same for all, so that not all end at once."""
+    return TTL_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
