@@ -20,7 +20,6 @@ CACHE_NAME = "course-enrollment"
 VALIDATORS = {
     "ETag": "Strong; with `If-None-Match` an unchanged answer is 304 without a body.",
     "Cache-Control": "`no-cache`: may be kept, and is to be validated before each use.",
-    "Cache-Status": "Only while the database does not answer: how old it may be (RFC 9211).",
 }
 
 
