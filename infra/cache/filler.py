@@ -64,10 +64,9 @@ class FillLock:
         return self.is_held
 
     async def release(self) -> None:
-        """Give the lock back, if it is held."""
-        if self.is_held:
-            with suppress(CacheDown):
-                await self._level.unlock(self._name)
+        """Give the lock back."""
+        with suppress(CacheDown):
+            await self._level.unlock(self._name)
 
 
 class Filler:
@@ -102,12 +101,14 @@ class Filler:
                 self.counts.redis += 1
             else:
                 self.counts.stale += 1
-            self._spawn(lock.release())
+            if lock.is_held:
+                self._spawn(lock.release())
             return entry
         try:
             entry = await self._made(key, make)
         except BaseException:
-            self._spawn(lock.release())
+            if lock.is_held:
+                self._spawn(lock.release())
             raise
         self.counts.database += 1
         self._spawn(self._share(key, entry, lock))
@@ -159,7 +160,8 @@ class Filler:
                 await self._level.put(key.name, entry.packed(), ttl_with_jitter())
             except CacheDown as error:
                 self.failed(error)
-        await lock.release()
+        if lock.is_held:
+            await lock.release()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

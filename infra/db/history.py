@@ -42,6 +42,8 @@ class History:
         self._versions: set[int] = set()
         # Of versions before it not all changes are known.
         self._oldest = 0
+        # The newest version noted, and whether the last poll has not found it.
+        self._newest, self._is_behind = 0, False
         self._log: deque[Change] = deque()
         # The version of the latest change of each thing, and of the latest one of all lists.
         self._changed: dict[str, int] = {}
@@ -63,7 +65,9 @@ class History:
             steps = [step for step in steps if step.change.version > base]
         elif steps:
             base = steps[0].previous
-        is_gapless = base == self.version
+        # A commit whose outcome was unknown may have been noted, and did not happen.
+        was_behind, self._is_behind = self._is_behind, version < self._newest
+        is_gapless = base == self.version and not (was_behind and self._is_behind)
         if not is_gapless:
             self.reset()
             self._versions.add(base)
@@ -78,6 +82,7 @@ class History:
         """Take a change, whatever is known of those before it."""
         version, subject, listed = change
         self._versions.add(version)
+        self._newest = max(version, self._newest)
         self._log.append(change)
         self._changed[subject] = max(version, self._changed.get(subject, 0))
         if listed:

@@ -28,7 +28,7 @@ PLAIN_LIST_LIMIT = 1000
 # has to know how rare a difficulty is, only from so many on.
 FIRST, FAR = 100, 1000
 # How many courses are fetched at once, for the pages that begin and end among them.
-SHEET = 100
+BLOCK_COURSES = 100
 # JSON has no line break but as an escape.
 _LINE = b"\n"
 
@@ -170,20 +170,20 @@ async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entr
     return Entry.of(body, total, Page(number, limit, filters.query), version)
 
 
-async def sheet(filters: Filters, number: int, url_of: UrlOf) -> Entry:
-    """Return a hundred courses that match, of which pages are cut: the first sheet is number 0."""
-    shown, total, version = await _select(filters, number * SHEET, SHEET)
+async def block(filters: Filters, number: int, url_of: UrlOf) -> Entry:
+    """Return a hundred courses that match, of which pages are cut: the first block is number 0."""
+    shown, total, version = await _select(filters, number * BLOCK_COURSES, BLOCK_COURSES)
     return Entry.of(_LINE.join(_rendered(shown, url_of)), total, version=version)
 
 
-def cut(sheet: Entry, number: int, limit: int, filters: Filters) -> Entry:
-    """Return the page that `page` would, from the sheet of these filters that it is on."""
-    courses = sheet.body.split(_LINE) if sheet.body else []
-    first = (number - 1) * limit % SHEET
-    total = sheet.total or 0
+def cut(block: Entry, number: int, limit: int, filters: Filters) -> Entry:
+    """Return the page that `page` would, from the block of these filters that it is on."""
+    courses = block.body.split(_LINE) if block.body else []
+    first = (number - 1) * limit % BLOCK_COURSES
+    total = block.total or 0
     body = render.page(courses[first : first + limit], total, number, limit)
-    page = Entry.of(body, total, Page(number, limit, filters.query), sheet.version)
-    page.stale_seconds = sheet.stale_seconds
+    page = Entry.of(body, total, Page(number, limit, filters.query), block.version)
+    page.stale_seconds = block.stale_seconds
     return page
 
 

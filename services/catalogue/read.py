@@ -75,12 +75,12 @@ async def page(
     key = key_of_page(filters, number, limit)
     if key is None:
         return await make()
-    on_sheet = _sheet_of(filters, number, limit)
-    if on_sheet is None:
+    on_block = _block_of(filters, number, limit)
+    if on_block is None:
         return await cache.get(key, make)
-    make_sheet = partial(queries.sheet, filters, on_sheet, url_of)
+    make_block = partial(queries.block, filters, on_block, url_of)
     cut = partial(queries.cut, number=number, limit=limit, filters=filters)
-    return await cache.slice(Slice(key, _key_of_sheet(filters, on_sheet), make_sheet, cut, make))
+    return await cache.slice(Slice(key, _key_of_block(filters, on_block), make_block, cut, make))
 
 
 async def by_name(cache: ResponseCache, name: str, url_of: UrlOf) -> Entry:
@@ -98,13 +98,13 @@ async def by_name(cache: ResponseCache, name: str, url_of: UrlOf) -> Entry:
         return await course(cache, UUID(name.removeprefix(_COURSE)), url_of)
     filters, number, limit = _parsed(name)
     if limit is None:
-        make = partial(queries.sheet, filters, number, url_of)
-        return await cache.get(_key_of_sheet(filters, number), make)
+        make = partial(queries.block, filters, number, url_of)
+        return await cache.get(_key_of_block(filters, number), make)
     return await page(cache, filters, number, limit, url_of)
 
 
 def _parsed(name: str) -> tuple[Filters, int, int | None]:
-    """Return the filters, number and limit of a page's name; a sheet's has no limit.
+    """Return the filters, number and limit of a page's name; a block's has no limit.
 
     Raises:
         ValueError: none has this name.
@@ -115,8 +115,8 @@ def _parsed(name: str) -> tuple[Filters, int, int | None]:
     try:
         difficulties = frozenset(map(Difficulty, filter(None, given["difficulty"].split(","))))
         filters = Filters(given["search"] or None, difficulties, Sort(given["sort"]))
-        if "sheet" in given:
-            return filters, int(given["sheet"]), None
+        if "block" in given:
+            return filters, int(given["block"]), None
         return filters, int(given["page"]), int(given["limit"])
     except KeyError as error:
         raise ValueError(f"{name!r} says no {error}") from None
@@ -127,7 +127,7 @@ async def warm(cache: ResponseCache, names: Iterable[str], url_of: UrlOf) -> int
     warmed = 0
     # A change makes all lists old, and all readers want them.
     for name in sorted(names, key=lambda name: name.startswith(_COURSE)):
-        # What a slot is lacking for is made when somebody asks.
+        # What no slot is free for is made by a request for it.
         with suppress(CourseNotFound, SearchesBusy, ValueError):
             await by_name(cache, name, url_of)
             warmed += 1
@@ -171,17 +171,17 @@ def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
     )
 
 
-def _sheet_of(filters: Filters, number: int, limit: int) -> int | None:
-    """Return the sheet that a page is cut from; None: it is rare, or begins on another."""
+def _block_of(filters: Filters, number: int, limit: int) -> int | None:
+    """Return the block that a page is cut from; None: it is rare, or begins on another."""
     first = (number - 1) * limit
-    sheet, place = divmod(first, queries.SHEET)
-    is_whole = place + limit <= queries.SHEET
-    return sheet if is_whole and first < COMMON_COURSES and not filters.search else None
+    block, place = divmod(first, queries.BLOCK_COURSES)
+    is_whole = place + limit <= queries.BLOCK_COURSES
+    return block if is_whole and first < COMMON_COURSES and not filters.search else None
 
 
 @lru_cache(maxsize=1024)
-def _key_of_sheet(filters: Filters, number: int) -> Key:
-    return Key(f"courses?sheet={number}&{_order(filters)}", lock_on_fill=True)
+def _key_of_block(filters: Filters, number: int) -> Key:
+    return Key(f"courses?block={number}&{_order(filters)}", lock_on_fill=True)
 
 
 def _order(filters: Filters) -> str:

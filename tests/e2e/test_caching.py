@@ -251,12 +251,12 @@ async def test_what_is_read_most_is_in_memory_unasked_and_again_when_lost(servic
 async def test_the_task_that_warms_makes_what_no_api_has(service, api, client):
     # An order that nobody has asked for: what an API has at hand it makes anew by itself.
     given = "sort=title&difficulty=Advanced,Beginner"
-    sheet = f"courses?sheet=0&{given}".encode()
+    block = f"courses?block=0&{given}".encode()
     name = f"courses?page=1&limit=7&{given}&search="
     async with Redis.from_url(service.env["CACHE_URL"]) as redis:
 
         async def is_made() -> bool:
-            return any(key.endswith(sheet) for key in await redis.keys("enroll:*:e:*"))
+            return any(key.endswith(block) for key in await redis.keys("enroll:*:e:*"))
 
         assert not await is_made()
         await redis.zadd("enroll:reads", {name: 1e300})

@@ -19,7 +19,7 @@ from tasks import cache
 from tasks.registry import TaskContext
 from tests import photos
 
-BLOCK = "courses?sheet=0&sort=newest&difficulty="
+BLOCK = "courses?block=0&sort=newest&difficulty="
 
 
 @pytest.fixture(scope="module")

@@ -73,13 +73,13 @@ def _sent(entry):
 async def test_a_page_sliced_from_a_block_equals_a_page_from_the_database(
     courses, monkeypatch, sort, difficulties
 ):
-    monkeypatch.setattr(queries, "SHEET", 20)
+    monkeypatch.setattr(queries, "BLOCK_COURSES", 20)
     filters = Filters(difficulties=difficulties, sort=sort)
     for limit in (1, 5, 10, 20):
         for number in range(1, COUNT // limit + 3):
-            sheet = await queries.sheet(filters, (number - 1) * limit // 20, str)
+            block = await queries.block(filters, (number - 1) * limit // 20, str)
             made = await queries.page(filters, number, limit, str)
-            assert _sent(queries.cut(sheet, number, limit, filters)) == _sent(made)
+            assert _sent(queries.cut(block, number, limit, filters)) == _sent(made)
 
 
 def _expected(courses, filters):

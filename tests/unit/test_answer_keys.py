@@ -105,30 +105,30 @@ async def test_a_name_is_enough_to_ask_again(key):
 
 
 @pytest.mark.parametrize(
-    ("number", "limit", "sheet"),
+    ("number", "limit", "block"),
     [(1, 10, 0), (10, 10, 0), (11, 10, 1), (4, 25, 0), (1, 100, 0), (50, 100, 49)],
 )
-async def test_a_page_is_cut_from_its_sheet(number, limit, sheet):
+async def test_a_page_is_cut_from_its_block(number, limit, block):
     filters = Filters(difficulties=frozenset([BEGINNER]), sort=Sort.TITLE)
     asked = Asked()
     await read.page(asked, filters, number, limit, str)
-    assert asked.block.name == f"courses?sheet={sheet}&sort=title&difficulty=Beginner"
+    assert asked.block.name == f"courses?block={block}&sort=title&difficulty=Beginner"
 
 
 @pytest.mark.parametrize(
     ("filters", "number", "limit"),
     [(Filters(search="x"), 1, 10), (Filters(), 501, 10), (Filters(), 4, 30), (Filters(), 2, 70)],
 )
-async def test_a_page_that_is_rare_or_on_two_sheets_stands_alone(filters, number, limit):
+async def test_a_page_that_is_rare_or_on_two_blocks_stands_alone(filters, number, limit):
     asked = Asked()
     await read.page(asked, filters, number, limit, str)
     assert asked.key == read.key_of_page(filters, number, limit)
     assert asked.block is None
 
 
-async def test_a_sheet_is_asked_for_by_its_name():
+async def test_a_block_is_asked_for_by_its_name():
     asked = Asked()
-    name = "courses?sheet=3&sort=oldest&difficulty="
+    name = "courses?block=3&sort=oldest&difficulty="
     await read.by_name(asked, name, str)
     assert asked.key.name == name
 
@@ -139,7 +139,7 @@ async def test_a_sheet_is_asked_for_by_its_name():
         *("", "nonsense", "course:1", "courses?page=x", "courses?page=1"),
         "courses?sort=newest&difficulty=",
         "courses?page=1&sort=newest&difficulty=",
-        "courses?sheet=x&sort=newest&difficulty=",
+        "courses?block=x&sort=newest&difficulty=",
     ],
 )
 async def test_a_name_of_no_key_warms_nothing(name):

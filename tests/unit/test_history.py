@@ -96,6 +96,16 @@ def test_an_own_change_counts_before_it_is_polled_and_is_no_gap_then(history):
     assert not _outdated(history, 12, None, B.encode())
 
 
+def test_an_own_change_that_was_never_committed_is_forgotten(history):
+    history.note(Change(12, A, listed=True))
+    # The first poll may have begun before the commit.
+    assert history.follow(10, []) == []
+    assert _outdated(history, 10)
+    assert history.follow(10, []) is None
+    assert not _outdated(history, 10)
+    assert history.follow(10, []) == []
+
+
 def test_what_is_remembered_is_bounded_and_what_is_older_is_unknown(history, monkeypatch):
     monkeypatch.setattr(module, "MOST_CHANGES", 10)
     for version in range(11, 100):
