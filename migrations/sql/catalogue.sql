@@ -25,7 +25,13 @@ DECLARE
     noted text := nullif(current_setting('catalogue.version', true), '');
     before bigint := nullif(current_setting('catalogue.previous', true), '');
     mine bigint := noted;
+    counted int := coalesce(nullif(current_setting('catalogue.count', true), ''), '0');
+    is_new boolean;
 BEGIN
+    -- As many as a process reads at once: more would tell it nothing (infra.db.history).
+    IF counted >= 5000 THEN
+        RETURN;
+    END IF;
     IF noted IS NULL THEN
         SELECT version INTO before FROM catalogue_version FOR UPDATE;
         mine := greatest(before + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
@@ -37,7 +43,11 @@ BEGIN
     INSERT INTO catalogue_changes AS known (version, previous, course_id, listed)
     VALUES (mine, before, changed, is_listed)
     ON CONFLICT (version, course_id) DO UPDATE SET listed = true
-    WHERE excluded.listed AND NOT known.listed;
+    WHERE excluded.listed AND NOT known.listed
+    RETURNING xmax = 0 INTO is_new;
+    IF is_new THEN
+        PERFORM set_config('catalogue.count', (counted + 1)::text, true);
+    END IF;
 END $$;
 
 CREATE FUNCTION note_course() RETURNS trigger LANGUAGE plpgsql AS $$

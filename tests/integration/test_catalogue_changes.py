@@ -7,6 +7,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from infra.db.engine import database
+from infra.db.history import MOST_CHANGES
 from services.catalogue import feed
 
 COURSE = (
@@ -95,6 +96,17 @@ async def test_a_transaction_makes_one_version_and_notes_each_course_once(connec
         (str(other), True),
     }
     assert len({row["version"] for row in noted}) == len({row["previous"] for row in noted}) == 1
+
+
+async def test_of_very_many_changes_at_once_no_more_are_noted_than_a_process_reads(connection):
+    many = """
+        INSERT INTO courses (id, title, description, difficulty)
+        SELECT gen_random_uuid(), 't', 'd', 'Beginner' FROM generate_series(1, $1)
+    """
+    await connection.execute(many, MOST_CHANGES + 10)
+    assert len(await connection.fetch(NOTED)) == MOST_CHANGES
+    await connection.execute(many, 1)
+    assert len(await connection.fetch(NOTED)) == MOST_CHANGES + 1
 
 
 async def test_what_is_rolled_back_is_not_noted(connection, course):
