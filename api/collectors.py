@@ -35,4 +35,4 @@ def show(cache: ResponseCache) -> None:
     metrics.set_cache_gauges(len(cache.memory), cache.memory.size)
     use = engine.pool_use()
     metrics.set_pool_gauges(use.size, use.in_use, use.waiting)
-    metrics.count_expired_leases(engine.take_expired_leases())
+    metrics.count_expired_leases(engine.pop_expired_leases())

@@ -48,7 +48,7 @@ class HealthQueries:
 
 
 async def _serves(source: BaseDBAsyncClient) -> bool:
-    return await engine.is_connected(source) and await engine.gives_connections()
+    return await engine.is_connected(source) and await engine.leases_connections()
 
 
 class SingleFlight(Generic[T]):

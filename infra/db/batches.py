@@ -1,4 +1,4 @@
-"""Deleting much: some thousand rows a statement, so that none meets the limit of a statement."""
+"""Deletes of many rows in batches, each within the time limit of a statement."""
 
 from infra.db.engine import primary
 
@@ -6,9 +6,9 @@ BATCH = 10_000
 
 
 async def delete(table: str, condition: str, *values: object) -> int:
-    """Delete the rows that match, each batch for good at once; return how many they were.
+    """Delete the rows that match, and return their number; each batch commits by itself.
 
-    Cut off in between, it goes on where it was when it is called again.
+    After an interruption, the next call continues.
     """
     deleted = 0
     while True:

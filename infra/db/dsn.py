@@ -1,4 +1,4 @@
-"""The one place that makes the parameters of connections to PostgreSQL, from a URL as libpq's."""
+"""The parameters of connections to PostgreSQL, from a URL in the form of libpq."""
 
 import ssl
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ CONNECT_TIMEOUT_SECONDS = 5
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 SYSTEM = "system"
-# In the query, it says that a pooler gives each transaction another session (PgBouncer's
-# `pool_mode = transaction`): nothing of a session may be relied on.
+# A parameter of the URL's query: a pooler gives each transaction another session (PgBouncer's
+# `pool_mode = transaction`), so no state of a session can be used.
 POOLER = "pgbouncer"
-# PostgreSQL ends what its client has left: the clients' own limits are shorter.
+# The server's limits, for statements whose client is gone: the clients' own limits are shorter.
 STATEMENT_TIMEOUT = "35s"
 IDLE_TIMEOUT = "30s"
 BOUNDED = {
     "statement_timeout": STATEMENT_TIMEOUT,
     "idle_in_transaction_session_timeout": IDLE_TIMEOUT,
 }
-# With these a session may take as long as it needs for a statement, as COPY and migrations do.
+# For COPY and migrations, whose statements may take any time.
 UNBOUNDED = {"idle_in_transaction_session_timeout": IDLE_TIMEOUT}
 
 
 @dataclass(frozen=True)
 class Dsn:
-    """What a database URL says."""
+    """A parsed database URL."""
 
     text: str
     ssl: ssl.SSLContext | None
@@ -35,9 +35,9 @@ class Dsn:
     is_pooled: bool
 
     def parameters(self, session: dict[str, str]) -> dict[str, Any]:
-        """Return what asyncpg connects with; `session` are settings of the server.
+        """Return the parameters for asyncpg; `session` are settings of the server's session.
 
-        A pooler takes none of them, and no statement that is prepared under a name.
+        A pooler supports neither those nor named prepared statements.
         """
         shared = {"dsn": self.text, "ssl": self.ssl, "timeout": CONNECT_TIMEOUT_SECONDS}
         if self.is_pooled:
@@ -47,12 +47,13 @@ class Dsn:
 
 @lru_cache(maxsize=16)
 def parse(url: str) -> Dsn:
-    """Take a URL apart.
+    """Parse a URL.
 
-    `sslmode` and `sslrootcert` are libpq's; without the latter, the system's certificates verify.
+    `sslmode` and `sslrootcert` mean what they mean to libpq; `sslrootcert` defaults to the system's
+    certificates.
 
     Raises:
-        ValueError: it is malformed; the message has no part of it that may be secret.
+        ValueError: the URL is malformed; the message contains no secret.
 
     """
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""PostgreSQL through Tortoise ORM: the pool, and connections beside it."""
+"""PostgreSQL through Tortoise ORM: the pool of a process, and single connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,46 +15,43 @@ from infra.aio.shield import drain
 from infra.db import dsn
 from infra.db.dsn import CONNECT_TIMEOUT_SECONDS
 from infra.db.pool import LEASE_SECONDS, POOL_WAIT_SECONDS, BoundedPool, PooledClient
-from infra.db.transactions import BROKEN, PRIMARY, after_commit, transaction
-
-__all__ = ["BROKEN", "after_commit", "transaction"]
+from infra.db.transactions import BROKEN, PRIMARY
 
 COMMAND_TIMEOUT_SECONDS = 30
-# What a query fails with: Tortoise translates some of what asyncpg says, not an ended connection.
+# The errors of a query: Tortoise translates some of asyncpg's, but not a closed connection.
 UNUSABLE = (*BROKEN, BaseORMException)
-# What it refuses for what a statement says or holds, while others would be taken.
-_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
-# asyncpg's own default for how long a connection stays open that nobody uses.
+# Errors of the statement or its values: other statements would succeed.
+_STATEMENT_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+# asyncpg's default for how long an unused connection stays open.
 MAX_IDLE_SECONDS = 300.0
-# A pool that gave a connection out within this time works, however busy it is.
+# A pool that has leased a connection within this time works, however busy it is.
 RECENT_SECONDS = 5.0
 LEASE_PROBE_SECONDS = 2.0
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A connection of the pool, left as it is when it goes back there.
+    """A connection of the pool, which is not reset when it is released.
 
-    asyncpg would spend a round trip on locks, listeners and settings of the session, which nobody
-    makes on a pooled connection: `direct_connection` is for those. What a transaction left open
-    is still rolled back.
+    asyncpg would spend a round trip on the session's locks, listeners and settings. A pooled
+    connection has none: `direct_connection` is for those. An open transaction is rolled back.
     """
 
     async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        """Roll back what is open; `command_timeout` bounds that."""
+        """Roll back an open transaction; `command_timeout` bounds it."""
         await self._reset()
 
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """How a pool is used: times are in seconds.
+    """The options of a pool; times are in seconds.
 
-    A request that finds it full waits `patience` for a connection, then meets `PoolFull`; a
-    connection is closed that one has for longer than `lease`. A pool that `is_kept` opens all its
-    connections with the first: the moment when many are needed at once is the worst to open them.
+    A request waits at most `wait_seconds` for a connection, then gets `PoolFull`. A connection that
+    is leased for longer than `lease` is closed. With `prewarm`, the pool opens all its connections
+    at once: opening them under a burst of requests would make these wait.
     """
 
     size: int
-    patience: float = POOL_WAIT_SECONDS
+    wait_seconds: float = POOL_WAIT_SECONDS
     lease: float | None = LEASE_SECONDS
     prewarm: bool = False
 
@@ -65,7 +62,7 @@ def tortoise_config(url: str, pool: PoolOptions) -> dict[str, Any]:
 
 
 def tortoise_config_of(credentials: dict[str, Any]) -> dict[str, Any]:
-    """Return Tortoise's configuration for what its client is made with."""
+    """Return Tortoise's configuration for the arguments of its client."""
     return {
         "connections": {PRIMARY: {"engine": "infra.db.pool", "credentials": credentials}},
         "apps": {"models": {"models": ["models"], "default_connection": PRIMARY}},
@@ -74,18 +71,18 @@ def tortoise_config_of(credentials: dict[str, Any]) -> dict[str, Any]:
 
 
 def _credentials(url: str, pool: PoolOptions) -> dict[str, Any]:
-    """Return what Tortoise's client is made with."""
+    """Return the arguments of Tortoise's client."""
     address = dsn.parse(url)
     return {
         **address.parameters(dsn.BOUNDED),
-        # A pooler's sessions have no bounds of ours, so each transaction does.
+        # A pooler's sessions can't be configured, so each transaction sets the limits.
         "limits": _LOCAL_LIMITS if address.is_pooled else "",
         "command_timeout": COMMAND_TIMEOUT_SECONDS,
         "connection_class": Session,
         "minsize": pool.size if pool.prewarm else 1,
         "maxsize": pool.size,
         "max_inactive_connection_lifetime": 0.0 if pool.prewarm else MAX_IDLE_SECONDS,
-        "patience": pool.patience,
+        "wait_seconds": pool.wait_seconds,
         "lease_seconds": pool.lease,
     }
 
@@ -97,14 +94,14 @@ _LOCAL_LIMITS = "".join(f"SET LOCAL {key} = '{value}';" for key, value in dsn.BO
 async def database(
     url: str,
     pool_size: int,
-    patience: float = POOL_WAIT_SECONDS,
+    wait_seconds: float = POOL_WAIT_SECONDS,
     lease: float = LEASE_SECONDS,
     *,
     prewarm: bool = False,
 ) -> AsyncIterator[None]:
-    """Open the pool for this process, as PoolOptions says; every task of its loop may query."""
-    config = tortoise_config(url, PoolOptions(pool_size, patience, lease, prewarm))
-    # Handlers and tasks run in contexts that descend from no context of ours (tortoise#2090).
+    """Open the pool of this process with `PoolOptions`; every task of its loop may query."""
+    config = tortoise_config(url, PoolOptions(pool_size, wait_seconds, lease, prewarm))
+    # Handlers and tasks run in contexts that are not derived from this one (tortoise#2090).
     await Tortoise.init(config, _enable_global_fallback=True)
     try:
         yield
@@ -114,7 +111,7 @@ async def database(
 
 
 async def is_connected(source: BaseDBAsyncClient) -> bool:
-    """Tell whether the database answers a query."""
+    """Return whether the database answers a query."""
     try:
         await source.execute_query("SELECT 1")
     except BROKEN:
@@ -122,9 +119,9 @@ async def is_connected(source: BaseDBAsyncClient) -> bool:
     return True
 
 
-def is_away(error: BaseException) -> bool:
-    """Return whether a query failed for the database, rather than for what the query holds."""
-    if isinstance(error.__cause__, _REFUSED) or isinstance(error, _REFUSED):
+def is_unavailable(error: BaseException) -> bool:
+    """Return whether a query failed because of the database rather than its own statement."""
+    if isinstance(error.__cause__, _STATEMENT_ERRORS) or isinstance(error, _STATEMENT_ERRORS):
         return False
     return isinstance(error, UNUSABLE)
 
@@ -133,15 +130,16 @@ def is_away(error: BaseException) -> bool:
 async def open_pool(
     url: str,
     pool_size: int,
-    patience: float = POOL_WAIT_SECONDS,
+    wait_seconds: float = POOL_WAIT_SECONDS,
     lease: float = LEASE_SECONDS,
 ) -> AsyncIterator[BaseDBAsyncClient]:
-    """Open another pool, for `using_db`: to a replica, or for who may not wait for the first one.
+    """Open a second pool, for `using_db`: to a replica, or for queries that must not wait.
 
-    Tortoise is not told: with two connections it would ask each transaction for one's name.
+    It is not registered with Tortoise: with two connections, each transaction would have to name
+    one.
     """
-    options = PoolOptions(pool_size, patience, lease)
-    client = PooledClient(connection_name="another", **_credentials(url, options))
+    options = PoolOptions(pool_size, wait_seconds, lease)
+    client = PooledClient(connection_name="second", **_credentials(url, options))
     try:
         yield client
     finally:
@@ -155,7 +153,7 @@ def primary() -> BaseDBAsyncClient:
 
 @dataclass(frozen=True)
 class PoolUse:
-    """How many connections a process may have, how many it leases, and how many calls wait."""
+    """The size of a pool, its leased connections, and the calls that wait for one."""
 
     size: int
     in_use: int
@@ -163,7 +161,7 @@ class PoolUse:
 
 
 def pool_use() -> PoolUse:
-    """Return how this process's pool stands."""
+    """Return the state of this process's pool."""
     client: Any = get_connections().get(PRIMARY)
     pool = _pool()
     if pool is None:
@@ -171,14 +169,14 @@ def pool_use() -> PoolUse:
     return PoolUse(client.pool_maxsize, pool.in_use, pool.waiting)
 
 
-def take_expired_leases() -> int:
-    """Return how many leases were ended since this was asked last, as they lasted too long."""
+def pop_expired_leases() -> int:
+    """Return the number of leases that were ended for their length since the last call."""
     pool = _pool()
-    return pool.take_expired() if pool else 0
+    return pool.pop_expired() if pool else 0
 
 
-async def gives_connections() -> bool:
-    """Tell whether the pool gives a connection out: it did lately, or does within two seconds."""
+async def leases_connections() -> bool:
+    """Return whether the pool leases connections: it has recently, or does within two seconds."""
     pool = _pool()
     if pool is not None and pool.seconds_since_lease < RECENT_SECONDS:
         return True
@@ -198,13 +196,13 @@ def _pool() -> BoundedPool | None:
 async def direct_connection(
     url: str, command_timeout: float | None = None, settings: dict[str, str] | None = None
 ) -> AsyncIterator[asyncpg.Connection]:
-    """Open a connection of one's own: for LISTEN, session locks and COPY, which a pool forbids.
+    """Open a connection outside the pool: for LISTEN, session locks and COPY.
 
-    A statement may take for ever, or `command_timeout` seconds, after which it is a `TimeoutError`.
-    `settings` are the server's, for this session.
+    A statement that takes longer than `command_timeout` seconds raises `TimeoutError`; None means
+    no limit. `settings` are the server's, for this session.
 
     Raises:
-        ValueError: the URL is a pooler's.
+        ValueError: the URL is that of a pooler.
 
     """
     address = dsn.parse(url)
@@ -217,13 +215,13 @@ async def direct_connection(
     try:
         yield connection
     finally:
-        # Its own `timeout` does not bound the wait for a cancelled statement to be confirmed.
+        # The `timeout` of `close` does not bound the wait for a cancelled statement.
         with suppress(TimeoutError):
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await connection.close()
 
 
 async def analyze(url: str) -> None:
-    """Refresh the planner's statistics of all tables, which may take longer than any statement."""
+    """Refresh the planner's statistics of all tables, without a time limit."""
     async with direct_connection(url) as connection:
         await connection.execute("ANALYZE")

@@ -1,7 +1,7 @@
-"""What others change in the database, as a process hears of it: LISTEN, and polls.
+"""Follows changes that other processes make in the database, by LISTEN and by polling.
 
-A notification can be lost with its connection and a pooler forwards none, so the poll is what
-counts and the notification only makes it sooner.
+A notification can be lost with its connection, and a pooler forwards none. So correctness rests on
+the poll; a notification only makes it sooner.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ log = logs.get_logger(__name__)
 
 
 class Subscriber(Protocol):
-    """Something that a process keeps in step with the database."""
+    """State of a process that follows a part of the database."""
 
     @property
     def channel(self) -> str | None:
         """The channel to LISTEN on, if there is one."""
 
     def hear(self, payload: str) -> None:
-        """Take a notification of the channel."""
+        """Handle a notification of the channel."""
 
     async def poll(self, connection: Any, *, is_first: bool) -> None:
-        """Ask for what changed lately; the first time on a connection, for all."""
+        """Read the latest changes; on the first poll of a connection, all of them."""
 
 
 class DatabaseFeed:
@@ -48,7 +48,7 @@ class DatabaseFeed:
         self._woken.set()
 
     async def follow(self) -> None:
-        """Keep the subscribers in step until cancelled, whatever goes away in between."""
+        """Follow the database until cancelled; reconnect after errors."""
         while True:
             try:
                 async with direct_connection(self._url) as connection:
@@ -56,7 +56,7 @@ class DatabaseFeed:
             except BROKEN as error:
                 log.warning("feed_lost_database", error=str(error))
             except Exception:
-                # Without the feed, what a process remembers is never corrected.
+                # The loop must go on: without it, the state of the subscribers is never corrected.
                 log.exception("feed_failed")
             await asyncio.sleep(self._seconds / 2)
 

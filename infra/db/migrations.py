@@ -48,7 +48,7 @@ async def migrate(url: str) -> list[str]:
         SchemaTooOldError: the database is of a release before the last of 0.x.
 
     """
-    # A quarter of what a command takes to start, and most of them don't migrate.
+    # Importing aerich is slow, and most commands don't migrate.
     from aerich import Command  # noqa: PLC0415
 
     async with direct_connection(url) as lock:

@@ -1,4 +1,4 @@
-"""The connection pool, an engine of Tortoise's: bounded in waiting, and in how long a lease is."""
+"""The connection pool, as an engine of Tortoise: it bounds the wait for a lease and its length."""
 
 import asyncio
 from collections import deque
@@ -15,12 +15,12 @@ from infra.db.transactions import BROKEN, Transaction, TransactionClient
 from infra.observability import logs
 
 POOL_WAIT_SECONDS = 2.0
-# A lease ends after this long where its user gives no other limit.
+# The default limit of a lease.
 LEASE_SECONDS = 120.0
 CHECK_SECONDS = 1.0
-# A connection that cannot be made ready for its next user within this time is closed.
+# A connection that takes longer to be reset is closed.
 RELEASE_SECONDS = 5.0
-# A pool that closes waits this long for its leases, then ends them.
+# A closing pool waits this long for its leases, then ends them.
 CLOSE_SECONDS = 10.0
 
 log = logs.get_logger(__name__)
@@ -34,10 +34,10 @@ class PoolFull(TimeoutError):
 
 
 class FreeHolders(_PoolConnectionHolderQueue):  # type: ignore[misc]  # asyncpg ships no types
-    """The holders of connections that are free; each other one is leased, since when is noted.
+    """The free holders of connections, and the time of each lease of the others.
 
-    A holder that comes back goes to the request that has waited longest. asyncpg's own queue gives
-    it to the next request.
+    A returned holder goes to the request that has waited longest. asyncpg's own queue gives it to
+    the next request.
     """
 
     def __init__(self, size: int) -> None:
@@ -47,7 +47,7 @@ class FreeHolders(_PoolConnectionHolderQueue):  # type: ignore[misc]  # asyncpg 
         self._waiters: deque[asyncio.Future[PoolConnectionHolder]] = deque()
 
     async def get(self) -> PoolConnectionHolder:
-        """Lease a holder, in the order of the calls."""
+        """Lease a holder; calls are served in their order."""
         if not self.empty():
             return self._lease(self.get_nowait())
         waiter = asyncio.get_running_loop().create_future()
@@ -62,7 +62,7 @@ class FreeHolders(_PoolConnectionHolderQueue):  # type: ignore[misc]  # asyncpg 
             raise
 
     def put_nowait(self, holder: PoolConnectionHolder) -> None:
-        """Take a holder back."""
+        """Return a holder."""
         self.leased_at.pop(holder, None)
         while self._waiters:
             waiter = self._waiters.popleft()
@@ -78,42 +78,42 @@ class FreeHolders(_PoolConnectionHolderQueue):  # type: ignore[misc]  # asyncpg 
 
 
 class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
-    """Bounds what asyncpg's pool leaves open: each wait for a connection, and each lease of one.
+    """Bounds each wait for a connection and each lease, which asyncpg's pool does not.
 
-    A permit to use a connection is its holder, which is either free or leased: no permit can be
-    lost or given twice. A lease that lasts longer than `lease_seconds` is ended by closing its
-    connection; None lets it last.
+    The permit to use a connection is its holder, which is either free or leased: no permit can be
+    lost or given twice. After `lease_seconds` a lease is ended by closing its connection; None
+    means no limit.
     """
 
     def __init__(
-        self, *args: Any, patience: float, lease_seconds: float | None, **options: Any
+        self, *args: Any, wait_seconds: float, lease_seconds: float | None, **options: Any
     ) -> None:
         super().__init__(*args, **options)
-        self.patience = patience
+        self.wait_seconds = wait_seconds
         self.waiting = 0
         self._expired = 0
         self._lease_seconds = lease_seconds
 
     @property
     def in_use(self) -> int:
-        """How many connections are leased."""
+        """The number of leased connections."""
         return len(self._queue.leased_at)
 
     @property
     def seconds_since_lease(self) -> float:
-        """How long ago a connection was given to anybody."""
+        """The time since the latest lease began."""
         return float(self._loop.time() - self._queue.last_lease_at)
 
-    def take_expired(self) -> int:
-        """Return how many leases were ended since this was asked last."""
+    def pop_expired(self) -> int:
+        """Return the number of leases ended since the last call."""
         expired, self._expired = self._expired, 0
         return expired
 
     async def _initialize(self) -> None:
         await super()._initialize()
-        free, made = FreeHolders(self._maxsize), self._queue
-        while not made.empty():
-            free.put_nowait(made.get_nowait())
+        free, initial = FreeHolders(self._maxsize), self._queue
+        while not initial.empty():
+            free.put_nowait(initial.get_nowait())
         self._queue: FreeHolders = free
         if self._lease_seconds is not None:
             self._end_long_leases(self._lease_seconds)
@@ -123,7 +123,7 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
             return await super()._acquire(timeout)
         self.waiting += 1
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.wait_seconds):
                 return await super()._acquire(timeout)
         except TimeoutError:
             raise PoolFull from None
@@ -166,7 +166,7 @@ def _is_at_rest(session: asyncpg.Connection) -> bool:
 
 
 class PooledClient(AsyncpgDBClient):
-    """A client by its `dsn`; `patience` and `lease_seconds` are the pool's.
+    """A client by its `dsn`; `wait_seconds` and `lease_seconds` are the pool's.
 
     `limits` are the statements that bound a transaction, where its session has no bounds.
     """
@@ -220,7 +220,7 @@ _DEFAULTS = {
     each.name: each.default
     for each in signature(asyncpg.create_pool).parameters.values()  # noqa: TID251  not called
     if each.kind is Parameter.KEYWORD_ONLY
-} | {"patience": POOL_WAIT_SECONDS, "lease_seconds": LEASE_SECONDS}
+} | {"wait_seconds": POOL_WAIT_SECONDS, "lease_seconds": LEASE_SECONDS}
 
 # What Tortoise looks for in a module that is named as an engine.
 client_class = PooledClient

@@ -1,9 +1,7 @@
-"""When the replica may be asked in place of the primary: whenever nobody could tell.
+"""Routes long reads to the replica while its lag can't be observed.
 
-It may lag, and then it shows a past that clients were promised not to see. So the primary is asked
-four times a second how far it has written, and the replica whether it has come as far. A read goes
-there only if all that was committed anywhere until less than a second ago is there, and all that
-this instance has written.
+A loop compares the position of the primary's WAL with what the replica has replayed. A read goes to
+the replica only if that has all commits of less than a second ago and all writes of this instance.
 """
 
 import asyncio
@@ -17,13 +15,13 @@ from infra.cache.shared import Shared
 from infra.db import engine
 from infra.observability import logs
 
-ASK_SECONDS = 0.25
-AWAY_SECONDS = 5.0
+POLL_SECONDS = 0.25
+PAUSE_SECONDS = 5.0
 FRESH_NANOSECONDS = 900_000_000
-_WRITTEN = "SELECT pg_current_wal_lsn()::text AS place"
-# Not in recovery, it is no replica, and nothing can be said of how far behind it is.
-_HAS_COME = """
-    SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_come
+_WAL_POSITION = "SELECT pg_current_wal_lsn()::text AS position"
+# A server that is not in recovery is no replica, so its lag is unknown.
+_HAS_REPLAYED = """
+    SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= $1::text::pg_lsn AS has_replayed
 """
 
 T = TypeVar("T")
@@ -32,16 +30,16 @@ log = logs.get_logger(__name__)
 
 
 class ReplicaRouter:
-    """Where long lists are read from."""
+    """Chooses the server for long lists."""
 
     def __init__(self, shared: Shared, replica: BaseDBAsyncClient | None = None) -> None:
         self._shared = shared
         self._replica = replica
-        # The replica has everything that was committed until then (monotonic, nanoseconds).
+        # The replica has all commits until this time (monotonic, nanoseconds).
         self._complete_until = 0
 
     async def read(self, query: Callable[[BaseDBAsyncClient], Awaitable[T]]) -> T:
-        """Return what the query gives, from the replica if that is as good; else the primary."""
+        """Run the query on the replica if that is complete, else on the primary."""
         if self._replica and self.is_complete:
             try:
                 return await query(self._replica)
@@ -52,31 +50,31 @@ class ReplicaRouter:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the replica has all that a reader may expect to see."""
+        """Whether the replica has all that a reader may expect."""
         until = self._complete_until
         is_fresh = time.monotonic_ns() - until < FRESH_NANOSECONDS
         return is_fresh and self._shared.wrote_at < until
 
     def wrote(self) -> None:
-        """Note that this instance has written: before the write is answered."""
+        """Note that this instance has written; called before the response of the write."""
         self._shared.note_write()
 
     async def follow(self) -> None:
-        """Keep asking, until cancelled; without a replica there is nothing to ask."""
+        """Compare the two servers until cancelled; without a replica, return."""
         while self._replica:
             try:
-                async with asyncio.timeout(ASK_SECONDS * 2):
-                    await self._ask(self._replica)
+                async with asyncio.timeout(POLL_SECONDS * 2):
+                    await self._compare(self._replica)
             except engine.UNUSABLE as error:
                 log.warning("replica_away", error=repr(error))
-                # Not four lines a second while it is away.
-                await asyncio.sleep(AWAY_SECONDS)
-            await asyncio.sleep(ASK_SECONDS)
+                # One line every few seconds while the replica is down.
+                await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def _ask(self, replica: BaseDBAsyncClient) -> None:
-        """Find out whether the replica has come as far as the primary is now."""
+    async def _compare(self, replica: BaseDBAsyncClient) -> None:
+        """Check whether the replica has replayed what the primary has written."""
         now = time.monotonic_ns()
-        (written,) = await engine.primary().execute_query_dict(_WRITTEN)
-        (found,) = await replica.execute_query_dict(_HAS_COME, [written["place"]])
-        if found["has_come"]:
+        (written,) = await engine.primary().execute_query_dict(_WAL_POSITION)
+        (found,) = await replica.execute_query_dict(_HAS_REPLAYED, [written["position"]])
+        if found["has_replayed"]:
             self._complete_until = now

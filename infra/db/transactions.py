@@ -1,6 +1,6 @@
-"""Transactions, and what must follow their commits; no error or cancellation loses either.
+"""Transactions, and the work that must follow a commit; no error or cancellation loses either.
 
-Tortoise asks the client for its transactions, so those that it begins itself are these, too.
+Tortoise takes its own transactions from the client, so they are of these classes, too.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,8 +18,8 @@ from infra.observability import logs
 
 PRIMARY = "default"
 
-# What asyncpg raises on a connection that is of no more use; the last, where the server ended it
-# between two statements.
+# The errors of a connection that can't be used any more. asyncpg raises the last one if the server
+# has closed the connection between two statements.
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 FollowUp = Callable[[], Awaitable[object]]
@@ -42,23 +42,23 @@ class RolledBack(TransactionManagementError):
 
 
 def transaction() -> TransactionContext:
-    """Run the block in a transaction of the primary; within another one, under a savepoint.
+    """Run the block in a transaction on the primary; within a transaction, under a savepoint.
 
-    Once COMMIT is sent, its outcome is awaited and `after_commit` carried out, also if the caller
-    is cancelled meanwhile, which then is raised.
+    COMMIT and the follow-ups of `after_commit` are shielded: a cancellation of the caller is raised
+    after them.
     """
     return get_connections().get(PRIMARY)._in_transaction()  # noqa: SLF001
 
 
 def after_commit(follow_up: FollowUp) -> None:
-    """Have `follow_up` awaited after the commit of the running transaction, before its block ends.
+    """Await `follow_up` after the commit of the running transaction, before its block ends.
 
-    It has the connection no more, and does not run if the transaction is rolled back. If the
-    connection breaks while it commits, nobody can tell whether it did, and `follow_up` runs. What
-    it raises is logged: the commit stands.
+    The connection has been released by then. A rollback skips the follow-up. If the connection
+    breaks during COMMIT, the outcome is unknown, and the follow-up runs. Its errors are logged: the
+    commit stands.
 
     Raises:
-        NoTransaction: none is running.
+        NoTransaction: no transaction is running.
 
     """
     client = get_connections().get(PRIMARY)
@@ -68,7 +68,7 @@ def after_commit(follow_up: FollowUp) -> None:
 
 
 class TransactionClient(TransactionWrapper):
-    """What statements of a transaction run through, on its connection."""
+    """Runs the statements of a transaction on its connection."""
 
     def __init__(self, parent: AsyncpgDBClient, limits: str = "") -> None:
         super().__init__(parent)
@@ -80,38 +80,38 @@ class TransactionClient(TransactionWrapper):
         return Savepoint(TransactionClient(self))
 
     async def begin(self) -> None:
-        """Begin; the connection may have begun even if this fails."""
+        """Begin; the transaction may be open even if this fails."""
         await self._connection.execute(self._begin)
 
     async def commit(self) -> None:
         """Commit.
 
         Raises:
-            RolledBack: PostgreSQL has done that instead.
+            RolledBack: PostgreSQL has rolled the transaction back instead.
 
         """
         if await self._connection.execute("COMMIT") != "COMMIT":
             raise RolledBack
 
     async def rollback(self) -> None:
-        """Roll back whatever is open."""
+        """Roll back what is open."""
         await self._connection.execute("ROLLBACK")
 
     async def savepoint(self) -> None:
-        """Begin a part that can be rolled back by itself."""
+        """Set a savepoint."""
         await self._connection.execute("SAVEPOINT part")
 
     async def release_savepoint(self) -> None:
-        """Keep the latest part."""
+        """Release the latest savepoint."""
         await self._connection.execute("RELEASE SAVEPOINT part")
 
     async def savepoint_rollback(self) -> None:
-        """Roll the latest part back."""
+        """Roll back to the latest savepoint."""
         await self._connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
 
 
 class Transaction(TransactionContextPooled):
-    """A transaction on a connection of the pool, which goes back there whatever happens."""
+    """A transaction on a connection of the pool, which is released whatever happens."""
 
     client: TransactionClient
     _pool: Any
@@ -129,7 +129,7 @@ class Transaction(TransactionContextPooled):
         return self.client
 
     async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
-        # First of all: the task below must not take the transaction for its own.
+        # Before the task below is created, which would inherit the transaction.
         get_connections().reset(self.token)
         await finish(self._roll_back() if kind else self._commit())
 
@@ -155,7 +155,7 @@ class Transaction(TransactionContextPooled):
 
     async def _roll_back(self) -> None:
         try:
-            # What a broken connection had open is over.
+            # The server rolls back what a broken connection had open.
             with suppress(*BROKEN):
                 await self.client.rollback()
         finally:
@@ -190,7 +190,7 @@ class Savepoint(TransactionContext):
 
 
 def _is_refused(failure: BaseException) -> bool:
-    """Tell whether PostgreSQL has said that it did not commit."""
+    """Return whether PostgreSQL has reported that it did not commit."""
     if isinstance(failure, RolledBack):
         return True
     is_broken = isinstance(

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
-from infra.db.engine import UNUSABLE, is_away
+from infra.db.engine import UNUSABLE, is_unavailable
 from infra.observability import logs
 from models import AuditEntry, Outcome
 from services.audit import trail
@@ -72,7 +72,7 @@ class DeniedAudit:
         try:
             await AuditEntry.bulk_create(entries)
         except UNUSABLE as error:
-            if is_away(error):
+            if is_unavailable(error):
                 log.warning("denials_not_written", error=str(error), entries=len(entries))
             else:
                 await _write_one_by_one(entries)
@@ -89,7 +89,7 @@ async def _write_one_by_one(entries: list[AuditEntry]) -> None:
             await entry.save(force_create=True)
         except Exception as error:  # noqa: BLE001  the next entry may be valid
             log.warning("denial_not_written", action=entry.action, error=str(error))
-            if is_away(error):
+            if is_unavailable(error):
                 return
 
 

@@ -346,7 +346,7 @@ async def test_waiting_for_a_connection_is_first_in_first_out(new_database):
 
 
 async def test_a_pool_keeps_its_size_whatever_happens_to_its_connections(new_database):
-    async with database(await new_database(migrated=False), pool_size=2, patience=0.2):
+    async with database(await new_database(migrated=False), pool_size=2, wait_seconds=0.2):
         pool = Tortoise.get_connection("default")
         for _ in range(3):
             async with pool.acquire_connection() as connection:
@@ -362,7 +362,7 @@ async def test_a_pool_keeps_its_size_whatever_happens_to_its_connections(new_dat
 
 async def test_a_full_pool_is_told_from_a_database_that_is_down(new_database):
     url = await new_database(migrated=False)
-    async with database(url, pool_size=1, patience=0.1), open_pool(url, pool_size=1) as beside:
+    async with database(url, pool_size=1, wait_seconds=0.1), open_pool(url, pool_size=1) as beside:
         async with Tortoise.get_connection("default").acquire_connection():
             assert await is_connected(beside)
             assert not await is_connected(primary())

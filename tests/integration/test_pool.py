@@ -18,11 +18,11 @@ from infra.db.engine import (
     UNUSABLE,
     database,
     direct_connection,
-    gives_connections,
+    leases_connections,
     open_pool,
     pool_use,
+    pop_expired_leases,
     primary,
-    take_expired_leases,
 )
 from infra.db.migrations import migrate
 from infra.db.pool import PoolFull
@@ -151,7 +151,7 @@ async def _waits() -> None:
 async def test_a_cancellation_at_any_await_loses_no_connection(server, work, insists):
     async with (
         direct_connection(server.url) as watch,
-        database(server.url, pool_size=SIZE, patience=5),
+        database(server.url, pool_size=SIZE, wait_seconds=5),
     ):
         await _is_whole(watch)
         async for _ in each_cancellation(work, insists=insists):
@@ -266,7 +266,7 @@ async def test_an_error_of_an_after_commit_hook_affects_neither_the_commit_nor_o
 
 
 async def test_repeated_kills_of_the_server_lose_no_connection(server):
-    async with database(server.url, pool_size=SIZE, patience=0.5, prewarm=True):
+    async with database(server.url, pool_size=SIZE, wait_seconds=0.5, prewarm=True):
         random, over = Random(7), asyncio.Event()
 
         async def client() -> None:
@@ -295,7 +295,7 @@ async def test_repeated_kills_of_the_server_lose_no_connection(server):
 async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
     async with (
         direct_connection(server.url) as watch,
-        database(server.url, pool_size=SIZE, patience=0.2, lease=0.4),
+        database(server.url, pool_size=SIZE, wait_seconds=0.2, lease=0.4),
     ):
         # Never returned, as by a bug.
         left = [primary().acquire_connection() for _ in range(SIZE - 1)]
@@ -310,8 +310,8 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
         with pytest.raises(PoolFull):
             await _plain()
         await eventually(_idle, within=5)
-        assert take_expired_leases() == SIZE
-        assert take_expired_leases() == 0
+        assert pop_expired_leases() == SIZE
+        assert pop_expired_leases() == 0
         with pytest.raises(UNUSABLE):
             await stuck[0].fetchval("SELECT 1")
         with pytest.raises(UNUSABLE):
@@ -321,16 +321,16 @@ async def test_a_lease_that_lasts_too_long_is_ended_and_counted(server):
 
 async def test_a_pool_that_leases_nothing_is_unhealthy_and_a_busy_one_is_not(server, monkeypatch):
     monkeypatch.setattr("infra.db.engine.RECENT_SECONDS", 0.3)
-    async with database(server.url, pool_size=SIZE, patience=0.2):
-        assert await gives_connections()
+    async with database(server.url, pool_size=SIZE, wait_seconds=0.2):
+        assert await leases_connections()
         async with AsyncExitStack() as leases:
             for _ in range(SIZE):
                 await leases.enter_async_context(primary().acquire_connection())
             # Full, but the last lease is recent.
-            assert await gives_connections()
+            assert await leases_connections()
             await asyncio.sleep(0.4)
-            assert not await gives_connections()
-        assert await gives_connections()
+            assert not await leases_connections()
+        assert await leases_connections()
 
 
 async def test_sessions_have_timeouts_for_statements_and_idle_transactions(server):
@@ -349,7 +349,7 @@ async def test_sessions_have_timeouts_for_statements_and_idle_transactions(serve
 async def test_readiness_uses_the_requests_pool(server, monkeypatch):
     monkeypatch.setattr("infra.db.engine.RECENT_SECONDS", 0.0)
     async with (
-        database(server.url, pool_size=1, patience=0.1),
+        database(server.url, pool_size=1, wait_seconds=0.1),
         open_pool(server.url, pool_size=1) as beside,
     ):
         queries = HealthQueries(beside)
