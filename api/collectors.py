@@ -1,34 +1,29 @@
-"""What a server process tells /metrics about its cache and its pool."""
+"""The metrics of a server process's cache and pool."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from infra.aio.periodic import periodic
 from infra.cache import ResponseCache
 from infra.db import engine
 from infra.observability import metrics
 
-SHOW_SECONDS = 0.25
+COLLECT_SECONDS = 0.25
 
 
 @asynccontextmanager
-async def shown(cache: ResponseCache) -> AsyncIterator[None]:
-    """Tell it again and again, in batches: a counter of many processes is slow to count with."""
-    showing = asyncio.create_task(_show_again_and_again(cache))
+async def collect_metrics(cache: ResponseCache) -> AsyncIterator[None]:
+    """Update the metrics periodically: counting each event in them is slow."""
+    collecting = asyncio.create_task(periodic(COLLECT_SECONDS, lambda: update(cache)))
     try:
         yield
     finally:
-        showing.cancel()
+        collecting.cancel()
 
 
-async def _show_again_and_again(cache: ResponseCache) -> None:
-    while True:
-        show(cache)
-        await asyncio.sleep(SHOW_SECONDS)
-
-
-def show(cache: ResponseCache) -> None:
-    """Bring the metrics up to date."""
+def update(cache: ResponseCache) -> None:
+    """Update the metrics."""
     counts = cache.take_counts()
     tiers = {tier: getattr(counts, tier) for tier in metrics.TIERS}
     metrics.count_cache(tiers, counts.errors, counts.invalidations)

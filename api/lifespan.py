@@ -149,7 +149,7 @@ async def _open_cache(context: Context) -> None:
     context.fast_path = FastPath(
         context.cache.index, context.object_cache, context.limits, context.origins
     )
-    await context.resources.enter_async_context(collectors.shown(context.cache))
+    await context.resources.enter_async_context(collectors.collect_metrics(context.cache))
 
 
 async def warm_up(context: Context) -> None:

@@ -9,7 +9,7 @@ import socket
 from contextlib import suppress
 from http import HTTPStatus
 
-from api.health import SingleFlight
+from infra.aio.singleflight import SingleFlight
 from infra.db.engine import UNUSABLE, open_pool
 from infra.observability import logs, metrics
 from infra.observability.meters import LabelValues, Totals
@@ -52,7 +52,7 @@ class _Scrapes:
         self._receiver = receiver
         self._database_url = database_url
         self._totals = Totals()
-        self._exposition = SingleFlight(self._make)
+        self._expositions: SingleFlight[str, bytes] = SingleFlight()
         self._next = 0.0
         self._open = 0
 
@@ -93,7 +93,7 @@ class _Scrapes:
         elif method not in {b"GET", b"HEAD"}:
             status = HTTPStatus.METHOD_NOT_ALLOWED
         else:
-            body = await self._exposition()
+            body = await self._expositions.run("exposition", self._make)
         lines = (
             f"HTTP/1.1 {status.value} {status.phrase}",
             f"Content-Type: {metrics.CONTENT_TYPE}",

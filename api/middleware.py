@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 
 from api.protocol.slow_clients import hang_up
 from api.security import cors
+from infra.aio.periodic import periodic
 from infra.observability import access_log, logs, metrics
 from infra.settings import Environment, Settings
 from services.errors import Code, Fault, Invalid
@@ -46,7 +47,7 @@ End = Callable[[Request, BaseHTTPResponse], Awaitable[None]]
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 # How late a line of the access log, or the metrics of a process that is not asked, may be.
-BOOKS_SECONDS = 0.1
+FLUSH_SECONDS = 0.1
 
 
 def install(app: Sanic[Any, Any], settings: Settings) -> None:
@@ -123,22 +124,16 @@ def _record(request: Request, response: BaseHTTPResponse, request_id: str) -> No
 
 @asynccontextmanager
 async def flush_telemetry() -> AsyncIterator[None]:
-    """Write the log and the metrics down again and again, and once more at the end."""
-    writing = asyncio.create_task(_write_books())
+    """Write the access log and the metrics periodically, and once more at the end."""
+    flushing = asyncio.create_task(periodic(FLUSH_SECONDS, _flush))
     try:
         yield
     finally:
-        writing.cancel()
-        _write_down()
+        flushing.cancel()
+        _flush()
 
 
-async def _write_books() -> None:
-    while True:
-        await asyncio.sleep(BOOKS_SECONDS)
-        _write_down()
-
-
-def _write_down() -> None:
+def _flush() -> None:
     access_log.flush()
     metrics.flush()
 

@@ -15,7 +15,7 @@ import httpx
 import jwt
 from uuid_utils.compat import uuid7
 
-from api.middleware import BOOKS_SECONDS
+from api.middleware import FLUSH_SECONDS
 from infra.key_ring import settings_kid
 from infra.settings import DEFAULT_JWT_SECRET, default_metrics_port
 
@@ -63,7 +63,7 @@ def free_ports(count: int) -> list[int]:
 
 async def scrape(client: httpx.AsyncClient) -> str:
     """Return the metrics of a client's API, including all requests answered so far."""
-    await asyncio.sleep(1.5 * BOOKS_SECONDS)  # each process has flushed its metrics by then
+    await asyncio.sleep(1.5 * FLUSH_SECONDS)  # each process has flushed its metrics by then
     url = client.base_url.copy_with(
         port=default_metrics_port(client.base_url.port), path="/metrics"
     )

@@ -1,8 +1,9 @@
-"""Work that is done again and again as long as the process lives."""
+"""Work that a process repeats until it ends."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 
 from infra.observability import logs
 
@@ -11,14 +12,16 @@ JITTER = 0.1
 log = logs.get_logger(__name__)
 
 
-async def periodic(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do the work after each pause, until cancelled; log what it raises and go on.
+async def periodic(seconds: float, work: Callable[[], Awaitable[object] | None]) -> None:
+    """Run the work after each pause until cancelled; log its errors and go on.
 
-    The pause is shorter by up to a tenth, so that processes do not work in step.
+    Each pause is shorter by up to a tenth, so that processes do not work in step.
     """
     while True:
         await asyncio.sleep(seconds * random.uniform(1 - JITTER, 1))  # noqa: S311  no secret
         try:
-            await work()
+            running = work()
+            if isawaitable(running):
+                await running
         except Exception:
             log.exception("periodic_work_failed")

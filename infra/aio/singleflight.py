@@ -1,4 +1,4 @@
-"""One call at a time for the same thing, whose result all who want it share."""
+"""One call at a time for each key; concurrent callers share its result."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -14,8 +14,14 @@ class SingleFlight(Generic[K, V]):
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Task[V]] = {}
 
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._flights
+
     async def run(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Return what the call in flight for the key returns, or start `work`.
+        """Return the result of the call in flight for the key, or of `work`, which is started then.
 
         Raises whatever `work` raises.
         """
@@ -26,7 +32,7 @@ class SingleFlight(Generic[K, V]):
         return await asyncio.shield(flight)
 
     def invalidate(self, is_old: Callable[[K], bool]) -> None:
-        """Have later callers of these keys share no call that is in flight now."""
+        """Let later callers of these keys start a new call."""
         for key in [key for key in self._flights if is_old(key)]:
             del self._flights[key]
 

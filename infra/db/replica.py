@@ -7,10 +7,12 @@ the replica only if that has all commits of less than a second ago and all write
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from tortoise import BaseDBAsyncClient
 
+from infra.aio.periodic import periodic
 from infra.cache.shared import Shared
 from infra.db import engine
 from infra.observability import logs
@@ -61,15 +63,17 @@ class ReplicaRouter:
 
     async def follow(self) -> None:
         """Compare the two servers until cancelled; without a replica, return."""
-        while self._replica:
-            try:
-                async with asyncio.timeout(POLL_SECONDS * 2):
-                    await self._compare(self._replica)
-            except engine.UNUSABLE as error:
-                log.warning("replica_away", error=repr(error))
-                # One line every few seconds while the replica is down.
-                await asyncio.sleep(PAUSE_SECONDS)
-            await asyncio.sleep(POLL_SECONDS)
+        if self._replica:
+            await periodic(POLL_SECONDS, partial(self._try_compare, self._replica))
+
+    async def _try_compare(self, replica: BaseDBAsyncClient) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS * 2):
+                await self._compare(replica)
+        except engine.UNUSABLE as error:
+            log.warning("replica_away", error=repr(error))
+            # One line every few seconds while the replica is down.
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _compare(self, replica: BaseDBAsyncClient) -> None:
         """Check whether the replica has replayed what the primary has written."""

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from infra.aio.singleflight import SingleFlight
 from infra.cache import Entry
 from infra.storage import Storage, StorageError, StorageUnavailable
 
@@ -51,7 +52,7 @@ class ObjectCache:
         self._seconds = seconds
         self._size = 0
         self._objects: OrderedDict[str, CachedObject] = OrderedDict()
-        self._in_flight: dict[str, asyncio.Task[CachedObject | None]] = {}
+        self._fetches: SingleFlight[str, CachedObject | None] = SingleFlight()
         self._fetch_slots = asyncio.Semaphore(MAX_FETCHES)
         self._removed: dict[str, None] = {}
 
@@ -75,16 +76,11 @@ class ObjectCache:
             return cached
         if self._is_removed(key):
             return None
-        fetch = self._in_flight.get(key)
-        if fetch is None:
-            if len(self._in_flight) >= MAX_IN_FLIGHT:
-                raise StorageUnavailable("too many objects are fetched at the same time")
-            fetch = self._in_flight[key] = asyncio.create_task(self._fetch(key))
-            fetch.add_done_callback(lambda task: self._end_fetch(key, task))
+        if key not in self._fetches and len(self._fetches) >= MAX_IN_FLIGHT:
+            raise StorageUnavailable("too many objects are fetched at the same time")
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                # A thread can't be cancelled, so a cancelled caller must not release its slot.
-                return await asyncio.shield(fetch)
+                return await self._fetches.run(key, lambda: self._fetch(key))
         except TimeoutError:
             raise StorageUnavailable(f"{key}: no response within {FETCH_SECONDS} s") from None
 
@@ -119,11 +115,6 @@ class ObjectCache:
         cached = CachedObject(entry, stored.content_type, time.monotonic() + self._seconds)
         self._store(key, cached)
         return cached
-
-    def _end_fetch(self, key: str, fetch: "asyncio.Task[CachedObject | None]") -> None:
-        del self._in_flight[key]
-        if not fetch.cancelled():
-            fetch.exception()  # marks it as retrieved: all callers may have been cancelled
 
     def _store(self, key: str, cached: CachedObject) -> None:
         if cached.size > self._limit:

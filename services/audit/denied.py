@@ -1,9 +1,9 @@
 """Denied requests, counted and written once a second: a flood of them is no flood of writes."""
 
-import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
+from infra.aio.periodic import periodic
 from infra.db.engine import UNUSABLE, is_unavailable
 from infra.observability import logs
 from models import AuditEntry, Outcome
@@ -54,9 +54,7 @@ class DeniedAudit:
 
     async def run(self) -> None:
         """Flush each second until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
+        await periodic(FLUSH_SECONDS, self.flush)
 
     async def flush(self) -> None:
         """Write the denials by one statement; while the database is down, to the log only.

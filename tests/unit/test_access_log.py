@@ -87,7 +87,7 @@ async def test_a_full_disk_loses_lines_and_raises_nothing(written, full_disk, mo
         for _ in range(access_log.MAX_LINES + 1):
             access_log.record(LINE)
         async with middleware.flush_telemetry():
-            await asyncio.sleep(2 * middleware.BOOKS_SECONDS)
+            await asyncio.sleep(2 * middleware.FLUSH_SECONDS)
             logs.get_logger("test").warning("not_written")
     access_log.record(LINE)
     access_log.flush()

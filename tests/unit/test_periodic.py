@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from infra.aio import periodic as module
@@ -42,3 +43,10 @@ async def test_pauses_are_shorter_by_up_to_a_tenth(monkeypatch):
     await asyncio.gather(periodic(10.0, work), return_exceptions=True)
     assert 9 <= min(pauses) < 9.1
     assert 9.9 < max(pauses) <= 10
+
+
+async def test_a_plain_function_is_repeated_too():
+    runs = []
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(periodic(0.01, lambda: runs.append(1)), 0.5)
+    assert len(runs) > 1
