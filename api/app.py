@@ -71,7 +71,7 @@ def create_app(
         KEEP_ALIVE_TIMEOUT=settings.keep_alive_seconds,
     )
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
-    if media.is_wanted(settings):
+    if media.are_served_here(settings):
         app.blueprint(media.media)
     # HEAD and OPTIONS alone: the one that injects dependencies listens to every request for it.
     app.extend(extensions=[HTTPExtension], built_in_extensions=False, config=_extensions())

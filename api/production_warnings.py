@@ -14,7 +14,7 @@ def advise(settings: Settings) -> None:
     """Say what production may do and better did not."""
     if settings.environment is not Environment.PRODUCTION:
         return
-    if settings.storage_public_url is None and not media.is_wanted(settings):
+    if settings.storage_public_url is None and not media.are_served_here(settings):
         log.warning(
             "images_without_nosniff",
             setting="STORAGE_PUBLIC_URL",

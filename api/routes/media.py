@@ -19,16 +19,16 @@ from services.errors import Unavailable
 media = Blueprint("media")
 
 
-def is_wanted(settings: Settings) -> bool:
-    """Tell whether the images' addresses lead here, by themselves or through a CDN.
+def are_served_here(settings: Settings) -> bool:
+    """Return whether the images' addresses lead to this service, directly or through a CDN.
 
-    They do where no STORAGE_PUBLIC_URL says where the files of this machine are, or where it ends
-    in our path.
+    With STORAGE_PUBLIC_URL they do if it ends in our path, else unless the store has addresses of
+    its own, as S3 has.
     """
     public = settings.storage_public_url
     if public:
         return urlsplit(public).path.rstrip("/") == MEDIA_PATH
-    return urlsplit(settings.storage or "").scheme == "file"
+    return urlsplit(settings.storage or "").scheme not in {"", "s3"}
 
 
 @media.get(f"{MEDIA_PATH}/<quoted:path>")

@@ -93,7 +93,6 @@ class CourseForm(Body):
         return CourseFields(**self.model_dump(exclude={"image"}))
 
 
-_CHANGEABLE = {"title", "description", "difficulty", "image_url"}
 ReadOnly = Annotated[Any, Field(description="Ignored.", json_schema_extra={"readOnly": True})]
 
 
@@ -101,6 +100,9 @@ class CourseIn(CourseForm):
     """A course as an admin describes it, perhaps with an image that is elsewhere."""
 
     image_url: ImageUrl = None
+
+
+_CHANGEABLE = set(CourseIn.model_fields)
 
 
 class _Read(CourseIn):

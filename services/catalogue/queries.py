@@ -20,9 +20,6 @@ from services.catalogue.render import Row, UrlOf
 from services.catalogue.search_slots import SLOT_LOCK, SLOTS, SearchSlots
 from services.errors import CourseNotFound
 
-# To be raised with every change of the shape, or of what makes an answer old: releases that render
-# otherwise, or announce something else, share no answers.
-VERSION = 4
 PLAIN_LIST_LIMIT = 1000
 # To so many courses all pages have one plan. From there on it pays to see how to skip; where a plan
 # has to know how rare a difficulty is, only from so many on.

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
+from pathlib import Path
 from urllib.parse import parse_qsl, quote_plus
 from uuid import UUID
 
@@ -12,9 +13,9 @@ from tortoise.exceptions import OperationalError
 from infra.cache import Entry, Key, ResponseCache, Slice
 from infra.db.sql import rows
 from models import Difficulty
-from services.catalogue import queries
+from services.catalogue import queries, render
 from services.catalogue.folding import fold
-from services.catalogue.queries import VERSION, Filters, Sort
+from services.catalogue.queries import Filters, Sort
 from services.catalogue.render import UrlOf
 from services.catalogue.search_slots import SearchesBusy
 from services.errors import CourseNotFound
@@ -135,18 +136,23 @@ async def warm(cache: ResponseCache, names: Iterable[str], url_of: UrlOf) -> int
 
 
 async def namespace(url_of: UrlOf) -> str:
-    """Return what must be equal for one process to use the entries that another one made.
+    """Return the namespace of the entries that this process may share with others.
 
-    The database is part of it, as it knows itself: two of them may have one name, and processes
-    of one deployment may reach theirs by several.
+    It is made of the code that renders them, the addresses of images, and the identity of the
+    database: its name and address would not do, for two databases may share these.
     """
     try:
         (found,) = await rows(f"SELECT system_identifier || '/' || {_OID} FROM pg_control_system()")  # noqa: S608  a constant
     except OperationalError:
-        # A provider may keep that function to itself.
+        # Some providers don't grant that function.
         (found,) = await rows(f"SELECT {_OID}")
     (name,) = found.values()
-    return blake2b(f"{VERSION} {url_of('key')} {name}".encode(), digest_size=6).hexdigest()
+    return blake2b(_code() + f"{url_of('key')} {name}".encode(), digest_size=6).hexdigest()
+
+
+def _code() -> bytes:
+    """Return the code that decides what an entry has: releases that differ in it share none."""
+    return b"".join(Path(str(each.__file__)).read_bytes() for each in (queries, render))
 
 
 NEWEST = Key("courses", lock_on_fill=True)
