@@ -1,1 +1,1 @@
-"""The declaration of an endpoint: binding, bodies, responses, its page in OpenAPI."""
+"""Endpoint declarations: request binding, bodies, responses, the OpenAPI document."""

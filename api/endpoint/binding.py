@@ -1,4 +1,4 @@
-"""From what a request carries to checked values; whatever is wrong with it becomes faults."""
+"""Validates a request's parts and converts them to values; each invalid part becomes a fault."""
 
 from functools import cache, lru_cache
 from typing import Any, TypeVar, cast, get_origin
@@ -31,7 +31,7 @@ _LABELS = {
 }
 _REQUIRED_MESSAGES = {"difficulty": DIFFICULTY_MESSAGE}
 
-# What Pydantic calls a fault, and what we do; those that our own validators raise are ours.
+# Error types that our own validators raise; `_EXPLANATIONS` translates those of Pydantic.
 _OUR_CODES = frozenset(code.value for code in Code)
 _NOT_VALID = (Code.INVALID_FORMAT, "{label} is not valid")
 _NUMBER = (Code.INVALID_TYPE, "{label} must be a whole number")
@@ -57,25 +57,25 @@ def json_body(body: bytes, model: type[Model]) -> Model:
     """Return a JSON body as a model.
 
     Raises:
-        Invalid: it is not a JSON object, or its fields are not the model's.
+        Invalid: the body is not a JSON object, or its fields do not fit the model.
 
     """
     return _validate(model, bodies.json_object(body))
 
 
 def query(request: Request, model: type[Model]) -> Model:
-    """Return the query as a model; other parameters are ignored.
+    """Return the query as a model; ignores parameters that the model lacks.
 
-    Of several of a name the last counts; where a list is taken, they are one.
+    The last value of a repeated parameter counts; a list parameter joins all its values.
 
     Raises:
-        Invalid: a parameter's value is not one that it can have.
+        Invalid: a parameter has an invalid value.
 
     """
     return cast("Model", _query_of(request.query_string, model))
 
 
-# The same pages are asked for again and again.
+# Clients repeat the same queries.
 @lru_cache(maxsize=MAX_QUERIES)
 def _query_of(query: str, model: type[BaseModel]) -> BaseModel:
     if query.count("&") >= MAX_PARAMETERS:
@@ -91,7 +91,7 @@ def _query_of(query: str, model: type[BaseModel]) -> BaseModel:
 
 
 def has_query(request: Request, model: type[BaseModel]) -> bool:
-    """Tell whether the query has any of the model's parameters, blank ones too."""
+    """Return whether the query has any of the model's parameters, including blank ones."""
     return any(name in model.model_fields for name, _ in _parameters(request.query_string))
 
 
@@ -99,7 +99,7 @@ def _parameters(query: str) -> list[tuple[str, str]]:
     """Return the parameters of the query.
 
     Raises:
-        Invalid: they are not UTF-8.
+        Invalid: the query is not UTF-8.
 
     """
     pairs = (part.partition("=") for part in query.split("&") if part)
@@ -114,17 +114,17 @@ def _decoded(text: str) -> str:
 
 
 def page(request: Request, query: PageQuery) -> Page:
-    """Return the page that is asked for; without parameters, the whole list up to its bound."""
+    """Return the requested page; without parameters, one page of `PLAIN_LIST_LIMIT` rows."""
     if not query.model_fields_set and not has_query(request, type(query)):
         return Page(1, PLAIN_LIST_LIMIT)
     return query.position()
 
 
 def header(request: Request, name: str, kind: Any) -> Any:
-    """Return a header as its kind; None if it is not there.
+    """Return a header validated as `kind`; None if it is missing.
 
     Raises:
-        Invalid: it is there twice, or not of that kind.
+        Invalid: the header occurs twice, or is not of that type.
 
     """
     given = request.headers.getall(name, [])
@@ -136,10 +136,10 @@ def header(request: Request, name: str, kind: Any) -> Any:
 
 
 def path_value(name: str, kind: Any, value: str) -> Any:
-    """Return a part of the path, or a header, as its kind.
+    """Return a path parameter or a header validated as `kind`.
 
     Raises:
-        Invalid: it is not of that kind.
+        Invalid: the value is not of that type.
 
     """
     try:
@@ -150,7 +150,7 @@ def path_value(name: str, kind: Any, value: str) -> Any:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    # Making one takes longer than all else that a request needs.
+    # Cached because constructing an adapter takes longer than the rest of a request.
     return TypeAdapter(kind)
 
 
@@ -158,7 +158,7 @@ def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
     """Return a `multipart/form-data` body as a model; files are `{name, data}`.
 
     Raises:
-        Invalid: it is not a well-formed form, or its fields are not the model's.
+        Invalid: the form is malformed, or its fields do not fit the model.
 
     """
     return _validate(model, bodies.form_parts(body, content_type, _file_fields(model)))

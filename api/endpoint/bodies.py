@@ -1,4 +1,4 @@
-"""Bodies, taken apart as far as that goes without knowing what is to be in them."""
+"""Parses JSON and multipart bodies, independently of the model that validates them."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from services.errors import Code, Fault, Invalid
 
 MAX_JSON_BYTES = 1024 * 1024
 MAX_FIELDS = 50
-# Of all its objects and lists together.
+# Counts the values of all nested objects and lists together.
 MAX_MEMBERS = 1000
 MAX_DEPTH = 8
 MAX_PARTS = 20
@@ -29,10 +29,10 @@ class MalformedJson(Invalid):
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body is.
+    """Parse a body as a JSON object.
 
     Raises:
-        MalformedJson: it is none, or one that another parser might read in another way.
+        MalformedJson: the body is no JSON object, exceeds a limit, or has a duplicate field.
 
     """
     try:
@@ -47,8 +47,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise MalformedJson(f"The request body may be nested at most {MAX_DEPTH} deep")
     if _members(content) > MAX_MEMBERS:
         raise MalformedJson(f"The request body may have at most {MAX_MEMBERS} values in all")
-    # orjson lets the last of several win in silence where another parser might not. With no more
-    # colons than fields none can have been lost; else all is parsed once more.
+    # orjson silently keeps the last of duplicate fields; other parsers may keep the first.
+    # A body with no more colons than fields has no duplicates; any other is parsed again.
     if body.count(b":") > len(content):
         json.loads(body, object_pairs_hook=_unique)
     return content
@@ -81,10 +81,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def form_parts(body: bytes, content_type: str, files: Collection[str] = ()) -> dict[str, Any]:
     """Return the parts of a `multipart/form-data` body; files are `{name, data}`, others text.
 
-    A part that should be one of the `files` and is none is bytes.
+    A part that is named in `files` but has no file name is bytes.
 
     Raises:
-        Invalid: it is not a well-formed form.
+        Invalid: the form is malformed.
 
     """
     kind, options = parse_options_header(content_type)
@@ -102,10 +102,10 @@ def _parts(body: bytes, boundary: str, files: Collection[str]) -> dict[str, Any]
         BytesIO(body),
         boundary,
         part_limit=MAX_PARTS,
-        # The whole body is in memory already: no part may go to a file.
+        # The whole body is in memory already, so no part is spooled to a file.
         spool_limit=len(body) + 1,
         memory_limit=len(body) + 1,
-        # Takes any byte of a part's headers; `_text` finds out which charset it was.
+        # Latin-1 accepts every byte of a part's headers; `_text` restores UTF-8.
         charset="latin-1",
         strict=True,
     )
@@ -115,7 +115,7 @@ def _parts(body: bytes, boundary: str, files: Collection[str]) -> dict[str, Any]
         if name in parts:
             raise MultipartError(f"the field {name!r} is there twice")
         if not filename and not part.size:
-            # Missing; a browser sends a file without name and content where none was chosen.
+            # A browser sends an empty, unnamed part for a file input without a selection.
             continue
         if filename is not None:
             parts[name] = {"name": filename, "data": part.raw}
@@ -125,9 +125,9 @@ def _parts(body: bytes, boundary: str, files: Collection[str]) -> dict[str, Any]
 
 
 def _filename(part: Any) -> str | None:
-    """Return the name of a part's file; None: it is no file.
+    """Return the file name of a part; None if the part is not a file.
 
-    Some clients send the name in the extended form (RFC 8187) alone.
+    Some clients send the name only in the extended form (RFC 8187).
     """
     if part.filename is not None:
         return _text(part.filename)
@@ -137,7 +137,7 @@ def _filename(part: Any) -> str | None:
 
 
 def _text(value: str) -> str:
-    """Return what a header has, read as Latin-1, as the text that it is: UTF-8, or Latin-1."""
+    """Decode a header value that was read as Latin-1: as UTF-8 if it is valid, else unchanged."""
     try:
         return value.encode("latin-1").decode()
     except UnicodeDecodeError:

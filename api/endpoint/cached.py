@@ -1,4 +1,4 @@
-"""Sending what is cached: the validators, and 304 to whoever has it already."""
+"""Sends cached responses with their validators, and 304 if the client has the current version."""
 
 from functools import partial
 from math import ceil
@@ -14,7 +14,7 @@ from services.catalogue.change import Condition
 from services.catalogue.queries import Snapshot
 from services.catalogue.render import UrlOf
 
-# Whoever keeps an answer asks before each use whether it still holds.
+# Clients and proxies may store a response and must revalidate it before each use.
 CACHE_CONTROL = "no-cache"
 CACHE_NAME = "course-enrollment"
 VALIDATORS = {
@@ -28,10 +28,9 @@ TAGGED = {"ETag": "Strong; names this version in an `If-Match`."}
 
 
 def send(request: Request, entry: Entry, key: Key | None, path: str) -> HTTPResponse:
-    """Answer with an entry, and let the next request for the same target be a hit.
+    """Respond with an entry, and index it so that the fast path serves the next request.
 
-    `path` is the canonical path of the resource; the same entry under another path is sent by the
-    normal path only.
+    `path` is the resource's canonical path. Only the normal path serves the entry under any other.
     """
     route = f"/{request.route.path}" if request.route else path
     declared = Declaration(route, path, JSON, partial(headers_of, path=path))
@@ -47,9 +46,9 @@ def send(request: Request, entry: Entry, key: Key | None, path: str) -> HTTPResp
 def send_unless_known(
     request: Request, entry: Entry, declared: Declaration, *, is_at_hand: bool = True
 ) -> HTTPResponse:
-    """Answer with an entry, or that it is unchanged.
+    """Respond with an entry, or with 304 if the client's version is current.
 
-    The fast path sends it from now on, if it is `is_at_hand` there.
+    If `is_at_hand`, prepares the header templates with which the fast path serves the entry.
     """
     if is_at_hand and _is_canonical(request, declared.path):
         _prepare(request, entry, declared)
@@ -69,7 +68,7 @@ def _prepare(request: Request, entry: Entry, declared: Declaration) -> None:
 
 
 def headers_of(entry: Entry, path: str) -> dict[str, str]:
-    """Return the headers of an entry: the same for everyone who asks."""
+    """Return the headers of an entry; they are the same for all clients."""
     headers = {"ETag": etag(entry.digest), "Cache-Control": CACHE_CONTROL}
     if entry.stale_seconds is not None:
         headers["Cache-Status"] = f"{CACHE_NAME}; hit; ttl=-{ceil(entry.stale_seconds)}"
@@ -81,13 +80,13 @@ def headers_of(entry: Entry, path: str) -> dict[str, str]:
 def send_written(
     snapshot: Snapshot, url_of: UrlOf, status: int, headers: dict[str, str] | None = None
 ) -> HTTPResponse:
-    """Answer with a course that was written, byte for byte as readers get it, and with its tag."""
+    """Respond with a written course: the same bytes and tag that readers get."""
     entry = snapshot.entry(url_of)
     return raw(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})}, JSON)
 
 
 def condition_of(request: Request) -> Condition | None:
-    """Return the condition of an `If-Match`, or None without one."""
+    """Return the condition of `If-Match`; None if the header is missing."""
     given = field(request, "if-match")
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""The OpenAPI document and Swagger UI, whose assets we serve: it works with no internet."""
+"""The OpenAPI document and Swagger UI; its assets are local, so it works offline."""
 
 import orjson
 from sanic import Blueprint, HTTPResponse, Request
@@ -18,7 +18,7 @@ _ASSETS = (
     "favicon-16x16.png",
     "favicon-32x32.png",
 )
-# Swagger UI styles its parts inline; everything comes from this server all the same.
+# Swagger UI needs inline styles; all else comes from this server.
 _POLICY = {
     "Content-Security-Policy": (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -44,7 +44,7 @@ window.onload = () => {
 @pages.get("/openapi.json", name="openapi")
 @pages.get("/swagger/doc.json", name="swagger_document")
 async def show_document(request: Request) -> HTTPResponse:
-    """Return the document; it is built once a process."""
+    """Return the document; each process builds it once."""
     if not hasattr(request.app.ctx, "openapi"):
         request.app.ctx.openapi = orjson.dumps(build_document())
     return raw(request.app.ctx.openapi, content_type=JSON)
@@ -52,19 +52,19 @@ async def show_document(request: Request) -> HTTPResponse:
 
 @pages.get("/swagger/swagger-initializer.js")
 async def show_initializer(_request: Request) -> HTTPResponse:
-    """Point the page to our document."""
+    """Return the script that loads our document into the page."""
     return raw(_INITIALIZER, content_type="text/javascript", headers=_POLICY)
 
 
 @pages.get("/swagger", strict_slashes=False)
 async def show_swagger(_request: Request) -> HTTPResponse:
-    """Lead to the page."""
+    """Redirect to the page."""
     return redirect("/swagger/index.html")
 
 
 @pages.get("/swagger/index.html", name="swagger_page")
 async def show_page(_request: Request) -> HTTPResponse:
-    """Show Swagger UI."""
+    """Return Swagger UI."""
     page = (swagger_ui_path / "index.html").read_text()
     return raw(page, content_type="text/html; charset=utf-8", headers=_POLICY)
 

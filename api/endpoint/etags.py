@@ -4,9 +4,9 @@ import re
 
 from sanic import Request
 
-# One element of a list; a list may have empty ones.
+# One element of a list; elements may be empty.
 _ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([^"\x00-\x20\x7f]*)")?[ \t]*(?:,|$)')
-# What Apache, Caddy, Jetty and others append to the tag of what they compress.
+# Suffixes that Apache, Caddy, Jetty and others append to the tags of responses they compress.
 _CODING = re.compile(r"(?:--?|;)(?:gzip|x-gzip|br|deflate|zstd)")
 
 
@@ -16,7 +16,7 @@ def etag(digest: str) -> str:
 
 
 def field(request: Request, name: str) -> str | None:
-    """Return a list header, all its lines as one; None if there is none."""
+    """Return a list header with its lines joined; None if it is missing."""
     lines = request.headers.getall(name, [])
     return ", ".join(lines) if lines else None
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of what the operations declare."""
+"""Builds the OpenAPI document from the operations' declarations."""
 
 import re
 from collections import defaultdict
@@ -52,24 +52,24 @@ _ERROR_HEADERS = {
     },
     503: {"Retry-After": "How many seconds to wait before trying again."},
 }
-# A parameter of the query that is blank counts as missing.
+# A blank query parameter counts as missing.
 _BLANK = {"type": "string", "maxLength": 0}
 _NUMBERS = {"X-Total-Count", *_ERROR_HEADERS[429]}
 
 
 class _Schema(GenerateJsonSchema):
-    """Pydantic's schemas without titles such as "Image Url", which say nothing."""
+    """Pydantic's schemas without titles such as "Image Url", which only repeat the field's name."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  Pydantic's hook
         return False
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonObject:
-        """Leave the default out: what generates types takes a field that has one for required."""
+        """Omit the default: type generators treat a field with a default as required."""
         return self.generate_inner(schema["schema"])
 
 
 def build_document() -> JsonObject:
-    """Return the whole document, OpenAPI 3.1."""
+    """Return the OpenAPI 3.1 document."""
     schemas: JsonObject = {}
     paths: dict[str, JsonObject] = defaultdict(dict)
     for operation in OPERATIONS:
@@ -154,13 +154,13 @@ def _query(operation: Operation, schemas: JsonObject) -> list[JsonObject]:
     parameters = []
     for name, schema in whole["properties"].items():
         _drop_null(schema)
-        # Tools send examples; `GET /courses` answers otherwise when nothing is sent.
+        # Tools send examples, and any parameter changes the response of `GET /courses`.
         schema.pop("examples", None)
-        # Who names one twice means it once.
+        # The server accepts repeated values and counts each once.
         schema.pop("uniqueItems", None)
         about = {"description": schema.pop("description")}
         if schema.get("type") == "array":
-            # An array without items is sent as a blank.
+            # Clients send an empty array as a blank value.
             about |= {"schema": schema, "style": "form", "explode": False}
         else:
             about["schema"] = {"anyOf": [schema, _BLANK]}
@@ -174,7 +174,7 @@ def _taken_headers(operation: Operation) -> list[JsonObject]:
         about: JsonObject = {"description": kind, "schema": {"type": "string"}}
         if not isinstance(kind, str):
             schema = _json_schema(kind, "validation")
-            # Tools send examples, and one key is good for one request.
+            # Tools send examples, and an idempotency key belongs to one request.
             schema.pop("examples")
             about = {"description": schema.pop("description"), "schema": schema}
         parameters.append({"name": name, "in": "header", **about})
@@ -182,10 +182,10 @@ def _taken_headers(operation: Operation) -> list[JsonObject]:
 
 
 def _drop_null(schema: JsonObject) -> None:
-    """Say of a field of a query or a form that it can be left out, not that it can be null."""
+    """Remove null from the types of a query or form field, which is optional but never null."""
     kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
     if kinds:
-        # What is said of the field goes before what its type says.
+        # The field's own keywords override those of its type.
         schema.update(kinds[0] | schema)
 
 
@@ -211,7 +211,7 @@ def _successes(operation: Operation, schemas: JsonObject) -> JsonObject:
 
 
 def _stream(data: type[BaseModel], schemas: JsonObject) -> JsonObject:
-    """Return the schema of a stream: tools take it for that of the text, or of each event."""
+    """Return the schema of a stream; some tools apply it to the text, others to each event."""
     event = {
         "type": "object",
         "description": "Each event, by its fields.",

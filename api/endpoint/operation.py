@@ -1,7 +1,7 @@
-"""One declaration an endpoint: its route, who may call it, its input, and its page in OpenAPI.
+"""One declaration an endpoint: its route, access, input and OpenAPI documentation.
 
-`@operation` binds what the request carries to the handler's arguments, so a handler only calls a
-service and shapes the answer, and the document can't say anything else than the code does.
+`@operation` binds the request's parts to the handler's arguments. A handler only calls a service
+and builds the response. The same declaration generates the document, so it matches the code.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,22 +27,22 @@ from services.images.headers import FileTooLarge
 API_PREFIX = "/api/v1"
 EVENT_STREAM = "text/event-stream"
 FORM = "multipart/form-data"
-# An image at its limit, with room for the other fields and the form's own lines.
+# Added to the image limit: room for the other fields and the multipart delimiters.
 FORM_OVERHEAD_BYTES = 1024 * 1024
 
-# None: the handler has answered by itself, as a stream.
+# None: the handler has already streamed its response.
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
 
 @dataclass(frozen=True)
 class Events:
-    """A response of server-sent events, whose data are each the JSON of a model."""
+    """A response of server-sent events; the data of each event are a model's JSON."""
 
     data: type[BaseModel]
 
 
 class Access(StrEnum):
-    """Who may call an operation; ENROLLMENT_ACCESS decides who is a student's to act for."""
+    """Who may call an operation; ENROLLMENT_ACCESS decides if STUDENT operations need a token."""
 
     ANYONE = "anyone"
     STUDENT = "student"
@@ -52,7 +52,7 @@ class Access(StrEnum):
 
 @dataclass(frozen=True)
 class Operation:
-    """An endpoint as OpenAPI describes it; `path` is Sanic's."""
+    """An endpoint and its declaration; `path` has Sanic's syntax."""
 
     method: str
     path: str
@@ -80,7 +80,7 @@ class Operation:
 OPERATIONS: list[Operation] = []
 
 
-def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint has sides
+def operation(  # noqa: PLR0913  each parameter declares one aspect of an endpoint
     blueprint: Blueprint,
     method: str,
     path: str,
@@ -101,15 +101,15 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
 ) -> Callable[[Handler], Handler]:
     """Register a handler for a method and a path below the blueprint's.
 
-    `parameters` gives the type of each `<name>` of the path. The handler is called with the
-    request, the path's parameters by name, and `query`, `body`, `form`, each if declared.
-    `responses` maps each status of success to the type of its JSON body, a media type, `Events` or
-    None. `links` maps the names of operations that can follow to where, in the answer, their
-    parameters are.
-    `headers` describes those of the answer. `takes` does those of the request: by a text, or by
-    a type, and then the handler gets it, or None, by its name: `idempotency_key`.
-    `media_types` are those of the request's body: a `body` is JSON, a `form` multipart/form-data.
-    It counts as what `kind` says or its method does, unless it is `unlimited`.
+    `parameters` maps each `<name>` of the path to its type. The handler gets the request, the
+    path's parameters by name, and `query`, `body` and `form` where declared.
+    `responses` maps each success status to its JSON body's type, a media type, `Events` or None.
+    `links` maps each possible next operation to the places of its parameters in the response.
+    `headers` describes the response's headers. `takes` describes the request's headers by a text
+    or a type. The handler gets a typed header, or None, as an argument such as `idempotency_key`.
+    `media_types` are the body's: by default JSON for `body`, multipart/form-data for `form`.
+    Rate limits count the operation in the class `kind`, by default that of its method. An
+    `unlimited` operation is not counted.
     """
     types = parameters or {}
     taken = {name: type_ for name, type_ in (takes or {}).items() if not isinstance(type_, str)}
@@ -160,7 +160,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             finally:
                 request.app.ctx.replica_router.wrote()
 
-        # Untyped, Sanic would take the type from the handler and answer 404 to a bad UUID.
+        # Without `:str` Sanic infers the type from the handler and responds 404 to a bad UUID.
         route = path.replace(">", ":str>")
         blueprint.add_route(
             handle,
@@ -169,7 +169,7 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
             name=handler.__name__,
             unquote=True,
             stream=bool(body or form),
-            # Nobody waits for a body that nobody reads.
+            # Sanic need not wait for a body that the handler does not read.
             ignore_body=not (body or form),
         )
         return handler
@@ -178,12 +178,12 @@ def operation(  # noqa: PLR0913  a declaration has as many parts as an endpoint 
 
 
 async def _read_form(request: Request, form: type[BaseModel]) -> BaseModel:
-    most = request.app.ctx.settings.max_upload_bytes
+    max_bytes = request.app.ctx.settings.max_upload_bytes
     try:
-        content = await read_body(request, most + FORM_OVERHEAD_BYTES)
+        content = await read_body(request, max_bytes + FORM_OVERHEAD_BYTES)
     except TooLarge:
-        # All else that a form has is small.
-        raise FileTooLarge(most) from None
+        # The other parts of a form are small, so the file exceeds its limit.
+        raise FileTooLarge(max_bytes) from None
     return binding.multipart_form(content, request.headers.get("content-type", ""), form)
 
 
@@ -194,11 +194,13 @@ def _usual_kind(method: str, form: type[BaseModel] | None) -> RateClass:
 
 
 async def _admit(request: Request, access: Access, kind: RateClass | None) -> None:
-    """Find out who calls, and count the call.
+    """Authorize the caller, and count the call in its rate limit.
+
+    A denied call counts as a read.
 
     Raises:
-        Unauthenticated, Forbidden: whoever calls may not.
-        RateLimited: there are too many calls.
+        Unauthenticated, Forbidden: the caller has no access.
+        RateLimited: the caller's limit is exhausted.
 
     """
     limits: Limits = request.app.ctx.limits

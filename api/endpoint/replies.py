@@ -1,4 +1,4 @@
-"""Answers of success."""
+"""Success responses, and the headers of pages."""
 
 from functools import lru_cache
 
@@ -18,9 +18,9 @@ PAGE_HEADERS = {
 
 @lru_cache(maxsize=1024)
 def page_headers(path: str, page: Page, total: int) -> dict[str, str]:
-    """Return the headers of a page of a listing of `total` rows, at the path without its query.
+    """Return the headers of a page of a listing of `total` rows; `path` has no query.
 
-    A page longer than `MAX_LIMIT` is linked as the pages of `MAX_LIMIT` rows that it has room for.
+    The links of a page longer than `MAX_LIMIT` lead to pages of `MAX_LIMIT` rows.
     """
     limit = min(page.limit, MAX_LIMIT)
     last = max(1, -(-total // limit))
@@ -36,7 +36,7 @@ def page_headers(path: str, page: Page, total: int) -> dict[str, str]:
 
 
 def link_headers(path: str, queries: dict[str, str], total: int) -> dict[str, str]:
-    """Return the headers of a page whose relations to other pages have these queries."""
+    """Return the headers of a page; `queries` maps each link relation to its query."""
     links = (f'<{path}?{query}>; rel="{relation}"' for relation, query in queries.items())
     return {"X-Total-Count": str(total), "Link": ", ".join(links)}
 
