@@ -1,1 +1,1 @@
-"""Who calls, what they may do, and how often."""
+"""Authentication, authorization, rate limits and CORS."""

@@ -1,4 +1,4 @@
-"""What the audit log records of a request: its caller, and whether it was denied."""
+"""Records a request's caller and its denial in the audit log."""
 
 from http import HTTPStatus
 
@@ -26,7 +26,7 @@ def set_caller(request: Request, identity: Identity | None) -> None:
 
 
 def record_denial(request: Request, status: int, code: Code) -> None:
-    """Record that a request was denied for its caller or its rate."""
+    """Record a request that was denied with 401, 403 or 429."""
     if status not in RECORDED:
         return
     caller: Identity | None = getattr(request.ctx, "caller", None)

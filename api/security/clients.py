@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, by address."""
+"""Identifies clients by their addresses."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ from sanic import Request
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# A household or a campus gets no smaller network of IPv6, and whoever has one has all addresses.
+# Providers assign no smaller IPv6 network, and a client can use all addresses of its network.
 IPV6_PREFIX = 64
 _WRITTEN = re.compile(
     r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15})(?::[0-9]{1,5})?|([0-9A-Fa-f:.]{2,45})"
@@ -17,7 +17,7 @@ _WRITTEN = re.compile(
 
 
 class Clients:
-    """Tells clients apart: those behind the trusted proxies by what these say of them."""
+    """Identifies clients; behind trusted proxies it uses their `X-Forwarded-For`."""
 
     def __init__(self, trusted_proxies: tuple[Network, ...], exempt: tuple[Network, ...]) -> None:
         self._trusted = trusted_proxies
@@ -26,8 +26,8 @@ class Clients:
     def address(self, request: Request) -> str:
         """Return the client's address.
 
-        That is whoever connected, unless it is a trusted proxy: then the last address of
-        `X-Forwarded-For` that is none. What is left of it the client may have made up.
+        This is the peer's address. If the peer is a trusted proxy, it is the last address of
+        `X-Forwarded-For` that is not one. A client can forge all addresses left of it.
         """
         peer = _without_zone(request.ip)
         if not self._trusted:
@@ -39,20 +39,20 @@ class Clients:
         return known
 
     def address_of(self, peer: str, forwarded: list[str]) -> str:
-        """Return the address of a client by who connected and the lines of `X-Forwarded-For`."""
+        """Return the client's address from the peer's and the lines of `X-Forwarded-For`."""
         peer = _without_zone(peer)
         return self._behind(peer, forwarded) if self._trusted else peer
 
     def key(self, request: Request) -> str:
-        """Return the name under which a client is counted: its address, or its IPv6 network."""
+        """Return the key of the client's limits: its IPv4 address, or its IPv6 network."""
         return self.key_of(self.address(request))
 
     def key_of(self, address: str) -> str:
-        """Return the name under which an address is counted."""
+        """Return the key of an address's limits."""
         return bucket_of(address) if ":" in address else address
 
     def is_exempt(self, client: str) -> bool:
-        """Tell whether no limit applies to what `key` said."""
+        """Return whether the client with this key is exempt from limits."""
         found = _parsed(client.partition("/")[0])
         return found is not None and any(found in network for network in self._exempt)
 
@@ -72,7 +72,7 @@ class Clients:
 
 @lru_cache(maxsize=10_000)
 def bucket_of(client: str) -> str:
-    """Return the name under which an address is counted."""
+    """Return the key of an address's limits: the address, or its IPv6 network."""
     found = _parsed(client)
     if isinstance(found, IPv6Address):
         return str(ip_network((found, IPV6_PREFIX), strict=False))
@@ -81,9 +81,9 @@ def bucket_of(client: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _parsed(text: str) -> Address | None:
-    """Return an address as proxies write it: with or without its port, an IPv6 one in brackets.
+    """Parse an address as proxies write it: perhaps with a port, IPv6 perhaps in brackets.
 
-    A zone id means something on one machine only, and is of any length: it is no address then.
+    Rejects zone ids: they are of any length and have a meaning on one machine only.
     """
     if not (written := _WRITTEN.fullmatch(text)):
         return None
@@ -95,5 +95,5 @@ def _parsed(text: str) -> Address | None:
 
 
 def _without_zone(peer: str) -> str:
-    """Return the address of a peer, which the kernel may name with its interface."""
+    """Return a peer's address without the zone id that the kernel may append."""
     return peer.partition("%")[0]

@@ -1,4 +1,4 @@
-"""CORS: pages of allowed origins may call. An origin is matched whole, or not at all."""
+"""CORS: pages of allowed origins may call. Only a complete match allows an origin."""
 
 import re
 from functools import lru_cache
@@ -12,7 +12,7 @@ from services.errors import UnsupportedMedia
 ANY = "*"
 MAX_AGE_SECONDS = 600
 MAX_ORIGINS = 64
-# What a page reads of an answer, and sends with a request, beyond what browsers always allow.
+# Headers that pages may read and send, in addition to those that browsers always allow.
 EXPOSED = (
     *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit-Limit"),
     *("RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-ID", "X-Total-Count"),
@@ -25,18 +25,18 @@ ALLOWED = (
 _EXPOSED, _ALLOWED = ", ".join(EXPOSED), ", ".join(ALLOWED)
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _LOOPBACK = re.compile(rf"https?://(?:{'|'.join(map(re.escape, LOOPBACK))})(?::[1-9][0-9]{{0,4}})?")
-# Values of Sec-Fetch-Site that tell of a page of another origin.
+# Values of Sec-Fetch-Site for requests from another origin.
 _FOREIGN = frozenset({"cross-site", "same-site"})
 
 
 class Origins:
-    """The origins whose pages may call: those of CORS_ORIGINS; in development loopback ones too."""
+    """The allowed origins: those of CORS_ORIGINS, and in development loopback origins."""
 
     def __init__(self, settings: Settings) -> None:
         self._listed = frozenset(settings.cors_origins)
         self._has_loopback = settings.environment is Environment.DEVELOPMENT
-        # The header lines that let a page of an origin read a response; none, if it may not.
-        # Bounded: in development there are as many loopback origins as ports.
+        # Header lines that let an origin's pages read a response; empty for other origins.
+        # Bounded because in development each loopback port is an origin.
         self.lines = lru_cache(maxsize=MAX_ORIGINS)(self._lines)
 
     def __bool__(self) -> bool:
@@ -55,10 +55,10 @@ class Origins:
 
 
 def answer(request: Request, response: BaseHTTPResponse, origins: Origins) -> None:
-    """Tell the browser whether a page of the request's origin may read the response."""
+    """Add `Vary`, and the CORS headers if the request's origin is allowed."""
     if not origins:
         return
-    # Also on what goes to no page: a cache would hand that out to a page later.
+    # Also without an Origin header: a cache may serve this response to a page later.
     _vary(response, "Origin")
     given = request.headers.getall("origin", [])
     if len(given) != 1 or not origins.allow(given[0]):
@@ -80,11 +80,11 @@ def _readable_by(origin: str) -> dict[str, str]:
 def check_media_type(request: Request, taken: tuple[str, ...]) -> None:
     """Require one of the media types of a body that a page of another origin sends.
 
-    A page sends `text/plain` anywhere without a preflight, so CORS alone does not stop it. What no
-    page sends needs no media type.
+    Browsers send `text/plain` without a preflight, so CORS alone does not stop such a request.
+    Requests of other clients need no media type.
 
     Raises:
-        UnsupportedMedia: it has none, another one, or several.
+        UnsupportedMedia: the media type is missing, not accepted, or repeated.
 
     """
     headers = request.headers

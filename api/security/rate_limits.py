@@ -1,4 +1,4 @@
-"""The limits of requests: whom a request counts for, and what it says when there are too many."""
+"""Rate limits of requests, logins and streams, by user or address."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ class Limits:
         streams: Streams,
         resources: AsyncExitStack,
     ) -> Self:
-        """Open the limits of the settings; they borrow in the background until closed."""
+        """Open the limits; background tasks lease tokens until `resources` close."""
         own, own_logins = MemoryBuckets(rates_of(settings)), MemoryLogins()
         buckets: Buckets = own
         logins: LoginThrottle = own_logins
@@ -67,25 +67,25 @@ class Limits:
             )
             logins = rate_limits.FallbackLogins(rate_limits.RedisLogins(redis), own_logins)
         opened = cls(settings, buckets, logins, streams)
-        for borrower in (opened.reads, opened.writes):
-            resources.callback(asyncio.create_task(borrower.run()).cancel)
+        for leaser in (opened.reads, opened.writes):
+            resources.callback(asyncio.create_task(leaser.run()).cancel)
         return opened
 
     async def spend(self, request: Request, kind: RateClass) -> None:
-        """Count a request for its user, if it has one, or its address.
+        """Take a token of the request's user, or of its address without a user.
 
         Raises:
-            RateLimited: there are too many.
+            RateLimited: no token is left.
 
         """
         address = self.clients.key(request)
         client = _name(getattr(request.ctx, "identity", None), address)
-        if borrower := self._borrowers.get(kind):
-            # An address that is exempt is so with every account.
+        if leaser := self._borrowers.get(kind):
+            # An exempt address is exempt with every account.
             is_exempt = client is not address and self.clients.is_exempt(address)
             counted = address if is_exempt else client
-            if not borrower.take(counted) and not await borrower.take_or_wait(counted):
-                raise self._refusal(kind, borrower.refusal(client))
+            if not leaser.take(counted) and not await leaser.take_or_wait(counted):
+                raise self._refusal(kind, leaser.refusal(client))
         elif not self.clients.is_exempt(address):
             [taken] = await self._buckets.take([TokenRequest(kind, client)])
             if not taken.granted:
@@ -93,12 +93,12 @@ class Limits:
 
     @asynccontextmanager
     async def login(self, request: Request, username: str) -> AsyncIterator[None]:
-        """Count an attempt to log in, made inside, as failed until it succeeds.
+        """Count the login attempt in this block as failed until the block succeeds.
 
-        What breaks before it is known whether the password was right is no failure.
+        Only wrong credentials count; any other exception releases the attempt.
 
         Raises:
-            RateLimited: too many failed before.
+            RateLimited: too many earlier attempts failed.
 
         """
         address = self.clients.key(request)
@@ -120,10 +120,10 @@ class Limits:
         await self._logins.succeed(username, address, attempt)
 
     def stream(self, request: Request, identity: Identity | None) -> AbstractContextManager[None]:
-        """Count a stream of its user, if it has one, or its address, while it is open.
+        """Count an open stream of the user, or of the address without a user.
 
         Raises:
-            RateLimited: there are too many.
+            RateLimited: the client or the process has too many open streams.
 
         """
         address = self.clients.key(request)
@@ -143,7 +143,7 @@ def _name(identity: Identity | None, address: str) -> str:
 
 
 def rates_of(settings: Settings) -> dict[RateClass, Rate]:
-    """Return how many requests of each kind are allowed."""
+    """Return the rate of each class."""
     return {
         RateClass.READS: Rate(settings.rate_limit_reads),
         RateClass.WRITES: Rate(settings.rate_limit_writes),

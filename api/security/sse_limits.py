@@ -1,4 +1,4 @@
-"""How many streams of events a client and a process may have open, for how long, and their end."""
+"""Limits of server-sent event streams, and their end when the server stops."""
 
 import asyncio
 import secrets
@@ -15,17 +15,17 @@ from infra.rate_limits.stream_table import (
 )
 from services.errors import RateLimited
 
-# In all processes of an instance together.
+# Counted over all processes of an instance.
 MAX_OF_CLIENT = 20
-# A stream ends then, and the client resumes it: whom nobody hears any more holds nothing for long.
+# Clients resume a stream that ends; a dead connection holds a slot no longer than this.
 MAX_SECONDS = 300.0
 RETRY_AFTER_SECONDS = 10
-# When clients come back that a stopping server has sent away: not all at once.
+# Clients of a stopping server resume after a random time in this range, to spread the load.
 RESUME_MILLISECONDS = (1000, 3000)
 
 
 class Streams:
-    """The streams of one process that are open; `slots` are its part of the instance's table."""
+    """The open streams of one process; `slots` are its part of the instance's table."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Streams:
 
     @contextmanager
     def one(self, client: str, *, is_exempt: bool = False) -> Iterator[None]:
-        """Count a stream while it is open; a client that is exempt may have any number.
+        """Count a stream while it is open; only the process's limit applies to exempt clients.
 
         Raises:
-            RateLimited: the client has too many on this instance, or this process has.
+            RateLimited: the client on this instance, or this process, has too many streams.
 
         """
         try:
@@ -57,11 +57,11 @@ class Streams:
             self._slots.free(slot)
 
     def end(self) -> None:
-        """Send all clients away, now and from now on."""
+        """End all streams, current and future."""
         self.ending.set()
 
     async def pause(self, seconds: float) -> bool:
-        """Wait between two looks at what a stream shows; tell whether it has to end."""
+        """Wait until the next poll of a stream; return True at once if the stream must end."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.ending.wait()
@@ -74,9 +74,9 @@ class Streams:
 
 
 def restart_event() -> str:
-    """Return the last event of a stream whose server stops: it says when to come back.
+    """Return the last event of a stream of a stopping server, with the time until a retry.
 
-    `retry` is for an EventSource, which obeys it; the data are for other clients.
+    `retry` is for EventSource, which applies it; the data are for other clients.
     """
     first, last = RESUME_MILLISECONDS
     milliseconds = first + secrets.randbelow(last - first)

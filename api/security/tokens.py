@@ -1,4 +1,4 @@
-"""Tokens: issued at login, checked on every call that needs one."""
+"""Issues tokens at login and checks them on every call that needs one."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,7 +57,7 @@ class NotYours(Forbidden):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who is calling, by their token."""
+    """The caller that a token names."""
 
     user_id: UUID
     role: Role
@@ -66,18 +66,18 @@ class Identity:
 
     @property
     def is_admin(self) -> bool:
-        """Tell whether it is an admin."""
+        """Return whether the caller is an admin."""
         return self.role is Role.ADMIN
 
     def may_act_for(self, student_email: str) -> bool:
-        """Tell whether this is the student, whose username is their email, or an admin."""
+        """Return whether the caller is an admin or this student, whose username is the email."""
         return self.is_admin or self.username.strip().lower() == student_email
 
 
 def issue_token(opened: Opened, keys: KeyRing, lifetime: int) -> tuple[str, datetime]:
-    """Return a signed token of the session, and when it expires.
+    """Return a signed token of the session, and its expiry.
 
-    It is good for `lifetime` seconds, but no longer than the session.
+    The token expires after `lifetime` seconds, or with the session if that is sooner.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     expires_at = min(now + timedelta(seconds=lifetime), opened.expires_at.replace(microsecond=0))
@@ -99,11 +99,11 @@ def issue_token(opened: Opened, keys: KeyRing, lifetime: int) -> tuple[str, date
 
 
 async def authorize(request: Request, *, admin: bool) -> Identity:
-    """Return who is calling.
+    """Return the caller's identity.
 
     Raises:
-        Unauthenticated: no token, or not one of ours, or it has expired, or its session ended.
-        AdminsOnly: a student's token where an admin's is needed.
+        Unauthenticated: the token is missing, invalid or expired, or its session has ended.
+        AdminsOnly: the operation needs an admin, and the caller is a student.
 
     """
     header = request.headers.get("authorization")
@@ -115,7 +115,7 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
     identity = _identity(token.strip(), request.app.ctx.keys)
     if await request.app.ctx.revocations.has(identity.session_id):
         raise InvalidToken
-    # Also of whom is refused, the audit log knows the name.
+    # Set before the check below, because the audit log also names denied callers.
     request.ctx.caller = identity
     if admin and not identity.is_admin:
         raise AdminsOnly
@@ -123,13 +123,13 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
 
 
 async def greet(request: Request) -> Identity | None:
-    """Return who is calling what ENROLLMENT_ACCESS opens.
+    """Return the caller of an operation whose access ENROLLMENT_ACCESS decides.
 
-    Where it opens it to anybody, a token opens nothing more and is not asked for, but an admin is
-    an admin there too: what they do is noted.
+    With public access a token is optional and adds no rights. An admin's identity is still
+    returned, because the audit log names the admin.
 
     Raises:
-        Unauthenticated: it opens it to those who are logged in only, and nobody is.
+        Unauthenticated: access is not public, and the caller has no valid token.
 
     """
     if request.app.ctx.settings.enrollment_access is not EnrollmentAccess.PUBLIC:
@@ -139,10 +139,10 @@ async def greet(request: Request) -> Identity | None:
 
 
 def admit(request: Request, student_email: str) -> Identity | None:
-    """Return who was greeted, if they may act for this student.
+    """Return the identity that `greet` found, if the caller may act for this student.
 
     Raises:
-        NotYours: they may not, whether there is such a student or not: nothing was looked up.
+        NotYours: the caller may not; the error is the same if no such student exists.
 
     """
     identity: Identity | None = request.ctx.identity
@@ -152,7 +152,7 @@ def admit(request: Request, student_email: str) -> Identity | None:
 
 
 async def identify(request: Request) -> Identity | None:
-    """Return who is calling where a token is optional; none, if there is none that holds."""
+    """Return the caller's identity where a token is optional; None without a valid token."""
     if "authorization" not in request.headers:
         return None
     try:
@@ -163,7 +163,7 @@ async def identify(request: Request) -> Identity | None:
 
 def _identity(token: str, keys: KeyRing) -> Identity:
     try:
-        # Nothing of the header is trusted but the name of a key that must be ours.
+        # The unverified header only selects a key, and only one from our key ring.
         secret = keys.find(str(jwt.get_unverified_header(token).get("kid")))
         if secret is None:
             raise InvalidToken
