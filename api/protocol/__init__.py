@@ -1,1 +1,1 @@
-"""HTTP/1.1 on the socket: everything that touches Sanic's internals."""
+"""HTTP/1.1 on the socket: all code that uses Sanic's internals."""

@@ -1,12 +1,12 @@
-"""A listening socket for each server process, so that the kernel deals the connections out evenly.
+"""A listening socket for each server process, so that the kernel distributes connections evenly.
 
-Processes that share one socket race for what it has: one may take all the connections that come
-at once, and the other none. With `SO_REUSEPORT` every process has a queue of its own. The parent
-holds all of them, so the queue of a process that is being started again is kept for it.
+Processes that share one socket compete for its connections, and one process may accept them all.
+With `SO_REUSEPORT` each process has its own accept queue. The parent holds all sockets open, so a
+process that restarts keeps its queue.
 
-Whoever waits in a queue of its own is let in at once. libuv accepts one connection each time round
-the event loop (its pull request 3696), and a process that is busy goes round once in as long as it
-takes to answer all who are in: a crowd that comes at once would be let in one by one.
+libuv accepts one connection per iteration of the event loop (its pull request 3696). An iteration
+of a busy process is long, so connections that arrive together would wait. `AcceptBurst` accepts up
+to `MOST_AT_ONCE` waiting connections in one iteration.
 """
 
 import asyncio
@@ -21,23 +21,23 @@ from typing import Any
 from infra import error_messages
 from infra.settings import Settings, SettingsError
 
-# Elsewhere the last one bound gets everything.
+# On other systems the socket that was bound last gets all connections.
 HAS_REUSEPORT = sys.platform == "linux"
-# The kernel's queue of connections not yet accepted: 100 overflows with 500 clients at once.
+# The kernel's queue of connections that are not yet accepted.
 BACKLOG = 4096
-# Those who are in wait while others are let in: 100 µs each.
+# Bounds the time for which an accept burst delays open connections.
 MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class Listening:
-    """The sockets of an instance: one for each server process, and that of the metrics."""
+    """The sockets of an instance: one for each server process, and one for metrics."""
 
     clients: list[socket.socket]
     metrics: socket.socket | None
 
     def close(self, *, but: socket.socket | None = None) -> None:
-        """Close all, or all but one, in this process."""
+        """Close all sockets in this process, except `but`."""
         for listener in (*self.clients, self.metrics):
             if listener and listener is not but:
                 listener.close()
@@ -45,12 +45,12 @@ class Listening:
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[Listening]:
-    """Take the instance's addresses for the length of the block.
+    """Bind the instance's addresses for the length of the block.
 
-    The process that has them, and no other, may touch what belongs to the instance.
+    Only the process that holds them may change the instance's data.
 
     Raises:
-        SettingsError: an address is taken, or can't be had.
+        SettingsError: an address is in use, or cannot be bound.
 
     """
     with ExitStack() as stack:
@@ -74,15 +74,15 @@ def listening(settings: Settings) -> Iterator[Listening]:
 
 
 def bind(host: str, port: int, processes: int, backlog: int = BACKLOG) -> list[socket.socket]:
-    """Return a listening socket for each process, or one for all where the kernel deals none out.
+    """Return a listening socket for each process, or one for all without `SO_REUSEPORT`.
 
     Raises:
-        OSError: the address is not ours, or somebody listens there already.
+        OSError: the host has no such address, or another process listens on it.
 
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
-    # Another service of ours would share the port, too: ask for it alone first.
+    # With SO_REUSEPORT a second instance could share the port; a bind without it would fail.
     with _socket(family) as alone:
         alone.bind(address)
     sockets = []
@@ -104,7 +104,7 @@ def _socket(family: int) -> socket.socket:
 
 
 class AcceptBurst:
-    """What the event loop takes for the class of its protocols: lets in those who wait, besides."""
+    """A protocol factory for the event loop that also accepts all waiting connections."""
 
     def __init__(self, protocol: Callable[..., asyncio.Protocol], listening: socket.socket) -> None:
         self._protocol = protocol
@@ -112,15 +112,15 @@ class AcceptBurst:
         self._coming: set[asyncio.Task[Any]] = set()
 
     def __call__(self, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> asyncio.Protocol:
-        """Return the protocol of the one that libuv has accepted, and accept the others."""
+        """Return the protocol of libuv's connection, and accept the other waiting connections."""
         make = partial(self._protocol, loop=loop, **kwargs)
         self._listening.settimeout(0)
-        # Nobody waits any more; or what libuv will meet, too, and knows how to bear.
+        # The queue is empty, or accepting fails; libuv gets the same error and handles it.
         with suppress(OSError):
             for _ in range(MOST_AT_ONCE):
-                listener, _ = self._listening.accept()
-                listener.settimeout(0)
-                coming = loop.create_task(loop.connect_accepted_socket(make, listener))
-                self._coming.add(coming)
-                coming.add_done_callback(self._coming.discard)
+                connection, _ = self._listening.accept()
+                connection.settimeout(0)
+                task = loop.create_task(loop.connect_accepted_socket(make, connection))
+                self._coming.add(task)
+                task.add_done_callback(self._coming.discard)
         return make()

@@ -1,10 +1,10 @@
-"""The fast path: a read whose response is in memory is sent as soon as its bytes have come.
+"""The fast path: responses from memory are sent inside `data_received`.
 
-Sanic would wake a task, make a request, ask the router, run the middleware and render the headers,
-to send bytes that were all there before. Here a plain GET or HEAD of such a response is parsed and
-answered inside `data_received`; it is limited, measured and logged as every other. What is not
-provably plain goes the normal path, through Sanic. Heads are rendered from what operations declare
-(api.protocol.header_templates), never taken from a response that somebody got.
+Sanic wakes a task, makes a request, matches the route, runs the middleware and renders the
+headers. The fast path skips these steps for a plain GET or HEAD of a response in memory. It
+applies the same rate limits, metrics and access log. All other requests take the normal path,
+through Sanic. Heads are rendered from operations' declarations (api.protocol.header_templates),
+never copied from a response to another client.
 """
 
 import re
@@ -29,13 +29,13 @@ from infra.storage.object_cache import ObjectCache
 LONGEST = 8192
 WORDS_OF_LINE = 3
 MAX_BLOCKS = 256
-# A larger body is written as it is, and not copied behind its head.
+# A larger body is written separately, which saves copying it behind the head.
 MAX_COPIED_BYTES = 16 * 1024
-# A larger body goes the normal path, which writes it as fast as the client reads.
+# A larger body takes the normal path, which writes it as fast as the client reads.
 MAX_BODY_BYTES = 512 * 1024
 _END = b"\r\n\r\n"
 _MEDIA = f"{MEDIA_PATH}/".encode()
-# Headers that make no difference to a public response; `host` is there once.
+# Headers that do not change a public response; `host` must occur once.
 _PLAIN = frozenset(
     b"accept accept-encoding accept-language authorization baggage cache-control content-type "
     b"cookie dnt downlink ect host if-modified-since pragma priority purpose referer rtt save-data "
@@ -47,7 +47,7 @@ _PLAIN = frozenset(
     b"upgrade-insecure-requests user-agent x-forwarded-host x-forwarded-port x-forwarded-proto "
     b"x-real-ip x-requested-with".split()
 )
-# Headers whose values matter; given twice they are not plain.
+# Headers whose values matter; a request that repeats one is not plain.
 _READ = {
     b"if-none-match": "tags",
     b"origin": "origin",
@@ -60,7 +60,7 @@ _UNSAMPLED = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][02468ace]")
 
 
 class Fields(NamedTuple):
-    """What the headers of a plain request say; None is for what is not there."""
+    """The headers of a plain request; None stands for a missing header."""
 
     tags: str | None = None
     request_id: str | None = None
@@ -79,7 +79,7 @@ class ParsedRequest(NamedTuple):
 
 
 def parse(data: bytes) -> ParsedRequest | None:
-    """Return what is asked, if it is one whole plain request; None sends it the normal path."""
+    """Return the request if the bytes are exactly one plain request; None: use the normal path."""
     if len(data) > LONGEST or not data.startswith((b"GET /", b"HEAD /")) or data[-4:] != _END:
         return None
     line, _, block = data.partition(b"\r\n")
@@ -93,13 +93,13 @@ def parse(data: bytes) -> ParsedRequest | None:
     return ParsedRequest(method, words[1], fields, fields.request_id or new_request_id())
 
 
-# A client sends the same headers again and again.
+# A client repeats the same headers on each request.
 @lru_cache(maxsize=MAX_BLOCKS)
 def fields_of(block: bytes) -> Fields | None:
-    """Return what a block of headers says, if all of them are plain.
+    """Return the values of a block of headers, if all of them are plain.
 
-    A value that matters is plain if Sanic reads it in the same way: ASCII, without blanks around
-    it but the one after the colon.
+    A value that matters is plain if Sanic parses it in the same way: it is ASCII, without
+    surrounding blanks except for one after the colon.
     """
     lines = block[:-4].split(b"\r\n")
     if len(lines) > MAX_HEADERS or block.translate(None, TEXT) != b"\r\n" * (len(lines) + 1):
@@ -137,80 +137,80 @@ class FastPath:
         self._origins = origins
 
     def answer(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
-        """Return the response, if the request is plain and memory has it.
+        """Return the response, if the request is plain and memory has the entry.
 
-        That is the head with a small body, and b""; or the head, and the body.
+        The result is the head with a small body and b"", or the head and a large body.
         """
         began = time.perf_counter()
-        asked = parse(data)
-        if asked is None:
+        parsed = parse(data)
+        if parsed is None:
             return None
-        slot = self._index.get(asked.target) or self._index.recut(asked.target)
-        entry = slot.entry if slot else self._shown(asked.target)
+        slot = self._index.get(parsed.target) or self._index.recut(parsed.target)
+        entry = slot.entry if slot else self._shown(parsed.target)
         if entry is None:
             return None
         heads = entry.prepared
-        path = asked.target.partition(b"?")[0]
+        path = parsed.target.partition(b"?")[0]
         if not isinstance(heads, HeaderTemplates) or heads.path != path:
             return None
         if len(entry.body) > MAX_BODY_BYTES:
             return None
-        is_known = matches_weakly(asked.fields.tags, entry.digest)
+        is_known = matches_weakly(parsed.fields.tags, entry.digest)
         head = heads.unchanged if is_known else heads.full
         clients = self._limits.clients
         client = clients.address_of(
-            peer, [asked.fields.forwarded] if asked.fields.forwarded else []
+            peer, [parsed.fields.forwarded] if parsed.fields.forwarded else []
         )
         if not self._limits.reads.take(clients.key_of(client)):
             return None
-        # Not before: what goes the long way after all is counted there.
+        # Counted only here: the normal path counts the requests that it serves.
         if slot:
             self._index.count(slot)
-        body = b"" if is_known or asked.method == "HEAD" else entry.body
+        body = b"" if is_known or parsed.method == "HEAD" else entry.body
         is_small = len(body) <= MAX_COPIED_BYTES
-        cors = b"" if asked.fields.origin is None else self._origins.lines(asked.fields.origin)
-        parts = (head.before, asked.request_id.encode(), head.middle, cors, head.after)
+        cors = b"" if parsed.fields.origin is None else self._origins.lines(parsed.fields.origin)
+        parts = (head.before, parsed.request_id.encode(), head.middle, cors, head.after)
         status = 304 if is_known else 200
         seconds = time.perf_counter() - began
         route = heads.declared.route
-        metrics.observe_request(asked.method, route, status, seconds)
-        whose = (time.time(), asked.request_id, asked.method, route)
-        access_log.record((*whose, status, seconds, client))
+        metrics.observe_request(parsed.method, route, status, seconds)
+        line = (time.time(), parsed.request_id, parsed.method, route)
+        access_log.record((*line, status, seconds, client))
         return b"".join((*parts, body if is_small else b"")), b"" if is_small else body
 
     def _shown(self, target: bytes) -> Entry | None:
-        """Return the object of the store that is asked for, if it is at hand."""
+        """Return the entry of a stored object, if memory has it."""
         if not target.startswith(_MEDIA):
             return None
-        # A name that has to be quoted is another one here: no head has its path.
+        # The target is not unquoted: no header template has the path of a quoted name.
         shown = self._recent.peek(target[len(_MEDIA) :].decode("latin-1"))
         return shown.entry if shown else None
 
 
 class FastPathProtocol(FlowControlProtocol):
-    """Sanic's protocol, with a look at the bytes first."""
+    """Sanic's protocol, which tries the fast path before Sanic parses the bytes."""
 
     __slots__ = ("_is_between", "_shortcut")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._shortcut: FastPath = self.app.ctx.fast_path
-        # Whether Sanic waits for a new request: nothing of an older one may be under way, neither
-        # its response nor what is left of its body.
+        # True while Sanic waits for a new request: the response to the last one has been sent, and
+        # its body has been read.
         self._is_between = False
 
     async def receive_more(self) -> None:
-        """Wait for bytes, as Sanic asks for them."""
+        """Wait for bytes; Sanic calls this between reads."""
         http = self._http
         self._is_between = http.stage is Stage.IDLE and http.request is None
-        # As Sanic does, with one coroutine less.
+        # The same as Sanic's own, with one coroutine less.
         transport: Any = self.transport
         transport.resume_reading()
         self._data_received.clear()
         await self._data_received.wait()
 
     def data_received(self, data: bytes) -> None:
-        """Answer at once, or leave the bytes to Sanic."""
+        """Send a response from memory, or pass the bytes to Sanic."""
         transport, peer = self.transport, self.conn_info
         if self._is_between and self._can_write.is_set() and transport and peer:
             response = self._shortcut.answer(data, peer.client_ip)

@@ -1,4 +1,4 @@
-"""Sanic's protocol, with bounds on what waits for a client that does not read."""
+"""Sanic's protocol, with bounds on the bytes that wait for a client that does not read."""
 
 import asyncio
 import math
@@ -15,9 +15,9 @@ from infra.observability import metrics
 
 
 class FlowControlProtocol(SlowClientProtocol):
-    """Writes no faster than the client reads; closes the connection of one that does not read.
+    """Writes no faster than the client reads; closes the connection of a client that stops reading.
 
-    `sending` is the body, shared with the cache, that is being sent.
+    `sending` is the body that is being sent; the cache shares its bytes.
     """
 
     HTTP_CLASS = BoundedHttp
@@ -32,10 +32,10 @@ class FlowControlProtocol(SlowClientProtocol):
         self.request_handler = self._handle
 
     async def writable(self) -> None:
-        """Wait until the client has read most of what was written.
+        """Wait until the client has read most of the written bytes.
 
         Raises:
-            RequestCancelled: it did not within the time of a response; the connection is closed.
+            RequestCancelled: the response timeout has passed; the connection is closed.
 
         """
         if self._can_write.is_set():
@@ -48,7 +48,7 @@ class FlowControlProtocol(SlowClientProtocol):
             raise RequestCancelled from None
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Write, when the client has read what was written before.
+        """Write when the client has read most of the bytes written before.
 
         Raises:
             RequestCancelled: the connection is closed.
@@ -62,25 +62,25 @@ class FlowControlProtocol(SlowClientProtocol):
         self._time = time.monotonic()
 
     def drop(self) -> None:
-        """Close the connection at once, with what waits in its buffer."""
+        """Close the connection at once and discard its write buffer."""
         metrics.count_dropped_reader()
         if self.transport:
             self.transport.abort()
 
     def pause_writing(self) -> None:
-        """Count what waits: the transport's buffer is over its high-water mark."""
+        """Count the buffered bytes: the transport's buffer is over its high-water mark."""
         super().pause_writing()  # type: ignore[no-untyped-call]
         if self.transport:
             waiting = self.transport.get_write_buffer_size() - len(self.sending)
             self._buffers.hold(self, max(0, waiting), self.sending)
 
     def resume_writing(self) -> None:
-        """Count no longer: the client has read, or the connection is lost."""
+        """Release the count: the client has read, or the connection is lost."""
         self._buffers.release(self)
         super().resume_writing()  # type: ignore[no-untyped-call]
 
     async def _handle(self, request: Request) -> None:
-        """Answer a request as Sanic does, but for its signals, which nothing here listens to."""
+        """Handle a request as Sanic does, without its signals, which have no listeners here."""
         app, http = self.app, self._http
         has_begun = False
         try:
@@ -93,21 +93,21 @@ class FlowControlProtocol(SlowClientProtocol):
             response = await handler(request, **values)
             if response is not None:
                 http.respond(response)
-                # So that an error in sending is not counted as a second response.
+                # Without it an error while sending would count as a second response.
                 request._response_middleware_started = True  # noqa: SLF001
                 await app.ctx.end(request, response)
                 await http.http1_response_header(b"", end_stream=True)
             else:
-                # A stream that the handler has begun.
+                # The handler has begun a stream.
                 await http.response.send(end_stream=True)
-        except Exception as error:  # noqa: BLE001  the application answers it
+        except Exception as error:  # noqa: BLE001  the application renders it
             await app.handle_exception(request, error, run_middleware=not has_begun)
-        # The connection may have ended meanwhile.
+        # The connection may have closed during the handler.
         if self._http is not None and self._http.request_body:
             await self._http.discard_body()
 
     async def _prepare_body(self, request: Request, handler: object) -> None:
-        """Read a body that the handler does not; one that it does is bounded there."""
+        """Read the body, unless the handler streams it and bounds it itself."""
         if hasattr(handler, "is_stream"):
             self._http.request_max_size = math.inf
         elif request.route and not request.route.extra.ignore_body:

@@ -1,7 +1,7 @@
-"""Heads of cached responses, rendered from what their operation declares.
+"""Heads of cached responses, rendered from their operation's declaration.
 
-The normal path sends what is declared through Sanic; the fast path sends what is rendered here.
-Nothing here depends on a request, so no request can change what others get.
+The normal path sends the declared response through Sanic; the fast path sends these heads. They
+do not depend on a request, so no request can change the response to another client.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from infra.cache import Entry
 
 Application = Sanic[Any, Any]
 
-# What the objects around the bytes of heads take.
+# Memory of the objects that hold the bytes of heads.
 OVERHEAD_BYTES = 512
-# Stand for the id of a request and the CORS headers; no declared header contains them.
+# Placeholders for the request id and the CORS headers; no declared header contains them.
 _REQUEST_ID = "request-id-of-a-head"
 _CORS = "cors-of-a-head"
 
-# The transport of the request that heads are rendered for; nothing is sent on it.
+# The transport of the request that heads are rendered for; it sends nothing.
 _NOWHERE: Any = None
 
 
 class Declaration(NamedTuple):
-    """The response with an entry: `path` is the one path, as on the wire, that has its heads."""
+    """A declared response with an entry; `path` is its only path with heads, as on the wire."""
 
     route: str
     path: str
@@ -43,7 +43,7 @@ class Declaration(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The bytes before the id of the request, from there to the CORS headers, and after them."""
+    """A head in three parts: before the request id, then up to the CORS headers, then the rest."""
 
     before: bytes
     middle: bytes
@@ -52,7 +52,7 @@ class Head(NamedTuple):
 
 @dataclass(slots=True)
 class HeaderTemplates:
-    """The heads of the responses with an entry to a GET or HEAD on a connection that is kept."""
+    """The heads of an entry's responses to GET or HEAD on a keep-alive connection."""
 
     declared: Declaration
     app: Application
@@ -69,17 +69,17 @@ class HeaderTemplates:
 
     @property
     def size(self) -> int:
-        """How many bytes they take, about."""
+        """The approximate size in bytes."""
         heads = (*self.full, *self.unchanged)
         return sum(map(len, heads)) + len(self.path) + OVERHEAD_BYTES
 
     def renewed(self, entry: Entry) -> Self:
-        """Return the heads of the entry that takes the place of this one's."""
+        """Return the heads of the entry that replaces this one's."""
         return self.of(self.app, self.declared, entry)
 
 
 def _rendered(app: Application, declared: Declaration, entry: Entry, *, is_known: bool) -> Head:
-    """Render a head as the response middleware and Sanic do for a plain request."""
+    """Render a head as the response middleware and Sanic render it for a plain request."""
     request = app.request_class(declared.path.encode(), Header(), "1.1", "GET", _NOWHERE, app)
     response = declared.response(entry, is_known=is_known)
     app.ctx.complete(request, response, _REQUEST_ID)

@@ -1,9 +1,9 @@
-"""Sanic's HTTP/1.1, with bounds on the bodies that nobody asked for and on those being sent.
+"""Sanic's HTTP/1.1, with bounds on unread request bodies and on bodies being sent.
 
-A client that sends a body reads the response when it has sent all of it, or as much as it can. To
-be readable, a response must not be followed by a reset: what is left of the body is read and
-discarded, within bounds of bytes and time. A body beyond what keeps the connection is announced
-with `Connection: close`, and the connection is closed as RFC 9112 9.6 says: first for writing, and
+A client reads the response after it has sent its body. A connection reset can destroy a response
+before the client reads it. So the server reads and discards the rest of the body, within bounds of
+bytes and time. If the rest is larger than a kept connection may discard, the response has
+`Connection: close`. The server then closes the connection by RFC 9112 9.6: first for writing, and
 for reading when the client has closed it or a bound is reached.
 """
 
@@ -23,32 +23,32 @@ from sanic.response import BaseHTTPResponse
 from api.protocol.slow_clients import Deadline
 
 MIB = 1024 * 1024
-# Beside the largest body that any operation takes.
+# The allowance over the largest body that any operation accepts.
 EXTRA_BYTES = MIB
 MAX_LINGER_BYTES = 128 * MIB
 MAX_LINGER_SECONDS = 30.0
-# A client that sends nothing for so long reads no response either.
+# After so long without a byte the client is taken for gone.
 MAX_IDLE_SECONDS = 5.0
-# So much of a body is written at once; it exceeds the transport's high-water mark, so that the
-# transport writes it immediately, and tells at once if it could not.
+# The bytes of one write. It exceeds the transport's high-water mark, so that the transport pauses
+# writing at once if the socket does not accept all of it.
 SLICE_BYTES = 128 * 1024
-# What says how long a body is, as every server reads it. Sanic takes digits of all scripts and
-# blanks of all kinds, a chunk's length with 0x, and anything as the end of a chunk's data or in its
-# extension: a proxy that reads these in another way sees other requests than this server does.
+# The framing headers that all servers parse in the same way. Sanic also accepts non-ASCII digits
+# and blanks, chunk lengths with 0x, and any bytes after a chunk's data or in its extension. A proxy
+# that parses these in another way sees other requests than this server (request smuggling).
 _FRAMING = re.compile(
     rb"\r\n(content-length:[ \t]*[0-9]+[ \t]*|transfer-encoding:[ \t]*chunked)(\r\n|\Z)",
     re.IGNORECASE,
 )
 _CHUNK_LINE = re.compile(rb"\r\n[0-9A-Fa-f]{1,16}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]{0,64})?\r\n")
 MAX_CHUNK_LINE_BYTES = 128
-# Most headers are the same on every response.
+# Most headers repeat on every response.
 MAX_LINES = 1024
 _BREAKS = str.maketrans("", "", "\r\n\0")
 
 
 @lru_cache(maxsize=MAX_LINES)
 def _line(name: str, value: object) -> bytes:
-    """Return a header as it is sent; nothing in it begins another line."""
+    """Return a header as it is sent, without characters that would begin another line."""
     return f"{name}: {value}".translate(_BREAKS).encode(errors="surrogateescape") + b"\r\n"
 
 
@@ -58,7 +58,7 @@ def _status_line(status: int) -> bytes:
 
 
 def head_of(response: BaseHTTPResponse, length: int | None, connection: str) -> bytes:
-    """Return the head of a whole response; it has no length if it may have no body."""
+    """Return the head of a whole response; `length` is None if the status allows no body."""
     headers = response.headers
     if length is not None:
         headers["content-length"] = length
@@ -74,7 +74,7 @@ class BoundedHttp(Http):
 
     __slots__ = ("has_unread",)
 
-    # Sanic declares these as less than they are.
+    # Sanic's declared types are too narrow.
     protocol: Any
     request_body: Any
     request_max_size: Any
@@ -82,7 +82,7 @@ class BoundedHttp(Http):
 
     def __init__(self, protocol: Any) -> None:
         super().__init__(protocol)  # type: ignore[no-untyped-call]
-        # Whether the connection ends with a body that was not read to its end.
+        # True if the connection closes with an unread rest of a body.
         self.has_unread = False
 
     async def http1(self) -> None:
@@ -91,15 +91,15 @@ class BoundedHttp(Http):
         await self._linger()
 
     async def http1_request_header(self) -> None:
-        """Read a head, when the client has read the responses before.
+        """Read a head, after the client has read the earlier responses.
 
         Raises:
-            BadRequest: what it says of the body is not as RFC 9112 has it.
+            BadRequest: its framing headers do not follow RFC 9112.
 
         """
         await self.protocol.writable()
         await super().http1_request_header()  # type: ignore[no-untyped-call]
-        # No WebSocket is served, and Sanic stops its clocks for a client that asks for one.
+        # No WebSocket is served, and Sanic stops its timeouts for an upgrade request.
         self.upgrade_websocket = False
         if self.request_body:
             is_chunked = self.request_body == "chunked"
@@ -112,7 +112,7 @@ class BoundedHttp(Http):
         """Read some bytes of the body.
 
         Raises:
-            BadRequest: a chunk is not framed as RFC 9112 has it.
+            BadRequest: the framing of a chunk does not follow RFC 9112.
 
         """
         if self.request_body == "chunked" and not self.request_bytes_left:
@@ -132,10 +132,10 @@ class BoundedHttp(Http):
             raise BadRequest("Bad chunked encoding")
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001  Sanic's
-        """Send a head, and the body that comes with it."""
+        """Send a head together with its body."""
         if self.request_body and not self._is_discardable():
             self.keep_alive = False
-        # Sanic would send 100 before a final status; nobody is to send what nobody reads.
+        # Sanic would send 100 before a final status, and the client would send an unread body.
         self.expecting_continue = False
         response: Any = self.response
         if end_stream or response.body:
@@ -147,7 +147,7 @@ class BoundedHttp(Http):
         has_body: bool = has_message_body(response.status)  # type: ignore[no-untyped-call]
         length = len(body) if has_body else None
         if self.head_only and has_body:
-            # The length of a body that was not read for its head is declared already.
+            # A handler declares the length itself if it does not load the body for HEAD.
             length = response.headers.get("content-length", length)
         head = head_of(response, length, "keep-alive" if self.keep_alive else "close")
         self.response_func = None
@@ -170,30 +170,30 @@ class BoundedHttp(Http):
         self.protocol.sending = b""
 
     async def error_response(self, exception: Exception) -> None:
-        """Answer with an error, and leave no body that Sanic would wait for."""
+        """Send an error response, and discard the body that Sanic would wait for."""
         await super().error_response(exception)
         await self.discard_body()
 
     def _is_discardable(self) -> bool:
-        """Return whether the rest of the request's body is worth reading to keep the connection.
+        """Return whether the rest of the body is small enough to discard and keep the connection.
 
-        A client that waits for 100 may or may not send it, and a chunked one may be endless.
+        A client that waits for 100 may not send its body, and a chunked body has no known length.
         """
         if self.request_body is not True or self.expecting_continue:
             return False
         return bool(self.request_bytes_left <= self.protocol.max_body_bytes + EXTRA_BYTES)
 
     async def discard_body(self) -> None:
-        """Read what is left of the request's body; close the connection if that is too much."""
+        """Read the rest of the request's body; close the connection if it is too large."""
         if not self.request_body or self.stage is not Stage.IDLE:
             return
         if self.keep_alive:
-            # Its length is known here, and bounded when the head of the response was sent.
+            # The length was bounded when the head of the response was sent.
             self.request_max_size = self.request_bytes
             try:
                 await self._discard_rest()
             except TimeoutError:
-                # The client has had the time to read the response.
+                # The client has had time to read the response.
                 self.protocol.transport.close()
         if self.request_body:
             self.keep_alive = False
@@ -207,7 +207,7 @@ class BoundedHttp(Http):
                 deadline.extend(len(await self.read() or b""))
 
     async def _linger(self) -> None:
-        """Discard what the client still sends, so that it can read the last response."""
+        """Discard the bytes that the client still sends, so that it can read the last response."""
         transport = self.protocol.transport
         is_gone = transport is None or transport.is_closing()
         if is_gone or not (self.has_unread or self.request_body or self.recv_buffer):

@@ -1,4 +1,4 @@
-"""Reading the body of a request, as long as it may be and as fast as it must come."""
+"""Reading the body of a request, with bounds on its size and its rate."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,11 +12,11 @@ from services.errors import TooLarge
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, streamed by the server; `http1` discards what is over the limit.
+    """Return the body, which the server streams; `http1` discards the bytes over the limit.
 
     Raises:
-        TooLarge: it has more than `limit` bytes.
-        RequestTimeout: it comes too slowly; the connection ends with the answer.
+        TooLarge: the body has more than `limit` bytes.
+        RequestTimeout: the body arrives too slowly; the connection closes after the response.
 
     """
     if int(request.headers.get("content-length", 0)) <= limit:
@@ -33,7 +33,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def _read(request: Request, limit: int) -> bytes:
     """Return the body, or its beginning if it has more than `limit` bytes."""
     if _is_here(request.stream):
-        # As nearly all are: nothing is to be waited for, and not for long either.
+        # The usual case: it needs no wait, so no deadline.
         return b"".join([chunk async for chunk in _chunks(request)])
     body = bytearray()
     async with asyncio.timeout(None) as timeout:
@@ -47,7 +47,7 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 def _is_here(stream: Any) -> bool:
-    """Tell whether all of a body whose length is known came with the head."""
+    """Return whether a body of known length has arrived whole with its head."""
     return stream.request_body is True and len(stream.recv_buffer) >= stream.request_bytes_left
 
 

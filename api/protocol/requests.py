@@ -1,4 +1,4 @@
-"""A request that can be made of anything, so that whatever was sent gets an answer."""
+"""A request object that also accepts malformed targets, so that each of them gets a response."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ _NO_METHOD = "NONE"
 
 
 class ForgivingRequest(Request):
-    """A request; Sanic's own stand-in for one whose address is malformed has the address `*`.
+    """A request; for a malformed target Sanic's substitute request has the target `*`.
 
-    Sanic parses the address again to say that it is malformed, and that closes the connection.
+    Sanic parses the malformed target again while it makes the error response. That second failure
+    would close the connection without a response.
     """
 
     def __init__(self, url_bytes: bytes, *args: Any, **kwargs: Any) -> None:

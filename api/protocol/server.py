@@ -1,4 +1,4 @@
-"""The parent of the server processes: it forks them, and the one that answers Prometheus."""
+"""The parent process: it forks the server processes and the process that serves metrics."""
 
 import socket
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from infra.process.prefork import NotifyReady, Prefork, ReportError
 from infra.rate_limits.stream_table import StreamTable
 from infra.settings import Settings, require_database
 
-# A process ends its requests, gives its connections back, and is killed then.
+# The time in which a process ends its requests and releases its connections; then it is killed.
 GRACE_SECONDS = 11.0
 
 
@@ -27,8 +27,8 @@ def serve(
 ) -> int:
     """Serve until a signal comes; return the exit code.
 
-    `set_up` is done first, in a process of its own: this one has no thread, or could not fork.
-    `report_error` says what went wrong in a process, and returns its exit code.
+    `set_up` runs first, in its own process: a process with threads cannot fork safely.
+    `report_error` reports the error of a process, and returns its exit code.
     """
     advise(settings)
     shared, streams = Shared(), StreamTable(settings.api_workers)

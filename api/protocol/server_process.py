@@ -1,4 +1,4 @@
-"""A server process: one event loop that serves on one socket, and ends in order."""
+"""A server process: one event loop that serves on one socket, and shuts down in order."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ from infra.observability import logs
 from infra.process import signals
 from infra.process.prefork import NotifyReady
 
-# How long requests that are under way may take to end, and all of it together.
+# How long running requests may take to end, and the whole shutdown.
 DRAIN_SECONDS = 8.0
 DRAIN_POLL_SECONDS = 0.05
 GRACE_SECONDS = DRAIN_SECONDS + 2.0
@@ -25,9 +25,9 @@ log = logs.get_logger(__name__)
 
 
 def serve_on(listening: socket.socket, app: Application, ready: NotifyReady) -> None:
-    """Serve on a socket until a signal comes; call `ready` when the first request can be answered.
+    """Serve on a socket until a signal comes; call `ready` when the socket accepts requests.
 
-    The event loop and what it has are this process's: call it after the fork.
+    Call it after the fork: the event loop and its resources cannot be shared with a child.
     """
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     with suppress(signals.Stopped):
@@ -35,13 +35,13 @@ def serve_on(listening: socket.socket, app: Application, ready: NotifyReady) -> 
 
 
 async def _serve(app: Application, listening: socket.socket, ready: NotifyReady) -> None:
-    """Serve on a socket until cancelled, then end what is under way."""
-    # What `app.run` notes; without it every response has an empty `Alt-Svc`.
+    """Serve on a socket until cancelled, then end the running requests."""
+    # `app.run` sets this; without it every response has an empty `Alt-Svc`.
     app.state.server_info.append(ApplicationServerInfo({"version": HTTP.VERSION_1}))
     # Sanic has no types for what it returns.
     server: Any = await app.create_server(
         sock=listening,
-        # The class that Sanic declares is called, and nothing more.
+        # Sanic declares a class here, and only calls it.
         protocol=AcceptBurst(FastPathProtocol, listening),  # type: ignore[arg-type]
         backlog=BACKLOG,
         access_log=False,
@@ -62,7 +62,7 @@ async def _serve(app: Application, listening: socket.socket, ready: NotifyReady)
 
 
 async def _stop(app: Application, server: Any) -> None:
-    """End the streams, the idle connections and the requests, in this order, then the rest."""
+    """End streams, idle connections and requests, in this order; abort the rest."""
     server.close()
     await server.before_stop()
     app.ctx.streams.end()
@@ -70,7 +70,7 @@ async def _stop(app: Application, server: Any) -> None:
     connections = server.connections
     while connections and asyncio.get_running_loop().time() < end:
         for connection in list(connections):
-            # Of all connections: none is kept for another request.
+            # No connection is kept for another request.
             connection.signal.stopped = True
             connection.close_if_idle()
         await asyncio.sleep(DRAIN_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""What a process holds for clients that read slower than it writes."""
+"""The bytes that a process buffers for clients that read more slowly than it writes."""
 
 from collections import Counter
 from typing import Protocol
@@ -14,10 +14,10 @@ class Connection(Protocol):
 
 
 class WriteBuffers:
-    """The connections whose clients are behind, the one that is so for longest first.
+    """The connections with full write buffers, in the order in which they filled.
 
-    When they hold more than `limit` bytes, the first ones are dropped. A body that several of them
-    are sent counts once.
+    When they hold more than `limit` bytes, the oldest ones are dropped. A body that several
+    connections are sending counts once.
     """
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
@@ -30,7 +30,7 @@ class WriteBuffers:
         return len(self._held)
 
     def hold(self, connection: Connection, buffered: int, body: bytes) -> None:
-        """Count a connection with so many bytes in its buffer, and a body that is being sent."""
+        """Count a connection with `buffered` bytes in its buffer, and the body being sent."""
         self.release(connection)
         self._held[connection] = buffered, body
         self._readers[id(body)] += 1
@@ -41,7 +41,7 @@ class WriteBuffers:
             slowest.drop()
 
     def release(self, connection: Connection) -> None:
-        """Count a connection no longer."""
+        """Stop counting a connection."""
         held = self._held.pop(connection, None)
         if held is None:
             return
