@@ -1,1 +1,1 @@
-"""The HTTP API: words of HTTP stay here."""
+"""The HTTP API; HTTP terms stay in this package."""

@@ -27,7 +27,7 @@ from infra.observability import logs, metrics
 from infra.rate_limits.stream_table import Slots
 from infra.settings import Settings
 
-# Bodies that a handler takes are streamed to it and counted there; this bounds all others.
+# Declared bodies are streamed and `read_body` limits them; REQUEST_MAX_SIZE limits all others.
 LIMITS = {
     "REQUEST_MAX_SIZE": MAX_JSON_BYTES,
     "FALLBACK_ERROR_FORMAT": "json",
@@ -42,11 +42,10 @@ def create_app(
     slots: Slots | None = None,
     metrics_sender: socket.socket | None = None,
 ) -> Application:
-    """Build the application; it opens its connections when a server process starts it.
+    """Build the application; each server process opens its connections at its start.
 
-    `shared` and `slots` are memory of the instance's processes, if there are several, and
-    `metrics_sender` leads to the process that answers Prometheus, if there is one
-    (infra.observability.meters).
+    `shared` and `slots` are memory that the instance's processes share. `metrics_sender` leads to
+    the metrics process, if there is one (infra.observability.meters).
     """
     logs.configure(settings.log_level, settings.log_format, process="api")
     context = Context(
@@ -73,7 +72,7 @@ def create_app(
     app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
     if media.are_served_here(settings):
         app.blueprint(media.media)
-    # HEAD and OPTIONS alone: the one that injects dependencies listens to every request for it.
+    # Only HEAD and OPTIONS: the dependency injection extension adds a listener to every request.
     app.extend(extensions=[HTTPExtension], built_in_extensions=False, config=_extensions())
     metrics.routes.add(*(f"/{route.path}" for route in app.router.routes))
     middleware.install(app, settings)
@@ -85,5 +84,5 @@ def create_app(
 
 
 def _extensions() -> ExtensionConfig:
-    # Its CORS takes origins for patterns, and an origin that begins with ours for ours.
+    # The extension's CORS matches origins as patterns, so it accepts longer origins than ours.
     return ExtensionConfig(cors=False, http_all_methods=False)

@@ -1,4 +1,4 @@
-"""The metrics of a server process's cache and pool."""
+"""Collects the metrics of a server process's cache and pool."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ COLLECT_SECONDS = 0.25
 
 @asynccontextmanager
 async def collect_metrics(cache: ResponseCache) -> AsyncIterator[None]:
-    """Update the metrics periodically: counting each event in them is slow."""
+    """Update the metrics periodically, because updating them at each event is slow."""
     collecting = asyncio.create_task(periodic(COLLECT_SECONDS, lambda: update(cache)))
     try:
         yield
@@ -23,7 +23,7 @@ async def collect_metrics(cache: ResponseCache) -> AsyncIterator[None]:
 
 
 def update(cache: ResponseCache) -> None:
-    """Update the metrics."""
+    """Update the metrics once."""
     counts = cache.take_counts()
     tiers = {tier: getattr(counts, tier) for tier in metrics.TIERS}
     metrics.count_cache(tiers, counts.errors, counts.invalidations)

@@ -1,4 +1,4 @@
-"""The application's context: what handlers reach by `request.app.ctx`."""
+"""The application's context; handlers access it as `request.app.ctx`."""
 
 import socket
 from contextlib import AsyncExitStack
@@ -27,7 +27,7 @@ from services.enrollments.enroll import Enroller
 
 
 class Context(SimpleNamespace):
-    """The parts of one server process; those without a default are opened by `api.lifespan`."""
+    """The resources of one server process; `api.lifespan` opens those not set by `create_app`."""
 
     settings: Settings
     storage: Storage

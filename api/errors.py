@@ -1,4 +1,4 @@
-"""One table from error class to status, one renderer: every error has the contract's envelope."""
+"""Maps error classes to statuses and renders every error in the contract's envelope."""
 
 from contextlib import suppress
 from http import HTTPStatus
@@ -60,12 +60,12 @@ log = logs.get_logger(__name__)
 
 
 def status_of(error: type[DeclaredError]) -> int:
-    """Return the status of an error class: its own, or that of the parent in the table."""
+    """Return the status of an error class, or that of its nearest parent in the table."""
     return next((STATUSES[kind] for kind in error.__mro__ if kind in STATUSES), 500)
 
 
 async def render(request: Request, error: Exception) -> HTTPResponse:
-    """Turn whatever was raised into the envelope."""
+    """Render an exception as the envelope."""
     if isinstance(error, DeclaredError):
         audit.record_denial(request, status_of(type(error)), _code_of(error))
         return _declared_error(error)
@@ -78,7 +78,7 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
 
 
 def _why_unavailable(error: BaseException) -> str | None:
-    """Return what a client is told of a part that is down now; None: nothing is down."""
+    """Return the client's message if an outage caused the error; else None."""
     if isinstance(error, PoolFull | TooManyFills):
         return str(error)
     outage = (
@@ -91,7 +91,7 @@ def _why_unavailable(error: BaseException) -> str | None:
 
 
 async def gone(_request: Request, _error: BaseException) -> HTTPResponse:
-    """Answer a client that has hung up; Sanic would count it as a fault of ours."""
+    """Respond to a closed connection; Sanic's own handler would count a server error."""
     return empty(CLIENT_GONE)
 
 
@@ -103,7 +103,7 @@ def _framework_error(request: Request, error: SanicException) -> HTTPResponse:
             message = f"{request.method} is not possible at {request.path}"
             return envelope(405, Code.METHOD_NOT_ALLOWED, message, {"Allow": _allowed(request)})
         case PayloadTooLarge():
-            # Sanic says only by its text which of the two it is.
+            # Only the text of Sanic's exception differs between the two cases.
             part = "headers are" if "header" in str(error) else "body is"
             return envelope(413, Code.PAYLOAD_TOO_LARGE, f"The request's {part} too large")
         case RequestTimeout():
@@ -112,7 +112,7 @@ def _framework_error(request: Request, error: SanicException) -> HTTPResponse:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods that the path has; Sanic knows them for fixed paths only."""
+    """Return the methods of the path; Sanic's exception has them for fixed paths only."""
     allowed = []
     for method in HTTPMethod:
         with suppress(SanicException):

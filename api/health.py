@@ -1,6 +1,7 @@
-"""Health checks of the parts of the service.
+"""Health checks of the service's parts.
 
-Their queries have a connection of their own; besides, the pool of the requests must lease one.
+Their queries use a separate connection. The check of the database also leases a connection from
+the request pool.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from infra.storage import Storage
 
 @dataclass(frozen=True)
 class Parts:
-    """Which parts of the service are connected; `tasks`: some relay reaches the broker."""
+    """Which parts of the service are connected; `tasks`: at least one relay reaches the broker."""
 
     database: bool
     redis: bool
@@ -26,14 +27,14 @@ class Parts:
 
 
 class HealthQueries:
-    """The checks; concurrent callers share one query."""
+    """The health checks; concurrent callers share one query."""
 
     def __init__(self, source: BaseDBAsyncClient) -> None:
         self._source = source
         self._flights: SingleFlight[str, bool] = SingleFlight()
 
     async def is_connected(self) -> bool:
-        """Return whether the database answers and the pool of the requests leases connections."""
+        """Return whether the database responds and the request pool leases connections."""
         return await self._flights.run("database", self._is_connected)
 
     async def is_relay_alive(self) -> bool:
@@ -44,7 +45,7 @@ class HealthQueries:
         return await engine.is_connected(self._source) and await engine.leases_connections()
 
     async def parts(self, cache: ResponseCache, storage: Storage) -> Parts:
-        """Check all parts; without the database nothing is known of the tasks."""
+        """Check all parts; without the database `tasks` is False, because its check is a query."""
         is_connected = await self.is_connected()
         redis, stored, carried = await asyncio.gather(
             cache.is_connected(),

@@ -1,4 +1,4 @@
-"""What a server process opens before it accepts requests, and closes after the last."""
+"""Opens a server process's resources before the first request and closes them after the last."""
 
 import asyncio
 import gc
@@ -35,14 +35,14 @@ from services.enrollments.enroll import Enroller
 from services.images.removals import RemovedImages
 from services.task_hooks import TaskHooks
 
-# A database that is down or busy gets no more warming than this.
+# Minimum pause between two warm-ups, to spare a database that is down or busy.
 WARM_AGAIN_SECONDS = 2.0
 
 log = logs.get_logger(__name__)
 
 
 async def open_resources(app: Application) -> None:
-    """Connect this server process to what it needs; at the end it is closed in reverse."""
+    """Open this process's resources; `close_resources` closes them in reverse order."""
     tune_malloc()
     context = app.ctx
     context.resources = AsyncExitStack()
@@ -59,13 +59,13 @@ async def open_resources(app: Application) -> None:
     pool_size = context.settings.database_pool_size
     context.enroller = Enroller(context.cache, context.storage.url, pool_size)
     _start(context, warm_up(context))
-    # Closed first: what follows a commit needs the resources above.
+    # Runs first at the close, because follow-ups of commits need the resources above.
     context.resources.push_async_callback(drain)
     _freeze_memory()
 
 
 async def close_resources(app: Application) -> None:
-    """Close the connections."""
+    """Close the resources."""
     await app.ctx.resources.aclose()
 
 
@@ -80,7 +80,7 @@ async def _open_database(context: Context) -> None:
             prewarm=True,
         )
     )
-    # Health checks have a connection of their own: a pool full of slow queries is still connected.
+    # A separate connection, so that health checks do not fail when slow queries fill the pool.
     probe = await context.resources.enter_async_context(open_pool(url, pool_size=1))
     context.health = HealthQueries(probe)
 
@@ -138,7 +138,7 @@ async def _open_cache(context: Context) -> None:
     )
     context.resources.enter_context(hooks.registered(TaskHooks(context.cache)))
     context.resources.push_async_callback(context.cache.close)
-    # A connection of its own: memory is trusted as long as its polls are in time.
+    # A separate feed connection: processes trust memory only while its polls are on time.
     feed = DatabaseFeed(
         require_direct_database(settings),
         CatalogueFeed(context.cache),
@@ -153,9 +153,9 @@ async def _open_cache(context: Context) -> None:
 
 
 async def warm_up(context: Context) -> None:
-    """Fill memory with what is read most, at the start and after each loss of all of it.
+    """Fill memory with the most read responses, at the start and each time it is emptied.
 
-    Requests are answered meanwhile.
+    The process serves requests meanwhile.
     """
     cache, url_of = context.cache, context.storage.url
     while True:
@@ -168,18 +168,18 @@ async def warm_up(context: Context) -> None:
             log.debug("cache_not_warmed", error=str(error))
             cache.emptied.set()
         except Exception:
-            # The loop has to go on: without it memory would stay cold after the next loss.
+            # The loop must survive: without it memory stays cold after it is emptied again.
             log.exception("cache_not_warmed")
             cache.emptied.set()
         await asyncio.sleep(WARM_AGAIN_SECONDS)
 
 
 def _start(context: Context, work: Coroutine[None, None, None]) -> None:
-    """Run the work beside the requests until the process closes its resources."""
+    """Run a background task until the process closes its resources."""
     context.resources.callback(asyncio.create_task(work).cancel)
 
 
 def _freeze_memory() -> None:
-    """Exempt what is loaded by now from garbage collection, which stops all requests meanwhile."""
+    """Exempt all present objects from garbage collection, to shorten its pauses."""
     gc.collect()
     gc.freeze()

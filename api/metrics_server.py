@@ -1,6 +1,6 @@
-"""Answers Prometheus: in a process beside the server processes, on an address of its own.
+"""Serves Prometheus scrapes in a separate process, on a separate address.
 
-There a scrape takes no time from the event loops that answer clients.
+Scrapes therefore take no time from the event loops that serve clients.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from infra.process.prefork import NotifyReady
 from infra.queue.stats import UNASSIGNED, QueueStats, queue_stats
 
 PATH = "/metrics"
-# An exposition is made at most so often; scrapes in between share the next one.
+# Minimum interval between two expositions; scrapes in between share the next one.
 PACE_SECONDS = 0.2
-# How long the database may take to say how the queues stand; without it the rest is told.
+# Time limit of the query of the queues; after it the exposition omits their metrics.
 DATABASE_SECONDS = 2.0
 CLIENT_SECONDS = 10.0
 MAX_CONNECTIONS = 64
 MAX_HEAD_BYTES = 8192
 MAX_MESSAGE_BYTES = 1 << 20
-# What clients of the API wait for comes first.
+# Low priority: server processes get the CPU first.
 NICENESS = 10
 
 _states = LabelValues("queued", "running", "failed")
@@ -38,15 +38,15 @@ log = logs.get_logger(__name__)
 def answer(
     listening: socket.socket, receiver: socket.socket, database_url: str, ready: NotifyReady
 ) -> None:
-    """Answer scrapes until a signal comes, in a process of its own; call `ready` when it does."""
-    # Without rights a process may lower its priority and not raise it.
+    """Serve scrapes in a separate process until a signal; call `ready` once it accepts them."""
+    # An unprivileged process may only lower its priority, so an even lower one stays.
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     with suppress(signals.Stopped):
         signals.run(_Scrapes(receiver, database_url).serve(listening, ready))
 
 
 class _Scrapes:
-    """The totals of the instance, and those who ask for them."""
+    """Keeps the totals of the instance and serves scrapes of them."""
 
     def __init__(self, receiver: socket.socket, database_url: str) -> None:
         self._receiver = receiver
@@ -57,7 +57,7 @@ class _Scrapes:
         self._open = 0
 
     async def serve(self, listening: socket.socket, ready: NotifyReady) -> None:
-        """Receive what the server processes count, and answer, until cancelled."""
+        """Receive the server processes' metrics and serve scrapes until cancelled."""
         asyncio.get_running_loop().add_reader(self._receiver, self._receive)
         async with open_pool(self._database_url, pool_size=1) as source:
             self._source = source
@@ -122,7 +122,7 @@ class _Scrapes:
 
 
 def _task_readings(found: list[QueueStats]) -> list[Reading]:
-    # One queue at least: where nothing waits, that is 0, and not unknown.
+    # Always at least one queue, so that an empty table reads 0 and not absent.
     queues = {UNASSIGNED: QueueStats(UNASSIGNED), **{each.queue: each for each in found}}.values()
     open_tasks: dict[tuple[str, ...], float] = {
         (each.queue, state): float(getattr(each, state))

@@ -1,4 +1,4 @@
-"""What happens to every request: an id, a log line, a measurement, safe headers."""
+"""Middleware of all requests: request id, access log, metrics, security headers."""
 
 import asyncio
 import re
@@ -21,11 +21,11 @@ from services.errors import Code, Fault, Invalid
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 MAX_HEADERS = 100
-# All but control characters; of a head only the lines' ends are left without these.
+# All bytes but control characters; without them only line ends of a valid head remain.
 TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
-# Blocks of headers that are remembered.
+# Size of the cache of checked header blocks.
 MAX_BLOCKS = 256
-# What is no part of a header's name before its colon.
+# Matches a header line with an empty or invalid name.
 _NO_NAME = re.compile(rb"\n:|\n[!#$%&'*+.^_`|~0-9A-Za-z-]*[^!#$%&'*+.^_`|~0-9A-Za-z:\r-]")
 _UNCLEAN = Fault(
     "headers", Code.INVALID_FORMAT, "The headers have a character that no header may have"
@@ -40,25 +40,25 @@ _SAFE_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Permitted-Cross-Domain-Policies": "none",
 }
-# Adds the headers that every response has; the last argument is the request's id.
+# Adds the headers of every response; the last argument is the request's id.
 Complete = Callable[[Request, BaseHTTPResponse, str], None]
 Begin = Callable[[Request], Awaitable[None]]
 End = Callable[[Request, BaseHTTPResponse], Awaitable[None]]
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
-# How late a line of the access log, or the metrics of a process that is not asked, may be.
+# Maximum delay of access log lines, and of the metrics that a process sends.
 FLUSH_SECONDS = 0.1
 
 
 def install(app: Sanic[Any, Any], settings: Settings) -> None:
-    """Put the middleware on the application."""
+    """Install the middleware in the application."""
     is_production = settings.environment is Environment.PRODUCTION
     origins = app.ctx.origins = cors.Origins(settings)
     safe = _SAFE_HEADERS | (_HTTPS_ONLY if is_production else {})
 
     def complete(request: Request, response: BaseHTTPResponse, request_id: str) -> None:
         response.headers["X-Request-ID"] = request_id
-        response.headers.merge(safe)  # those that it has stay as they are
+        response.headers.merge(safe)  # headers already set stay
         headers = response.headers
         if not ("cache-control" in headers or "etag" in headers or "last-modified" in headers):
             response.headers["Cache-Control"] = "no-store"
@@ -75,17 +75,17 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
 
 
 async def begin(request: Request) -> None:
-    """Start the clock, bind the request's id to the log, and look at the form of the headers."""
+    """Start the clock, bind the request's id to the log, and validate the headers."""
     request.ctx.started = time.perf_counter()
     logs.bind(request_id=_request_id(request))
     check_head(request)
 
 
 def check_head(request: Request) -> None:
-    """Refuse headers that another server might read in another way.
+    """Refuse headers that another server may parse differently.
 
     Raises:
-        Invalid: there are too many, or what they are made of is no part of a header.
+        Invalid: there are too many headers, or one has an invalid character.
 
     """
     line, _, block = request.head.partition(b"\r\n")
@@ -93,15 +93,15 @@ def check_head(request: Request) -> None:
     if fault is None and line.translate(None, TEXT):
         fault = _UNCLEAN
     if fault and not getattr(request.ctx, "is_refused", False):
-        request.ctx.is_refused = True  # the middleware runs again for the error
+        request.ctx.is_refused = True  # Sanic runs the middleware again for the error
         hang_up(request)
         raise Invalid(fault)
 
 
-# A client sends the same headers again and again.
+# Clients repeat the same headers.
 @lru_cache(maxsize=MAX_BLOCKS)
 def _fault_of(block: bytes) -> Fault | None:
-    """Return what is wrong with headers, which are all of a head but its first line."""
+    """Return the fault of a header block: a head without its first line; None if it is valid."""
     if block.count(b"\n") >= MAX_HEADERS:
         return Fault("headers", Code.TOO_LONG, f"There may be at most {MAX_HEADERS} headers")
     ends = block.count(b"\r\n") * b"\r\n"
@@ -111,20 +111,20 @@ def _fault_of(block: bytes) -> Fault | None:
 
 
 def _record(request: Request, response: BaseHTTPResponse, request_id: str) -> None:
-    """Measure the request, and log it."""
+    """Record the request in the metrics and the access log."""
     started = getattr(request.ctx, "started", None)
     seconds = time.perf_counter() - started if started else 0.0
     route = f"/{request.route.path}" if request.route else metrics.NO_ROUTE
     metrics.observe_request(request.method, route, response.status, seconds)
     client = request.app.ctx.limits.clients.address(request)
-    # Not the path: it may have an email in it.
+    # The route, not the path, because a path may contain an email.
     line = (time.time(), request_id, request.method, route, response.status, seconds, client)
     access_log.record(line)
 
 
 @asynccontextmanager
 async def flush_telemetry() -> AsyncIterator[None]:
-    """Write the access log and the metrics periodically, and once more at the end."""
+    """Write the access log and the metrics periodically and at the end."""
     flushing = asyncio.create_task(periodic(FLUSH_SECONDS, _flush))
     try:
         yield
@@ -148,10 +148,10 @@ def _request_id(request: Request) -> str:
 
 
 def sane_request_id(given: str) -> str | None:
-    """Return the id that the caller gave, if it is a sane token."""
+    """Return the caller's request id if it is well-formed, else None."""
     return given if given and _SANE_ID.fullmatch(given) else None
 
 
 def new_request_id() -> str:
-    """Return an id that nobody has had."""
+    """Return a new unique request id."""
     return str(uuid7())

@@ -1,17 +1,17 @@
-"""What production may do and better did not."""
+"""Warns of settings that production allows but should avoid."""
 
 from api.routes import media
 from infra.observability import logs
 from infra.settings import Environment, Settings
 
-# Clients can refresh; a token that was stolen is good for its life, unless its user logs out.
+# A stolen token stays valid for its lifetime unless its user logs out; clients can refresh theirs.
 ADVISED_TOKEN_SECONDS = 60 * 60
 
 log = logs.get_logger(__name__)
 
 
 def advise(settings: Settings) -> None:
-    """Say what production may do and better did not."""
+    """Log a warning for each setting that production should avoid."""
     if settings.environment is not Environment.PRODUCTION:
         return
     if settings.storage_public_url is None and not media.are_served_here(settings):
