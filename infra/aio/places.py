@@ -1,4 +1,4 @@
-"""A bound on how much of something is done at once."""
+"""A bound on concurrent blocks, with a bounded wait."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ class NoPlace(Exception):
 
 
 class Places:
-    """So many places; whether a block that finds none free in time goes on without is `is_soft`."""
+    """`number` places; with `is_soft` a block that gets none in time runs without one."""
 
     def __init__(self, number: int, wait_seconds: float, *, is_soft: bool = False) -> None:
         self._free = asyncio.Semaphore(number)

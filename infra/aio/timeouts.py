@@ -1,20 +1,20 @@
-"""A timeout in which the lateness of the own event loop does not count.
+"""A timeout with grace for a busy event loop.
 
-A busy loop meets the end of the time and the response at once, and would take a server that
-responded for one that is down.
+A busy loop handles the timer and the response in the same iteration. Without grace it would report
+a timeout although the server has responded.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-# A timer that fires so much later than it was due shows that the event loop was busy.
+# A timer that fires so late shows that the event loop was busy.
 LATE_SECONDS = 0.005
 
 
 @asynccontextmanager
 async def timeout_with_grace(seconds: float) -> AsyncIterator[None]:
-    """Bound the block; extend the bound by half, once, if the loop was late when it ended.
+    """Bound the block; extend the bound by half, once, if the timer fires late.
 
     Raises:
         TimeoutError: the time is over.

@@ -1,4 +1,4 @@
-"""Responses that need not be made again, kept true by versions of the database (docs/cache.md)."""
+"""A cache of responses, invalidated by versions in the database (docs/cache.md)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -27,14 +27,14 @@ __all__ = [
 
 
 class Cache(Protocol):
-    """What writers need of the cache."""
+    """The part of the cache that writers use."""
 
     async def publish(self, changes: Sequence[Change]) -> None:
-        """Tell this instance's processes what was committed."""
+        """Publish committed changes to this instance's processes."""
 
 
 class NoCache:
-    """The cache of a process that serves no readers: the feed tells those that do."""
+    """The cache of a process without readers; server processes learn of its changes by the feed."""
 
     async def publish(self, changes: Sequence[Change]) -> None:
         """Do nothing."""

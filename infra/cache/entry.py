@@ -1,4 +1,4 @@
-"""What is cached: a response body as ready bytes, its key, and the changes that make it old."""
+"""Cache entries and their keys: response bodies as ready bytes, with the version of their data."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -14,9 +14,10 @@ _END = b"\n"
 class Key:
     """The name of an entry, and how it is filled and kept.
 
-    `subject` is the id of the one thing that the entry shows; a list of things has none. Entries of
-    the `long_tail` are unbounded in number and share a small part of the memory. `lock_on_fill`:
-    one process fills it at a time. `limits_itself`: the fill bounds its own concurrency.
+    `subject` is the id of the one thing that the entry shows; None stands for a list. Entries of
+    the `long_tail` are unbounded in number and share a small part of the memory. With
+    `lock_on_fill` one process at a time fills the entry. With `limits_itself` the fill bounds its
+    own concurrency.
     """
 
     name: str
@@ -27,18 +28,18 @@ class Key:
 
 
 class Prepared(Protocol):
-    """What the sender derives from an entry once, such as the heads of its responses."""
+    """Data that the sender derives from an entry once, such as its header templates."""
 
     @property
     def size(self) -> int:
-        """The bytes it takes, about."""
+        """The approximate size in bytes."""
 
     def renewed(self, entry: "Entry") -> Self:
-        """Return the same for the entry that replaces its own."""
+        """Return the data of the entry that replaces this one's."""
 
 
 class Page(NamedTuple):
-    """The place of a page in its listing; `query` has the parameters that all pages share."""
+    """The position of a page in its listing; `query` has the parameters that all pages share."""
 
     number: int
     limit: int
@@ -47,11 +48,11 @@ class Page(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A response body, the number of rows in all if it has one, and a digest of both.
+    """A response body, the total number of rows if it is a list, and a digest of both.
 
-    `version` is the database's, read in the same statement as the data. A `no_store` entry is
-    cached nowhere. `prepared` is the sender's, in this process only. `stale_seconds`: how long ago
-    the entry was last known to be current, if it may be old.
+    `version` is the catalogue version, read in the same statement as the data. No tier keeps a
+    `no_store` entry. `prepared` belongs to the sender, in this process only. `stale_seconds` is the
+    time since the entry was last known to be current; None if it is current.
     """
 
     body: bytes
@@ -72,7 +73,7 @@ class Entry:
         return cls(body, digest.hexdigest(), total, page, version)
 
     def stale(self, seconds: float) -> Self:
-        """Return a stale copy; senders of the current entry are not told."""
+        """Return a stale copy; the entry itself stays as it is."""
         return replace(self, prepared=None, stale_seconds=seconds)
 
     def packed(self) -> bytes:
@@ -94,9 +95,9 @@ Make = Callable[[], Awaitable[Entry]]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A page that is cut from a block of rows, faster than it could be fetched.
+    """A page that is cut from a block, which is faster than a query.
 
-    It is kept in memory only, as long as its block. `make` is for a process that caches nothing.
+    Memory alone keeps it, as long as its block. `make` is for a process that caches nothing.
     """
 
     key: Key

@@ -1,4 +1,4 @@
-"""Entries that memory lacks: from the second level, or made, by few at once in all processes."""
+"""Fills entries that memory lacks, from the second level or by `make`, with bounded concurrency."""
 
 import asyncio
 import random
@@ -17,13 +17,13 @@ from infra.observability import logs
 
 TTL_SECONDS = 300.0
 JITTER = 0.1
-# Longer than any fill; a process that dies in one delays the others no longer.
+# Longer than any fill; bounds how long a dead process keeps the lock.
 LOCK_SECONDS = 2.0
-# How long a process waits for what another one fills, and how often it looks.
+# How long a process waits for the fill of another process, and the bounds of its poll interval.
 FILL_WAIT_SECONDS = 0.3
 LOOK_SECONDS, LOOK_SECONDS_MOST = 0.002, 0.016
-# Fills of a process at once, and how long one waits. The number of common entries is bounded, so
-# their fills go on without a place then; those of the long tail are refused.
+# The concurrent fills of a process, and how long a fill waits for a place. Then a common fill goes
+# on without one, since common entries are few; a fill of the long tail is refused.
 FILLS, PLACE_SECONDS = 3, 0.3
 LONG_TAIL_FILLS, LONG_TAIL_PLACE_SECONDS = 2, 2.0
 
@@ -50,21 +50,21 @@ class Counts:
 
 
 class FillLock:
-    """The lock of all processes on the fill of one entry."""
+    """The lock on the fill of one entry, shared by all processes."""
 
     def __init__(self, level: SecondLevel, key: Key, floor: int) -> None:
         self._level = level
-        # After a change another process may still fill what was before: that is another lock.
+        # A new change makes a new lock: another process may still fill the older version.
         self._name = f"{key.name}@{floor}"
         self.is_held = False
 
     async def acquire(self) -> bool:
-        """Take the lock if it is free; return whether it was."""
+        """Take the lock if it is free; return whether it was free."""
         self.is_held = await self._level.lock(self._name, LOCK_SECONDS)
         return self.is_held
 
     async def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         with suppress(CacheDown):
             await self._level.unlock(self._name)
 
@@ -82,10 +82,10 @@ class Filler:
         self.background: set[asyncio.Task[None]] = set()
 
     async def fill(self, key: Key, make: Make) -> Entry:
-        """Return the entry that the second level has, or that `make` makes.
+        """Return the entry from the second level, or from `make`.
 
         Raises:
-            TooManyFills: the entry is of the long tail, and no place was free in time.
+            TooManyFills: the entry is in the long tail, and no place was free in time.
 
         """
         lock = FillLock(self._level, key, self._history.floor(key.subject))
@@ -115,7 +115,7 @@ class Filler:
         return entry
 
     def is_outdated(self, key: Key, entry: Entry) -> bool:
-        """Return whether a known change made the entry old."""
+        """Return whether a known change outdates the entry."""
         return self._history.is_outdated(entry.version, key.subject, entry.body)
 
     def failed(self, error: CacheDown) -> None:
@@ -134,7 +134,7 @@ class Filler:
         return self._trust.marked(entry) if is_current else None
 
     async def _filled_elsewhere(self, key: Key, lock: FillLock) -> Entry | None:
-        """Wait a moment for the process that has the lock, which it may give back for nothing."""
+        """Wait for the lock holder's fill; take the lock if the holder released it without one."""
         deadline = time.monotonic() + FILL_WAIT_SECONDS
         pause = LOOK_SECONDS
         while time.monotonic() < deadline:
@@ -170,5 +170,5 @@ class Filler:
 
 
 def ttl_with_jitter() -> float:
-    """Return how long an entry is kept: not the same for all, so that not all end at once."""
+    """Return an entry's lifetime, with jitter so that entries do not expire together."""
     return TTL_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret

@@ -1,6 +1,6 @@
-"""The second level: packed entries that all processes share, and what they read most.
+"""The second level: packed entries that all processes share, and their read counts.
 
-It knows nothing of versions: its reader judges whether an entry counts. Anything lost is a miss.
+It does not check versions; the reader checks whether an entry is current. A lost entry is a miss.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from redis.exceptions import RedisError
 
 from infra.aio.timeouts import timeout_with_grace
 
-# To give up sooner would send to the database what a busy machine has only kept waiting.
+# A shorter timeout would send requests to the database whenever the machine is busy.
 TIMEOUT_SECONDS = 0.2
-# For so long after a failure nothing is asked; then one call tries.
+# The breaker: after a failure no call is made for so long; then one call tries.
 BREAK_SECONDS = 0.5
 HEALTH_SECONDS = 1.0
 MAX_CONNECTIONS = 20
 MOST_COUNTED = 2000
-# Each hour's count weighs half of the next one's: what was popular last week is not.
+# Each hour's count weighs half of the next hour's, so that old reads lose their weight.
 HALF_LIFE_SECONDS = 3600
 _READS = "enroll:reads"
 _DOWN = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
@@ -41,13 +41,13 @@ async def _nothing() -> str:
 class SecondLevel:
     """Redis or Valkey, 7 or newer; with `memory://` it does not exist.
 
-    `namespace` separates entries that must not be mixed: those of another release or database.
-    Every call but `is_connected` and `close` may raise `CacheDown`.
+    `namespace` separates the entries of different releases and databases.
+    Every call except `is_connected` and `close` may raise `CacheDown`.
     """
 
     def __init__(self, url: str, namespace: Callable[[], Awaitable[str]] = _nothing) -> None:
         self.exists = not url.startswith("memory:")
-        # One try: the pool looks at idle connections before it uses them.
+        # No retry is needed: the pool checks idle connections before it uses them.
         self._pool = BlockingConnectionPool.from_url(
             url if self.exists else "redis://",
             max_connections=MAX_CONNECTIONS,
@@ -56,25 +56,25 @@ class SecondLevel:
             socket_connect_timeout=HEALTH_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        # Bytes come back as they went; its own types allow for clients that decode.
+        # Any: the client returns bytes, but its types also allow decoded text.
         self._redis: Any = Redis(connection_pool=self._pool)
         self._ask_namespace = namespace
         self._namespace: str | None = None
         self._is_broken, self._try_at = False, 0.0
 
     async def get(self, name: str) -> bytes | None:
-        """Return the packed entry of a name."""
+        """Return the packed entry of a name, if there is one."""
         async with self._call() as prefix:
             found: bytes | None = await self._redis.get(f"{prefix}e:{name}")
         return found
 
     async def put(self, name: str, packed: bytes, seconds: float) -> None:
-        """Keep a packed entry for so long at most."""
+        """Store a packed entry for at most `seconds`."""
         async with self._call() as prefix:
             await self._redis.set(f"{prefix}e:{name}", packed, px=int(seconds * 1000))
 
     async def lock(self, name: str, seconds: float) -> bool:
-        """Lock a name for so long at most; return whether it was free."""
+        """Lock a name for at most `seconds`; return whether it was free."""
         async with self._call() as prefix:
             lock = await self._redis.set(f"{prefix}l:{name}", 1, nx=True, px=int(seconds * 1000))
         return bool(lock)
@@ -85,7 +85,7 @@ class SecondLevel:
             await self._redis.delete(f"{prefix}l:{name}")
 
     async def count(self, reads: Mapping[str, int]) -> None:
-        """Add the reads, by name, to this hour's count."""
+        """Add reads, by name, to the counts, with the weight of this hour."""
         async with self._call():
             seconds, _ = await self._redis.time()
             weight = 2.0 ** (seconds / HALF_LIFE_SECONDS % 512)
@@ -96,13 +96,13 @@ class SecondLevel:
             await pipeline.execute()
 
     async def top(self, number: int) -> list[str]:
-        """Return the names of the entries that are read most, the first one most."""
+        """Return the names of the most read entries, the most read first."""
         async with self._call():
             names = await self._redis.zrange(_READS, 0, number, desc=True)
         return [name.decode() for name in names[:number]]
 
     async def is_connected(self) -> bool:
-        """Return whether Redis answers within a second, if there is one."""
+        """Return whether Redis responds within `HEALTH_SECONDS`; True without Redis."""
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
                 return not self.exists or bool(await self._redis.ping())
@@ -116,7 +116,7 @@ class SecondLevel:
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[str]:
-        """Bound the wait, name every failure the same, and give the prefix of names."""
+        """Bound the call, turn every failure into `CacheDown`, and yield the prefix of names."""
         now = time.monotonic()
         if not self.exists or (self._is_broken and now < self._try_at):
             raise CacheDown("there is none, or it has not answered lately")

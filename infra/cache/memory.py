@@ -1,4 +1,4 @@
-"""The entries in the memory of this process: the least recently used go first, bounded by bytes."""
+"""The entries in this process's memory, bounded by bytes; the least recently used go first."""
 
 import time
 from collections import Counter, OrderedDict, defaultdict
@@ -8,27 +8,27 @@ from infra.cache.entry import Entry, Key, Prepared, Slice
 from infra.cache.trust import Trust
 from infra.db.history import Change
 
-# What a slot and its places in the tables take beside the bytes, about.
+# The approximate overhead of a slot, and of a target, over their bytes.
 SLOT_BYTES = 1024
 TARGET_BYTES = 128
-# One entry may be asked for by several URL variants; more are not worth the room.
+# Bounds the memory for the URL variants of one entry.
 TARGETS_A_SLOT = 16
 LONG_TAIL_SHARE = 0.2
-# Beside that room: targets whose slices are old and can be cut anew, with some hundred bytes each.
+# The most targets of outdated slices that are kept for a new cut. They do not count in `limit`.
 RECUTS = 1000
 
 
 class Recut(NamedTuple):
-    """How a target was answered until its slice became old: the slice and its heads."""
+    """The slice of a target and its header templates, kept after the slice is outdated."""
 
     part: Slice
     prepared: Prepared
 
 
 class Slot:
-    """An entry, until when it holds (monotonic), how often it was read, and its targets.
+    """An entry, its expiry (monotonic), its read count, and its targets.
 
-    `cost` and `prepared` are bytes: of all of it, and of what the sender derived from the entry.
+    `cost` is its size in bytes; `prepared` is the part of it that the sender derived.
     """
 
     __slots__ = ("cost", "entry", "expires", "key", "part", "prepared", "reads", "targets")
@@ -38,7 +38,7 @@ class Slot:
         self.part = part
         self.entry = entry
         self.expires = expires
-        # The caller that had it filled reads it, too.
+        # The read that caused the fill.
         self.reads = 1
         self.targets: list[bytes] = []
         self.prepared = 0
@@ -55,17 +55,17 @@ class Memory:
         self.limit = limit
         self.size = self._long_tail_size = 0
         self._slots: dict[str, Slot] = {}
-        # The same slots, the least recently used first: common ones and those of the long tail.
+        # The same slots, the least recently used first, by `long_tail`.
         self._used: dict[bool, OrderedDict[str, Slot]] = {False: OrderedDict(), True: OrderedDict()}
         self._by_subject: defaultdict[str | None, set[str]] = defaultdict(set)
-        # Reads of entries that are no longer here, and were not taken yet.
+        # Reads of removed entries that `take_reads` has not returned yet.
         self._gone: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._slots)
 
     def get(self, name: str) -> Slot | None:
-        """Return the slot of this name; where trust is lost, even one that has expired."""
+        """Return the slot of this name; an expired slot only while memory is not trusted."""
         slot = self._slots.get(name)
         if slot is not None and time.monotonic() >= slot.expires and self.trust.holds:
             self._remove(slot)
@@ -79,7 +79,7 @@ class Memory:
         return slot
 
     def put(self, key: Key, entry: Entry, expires: float, part: Slice | None = None) -> None:
-        """Keep an entry, cut as `part` if it is a slice; drop what is over the limit."""
+        """Keep an entry, cut as `part` if it is a slice; drop entries over the limit."""
         slot, known = Slot(key, entry, expires, part), self._slots.get(key.name)
         if known:
             self._remove(known)
@@ -91,7 +91,7 @@ class Memory:
         self._shrink()
 
     def remember(self, target: bytes, name: str) -> bool:
-        """Find the entry of this name by a request target, too; return whether it is found."""
+        """Map a request target to the entry of this name; return whether the target is mapped."""
         slot = self._slots.get(name)
         if slot and target not in self.targets and len(slot.targets) < TARGETS_A_SLOT:
             slot.targets.append(target)
@@ -102,7 +102,7 @@ class Memory:
         return target in self.targets
 
     def weigh(self, target: bytes, entry: Entry, prepared: int) -> None:
-        """Count the bytes of what was derived from the entry of a target as its own."""
+        """Count the bytes that the sender derived from a target's entry in the entry's cost."""
         slot = self.targets.get(target)
         if slot is not None and slot.entry is entry:
             cost, slot.prepared = prepared - slot.prepared, prepared
@@ -110,7 +110,7 @@ class Memory:
             self._shrink()
 
     def invalidate(self, change: Change) -> None:
-        """Drop what a change made old."""
+        """Drop the entries that a change outdates."""
         shown = b"" if change.listed else change.subject.encode()
         for subject, text in ((change.subject, b""), (None, shown)):
             for name in list(self._by_subject.get(subject, ())):
@@ -139,7 +139,7 @@ class Memory:
         return reads
 
     def _outdate(self, name: str) -> None:
-        """Drop an old entry; the heads of a slice hold for the next one of its targets, too."""
+        """Drop an outdated entry; keep a slice's header templates for the next cut."""
         slot = self._slots[name]
         if slot.part and slot.entry.prepared:
             recut = Recut(slot.part, slot.entry.prepared)

@@ -1,4 +1,4 @@
-"""From the target of a request line to the bytes of the response body, without a task switch."""
+"""Look-up of an entry by the target of a request line, without a task switch."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from infra.cache.shared import Shared
 class RequestIndex:
     """The entries in this process's memory, by request target.
 
-    The fast path looks here first: `get`, or `recut` where that finds nothing. None says nothing of
-    the target: the normal path responds, and has the next `get` find the entry by
-    `ResponseCache.remember`. A slot is valid until the next `await`. `count` is for each response
-    that is sent. The heads can be kept in `entry.prepared`, if `memory.weigh` is told their bytes.
+    The fast path calls `get`, and `recut` if `get` returns None. If both return None, the normal
+    path responds, and maps the target by `ResponseCache.remember`. A slot is valid until the next
+    `await`. The sender calls `count` for each response. It may keep heads in `entry.prepared`, and
+    then reports their bytes by `memory.weigh`.
     """
 
     __slots__ = ("_catch_up", "_memory", "_targets", "_words", "hits", "seen")
@@ -23,7 +23,7 @@ class RequestIndex:
         self._targets = memory.targets
         self._words = shared.words
         self._catch_up = catch_up
-        # How many of the instance's changes this process has taken.
+        # How many of the instance's changes this process has applied.
         self.seen = shared.written
         self.hits = 0
 
@@ -55,6 +55,6 @@ class RequestIndex:
         return slot
 
     def count(self, slot: Slot) -> None:
-        """Count a response from here."""
+        """Count a response from this index."""
         self.hits += 1
         self._memory.touch(slot)

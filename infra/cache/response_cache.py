@@ -1,4 +1,4 @@
-"""The cache of a process: its memory, the level that all share, then the fill (docs/cache.md)."""
+"""The cache of a process: its memory, the shared second level, then the fill (docs/cache.md)."""
 
 import asyncio
 import time
@@ -20,14 +20,14 @@ from infra.db.history import Change, History, Step
 
 # How long a read waits for a fill while polls are late.
 LATE_FILL_SECONDS = 2.0
-# How long a process may be behind its siblings before it drops its lists, and how often it looks.
+# How long a process may be behind its siblings before it drops its lists; its check interval.
 BEHIND_SECONDS, WATCH_SECONDS = 0.5, 0.1
-# How often reads are counted in the second level, and of how many entries.
+# The interval at which read counts go to the second level, and their number of entries.
 COUNT_SECONDS, COUNTED_AT_ONCE = 5.0, 500
 
 
 class ResponseCache:
-    """One a process. Without a feed, which calls `follow`, no memory is trusted."""
+    """The response cache; one per process. Memory is trusted only while a feed calls `follow`."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ResponseCache:
         self.trust = Trust(stale_seconds)
         self.memory = Memory(memory_bytes, self.trust)
         self.index = RequestIndex(self.memory, self._shared, self.catch_up)
-        # Set at the start, and whenever a gap in the history has emptied memory.
+        # Set at the start, and after a gap in the history has cleared memory.
         self.emptied = asyncio.Event()
         self.emptied.set()
         self._filler = Filler(level, self.history, self.trust)
@@ -53,14 +53,14 @@ class ResponseCache:
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self, wake: Callable[[], None]) -> None:
-        """Begin, and wait a moment for the feed, which `wake` has poll soon."""
+        """Start, and wait a bounded time for a poll; `wake` makes the feed poll soon."""
         self.trust.wake = wake
         works = ((COUNT_SECONDS, self._count_reads), (WATCH_SECONDS, self._watch_siblings))
         self._background += [asyncio.create_task(periodic(*work)) for work in works]
         await self.trust.wait()
 
     async def close(self) -> None:
-        """Stop, and give the connections back."""
+        """Stop the background tasks, and close the connections."""
         tasks = [*self._background, *self._filler.background]
         for task in tasks:
             task.cancel()
@@ -68,22 +68,22 @@ class ResponseCache:
         await self._level.close()
 
     async def is_connected(self) -> bool:
-        """Return whether the second level answers."""
+        """Return whether the second level responds."""
         return await self._level.is_connected()
 
     async def top(self, number: int) -> list[str]:
-        """Return the names of the entries that all processes read most.
+        """Return the names of the entries that all processes together read most.
 
         Raises:
-            CacheDown: the second level does not answer.
+            CacheDown: the second level does not respond.
 
         """
         return await self._level.top(number) if self._level.exists else []
 
     async def get(self, key: Key, make: Make) -> Entry:
-        """Return the entry of a key; all who want it at the same time share one `make`.
+        """Return the entry of a key; concurrent calls for a key share one `make`.
 
-        Raises whatever `make` raises.
+        Raises the errors of `make`.
         """
         found = await self._in_memory(key)
         return found or await self._fills.run(key, lambda: self._fill(key, make))
@@ -91,7 +91,7 @@ class ResponseCache:
     async def slice(self, part: Slice) -> Entry:
         """Return a page that is cut from its block.
 
-        Raises whatever `make_block` raises.
+        Raises the errors of `make_block`.
         """
         if not self.memory.limit and not self._level.exists:
             return await part.make()
@@ -99,24 +99,24 @@ class ResponseCache:
             return found
         block = await self.get(part.block, part.make_block)
         entry = part.cut(block)
-        # As long as its block, and not if that was not kept: it may be old by now.
+        # Kept as long as its block. A block that memory did not keep may be outdated.
         slot = self.memory.get(part.block.name)
         if slot is not None and slot.entry is block:
             self.memory.put(part.key, entry, slot.expires, part)
         return entry
 
     def remember(self, target: bytes, key: Key) -> bool:
-        """Let the index find the entry of this key by a target; return whether it does."""
+        """Map a target to the entry of this key in the index; return whether it is mapped."""
         return self.memory.remember(target, key.name)
 
     async def publish(self, changes: Sequence[Change]) -> None:
-        """Tell the processes of this instance what was committed, before the write is answered."""
+        """Publish committed changes to this instance's processes, before the write's response."""
         self.counts.invalidations += 1
         self._shared.publish(changes)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Take the changes of this instance that this process has not taken yet."""
+        """Apply the changes of this instance that this process has not applied yet."""
         seen, written = self.index.seen, self._shared.written
         if written == seen:
             return
@@ -129,13 +129,13 @@ class ResponseCache:
         self._take(changes)
 
     def follow(self, version: int, steps: Sequence[Step], asked_at: float) -> None:
-        """Take what a poll, begun at `asked_at` (monotonic), has found: see `History.follow`."""
+        """Apply the result of a poll that began at `asked_at` (monotonic): see `History.follow`."""
         self._take(self.history.follow(version, steps))
         self._shared.note_version(version)
         self.trust.renew(asked_at)
 
     def take_counts(self) -> Counts:
-        """Return what was counted since the last call."""
+        """Return the counts since the last call."""
         self.counts.memory += self.index.hits
         self.index.hits = 0
         taken, self._taken = self._taken, replace(self.counts)
@@ -164,7 +164,7 @@ class ResponseCache:
         return entry
 
     def _take(self, changes: Sequence[Change] | None) -> None:
-        """Drop what changes made old; None: everything."""
+        """Drop the entries that changes outdate; None: all entries."""
         if changes is None:
             self.memory.clear()
             self.emptied.set()
@@ -181,7 +181,7 @@ class ResponseCache:
                 await self._level.count(dict(reads))
 
     async def _watch_siblings(self) -> None:
-        """Drop all lists where another process of the instance knows a later version for long."""
+        """Drop all lists if a sibling has had a later version for `BEHIND_SECONDS`."""
         now = time.monotonic()
         is_behind = self._shared.newest > (self.history.version or 0)
         self._behind_since = min(self._behind_since, now) if is_behind else inf

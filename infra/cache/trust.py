@@ -1,4 +1,4 @@
-"""How long memory is trusted, and what becomes of it when the feed of changes is late."""
+"""How long a process trusts its memory, and when it serves stale entries while polls are late."""
 
 import asyncio
 import time
@@ -9,34 +9,34 @@ from infra.cache.entry import Entry
 
 # How long memory is trusted after the start of the last poll that succeeded.
 TRUST_SECONDS = 0.8
-# How long a read waits for a poll, which may show that memory is current.
+# How long a read waits for a poll to confirm that memory is current.
 POLL_WAIT_SECONDS = 0.15
 
 
 class Trust:
     """Whether entries are known to be current, or may be served as stale for `stale_seconds`.
 
-    A database too busy for a poll is not asked for all that the poll could have confirmed.
+    Stale entries spare a database that is too busy for a poll the load of all reads.
     """
 
     def __init__(self, stale_seconds: float) -> None:
-        # Monotonic; the fast path looks at it.
+        # Monotonic; the fast path reads it.
         self.until = -inf
-        # Has the feed poll soon; a process without a feed serves no readers.
+        # Makes the feed poll soon; None in a process without a feed, which serves no readers.
         self.wake: Callable[[], None] | None = None
         self._stale_seconds = max(stale_seconds, TRUST_SECONDS)
         self._waiting: list[tuple[float, asyncio.Future[None]]] = []
-        # Whether a read has waited for a poll in vain; others need not then.
+        # True after a wait for a poll has timed out; later reads then do not wait.
         self._is_late = False
 
     @property
     def holds(self) -> bool:
-        """Whether every entry that no known change made old is current."""
+        """Whether every entry that no known change outdates is current."""
         return time.monotonic() < self.until
 
     @property
     def is_gone(self) -> bool:
-        """Whether entries must not even be served as stale."""
+        """Whether entries are too old to be served even as stale."""
         return self.wake is not None and self._age > self._stale_seconds
 
     @property
@@ -44,11 +44,11 @@ class Trust:
         return time.monotonic() - self.until + TRUST_SECONDS
 
     def marked(self, entry: Entry) -> Entry:
-        """Return the entry, as a stale one if it may be old."""
+        """Return the entry, as a stale copy if it may be outdated."""
         return entry if self.holds or self.wake is None else entry.stale(self._age)
 
     def renew(self, asked_at: float) -> None:
-        """Trust memory for a while from the beginning of a poll that has succeeded."""
+        """Trust memory for `TRUST_SECONDS` from the start of a poll that has succeeded."""
         self.until, self._is_late = asked_at + TRUST_SECONDS, False
         for since, waiter in self._waiting:
             if since <= asked_at and not waiter.done():
@@ -56,7 +56,7 @@ class Trust:
         self._waiting = [each for each in self._waiting if not each[1].done()]
 
     async def wait(self) -> None:
-        """Wait a moment for a poll that begins from now on, unless polls are known to be late."""
+        """Wait at most `POLL_WAIT_SECONDS` for a poll that begins now, unless polls are late."""
         if self.wake is None or self._is_late:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

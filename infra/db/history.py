@@ -1,17 +1,17 @@
-"""The changes of the database that a process knows of, in the order of their commits."""
+"""The latest changes of the database in a process's memory, in the order of their commits."""
 
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Of older changes, and of more since the last poll, a process knows nothing.
+# The most changes that a process keeps, or reads in one poll.
 MOST_CHANGES = 5000
 
 
 class Change(NamedTuple):
-    """A committed change of one thing, and the version that its transaction made.
+    """A committed change of one subject, and the version of its transaction.
 
-    One that is `listed` can change any list; any other changes only lists that show the thing.
+    A `listed` change may outdate any list; other changes outdate only lists that show the subject.
     """
 
     version: int
@@ -20,7 +20,7 @@ class Change(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A row of the change log: a change, and the version before its own."""
+    """A row of the change log: a change, and the version before its version."""
 
     previous: int
     change: Change
@@ -29,43 +29,43 @@ class Step(NamedTuple):
 class History:
     """The latest changes, without a gap up to `version`.
 
-    Each version names the one before it. A log that does not go on from `version` has a gap, or is
-    that of a database which lost its latest transactions.
+    Each version names the previous one. A log that does not continue from `version` has a gap, or
+    its database has lost its latest transactions.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Know nothing; the next poll begins anew."""
+        """Forget all changes; the next poll starts from its own version."""
         self.version: int | None = None
         self._versions: set[int] = set()
-        # Of versions before it not all changes are known.
+        # Some changes since earlier versions have been dropped.
         self._oldest = 0
-        # The newest version noted, and whether the last poll has not found it.
+        # The newest noted version, and whether the last poll has found an older one.
         self._newest, self._is_behind = 0, False
         self._log: deque[Change] = deque()
-        # The version of the latest change of each thing, and of the latest one of all lists.
+        # The version of the latest change of each subject, and of the latest listed change.
         self._changed: dict[str, int] = {}
         self._listed = 0
-        # The same of changes that are not listed.
+        # The version of the latest unlisted change of each subject.
         self._touched: dict[str, int] = {}
 
     def follow(self, version: int, steps: Sequence[Step]) -> list[Change] | None:
-        """Take the steps since the last poll, oldest first, up to the database's version.
+        """Apply the steps since the last poll, oldest first, up to the database's version.
 
         Returns:
-            The changes; None: there is a gap, and nothing known before counts.
+            The changes; None: there is a gap, so the earlier history is void.
 
         """
         base = version
         if len(steps) >= MOST_CHANGES:
-            # The oldest version may lack some of its changes.
+            # The limit of the poll may have cut changes of the oldest version.
             base = steps[0].change.version
             steps = [step for step in steps if step.change.version > base]
         elif steps:
             base = steps[0].previous
-        # A commit whose outcome was unknown may have been noted, and did not happen.
+        # A noted commit with an unknown outcome may have failed, so one poll behind it is allowed.
         was_behind, self._is_behind = self._is_behind, version < self._newest
         is_gapless = base == self.version and not (was_behind and self._is_behind)
         if not is_gapless:
@@ -79,7 +79,7 @@ class History:
         return changes if is_gapless else None
 
     def note(self, change: Change) -> None:
-        """Take a change, whatever is known of those before it."""
+        """Add a change, also if earlier ones are missing."""
         version, subject, listed = change
         self._versions.add(version)
         self._newest = max(version, self._newest)
@@ -101,15 +101,15 @@ class History:
                 del known[subject]
 
     def knows(self, version: int) -> bool:
-        """Return whether the version is one of this history's, with all changes since."""
+        """Return whether the history has this version and all changes since."""
         return version >= self._oldest and version in self._versions
 
     def floor(self, subject: str | None) -> int:
-        """Return the version of the latest change of a thing; None: of all lists."""
+        """Return the version of the latest change of a subject; None: of all lists."""
         return self._listed if subject is None else self._changed.get(subject, 0)
 
     def is_outdated(self, version: int, subject: str | None, body: bytes) -> bool:
-        """Return whether a known change made old what was read under a version."""
+        """Return whether a known change outdates a body that was read under a version."""
         if version < self.floor(subject):
             return True
         return subject is None and any(
