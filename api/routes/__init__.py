@@ -1,1 +1,1 @@
-"""The endpoints, one module a noun: each parses, calls one service, responds."""
+"""The endpoints, one module a noun; each endpoint parses, calls one service and responds."""

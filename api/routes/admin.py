@@ -1,4 +1,4 @@
-"""What admins see and do across courses."""
+"""Admin endpoints for students and enrollments of all courses."""
 
 from uuid import UUID
 

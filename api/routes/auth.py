@@ -1,4 +1,4 @@
-"""Logging in, staying in, logging out."""
+"""Login, token refresh, logout and profile."""
 
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -110,8 +110,8 @@ def _lifetimes(settings: Settings) -> Lifetimes:
 
 
 async def _logged_in(request: Request, opening: Coroutine[Any, Any, Opened]) -> HTTPResponse:
-    # A client that hangs up leaves neither a session that no list has, nor one open whose token
-    # was stolen.
+    # Runs to its end if the client disconnects: an open session is always listed, and a session
+    # with a stolen token always ends.
     opened = await finish(_listed(request, opening))
     lifetime = request.app.ctx.settings.token_lifetime_seconds
     token, expires_at = issue_token(opened, request.app.ctx.keys, lifetime)
@@ -119,7 +119,7 @@ async def _logged_in(request: Request, opening: Coroutine[Any, Any, Opened]) -> 
     content = LoginOut(
         token=token, expires_at=expires_at, refresh_token=opened.refresh_token, user=user
     )
-    # Nobody between us and the client may keep it.
+    # No cache between the service and the client may store tokens.
     return reply(content, headers={"Cache-Control": "no-store"})
 
 

@@ -1,4 +1,4 @@
-"""The catalogue."""
+"""The catalogue's endpoints."""
 
 from uuid import UUID
 
@@ -77,9 +77,9 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
     if not query.model_fields_set and not binding.has_query(request, CourseQuery):
         shown = await read.newest(context.cache, context.storage.url)
         return send(request, shown, read.NEWEST, PATH)
-    asked = (query.filters(), query.page, query.limit)
-    shown = await read.page(context.cache, *asked, context.storage.url)
-    return send(request, shown, read.key_of_page(*asked), PATH)
+    selection = (query.filters(), query.page, query.limit)
+    shown = await read.page(context.cache, *selection, context.storage.url)
+    return send(request, shown, read.key_of_page(*selection), PATH)
 
 
 @operation(

@@ -1,4 +1,4 @@
-"""Enrolling."""
+"""The enrolment endpoints."""
 
 from functools import partial
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""The objects of the image store, where their addresses lead to this service."""
+"""Serves the objects of the image store if their addresses lead to this service."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -22,8 +22,8 @@ media = Blueprint("media")
 def are_served_here(settings: Settings) -> bool:
     """Return whether the images' addresses lead to this service, directly or through a CDN.
 
-    With STORAGE_PUBLIC_URL they do if it ends in our path, else unless the store has addresses of
-    its own, as S3 has.
+    STORAGE_PUBLIC_URL leads here if its path is `MEDIA_PATH`. Without it, all stores but S3 have
+    addresses of this service.
     """
     public = settings.storage_public_url
     if public:
@@ -34,9 +34,9 @@ def are_served_here(settings: Settings) -> bool:
 @media.get(f"{MEDIA_PATH}/<quoted:path>")
 @media.head(f"{MEDIA_PATH}/<quoted:path>", name="show_headers")
 async def show_object(request: Request, quoted: str) -> HTTPResponse:
-    """Return an object; clients may keep it, for the object of a key never changes."""
+    """Return an object; clients may store it, because a key's object never changes."""
     await request.app.ctx.limits.spend(request, RateClass.READS)
-    # Sanic's own `unquote` leaves out parameters that are paths.
+    # Sanic's own `unquote` does not decode parameters of the type `path`.
     key = unquote(quoted)
     shown = await _read(request.app.ctx.object_cache, key)
     route = f"/{request.route.path}" if request.route else MEDIA_PATH
@@ -60,6 +60,6 @@ def _headers_of(entry: Entry) -> dict[str, str]:
     return {
         "ETag": etag(entry.digest),
         "Cache-Control": CACHE_CONTROL,
-        # Pages of any origin show pictures.
+        # Pages of all origins may embed the images.
         "Cross-Origin-Resource-Policy": "cross-origin",
     }

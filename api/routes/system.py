@@ -1,4 +1,4 @@
-"""What operators and monitors ask."""
+"""Health endpoints for operators and monitors."""
 
 from importlib.metadata import version
 

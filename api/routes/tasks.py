@@ -1,4 +1,4 @@
-"""The slow work, as clients watch it and admins steer it."""
+"""Task endpoints: clients watch tasks, admins list, retry and cancel them."""
 
 import time
 from urllib.parse import urlencode
@@ -65,10 +65,10 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
     task = await queries.get(task_id)
     seen = request.headers.get("last-event-id")
     if task.state in FINAL and seen == _event_id(task):
-        # A browser resumes what ended, unless it is told that there is nothing more.
+        # EventSource reconnects after a stream ends; only 204 stops it.
         return empty()
     if request.method == "HEAD":
-        # Sanic breaks a stream off, and the connection with it, at the first byte not to be sent.
+        # Without this, Sanic aborts the stream and its connection at the first byte of the body.
         return raw(b"", headers=_NOT_KEPT, content_type=EVENT_STREAM)
     with request.app.ctx.limits.stream(request, await identify(request)):
         await _watch(request, task, seen)
@@ -78,7 +78,7 @@ async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
 async def _watch(request: Request, task: TaskRow, seen: str | None) -> None:
     limits: Limits = request.app.ctx.limits
     response = await request.respond(content_type=EVENT_STREAM, headers=_NOT_KEPT)
-    # The head goes with the first bytes: who resumes is told at once that the stream stands.
+    # Sanic sends the head with the first bytes, so a comment opens the stream at once.
     await response.send(": watching\n\n")
     started = quiet_since = time.monotonic()
     while True:
