@@ -1,1 +1,1 @@
-"""What requests and responses look like."""
+"""The schemas of requests and responses."""

@@ -1,4 +1,4 @@
-"""The cursors of listings that are paged by place: opaque to clients."""
+"""The cursors of listings with keyset pagination; they are opaque to clients."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,12 @@ from infra.queue.queries import Cursor
 from services.errors import Code
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# The document shows it to clients, so all that it matches is a cursor.
+# Part of the OpenAPI document, so the service accepts everything that it matches.
 _PATTERN = r"^(older|newer)\.[0-9]{1,16}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
 def encode(cursor: Cursor) -> str:
-    """Return a cursor as clients carry it."""
+    """Return a cursor in its text form for clients."""
     microseconds = (cursor.at - _EPOCH) // timedelta(microseconds=1)
     return f"{'newer' if cursor.is_newer else 'older'}.{microseconds}.{cursor.id}"
 

@@ -1,4 +1,4 @@
-"""The types of single fields, with the message texts that clients match on."""
+"""The types of single fields, and the message texts on which clients depend."""
 
 import re
 from functools import lru_cache
@@ -26,23 +26,22 @@ MAX_LOCAL = 64
 MAX_KEY = 255
 DIFFICULTY_MESSAGE = "Difficulty must be one of: " + ", ".join(Difficulty)
 _NIL = UUID(int=0)
-# What Sanic leaves of bytes in a path that are not UTF-8.
+# Sanic replaces bytes of a path that are not UTF-8 by this character.
 _REPLACEMENT = "\ufffd"
 _KEY = re.compile(r"^[!-~]+$")
-# Control characters, and those that show what follows in another order than it is stored: nobody
-# types them, and they make one title look like another. A text of several lines has line breaks.
-# As patterns write them: the document shows these to clients.
+# Control characters and bidirectional controls make one title look like another. `_IN_TEXT`
+# allows tabs and line breaks. Escaped, because the patterns are part of the OpenAPI document.
 _REORDERING = r"\u202a-\u202e\u2066-\u2069"
 _IN_LINE = rf"\u0000-\u001f\u007f-\u009f\u2028\u2029{_REORDERING}"
 _IN_TEXT = rf"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_REORDERING}"
-# The part before the @ as nearly all have it; of others the library knows the rules.
+# Common local parts, which need no full validation; the library validates all others.
 _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _http_url = TypeAdapter(AnyHttpUrl)
 
 
 def refuse(code: Code, message: str) -> PydanticCustomError:
-    """Return the error that becomes a fault of this code and message."""
-    # Pydantic would read braces of a message as places to fill in.
+    """Return the validation error that becomes a fault with this code and message."""
+    # Pydantic treats braces in a message as placeholders.
     return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))
 
 
@@ -57,12 +56,17 @@ def _without(forbidden: re.Pattern[str], place: str = "") -> AfterValidator:
 
 
 def _pattern(forbidden: str) -> dict[str, str]:
-    """Return what the document says of a text that is trimmed and must not be blank."""
+    """Return the JSON schema's pattern of a text that is trimmed and must not be blank."""
     return {"pattern": rf"^[^{forbidden}]*[^\s{forbidden}][^{forbidden}]*$"}
 
 
 def difficulty(value: Any) -> Difficulty:
-    """Return the difficulty of this name, or refuse."""
+    """Return the difficulty of this name.
+
+    Raises:
+        PydanticCustomError: the name is missing or no difficulty.
+
+    """
     if value is None or value == "":
         raise refuse(Code.REQUIRED, DIFFICULTY_MESSAGE)
     try:
@@ -95,13 +99,13 @@ def _email(label: str) -> BeforeValidator:
         address = value.strip()
         local, _, domain = address.rpartition("@")
         try:
-            # Students share a few domains: those are looked at once.
+            # Students share a few domains, so the validated domain is cached.
             if _PLAIN_LOCAL.fullmatch(local) and len(address) <= MAX_EMAIL and domain.isascii():
                 return f"{local}@{_domain(domain)}".lower()
             email = validate_email(address, check_deliverability=False).normalized.lower()
         except EmailNotValidError:
             raise refuse(Code.INVALID_FORMAT, "Invalid email format") from None
-        # In bytes, as a mail server counts; the validator counts characters.
+        # Mail servers limit bytes; the validator counts characters.
         if len(email.encode()) > MAX_EMAIL or len(email.partition("@")[0].encode()) > MAX_LOCAL:
             raise refuse(Code.INVALID_FORMAT, "Invalid email format")
         return email

@@ -1,4 +1,4 @@
-"""What clients send."""
+"""The schemas of requests."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -89,7 +89,7 @@ class CourseForm(Body):
     difficulty: DifficultyField
 
     def fields(self) -> CourseFields:
-        """Return what the service takes."""
+        """Return the fields for the service."""
         return CourseFields(**self.model_dump(exclude={"image"}))
 
 
@@ -118,20 +118,20 @@ class CourseReplacement(_Read):
     """A course as an admin describes it; the read-only fields of one that was read are ignored."""
 
     def changes(self) -> CourseChanges:
-        """Return what the service takes."""
+        """Return the changes for the service."""
         return CourseChanges(self.model_dump(include=_CHANGEABLE))
 
 
 class CoursePatch(_Read):
     """A JSON merge patch of a course: what is left out stays, null removes."""
 
-    # A field that is unset is never read, so its default says nothing.
+    # Defaults make the fields optional; unset fields are excluded, so no default is used.
     title: Title = ""
     description: Description = ""
     difficulty: DifficultyField = Difficulty.BEGINNER
 
     def changes(self) -> CourseChanges:
-        """Return what the service takes."""
+        """Return the changes for the service."""
         fields = self.model_dump(include=_CHANGEABLE, exclude_unset=True)
         removes_image = "image_url" in fields and fields["image_url"] is None
         return CourseChanges(fields, removes_image=removes_image)
@@ -147,7 +147,7 @@ class FilePart(BaseModel):
     def __get_pydantic_json_schema__(
         cls, _core: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Describe it as it is sent: the bytes of a part."""
+        """Return the schema of the bytes of a part, the form in which clients send files."""
         return {"type": "string", "format": "binary", "description": "The bytes of a file."}
 
 
@@ -175,7 +175,7 @@ def _blank_is_missing(value: Any) -> Any:
 
 
 def _digits(value: Any) -> Any:
-    # Python, and so Pydantic, would read 1_000 as a number.
+    # Pydantic, like Python, parses 1_000 as a number.
     return value.replace("_", " _") if isinstance(value, str) else value
 
 
@@ -215,7 +215,7 @@ class PageQuery(BaseModel):
     ] = 10
 
     def position(self) -> Page:
-        """Return which page is asked for, with the other parameters that were given."""
+        """Return the requested page, with the query's other parameters."""
         others = self.model_dump(mode="json", exclude={"page", "limit"}, exclude_none=True)
         return Page(self.page, self.limit, urlencode(others))
 
@@ -232,7 +232,7 @@ class CourseQuery(PageQuery):
     sort: Annotated[Sort, Field(description="The order; newest when left out.")] = Sort.NEWEST
 
     def filters(self) -> Filters:
-        """Return what the service takes."""
+        """Return the filters for the service."""
         return Filters(
             search=(self.search or "").strip() or None,
             difficulties=self.difficulty,
@@ -255,7 +255,7 @@ class EnrollmentQuery(PageQuery):
     ] = None
 
     def filters(self) -> EnrollmentFilters:
-        """Return which enrollments are asked for."""
+        """Return the filters of the listing."""
         return EnrollmentFilters(course_id=self.course_id, student_email=self.email)
 
 
@@ -274,6 +274,6 @@ class TaskQuery(BaseModel):
     cursor: CursorField | None = None
 
     def link(self, cursor: Cursor | None) -> dict[str, str]:
-        """Return the query of the page at another cursor."""
+        """Return the query parameters of the page at another cursor."""
         given = self.model_dump(mode="json", exclude={"cursor"}, exclude_none=True)
         return given | ({"cursor": cursors.encode(cursor)} if cursor else {})

@@ -1,4 +1,4 @@
-"""What clients get. Optional fields that are absent, rather than null, say so with `_Absent`."""
+"""The schemas of responses. Optional fields made by `_absent` are omitted instead of null."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -18,7 +18,7 @@ from services.errors import Code
 
 
 def _absent(**about: Any) -> Any:
-    """Return a field that is left out of the JSON while it is None."""
+    """Return a field that the JSON omits while it is None."""
     return Field(
         default=None,
         exclude_if=lambda value: value is None,
@@ -43,7 +43,7 @@ class UserOut(BaseModel):
 
     @classmethod
     def of(cls, user: User) -> Self:
-        """Return the account as clients see it."""
+        """Return the response for an account."""
         return cls(id=user.id, username=user.username, role=user.role, created_at=user.created_at)
 
 
@@ -188,7 +188,7 @@ class StudentOut(BaseModel):
 
     @classmethod
     def of(cls, student: StudentSummary) -> Self:
-        """Return the summary."""
+        """Return the response for a student's summary."""
         return cls(
             email=student.email,
             enrollment_count=student.enrollment_count,
@@ -245,7 +245,7 @@ class TaskOut(BaseModel):
 
     @classmethod
     def of(cls, task: TaskRow, *, whole: bool) -> Self:
-        """Return the task; `whole` for admins."""
+        """Return the response for a task; with `whole`, arguments and traceback for admins too."""
         return cls(
             id=task.id,
             name=task.name,
@@ -269,7 +269,7 @@ class TasksOut(BaseModel):
 
     @classmethod
     def of(cls, tasks: list[TaskRow], limit: int) -> Self:
-        """Return the page; a full one may have another behind it."""
+        """Return the page; only a full page has a cursor of the next one."""
         last = tasks[-1] if len(tasks) == limit else None
         return cls(
             tasks=[TaskOut.of(task, whole=True) for task in tasks],
@@ -314,7 +314,7 @@ class HealthOut(BaseModel):
 
     @classmethod
     def of(cls, parts: Parts, *, service: str, version: str) -> Self:
-        """Return the state of the service; without its database it is unhealthy."""
+        """Return the health: unhealthy without the database, degraded without another part."""
         shown = {
             name: Connection.CONNECTED if is_connected else Connection.DISCONNECTED
             for name, is_connected in asdict(parts).items()
