@@ -95,7 +95,7 @@ class Limits:
     async def login(self, request: Request, username: str) -> AsyncIterator[None]:
         """Count the login attempt in this block as failed until the block succeeds.
 
-        Only wrong credentials count; any other exception releases the attempt.
+        Wrong credentials and cancellation count; any other exception releases the attempt.
 
         Raises:
             RateLimited: too many earlier attempts failed.
