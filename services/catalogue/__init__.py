@@ -1,1 +1,1 @@
-"""The courses: reading them, rendering them, changing them."""
+"""The course catalogue: reads, rendering and writes."""

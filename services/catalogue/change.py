@@ -1,6 +1,6 @@
-"""The write seam: the one way to change what the catalogue shows of a course.
+"""The write seam: the one way to change a course as the catalogue shows it.
 
-It holds the transaction, the audit record and what must follow the commit.
+It makes the transaction, the audit record and the follow-ups of the commit.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -18,14 +18,15 @@ from services.catalogue.queries import Snapshot
 from services.errors import CourseChanged, CourseNotFound
 from services.task_names import TaskName
 
-# Evaluated on the locked course; a change takes place only if it is true.
+# Evaluated on the locked course; the change is made only if it is true.
 Condition = Callable[[Snapshot], bool]
 
 
 class Change:
     """The change of one course in the running transaction.
 
-    Every function that writes rows of the catalogue takes one, so none can run outside the seam.
+    Every function that writes rows of the catalogue has it as an argument, so none can run outside
+    the seam.
     """
 
     def __init__(self, course_id: UUID) -> None:
@@ -47,7 +48,7 @@ class Change:
         return course
 
     async def snapshot(self) -> Snapshot:
-        """Read the course as the transaction leaves it."""
+        """Read the course in the transaction, with its writes so far."""
         return await queries.snapshot(self.course_id)
 
 
@@ -57,9 +58,9 @@ async def change(
 ) -> AsyncIterator[Change]:
     """Change a course within the block: all of it commits, or nothing.
 
-    The audit log records the action, if it is a user's. The commit and what follows it are shielded
-    from cancellation. Within another transaction the block is a part of that one, and what follows
-    the commit waits for the outer commit.
+    The audit log records the action, if there is one. The commit and its follow-ups are shielded
+    from cancellation. Within another transaction the block joins that one, and the follow-ups run
+    after the outer commit.
     """
     async with transaction():
         changing = Change(course_id)
@@ -70,18 +71,18 @@ async def change(
 
 
 async def announce_image_task(cache: Cache) -> None:
-    """Have readers learn of a change of the task that makes a course's image, after the commit."""
+    """Publish a change of a course's image task to readers, after the commit."""
     await _publish_after_commit(cache)
 
 
 async def ask_to_warm() -> None:
-    """Enqueue the task that fills what a change made old, before it is read."""
+    """Enqueue the task that fills invalidated entries before clients read them."""
     await enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
 
 
 async def _publish_after_commit(cache: Cache) -> None:
-    """Have readers of this instance see the running transaction as soon as it commits."""
+    """Make this instance's readers see the running transaction as soon as it commits."""
     await ask_to_warm()
-    # Last: no other writer of the catalogue can commit from here on until this one has.
+    # Last: it locks out the commits of all other catalogue writers until this one commits.
     if changes := await feed.running_changes():
         after_commit(lambda: cache.publish(changes))

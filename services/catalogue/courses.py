@@ -31,7 +31,7 @@ class CourseFields:
 
 @dataclass(frozen=True)
 class CourseChanges:
-    """The fields of a course that change, by name; `removes_image` removes an uploaded image."""
+    """The new values of fields, by name; `removes_image` removes an uploaded image."""
 
     fields: Mapping[str, Any]
     removes_image: bool = False
@@ -66,8 +66,8 @@ async def update(
 ) -> Snapshot:
     """Change the fields that `changes` has.
 
-    An uploaded image stays, unless `image_url` becomes an address other than the image's own, which
-    `url_of` gives by its key, or `removes_image` is set.
+    An uploaded image stays unless `removes_image` is set, or `image_url` is set to another address
+    than the image's own. `url_of` returns the image's address by its key.
 
     Raises:
         CourseNotFound: no course has this id.
@@ -79,7 +79,7 @@ async def update(
         widest = await images.widest_key(course_id)
         fields = dict(changes.fields)
         if widest and fields.get("image_url") == url_of(widest):
-            # The variants have it.
+            # The variants already have this address.
             fields["image_url"] = None
         await _update(updating, **fields)
         if fields.get("image_url") or (changes.removes_image and widest):
@@ -90,7 +90,7 @@ async def update(
 async def replace_image(
     cache: Cache, course_id: UUID, image: bytes, condition: Condition | None = None
 ) -> Snapshot:
-    """Stage a new image; the image shown so far stays until the new one is ready.
+    """Stage a new image; the current image stays until the new one is ready.
 
     Raises:
         CourseNotFound: no course has this id.
@@ -104,7 +104,7 @@ async def replace_image(
 
 
 async def remove_image(cache: Cache, course_id: UUID, condition: Condition | None = None) -> None:
-    """Leave a course without an image: uploaded, in processing, failed or at an address given.
+    """Remove a course's image: uploaded, in processing, failed, or at a given address.
 
     Raises:
         CourseNotFound: no course has this id.

@@ -1,4 +1,4 @@
-"""The changes of the catalogue, as each process reads them from the database.
+"""The feed of catalogue changes, which each process reads from the database.
 
 Deferred triggers write them at the end of each transaction: see migrations and docs/cache.md.
 """
@@ -11,7 +11,7 @@ from infra.cache import ResponseCache
 from infra.db.history import MOST_CHANGES, Change, Step
 from infra.db.sql import rows
 
-# Long enough for a process to take the entries of all others for known after it has started.
+# Longer than the lifetime of shared entries, so that a process that starts can check all of them.
 KEPT_MINUTES = 15
 _POLL = """
     SELECT current.version AS current, changed.version, changed.previous,
@@ -34,7 +34,7 @@ class CatalogueFeed:
         self._cache = cache
 
     def hear(self, payload: str) -> None:
-        """Take a notification: the feed polls after each."""
+        """Ignore the payload: the feed polls after each notification."""
 
     async def poll(self, connection: Any, *, is_first: bool) -> None:  # noqa: ARG002  the protocol's
         """Read the changes since the last poll."""
@@ -46,7 +46,7 @@ class CatalogueFeed:
 
 
 async def catch_up(cache: ResponseCache) -> None:
-    """Have the cache of a process that follows no feed know the changes so far."""
+    """Bring the cache of a process without a feed up to the current version."""
     await _poll(cache, rows)
 
 
@@ -62,16 +62,16 @@ async def _poll(cache: ResponseCache, fetch: Callable[..., Awaitable[Any]]) -> N
 
 
 async def running_changes() -> list[Change]:
-    """Return what the running transaction changes; it is noted by this, not by the commit.
+    """Write the running transaction's changes to the change log now, and return them.
 
-    From here on the transaction holds the lock that all writers of the catalogue need to commit.
+    From then on the transaction holds the lock that all catalogue writers need to commit.
     """
     found = await rows("SELECT version, course_id::text, listed FROM catalogue_changes_now()")
     return [Change(row["version"], row["course_id"], row["listed"]) for row in found]
 
 
 async def prune() -> int:
-    """Delete the changes that no process needs; the latest one stays. Return how many."""
+    """Delete the changes that no process needs, except the latest; return how many."""
     deleted = await rows(
         """
         DELETE FROM catalogue_changes

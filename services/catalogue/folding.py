@@ -1,6 +1,6 @@
-"""Full case folding: the one rule by which texts are equal to searches.
+"""Full case folding: the one rule by which searches compare texts.
 
-The database has the same rule as its function `search_text`; a test compares both.
+The database's function `search_text` has the same rule; a test compares both.
 """
 
 from unicodedata import normalize
@@ -9,9 +9,9 @@ _BLANKS = dict.fromkeys((code for code in range(0x3001) if chr(code).isspace()),
 
 
 def fold(text: str) -> str:
-    """Return a text in NFC without its case, each kind of blank as a space; accents count.
+    """Return the text case-folded, in NFC, with each blank as a space; accents stay.
 
-    A canonical caseless match of Unicode (D145) is an equality of folded texts. Folded twice, a
-    text stays as it is.
+    Two texts are a canonical caseless match of Unicode (D145) if their folded texts are equal.
+    Folding is idempotent.
     """
     return normalize("NFC", normalize("NFD", text).casefold()).translate(_BLANKS)

@@ -1,4 +1,4 @@
-"""Tidying up what accidents leave behind; safe beside running uploads, and safe to do twice."""
+"""Removal of staged bytes and objects left by failures; idempotent, and safe during uploads."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -15,9 +15,9 @@ COURSES_PREFIX = "courses/"
 
 
 async def prune_uploads(ended_before: datetime) -> int:
-    """Delete staged bytes whose task is done, gone, or ended badly before a time; return how many.
+    """Delete staged bytes that no task may use any more; return how many.
 
-    Until then those of a failed or cancelled task stay: an operator may retry it.
+    The bytes of a failed or cancelled task stay until `ended_before`: an operator may retry it.
     """
     deleted = await rows(
         f"""
@@ -34,9 +34,9 @@ async def prune_uploads(ended_before: datetime) -> int:
 
 
 async def remove_orphans(storage: Storage) -> int:
-    """Delete the objects of uploads that are neither shown nor in the making; return how many.
+    """Delete the objects of uploads that are neither shown nor in processing; return how many.
 
-    The bucket is read first: an upload that is published in between is found in the database.
+    The bucket is listed first, so the database shows an upload that is published in between.
     """
     keys: dict[str, list[str]] = defaultdict(list)
     for key in await storage.list_keys(COURSES_PREFIX):
@@ -47,7 +47,7 @@ async def remove_orphans(storage: Storage) -> int:
         if upload_id and await Upload.exists(id=upload_id):
             continue
         if not await images.are_shown(found):
-            # Key by key: a stray object right below `courses/` must not take all with it.
+            # Key by key: the prefix of a stray object right below `courses/` covers all objects.
             removed += sum([await storage.delete_prefix(key) for key in found])
     return removed
 

@@ -20,7 +20,7 @@ async def widest_key(course_id: UUID) -> str | None:
 
 
 async def are_shown(keys: list[str]) -> bool:
-    """Return whether some course shows an object of these keys."""
+    """Return whether any course shows an object with one of these keys."""
     return await ImageVariant.exists(key__in=keys)
 
 
@@ -40,10 +40,10 @@ async def publish(
 ) -> None:
     """Show the variants in place of the older ones, in the transaction that finishes the task.
 
-    If a newer upload has replaced this one, or the course is gone, its objects are removed.
+    If a newer upload has replaced this one, or the course is deleted, the objects are removed.
 
     Raises:
-        UploadGone: the course waits for this image, and its bytes have been pruned.
+        UploadGone: the course waits for this image, and its staged bytes have been pruned.
 
     """
     course = await Course.select_for_update().get_or_none(id=change.course_id)

@@ -1,4 +1,4 @@
-"""The catalogue's queries: each response is of one statement, without an object a row."""
+"""The catalogue's queries: each response comes from one statement, without model objects."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,24 +21,24 @@ from services.catalogue.search_slots import SLOT_LOCK, SLOTS, SearchSlots
 from services.errors import CourseNotFound
 
 PLAIN_LIST_LIMIT = 1000
-# To so many courses all pages have one plan. From there on it pays to see how to skip; where a plan
-# has to know how rare a difficulty is, only from so many on.
+# Pages among the `FIRST` courses share one plan. A page at a larger offset skips by an index alone,
+# which pays off from `FIRST` on, or from `FAR` on if difficulties are filtered.
 FIRST, FAR = 100, 1000
-# How many courses are fetched at once, for the pages that begin and end among them.
+# The courses of a block, from which pages are cut.
 BLOCK_COURSES = 100
-# JSON has no line break but as an escape.
+# Separates courses in a block: JSON contains line breaks only as escapes.
 _LINE = b"\n"
 
 
 class Sort(StrEnum):
-    """The orders that a listing can have."""
+    """The orders of a listing."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
     TITLE = "title"
 
 
-# Each with its reverse.
+# Each order with its reverse.
 _ORDERS = {
     Sort.NEWEST: ("created_at DESC, id DESC", "created_at, id"),
     Sort.OLDEST: ("created_at, id", "created_at DESC, id DESC"),
@@ -56,7 +56,7 @@ class Filters:
 
     @property
     def query(self) -> str:
-        """Return the query that asks for them; what is left out has no parameter."""
+        """Return the query string of the filters, without default values."""
         given = {
             "search": self.search,
             "difficulty": ",".join(sorted(self.difficulties)),
@@ -65,10 +65,9 @@ class Filters:
         return urlencode({name: value for name, value in given.items() if value}, safe=",")
 
 
-# What a course shows, `chosen` being some courses. Its image is its task's and variants': read in
-# the same statement, for on its own it could be of another moment. They are looked for by arrays,
-# in which PostgreSQL expects ten: it reads neither a small table whole for each course, nor a large
-# one for a page whose LIMIT it does not know.
+# The images of the courses in `chosen`: variants and unfinished tasks. One statement reads courses
+# and images from one snapshot. The look-ups use arrays, since PostgreSQL expects ten elements of an
+# array. So it scans neither a small table for each course, nor a large table for an unknown LIMIT.
 _WITH_IMAGES = f"""
     sized AS (
         SELECT course_id, json_agg(json_build_array(width, height, format, bytes, key)
@@ -82,7 +81,7 @@ _WITH_IMAGES = f"""
         ))
     )
 """  # noqa: S608  a constant
-# The version is read in the statement, so that it is that of the data.
+# The statement reads the version too, so that version and data have one snapshot.
 _SHOWN = """
     (SELECT version FROM catalogue_version) AS version,
     chosen.id::text AS id, chosen.title, chosen.description, chosen.difficulty, chosen.image_url,
@@ -97,13 +96,13 @@ _IMAGES = """
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A course as it stands at one moment, with what its image shows."""
+    """A course at one moment, with its image."""
 
     id: UUID
     row: Row
 
     def entry(self, url_of: UrlOf) -> Entry:
-        """Return the entry that readers get; not stored while the image is in processing."""
+        """Return the entry for readers; it is `no_store` while the image is in processing."""
         entry = Entry.of(render.course(self.row, url_of), version=self.row["version"])
         entry.no_store = render.is_in_processing(self.row)
         return entry
@@ -141,7 +140,7 @@ async def course(course_id: UUID, url_of: UrlOf) -> Entry:
 async def courses(
     course_ids: Collection[UUID], url_of: UrlOf, source: BaseDBAsyncClient | None = None
 ) -> dict[UUID, Entry]:
-    """Return those of the courses that there are, by their ids."""
+    """Return the courses that exist, by their ids."""
     found = await (source or primary()).execute_query_dict(
         f"""
         WITH chosen AS MATERIALIZED (SELECT * FROM courses WHERE id = ANY($1::uuid[])),
@@ -154,27 +153,27 @@ async def courses(
 
 
 async def newest(url_of: UrlOf) -> Entry:
-    """Return the newest thousand courses as an array, and how many there are."""
+    """Return the newest `PLAIN_LIST_LIMIT` courses as an array, and the total."""
     shown, total, version = await _select(Filters(), 0, PLAIN_LIST_LIMIT)
     page = Page(1, PLAIN_LIST_LIMIT)
     return Entry.of(render.array(_rendered(shown, url_of)), total, page, version)
 
 
 async def page(filters: Filters, number: int, limit: int, url_of: UrlOf) -> Entry:
-    """Return one page of the courses that match, and where it stands."""
+    """Return one page of the courses that match, with its position."""
     shown, total, version = await _select(filters, (number - 1) * limit, limit)
     body = render.page(_rendered(shown, url_of), total, number, limit)
     return Entry.of(body, total, Page(number, limit, filters.query), version)
 
 
 async def block(filters: Filters, number: int, url_of: UrlOf) -> Entry:
-    """Return a hundred courses that match, of which pages are cut: the first block is number 0."""
+    """Return a block of the courses that match; the first block has number 0."""
     shown, total, version = await _select(filters, number * BLOCK_COURSES, BLOCK_COURSES)
     return Entry.of(_LINE.join(_rendered(shown, url_of)), total, version=version)
 
 
 def cut(block: Entry, number: int, limit: int, filters: Filters) -> Entry:
-    """Return the page that `page` would, from the block of these filters that it is on."""
+    """Return the same page as `page`, cut from its block of these filters."""
     courses = block.body.split(_LINE) if block.body else []
     first = (number - 1) * limit % BLOCK_COURSES
     total = block.total or 0
@@ -189,10 +188,10 @@ def _rendered(shown: Sequence[Row], url_of: UrlOf) -> Iterator[bytes]:
 
 
 async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[Row], int, int]:
-    """Return the rows of a page, how many there are on all pages, and the version of both.
+    """Return the rows of a page, the total of all pages, and the version of both.
 
     Raises:
-        SearchesBusy: it is a search, and there are too many.
+        SearchesBusy: the filters have a search, and too many searches run.
 
     """
     values: list[object] = [offset, limit, sorted(filters.difficulties or Difficulty)]
@@ -201,9 +200,9 @@ async def _select(filters: Filters, offset: int, limit: int) -> tuple[Sequence[R
     else:
         is_far = offset >= (FAR if filters.difficulties else FIRST)
         first = FIRST if offset + limit <= FIRST else 0
-        # Records as they come: a dictionary of each would cost what making the JSON does.
+        # Plain records: a dictionary per row would cost as much as rendering the JSON.
         _, found = await primary().execute_query(_listing(filters, first, is_far=is_far), values)
-    # A page without courses is one row that has the total only.
+    # An empty page is one row that has only the total.
     head = found[0]
     return (found if head["id"] is not None else ()), head["total"], head["version"]
 
@@ -223,9 +222,9 @@ async def _search(filters: Filters, search: str, values: list[object]) -> Sequen
 
 @dataclass(frozen=True)
 class _Parts:
-    """What differs between the statements: `counted` among its tables, and the chosen courses.
+    """The parts in which statements differ: CTEs, with `counted` among them, and chosen courses.
 
-    Their values are $1 the offset, $2 the limit, $3 the difficulties, and $4 the search.
+    The parameters are $1 the offset, $2 the limit, $3 the difficulties, and $4 the search.
     """
 
     tables: str
@@ -243,9 +242,9 @@ def _statement(filters: Filters, parts: _Parts) -> str:
 
 @lru_cache(maxsize=64)
 def _listing(filters: Filters, first: int, *, is_far: bool) -> str:
-    """Return the statement of a page, which is among so many `first` ones; 0: it is not.
+    """Return the statement of a page; `first` is 0, or the page is among so many first courses.
 
-    Made once, for asyncpg looks for it by its text.
+    The text is cached, because asyncpg finds prepared statements by their text.
     """
     return _statement(filters, _far(filters) if is_far else _near(filters, first))
 
@@ -258,24 +257,25 @@ _COUNTED = """
 
 
 def _near(filters: Filters, first: int) -> _Parts:
-    """Take the rows as they come."""
+    """Return the parts that read the rows in order, with a plain OFFSET."""
     order, _ = _ORDERS[filters.sort]
     courses = f"courses {_where(filters)}"
     if first and not filters.difficulties:
-        # PostgreSQL takes a LIMIT it does not know for a tenth. Of so few a tenth is a page, so one
-        # plan is kept for all. How rare a difficulty is, a plan has to know, as it is made.
+        # PostgreSQL estimates an unknown LIMIT as a tenth of the rows. A tenth of `FIRST` is a
+        # page, so all pages keep one generic plan. With a filter the best plan depends on how
+        # frequent the difficulty is.
         courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {first}) AS first"  # noqa: S608
     return _Parts(_COUNTED, f"SELECT * FROM {courses} ORDER BY {order} LIMIT $2 OFFSET $1")  # noqa: S608
 
 
 def _far(filters: Filters) -> _Parts:
-    """Skip in an index alone, from the nearer end: `LIMIT 0` reads nothing.
+    """Return the parts that skip in an index alone, from the nearer end; `LIMIT 0` reads nothing.
 
-    The planner sees none of the numbers, or it would plan each page anew: that takes longer.
+    Subqueries hide the numbers from the planner, so that all pages share one plan.
     """
     where = _where(filters)
     order, reverse = _ORDERS[filters.sort]
-    # With all that an index has by the order nothing has to be picked of what is skipped.
+    # These are all columns of the order's index: skipped rows are not read from the table.
     columns = f"{_column(filters)}, id"
     walk = """
         , walk AS MATERIALIZED (
@@ -298,13 +298,13 @@ def _far(filters: Filters) -> _Parts:
     return _Parts(_COUNTED + walk, _of(picked))
 
 
-# By their lengths: of less than three letters there is no trigram. Each is computed once, unseen by
-# the planner, which so has one plan for all: by an index, that reads the texts of few courses.
+# Conditions by the search's length: a trigram needs three letters. A subquery computes each pattern
+# once and hides it from the planner. So all searches share one plan, which uses an index.
 TRIGRAM = 3
 _MATCHES = {
     1: "search_pairs(search_text) @@ (SELECT (quote_literal(search_text($4)) || ':*')::tsquery)",
     2: "search_pairs(search_text) @@ (SELECT quote_literal(search_text($4))::tsquery)",
-    # Neither % nor _ is in what `search_text` returns.
+    # The result of `search_text` contains neither % nor _.
     3: "search_text LIKE (SELECT '%' || search_text($4) || '%')",
 }
 _SLOT = f"""
@@ -318,10 +318,9 @@ _HAS_SLOT = "(SELECT count(*) FROM slot) = 1"
 
 @lru_cache(maxsize=64)
 def _searching(filters: Filters, length: int) -> str:
-    """Return the statement of a page of a search, which has so many letters, or more.
+    """Return the statement of a page of a search of `length` letters, or more at `TRIGRAM`.
 
-    What matches is looked for once, for the page and for the count, in a slot; there is no total
-    if none is free.
+    It searches once, in a slot, for both page and total; the total is NULL if no slot is free.
     """
     order, _ = _ORDERS[filters.sort]
     tables = f"""
@@ -348,14 +347,14 @@ def _where(filters: Filters) -> str:
     match len(filters.difficulties):
         case 0:
             return ""
-        case 1:  # in order in ix_courses_difficulty_newest, as the planner sees of `=` only
+        case 1:  # only with `=` the planner reads ix_courses_difficulty_newest in order
             return "WHERE difficulty = ($3::text[])[1]"
         case _:
             return "WHERE difficulty = ANY($3::text[])"
 
 
 def _of(picked: str) -> str:
-    # An array, for whatever a LIMIT of unknown size is guessed to let through, these are few.
+    # An array: PostgreSQL expects few elements of it, but many rows of an unknown LIMIT.
     return f"SELECT * FROM courses WHERE id = ANY(ARRAY({picked}))"  # noqa: S608
 
 

@@ -1,4 +1,4 @@
-"""What readers of the catalogue get, through the cache; the one place that names its keys."""
+"""Catalogue reads through the cache; the only module that makes its keys."""
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -21,10 +21,10 @@ from services.catalogue.search_slots import SearchesBusy
 from services.errors import CourseNotFound
 
 _COURSE = "course:"
-# Beyond these an entry is one of endlessly many, and read by few.
+# Pages beyond so many courses, and reads of more courses by id, are rare and unbounded in number.
 COMMON_COURSES = 5000
 FEW_COURSES = 10
-# Longer searches are not kept at all: hardly any two are the same.
+# Longer searches are not cached: they hardly ever repeat.
 MAX_SEARCH = 64
 _ALL_LEVELS = frozenset(Difficulty)
 _OID = "(SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -34,7 +34,7 @@ async def course(cache: ResponseCache, course_id: UUID, url_of: UrlOf) -> Entry:
     """Return a course.
 
     Raises:
-        CourseNotFound: there is none of this id.
+        CourseNotFound: no course has this id.
 
     """
     return await cache.get(key_of_course(course_id), lambda: queries.course(course_id, url_of))
@@ -43,10 +43,9 @@ async def course(cache: ResponseCache, course_id: UUID, url_of: UrlOf) -> Entry:
 async def courses(
     cache: ResponseCache, course_ids: Collection[UUID], url_of: UrlOf
 ) -> dict[UUID, Entry]:
-    """Return those of the courses that there are, by their ids.
+    """Return the courses that exist, by their ids.
 
-    Few are looked for in the cache, which has those of most students; of many, one statement takes
-    less than as many look-ups.
+    Up to `FEW_COURSES` come from the cache. For more, one statement is cheaper than the look-ups.
     """
     if len(course_ids) > FEW_COURSES:
         return await queries.courses(course_ids, url_of)
@@ -58,7 +57,7 @@ async def courses(
 
 
 async def newest(cache: ResponseCache, url_of: UrlOf) -> Entry:
-    """Return the newest thousand courses."""
+    """Return the newest courses as an array."""
     return await cache.get(NEWEST, lambda: queries.newest(url_of))
 
 
@@ -68,8 +67,8 @@ async def page(
     """Return one page of the courses that match.
 
     Raises:
-        SearchesBusy: it is a search, and there are too many.
-        TooManyFills: it is a far page, and there are too many.
+        SearchesBusy: the filters have a search, and too many searches run.
+        TooManyFills: it is a far page, and too many of these are being filled.
 
     """
     make = partial(queries.page, filters, number, limit, url_of)
@@ -85,11 +84,11 @@ async def page(
 
 
 async def by_name(cache: ResponseCache, name: str, url_of: UrlOf) -> Entry:
-    """Return the answer whose key has this name.
+    """Return the entry whose key has this name.
 
     Raises:
-        CourseNotFound: it is of a course that is gone.
-        SearchesBusy: it is of a search, and there are too many.
+        CourseNotFound: it is the entry of a deleted course.
+        SearchesBusy: it is the entry of a search, and too many searches run.
         ValueError: no key has this name.
 
     """
@@ -105,10 +104,10 @@ async def by_name(cache: ResponseCache, name: str, url_of: UrlOf) -> Entry:
 
 
 def _parsed(name: str) -> tuple[Filters, int, int | None]:
-    """Return the filters, number and limit of a page's name; a block's has no limit.
+    """Return the filters, number and limit of a page's name; the limit of a block is None.
 
     Raises:
-        ValueError: none has this name.
+        ValueError: the name is neither a page's nor a block's.
 
     """
     _, _, query = name.partition("?")
@@ -124,11 +123,11 @@ def _parsed(name: str) -> tuple[Filters, int, int | None]:
 
 
 async def warm(cache: ResponseCache, names: Iterable[str], url_of: UrlOf) -> int:
-    """Fill the entries of these names that lack, lists first; return how many there are."""
+    """Fill the missing entries of these names, lists first; return how many are filled now."""
     warmed = 0
-    # A change makes all lists old, and all readers want them.
+    # Lists first: a change outdates all of them, and all readers use them.
     for name in sorted(names, key=lambda name: name.startswith(_COURSE)):
-        # What no slot is free for is made by a request for it.
+        # A request makes an entry that is left out here.
         with suppress(CourseNotFound, SearchesBusy, ValueError):
             await by_name(cache, name, url_of)
             warmed += 1
@@ -138,20 +137,20 @@ async def warm(cache: ResponseCache, names: Iterable[str], url_of: UrlOf) -> int
 async def namespace(url_of: UrlOf) -> str:
     """Return the namespace of the entries that this process may share with others.
 
-    It is made of the code that renders them, the addresses of images, and the identity of the
-    database: its name and address would not do, for two databases may share these.
+    It is a hash of the rendering code, the addresses of images, and the database's identity. The
+    name and address of a database are no identity: two databases may share both.
     """
     try:
         (found,) = await rows(f"SELECT system_identifier || '/' || {_OID} FROM pg_control_system()")  # noqa: S608  a constant
     except OperationalError:
-        # Some providers don't grant that function.
+        # Some providers don't grant pg_control_system().
         (found,) = await rows(f"SELECT {_OID}")
     (name,) = found.values()
     return blake2b(_code() + f"{url_of('key')} {name}".encode(), digest_size=6).hexdigest()
 
 
 def _code() -> bytes:
-    """Return the code that decides what an entry has: releases that differ in it share none."""
+    """Return the code that renders entries; releases with different code share no entries."""
     return b"".join(Path(str(each.__file__)).read_bytes() for each in (queries, render))
 
 
@@ -165,20 +164,20 @@ def key_of_course(course_id: UUID) -> Key:
 
 @lru_cache(maxsize=1024)
 def key_of_page(filters: Filters, number: int, limit: int) -> Key | None:
-    """Return the key of a page, the same for all ways to ask for it; None: not to be kept."""
+    """Return the key of a page, one for all URL variants of it; None: it is not cached."""
     search = fold(filters.search or "")
     if len(search) > MAX_SEARCH:
         return None
     name = f"courses?page={number}&limit={limit}&{_order(filters)}&search={quote_plus(search)}"
     is_common = not search and (number - 1) * limit < COMMON_COURSES
-    # A common page is made in less time than it takes to ask whether another process is at it.
+    # A common page has no lock: to make it takes less time than to acquire the lock.
     return Key(
         name, long_tail=not is_common, lock_on_fill=not is_common, limits_itself=bool(search)
     )
 
 
 def _block_of(filters: Filters, number: int, limit: int) -> int | None:
-    """Return the block that a page is cut from; None: it is rare, or begins on another."""
+    """Return the number of the block of a page; None: the page is rare, or spans two blocks."""
     first = (number - 1) * limit
     block, place = divmod(first, queries.BLOCK_COURSES)
     is_whole = place + limit <= queries.BLOCK_COURSES

@@ -1,4 +1,4 @@
-"""Courses as the JSON that clients get; lists, single courses, writes and enrollments share it.
+"""Courses as JSON, for lists, single courses, writes and enrollments.
 
 The shape is that of `CourseOut` and `CoursePageOut` in the API's schemas; a test compares them.
 """
@@ -20,12 +20,12 @@ _VARIANT = ("width", "height", "format", "bytes", "url")
 
 
 def is_in_processing(row: Row) -> bool:
-    """Return whether the course's image is still to be made."""
+    """Return whether the course's image is in processing."""
     return row["task_state"] in _OPEN
 
 
 def course(row: Row, url_of: UrlOf) -> bytes:
-    """Return a course; a field without a value has no key."""
+    """Return a course as JSON; fields without a value are left out."""
     shown = {
         "id": row["id"],
         "title": row["title"],
@@ -57,12 +57,12 @@ def _unfinished(row: Row) -> dict[str, Any]:
 
 
 def array(courses: Iterable[bytes]) -> bytes:
-    """Return rendered courses as an array."""
+    """Return rendered courses as a JSON array."""
     return b"[%s]" % b",".join(courses)
 
 
 def page(courses: Iterable[bytes], total: int, number: int, limit: int) -> bytes:
-    """Return rendered courses as a page, with its place among the others."""
+    """Return rendered courses as a page, with its pagination."""
     pages = -(-total // limit)
     pagination = {
         "current_page": number,
@@ -76,7 +76,7 @@ def page(courses: Iterable[bytes], total: int, number: int, limit: int) -> bytes
 
 
 def with_course(fields: Mapping[str, object], course: bytes) -> bytes:
-    """Return an object of these fields, and of its rendered course."""
+    """Return a JSON object of these fields and the rendered course."""
     return b'%s,"course":%s}' % (_json(fields)[:-1], course)
 
 

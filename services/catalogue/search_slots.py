@@ -1,7 +1,7 @@
-"""How many searches run at once: bounded in each process, and in the database over all processes.
+"""Bounds concurrent searches: in each process, and in the database over all processes.
 
-A search may read all courses. The bound holds at all times: a search that gets no slot in time is
-refused, and connections and processors are left to all other calls.
+A search may read all courses. A search that gets no slot in time is refused, so that all other
+calls keep connections and processors.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from services.errors import Unavailable
 
-# Of the database, for all processes of all instances: a search keeps one of its processors busy.
+# The slots of the database, for all processes of all instances; a search keeps a processor busy.
 SLOTS = 1
 SLOT_LOCK = 0x53454152  # "SEAR": with the slot's number, a lock that only searches take
 WAIT_SECONDS = 2.0
@@ -27,15 +27,15 @@ class SearchesBusy(Unavailable):
 
 
 class SearchSlots:
-    """The slots of one process; a statement takes one of the database's for its own length."""
+    """The slots of one process; each search also takes a slot of the database while it runs."""
 
     def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
         self._wait = wait_seconds
-        # No more than could run: the others wait here, and ask the database nothing.
+        # Not more than the database has slots, so that waiting searches send it no statements.
         self._places = asyncio.Semaphore(SLOTS)
 
     async def run(self, search: Callable[[], Awaitable[T | None]]) -> T:
-        """Return what the search returns; None means that all slots of the database are taken.
+        """Return the result of the search; repeat it while its result is None: no slot was free.
 
         Raises:
             SearchesBusy: no slot was free in time, or the search took too long.
@@ -57,7 +57,7 @@ class SearchSlots:
         while (found := await _bounded(search)) is None:
             if time.monotonic() > deadline:
                 raise SearchesBusy
-            # At random, or processes that met once would meet again.
+            # Jitter, so that processes do not collide again.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  no secret
             pause = min(2 * pause, LOOK_SECONDS_MOST)
         return found
@@ -69,7 +69,7 @@ async def _bounded(search: Callable[[], Awaitable[T]]) -> T:
         async with bound:
             return await search()
     except TimeoutError:
-        # A pool without a free connection says so by an error of its own.
+        # The search may raise a TimeoutError of its own, such as that of an exhausted pool.
         if bound.expired():
             raise SearchesBusy from None
         raise
