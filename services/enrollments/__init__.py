@@ -1,1 +1,1 @@
-"""Students enrolling in courses."""
+"""Enrolments of students in courses."""

@@ -1,7 +1,7 @@
 """Batches of enrolments: students who enrol in one course at the same time share a statement.
 
-A statement, a round trip and a commit cost more than a row. While a course is busy, requests for it
-wait; all that wait are then inserted together. This is group commit, of DeWitt et al.,
+A statement, a round trip and a commit cost more than a row. While a batch of a course runs, further
+requests for it wait, and one statement then inserts them. This is group commit, of DeWitt et al.,
 "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.
 """
 
@@ -15,14 +15,14 @@ from services.enrollments.limiter import WAIT_SECONDS, KeyedLimiter
 from services.enrollments.write import Enrollment
 from services.errors import AlreadyEnrolled, ServiceError
 
-# Eight share most of the cost. A larger batch would delay requests for other courses longer.
+# So many share most of the cost. A larger batch would delay requests for other courses longer.
 MOST_TOGETHER = 8
 
 _Waiting = tuple[str, asyncio.Future[Enrollment]]
 
 
 class EnrollmentBatcher:
-    """Collects requests for a course while another batch of it runs; one batch a course."""
+    """Collects requests for a course while a batch of it runs; one batch per course at a time."""
 
     def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
         self._limiter = KeyedLimiter(1, wait_seconds)
@@ -34,7 +34,7 @@ class EnrollmentBatcher:
 
         Raises:
             AlreadyEnrolled, UnknownCourse: as `services.enrollments.write.insert` does.
-            Crowded: the course was too busy for too long.
+            CourseBusy: no slot of the course was free in time.
 
         """
         batch = self._open.get(course_id)
@@ -71,7 +71,7 @@ class EnrollmentBatcher:
 
 
 async def _insert_all(course_id: UUID, batch: list[_Waiting]) -> None:
-    # A client that has disconnected is not enrolled: it would not learn of it.
+    # A client that has disconnected is not enrolled: it would get no response.
     waiting = [(email, enrolled) for email, enrolled in batch if not enrolled.done()]
     if not waiting:
         return
@@ -82,12 +82,12 @@ async def _insert_all(course_id: UUID, batch: list[_Waiting]) -> None:
     else:
         for (_, enrolled), enrollment in zip(waiting, added, strict=True):
             _resolve(enrolled, enrollment or AlreadyEnrolled())
-            # One response each turn of the event loop, so that other requests run in between.
+            # One response per iteration of the event loop, so that other requests run in between.
             await asyncio.sleep(0)
 
 
 async def _insert_one_by_one(course_id: UUID, waiting: list[_Waiting]) -> None:
-    """Insert each by itself after a refused batch: only the one at fault fails."""
+    """Insert each on its own after a refused batch, so that only the refused one fails."""
     for email, enrolled in waiting:
         try:
             _resolve(enrolled, await write.insert(email, course_id))

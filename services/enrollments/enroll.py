@@ -1,4 +1,4 @@
-"""Enrolling a student: what is enrolled together, what waits, and what is answered again."""
+"""The policy of enrolling: batch, wait, or repeat the response to an earlier request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from services.errors import CourseNotFound, UnknownCourse
 
 @dataclass(frozen=True)
 class EnrollmentRequest:
-    """Who is to be enrolled in which course; what an admin does is recorded."""
+    """A student to enrol in a course; an admin's enrolment goes to the audit log."""
 
     student_email: str
     course_id: UUID
@@ -24,14 +24,14 @@ class EnrollmentRequest:
 
 
 class Enroller:
-    """Enrols students; one in each server process."""
+    """Enrols students; one per server process."""
 
     def __init__(self, cache: ResponseCache, url_of: UrlOf, connections: int) -> None:
         self._cache = cache
         self._url_of = url_of
         self._batcher = EnrollmentBatcher()
-        # Of the enrolments that need their own transaction: one busy course may use a third of the
-        # connections, each further one a connection more.
+        # Limits enrolments with their own transaction: one busy course may use a third of the
+        # connections, and each further busy course one more.
         self._limiter = KeyedLimiter(max(1, connections // 3))
 
     async def enroll(self, wanted: EnrollmentRequest) -> bytes:
@@ -40,7 +40,7 @@ class Enroller:
         Raises:
             AlreadyEnrolled: the student is in this course.
             UnknownCourse: no course has this id.
-            Crowded: the course was too busy for too long.
+            CourseBusy: no slot of the course was free in time.
 
         """
         course = await self._course(wanted.course_id)
@@ -62,11 +62,11 @@ class Enroller:
             The response, and whether it is an earlier one.
 
         Raises:
-            AlreadyEnrolled, UnknownCourse, Crowded: as `enroll` does.
-            KeyReused: the key stands for another request.
+            AlreadyEnrolled, UnknownCourse, CourseBusy: as `enroll` does.
+            KeyReused: another request had this key.
 
         """
-        # First: the course of an earlier request may be gone or busy by now.
+        # First: the course of an earlier request may be deleted or busy now.
         if earlier := await idempotency.find(keyed):
             return earlier, True
         course = await self._course(wanted.course_id)
@@ -78,7 +78,7 @@ class Enroller:
             return await idempotency.respond_once(keyed, act)
 
     async def _course(self, course_id: UUID) -> Entry:
-        # Outside of any transaction: the cache may need a connection of its own.
+        # Outside any transaction: the cache may need a connection of its own.
         try:
             return await read.course(self._cache, course_id, self._url_of)
         except CourseNotFound:

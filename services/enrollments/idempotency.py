@@ -1,7 +1,7 @@
-"""One effect a key: a repeated request gets the response to the first one.
+"""One effect per Idempotency-Key: a repeated request gets the response to the first one.
 
-Key, response and effect commit in one transaction. Of two requests at once PostgreSQL makes the
-second wait until the first has ended.
+Key, response and effect commit in one transaction. PostgreSQL makes a concurrent request with the
+same key wait for the end of that transaction.
 """
 
 import hashlib
@@ -38,20 +38,20 @@ class KeyedRequest:
 
     @cached_property
     def digest(self) -> str:
-        """Return the hash that it is found by."""
-        # JSON separates the parts: no key of one caller can equal that of another.
+        """Return the hash of operation, caller and key, which is the primary key of the row."""
+        # JSON separates the parts, so different parts never have the same bytes.
         parts = self.operation, self.caller, self.key
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return the hash that differs for another request with the same key."""
+        """Return the hash of the content, which detects another request with the same key."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """A response as it was sent, byte for byte."""
+    """A response, byte for byte as it was sent."""
 
     status: int
     headers: dict[str, str]
@@ -61,12 +61,12 @@ class StoredResponse:
 async def respond_once(
     request: KeyedRequest, act: Callable[[], Awaitable[StoredResponse]]
 ) -> tuple[StoredResponse, bool]:
-    """Act and store the response, or return the stored one; and whether it was stored before.
+    """Run `act` and store its response, or return the stored one; True marks a stored one.
 
-    An error of `act` undoes all and stores nothing: the next attempt may succeed.
+    An error of `act` rolls everything back, so the next attempt may succeed.
 
     Raises:
-        KeyReused: the key stands for another request.
+        KeyReused: another request had this key.
 
     """
     async with transaction():
@@ -87,15 +87,15 @@ async def respond_once(
             )
             return acted, False
     stored = await find(request)
-    # None: it was pruned between the two statements.
+    # None: the row was pruned between the two statements.
     return await respond_once(request, act) if stored is None else (stored, True)
 
 
 async def find(request: KeyedRequest) -> StoredResponse | None:
-    """Return the response that is stored for a request, if there is one.
+    """Return the stored response to a request, if there is one.
 
     Raises:
-        KeyReused: the key stands for another request.
+        KeyReused: another request had this key.
 
     """
     found = await IdempotentResponse.get_or_none(digest=request.digest)

@@ -1,4 +1,4 @@
-"""A limiter by key: so many holders of each key at once; the others wait in order of arrival."""
+"""A limiter of concurrent calls by key; the others wait in order of arrival."""
 
 import asyncio
 from collections import deque
@@ -17,15 +17,15 @@ class KeyedLimiter:
     """Gives each key a slot of its own, and all keys together `limit` - 1 shared slots.
 
     One busy key has `limit` slots; several busy keys have one each and share the others. Requests
-    for busy courses wait here, where waiting is cheap, and not for the connections that all other
-    requests need. A key without holders costs nothing.
+    for busy courses wait here, without a connection, so other requests can have the connections. A
+    key without holders uses no memory.
     """
 
     def __init__(self, limit: int, wait_seconds: float = WAIT_SECONDS) -> None:
         self._shared = limit - 1
         self._wait_seconds = wait_seconds
         self._holders: dict[Hashable, int] = {}
-        # While a key has waiters no shared slot is free; the key that got one last is at the end.
+        # While a key has waiters no shared slot is free. The last key that got one is at the end.
         self._queues: dict[Hashable, deque[asyncio.Event]] = {}
 
     @property
@@ -41,7 +41,7 @@ class KeyedLimiter:
         """Hold a slot of the key for the length of the block.
 
         Raises:
-            CourseBusy: none was free in time.
+            CourseBusy: no slot was free in time.
 
         """
         return Hold(self, key)
@@ -50,7 +50,7 @@ class KeyedLimiter:
         """Take a slot of the key.
 
         Raises:
-            CourseBusy: none was free in time.
+            CourseBusy: no slot was free in time.
 
         """
         if not self._try_acquire(key):
@@ -88,12 +88,12 @@ class KeyedLimiter:
             del self._queues[key]
 
     def release(self, key: Hashable) -> None:
-        """Pass the slot on: a key's own to its next waiter, a shared one to each key in turn."""
+        """Pass a key's own slot to its next waiter, and a shared slot to the keys in rotation."""
         self._holders[key] -= 1
         is_shared = self._holders[key] > 0
-        heir = next(iter(self._queues), None) if is_shared else key
-        if heir in self._queues:
-            self._pass_to(heir)
+        next_key = next(iter(self._queues), None) if is_shared else key
+        if next_key in self._queues:
+            self._pass_to(next_key)
         elif is_shared:
             self._shared += 1
         else:

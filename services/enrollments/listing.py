@@ -1,4 +1,4 @@
-"""The lists of enrollments and students; those with courses are rendered."""
+"""Lists of enrollments and students; enrollments with courses are rendered as JSON."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ _OF_STUDENT = """
 
 @dataclass(frozen=True)
 class StudentSummary:
-    """What an admin sees of a student."""
+    """A student as an admin sees it in the list."""
 
     email: str
     enrollment_count: int
@@ -33,7 +33,7 @@ class StudentSummary:
 async def of_student(
     source: BaseDBAsyncClient, student_email: str, number: int, limit: int
 ) -> tuple[list[Enrollment], int]:
-    """Return one page of a student's enrollments, newest first, and how many there are."""
+    """Return one page of a student's enrollments, newest first, and the total."""
     offset = (number - 1) * limit
     rows = await source.execute_query_dict(_OF_STUDENT, [student_email, limit, offset])
     found = [Enrollment(**row) for row in rows]
@@ -46,12 +46,12 @@ async def of_student(
 async def of_student_rendered(
     router: ReplicaRouter, cache: ResponseCache, url_of: UrlOf, student_email: str, page: Page
 ) -> tuple[list[bytes], int]:
-    """Return one page of a student's enrollments as JSON, newest first, and how many there are."""
+    """Return one page of a student's enrollments as JSON, newest first, and the total."""
     found, total = await router.read(
         lambda source: of_student(source, student_email, page.number, page.limit)
     )
     shown = await read.courses(cache, [each.course_id for each in found], url_of)
-    # Without those whose course was deleted between the two statements.
+    # A course may be deleted between the two statements.
     return [
         each.rendered(shown[each.course_id].body) for each in found if each.course_id in shown
     ], total
@@ -68,7 +68,7 @@ class EnrollmentFilters:
 async def page(
     source: BaseDBAsyncClient, filters: EnrollmentFilters, number: int, limit: int, url_of: UrlOf
 ) -> tuple[list[bytes], int]:
-    """Return one page of the enrollments as JSON, newest first, and how many there are."""
+    """Return one page of the enrollments as JSON, newest first, and the total."""
     chosen = EnrollmentRow.all().using_db(source)
     if filters.course_id is not None:
         chosen = chosen.filter(course_id=filters.course_id)
@@ -78,7 +78,7 @@ async def page(
     total = await (_total(source, "enrollments") if is_of_all else chosen.count())
     found = await chosen.order_by("-enrolled_at", "-id").offset((number - 1) * limit).limit(limit)
     shown = await queries.courses({each.course_id for each in found}, url_of, source)
-    # Without those whose course was deleted between the two statements.
+    # A course may be deleted between the two statements.
     return [
         render.with_course(_fields_of(each), shown[each.course_id].body)
         for each in found
@@ -87,7 +87,7 @@ async def page(
 
 
 def _fields_of(enrollment: EnrollmentRow) -> dict[str, object]:
-    # A string: orjson does not know asyncpg's UUIDs.
+    # A string: orjson does not serialize asyncpg's UUIDs.
     return {
         "id": str(enrollment.id),
         "student_email": enrollment.student_email,
@@ -98,7 +98,7 @@ def _fields_of(enrollment: EnrollmentRow) -> dict[str, object]:
 async def students_of(
     source: BaseDBAsyncClient, course_id: UUID, number: int, limit: int
 ) -> tuple[list[str], int]:
-    """Return one page of the emails of a course's students, newest first, and how many there are.
+    """Return one page of the emails of a course's students, newest first, and the total.
 
     Raises:
         CourseNotFound: no course has this id.
@@ -117,7 +117,7 @@ async def students_of(
 async def students(
     source: BaseDBAsyncClient, number: int, limit: int
 ) -> tuple[list[StudentSummary], int]:
-    """Return one page of the students, by email, and how many there are."""
+    """Return one page of the students, by email, and the total."""
     found = (
         Student.all().using_db(source).order_by("email").offset((number - 1) * limit).limit(limit)
     )
@@ -133,7 +133,7 @@ async def students(
     summaries = [
         StudentSummary(email, count, last_enrolled_at[email])
         for email, count in counts.items()
-        # Without students who left between the two statements.
+        # A student may leave between the two statements.
         if email in last_enrolled_at
     ]
     return summaries, await _total(source, "students")

@@ -1,4 +1,4 @@
-"""The writes of enrollments; constraints of the database refuse what is not allowed."""
+"""The writes of enrollments; the database's constraints refuse invalid ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,12 +20,12 @@ _REFUSALS: dict[str, type[ServiceError]] = {
     table.UNIQUE_STUDENT_COURSE: AlreadyEnrolled,
     table.FOREIGN_KEY_COURSE: UnknownCourse,
 }
-# One statement, so one round trip; of one text, so the connection prepares it once.
+# One statement is one round trip; a constant text is prepared once per connection.
 _INSERT = """
     INSERT INTO enrollments (id, student_email, course_id) VALUES ($1, $2, $3)
     RETURNING enrolled_at
 """
-# In the order of their emails, so that two statements cannot deadlock.
+# Ordered by email, so that two statements cannot deadlock.
 _INSERT_ALL = """
     INSERT INTO enrollments (id, student_email, course_id)
     SELECT id, student_email, $3 FROM unnest($1::uuid[], $2::text[]) AS wanted (id, student_email)
@@ -46,7 +46,7 @@ class Enrollment:
 
     def rendered(self, course: bytes) -> bytes:
         """Return the enrollment as JSON with its rendered course."""
-        # Strings: orjson does not know asyncpg's UUIDs.
+        # Strings: orjson does not serialize asyncpg's UUIDs.
         fields = {
             "id": str(self.id),
             "student_email": self.student_email,
@@ -76,10 +76,10 @@ async def insert(student_email: str, course_id: UUID) -> Enrollment:
 
 
 async def insert_all(student_emails: list[str], course_id: UUID) -> list[Enrollment | None]:
-    """Enrol students in a course by one statement; None stands for one who is in it already.
+    """Enrol students in a course by one statement; None: the student is already in it.
 
     Raises:
-        IntegrityError, OperationalError: the database refuses one of them, so none is enrolled.
+        IntegrityError, OperationalError: the statement failed, so no student is enrolled.
 
     """
     wanted = [(uuid7(), email) for email in student_emails]
@@ -92,7 +92,7 @@ async def insert_all(student_emails: list[str], course_id: UUID) -> list[Enrollm
 
 
 async def insert_recorded(student_email: str, course_id: UUID) -> Enrollment:
-    """Enrol the student and record it in the audit log, as an admin's enrolments are.
+    """Enrol the student and record it in the audit log, for enrolments by an admin.
 
     Raises:
         AlreadyEnrolled, UnknownCourse: as `insert` does.
@@ -110,7 +110,7 @@ def _constraint(error: IntegrityError) -> str:
 
 
 async def drop(course_id: UUID, student_email: str) -> None:
-    """Take the student out of the course.
+    """Remove the student from the course.
 
     Raises:
         CourseNotFound: no course has this id.
