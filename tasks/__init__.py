@@ -1,1 +1,1 @@
-"""Slow work: one module a subject; a new kind of task is one decorated coroutine and its test."""
+"""Kinds of tasks, one module per subject; a new kind is one decorated coroutine and its test."""

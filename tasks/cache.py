@@ -1,4 +1,4 @@
-"""Keeping the cache warm."""
+"""The task that warms the cache."""
 
 from infra.cache import CacheDown
 from infra.queue.enqueue import release_dedupe_key
@@ -10,15 +10,15 @@ from tasks.registry import TaskContext, task
 
 @task(TaskName.WARM_CACHE, queue="cache", timeout=60, every=60)
 async def warm(context: TaskContext) -> None:
-    """Have the answers at hand that are read most, before anybody waits for one."""
-    # What a change makes old from now on is for the next one: this one may be past it.
+    """Fill the most read entries of the cache before clients read them."""
+    # Later changes enqueue another task: this one may have passed the entries that they outdate.
     await release_dedupe_key(context.id)
     await catch_up(context.cache)
     try:
         names = await context.cache.top(context.settings.cache_warm_responses)
         warmed = await read.warm(context.cache, names, context.storage.url)
     except CacheDown as error:
-        # Nothing is owed: what is not warm is made when somebody asks.
+        # Not retried: requests fill the entries that are missing.
         context.log.info("cache_not_warmed", error=str(error))
     else:
         context.log.info("cache_warmed", answers=warmed)

@@ -1,4 +1,4 @@
-"""Making and removing the images of courses."""
+"""Tasks that make and remove the images of courses."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from services.images import pipeline
 from services.task_names import TaskName
 from tasks.registry import TaskContext, task
 
-# With the pauses between them, a bucket may be away for an hour (infra/queue/leases.py).
+# With their backoff (infra/queue/leases.py) so many attempts outlast an outage of an hour.
 ATTEMPTS_OF_AN_HOUR = 21
 
 

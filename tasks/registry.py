@@ -1,4 +1,4 @@
-"""The `@task` decorator, what it registers, and what a task is given."""
+"""The `@task` decorator, its registry, and the context of a running task."""
 
 import importlib
 import inspect
@@ -32,7 +32,7 @@ class PermanentError(Exception):
 
 
 class TaskContext:
-    """What a running task may use: its id and attempt, the backends, progress, its one commit."""
+    """The context of a running task: its id and attempt, the backends, progress, and its commit."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class TaskContext:
         self.storage = storage
         self.cache = cache
         self.log = log
-        # From when it is being marked as succeeded; that alone tells then whose the task is.
+        # True while the task is marked succeeded: the heartbeat then neither renews nor cancels.
         self.is_finishing = False
         self._claim = claim
 
@@ -57,7 +57,7 @@ class TaskContext:
         """Report how far the work is, 0 to 100.
 
         Raises:
-            LeaseLost: the task is another's by now, or was cancelled; let it pass.
+            LeaseLost: another run has the task, or it was cancelled; do not catch it.
 
         """
         await leases.report(self._claim, percent)
@@ -67,7 +67,7 @@ class TaskContext:
         """Commit the block's database writes together with `succeeded`, or none of them.
 
         Raises:
-            LeaseLost: the task is another's by now, or was cancelled; let it pass.
+            LeaseLost: another run has the task, or it was cancelled; do not catch it.
 
         """
         self.is_finishing = True
@@ -80,10 +80,10 @@ class TaskContext:
             raise
 
     async def finish(self) -> None:
-        """Mark the task succeeded, unless the body has.
+        """Mark the task succeeded, unless the body has done so.
 
         Raises:
-            LeaseLost: the task is another's by now, or was cancelled; let it pass.
+            LeaseLost: another run has the task, or it was cancelled; do not catch it.
 
         """
         if not self.is_finishing:
@@ -91,16 +91,16 @@ class TaskContext:
             await leases.complete_without_effects(self._claim)
 
 
-# A coroutine function of a `TaskContext`, or a plain one of a `tasks.threads.ThreadTaskContext`.
+# A coroutine function of a `TaskContext`, or a plain function of a `ThreadTaskContext`.
 TaskBody = Callable[..., Awaitable[None] | None]
 Body = TypeVar("Body", bound=TaskBody)
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A kind of task. `timeout` and `every` are seconds; `permanent` errors are not retried.
+    """A kind of task. `timeout` and `every` are in seconds; `permanent` errors are not retried.
 
-    `priority` is added to that of each row.
+    `priority` is added to the priority of each row.
     """
 
     name: str
@@ -133,15 +133,14 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
 ) -> Callable[[Body], Body]:
     """Register a function as the kind of task called `name`.
 
-    It is called with a context and the arguments it was enqueued with, and must bear to be run
-    twice. A coroutine function runs on the process's event loop and gets a `TaskContext`, a plain
-    one runs in a thread and gets a `ThreadTaskContext`. With `every`, the workers enqueue it once
-    in each slot of so many seconds. Of the tasks that wait for a queue, those of a higher
-    `priority` go first.
+    The function gets a context and the enqueued arguments, and must be safe to run twice. A
+    coroutine function runs on the process's event loop with a `TaskContext`. A plain function runs
+    in a thread with a `ThreadTaskContext`. With `every`, the workers enqueue the task once in each
+    slot of so many seconds. Tasks with a higher `priority` leave a queue first.
 
     Raises:
-        ValueError: the name is taken.
-        TypeError: it is no function that can be run as a task.
+        ValueError: another function has this name.
+        TypeError: the object cannot run as a task.
 
     """
 
@@ -168,9 +167,9 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
 
 @cache
 def load_tasks() -> dict[str, Registration]:
-    """Import the task modules, ours and those of installed packages; return what they register.
+    """Import the built-in task modules and those of plug-ins; return the registry.
 
-    A package that can't be imported is logged and left out: its tasks wait in the database.
+    A plug-in that fails to import is logged and left out: its tasks wait in the database.
     """
     for module in BUILT_IN:
         importlib.import_module(module)
@@ -180,7 +179,7 @@ def load_tasks() -> dict[str, Registration]:
 
 
 def queues() -> list[str]:
-    """Return the queues that a worker serves unless told which: ours and those of all tasks."""
+    """Return the default queues of a worker: the built-in ones and those of all tasks."""
     return sorted(QUEUES | {kind.queue for kind in load_tasks().values()})
 
 
@@ -189,7 +188,7 @@ def _load_plugin(plugin: EntryPoint) -> None:
     try:
         plugin.load()
     except Exception:
-        # Whatever it registered before it broke goes too: half a package is not to run.
+        # Removes the tasks that it registered before the error: no plug-in runs in part.
         REGISTRY.clear()
         REGISTRY.update(before)
         package = plugin.dist.name if plugin.dist else None
@@ -197,7 +196,7 @@ def _load_plugin(plugin: EntryPoint) -> None:
 
 
 def _check(body: TaskBody) -> None:
-    """Refuse what would be called and never run: generators, coroutines that a wrapper makes."""
+    """Refuse functions whose call does not run them: generators, plainly wrapped coroutines."""
     if not inspect.isfunction(body):
         raise TypeError(f"@task is for functions, and {body!r} is none")
     if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):

@@ -1,4 +1,4 @@
-"""What a task that is a plain function is given: it runs in a thread, its database on the loop."""
+"""Tasks that are plain functions: they run in a thread, their database calls on the event loop."""
 
 import asyncio
 import concurrent.futures
@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from infra.queue.errors import LeaseLost
 from tasks.registry import PermanentError, TaskBody, TaskContext
 
-# For the thread of an attempt that was given up to end by itself.
+# How long the thread of an abandoned attempt may take to end by itself.
 THREAD_SECONDS = 1.0
 
 P = ParamSpec("P")
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class ThreadTaskContext:
-    """What a running plain function may use: what a coroutine has, called from its thread.
+    """The context of a plain function: a `TaskContext` whose methods are called from its thread.
 
-    Coroutine functions, such as all of `services` and of `storage`, run by `run`.
+    `run` calls coroutine functions, such as all of `services` and of `storage`.
     """
 
     def __init__(self, context: TaskContext) -> None:
@@ -40,8 +40,8 @@ class ThreadTaskContext:
         """Run a coroutine function on the process's event loop; return what it returns.
 
         Raises:
-            LeaseLost: the task is another's by now, was cancelled or took too long; let it pass.
-            RuntimeError: it was called on the event loop, which would wait for itself.
+            LeaseLost: another run has the task, or it was cancelled or too slow; do not catch it.
+            RuntimeError: it was called on the event loop, where it would deadlock.
 
         """
         if _is_on_loop():
@@ -66,7 +66,7 @@ class ThreadTaskContext:
         """Report how far the work is, 0 to 100.
 
         Raises:
-            LeaseLost: the task is another's by now, was cancelled or took too long; let it pass.
+            LeaseLost: another run has the task, or it was cancelled or too slow; do not catch it.
 
         """
         self.run(self._context.progress, percent)
@@ -77,7 +77,7 @@ class ThreadTaskContext:
         """Commit a coroutine function's database writes together with `succeeded`, or none.
 
         Raises:
-            LeaseLost: the task is another's by now, was cancelled or took too long; let it pass.
+            LeaseLost: another run has the task, or it was cancelled or too slow; do not catch it.
 
         """
 
@@ -88,7 +88,7 @@ class ThreadTaskContext:
         return self.run(finish)
 
     async def abandon(self) -> None:
-        """Refuse all further calls of the thread, and cancel those under way."""
+        """Refuse all further calls of the thread, and cancel the running ones."""
         self._is_abandoned = True
         if calls := {call for call in self._calls if call}:
             for call in calls:
@@ -97,10 +97,10 @@ class ThreadTaskContext:
 
 
 class BodyThread:
-    """The thread of a plain function, which nothing can stop: it can only be waited for.
+    """The thread of a plain function; Python cannot stop a thread, only wait for it.
 
-    Given up, the attempt has no more effects in the database, for it is fenced and its calls are
-    refused; what it does elsewhere goes on until the process ends.
+    An abandoned attempt has no more effects in the database: its fence is old, and its calls are
+    refused. Its other effects go on until the process ends.
     """
 
     def __init__(self, body: TaskBody) -> None:
@@ -108,10 +108,10 @@ class BodyThread:
         self._ended: asyncio.Future[object] | None = None
 
     async def run(self, context: TaskContext, args: dict[str, Any]) -> None:
-        """Call the function in a thread; cancelled, abandon it there.
+        """Call the function in a thread; abandon it if cancelled.
 
         Raises:
-            PermanentError: it returned an awaitable, which a thread does not await.
+            PermanentError: the function returned an awaitable, which a thread cannot await.
 
         """
         own = ThreadTaskContext(context)
@@ -130,12 +130,12 @@ class BodyThread:
             )
 
     async def has_ended(self) -> bool:
-        """Return whether the thread ends in a moment, if it has not yet."""
+        """Return whether the thread ends within `THREAD_SECONDS`."""
         if self._ended is None:
             return True
         await asyncio.wait({self._ended}, timeout=THREAD_SECONDS)
         if self._ended.done():
-            self._ended.exception()  # retrieved, it is not logged
+            self._ended.exception()  # asyncio logs exceptions that are not retrieved
         return self._ended.done()
 
 
