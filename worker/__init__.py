@@ -1,9 +1,9 @@
-"""Process wiring: the Celery worker, its relay, the command line."""
+"""The Celery worker's processes and its relay."""
 
 import signal
 import sys
 
-# The command line itself, whose imports take most of a second: Ctrl-C ends it without a traceback.
+# Ctrl-C ends the command line without a traceback during its imports, which are slow.
 if (sys.argv[0] == "-m" or sys.argv[0].endswith("/enroll")) and signal.getsignal(
     signal.SIGINT
 ) is signal.default_int_handler:

@@ -19,15 +19,15 @@ from worker.process import WorkerProcess
 from worker.relay_thread import RelayThread
 from worker.shutdown import Shutdown, SignalledWorker
 
-# Who holds a lease: this host's worker, by its main process. Containers may share both.
+# The name of a lease's holder: host, main process and a random part, as containers may share both.
 MAIN_PROCESS = os.getpid()
 WORKER = f"{socket.gethostname()}/{MAIN_PROCESS}/{secrets.token_hex(4)}"
 
 
 class _Arena:
-    """What a worker shares with its processes: memory of no file, which a kill would leave.
+    """Anonymous memory that a worker shares with its processes; a kill leaves no file behind.
 
-    Its processes are forked, so they need no name for it.
+    The processes are forked, so they need no name for it.
     """
 
     def __init__(self, size: int) -> None:
@@ -60,7 +60,7 @@ def _close_process(**_: object) -> None:
 
 @signals.setup_logging.connect
 def _keep_our_logging(**_: object) -> None:
-    """Stop Celery from configuring logging: `enroll` has done it."""
+    """Stop Celery from configuring logging: `enroll` has configured it."""
 
 
 def _register(registration: Registration) -> None:
@@ -68,7 +68,7 @@ def _register(registration: Registration) -> None:
         if _process is None:
             raise RuntimeError("a task runs in a worker process only")
         state = _process.run(UUID(self.request.id))
-        # Flower and Celery's own log are to show how the attempt went.
+        # Flower and Celery's own log show the outcome of the attempt.
         if state == TaskState.FAILED:
             raise AttemptFailed(_process.error)
         if state == TaskState.QUEUED:
@@ -106,7 +106,7 @@ class RelayStep(bootsteps.StartStopStep):
         self._thread.start()
 
     def stop(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
-        """Stop relaying before the worker's pool goes."""
+        """Stop relaying before the worker's pool stops."""
         self._thread.stop()
 
     terminate = stop

@@ -1,4 +1,4 @@
-"""One run of one task in a worker process: claim, keep the lease, work, finish or fail."""
+"""One run of one task in a worker process: claim, renew the lease, work, finish or fail."""
 
 import asyncio
 import traceback
@@ -27,7 +27,7 @@ log = logs.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Backends:
-    """What the tasks of this process share."""
+    """The resources that the tasks of this process share."""
 
     settings: Settings
     storage: Storage
@@ -44,13 +44,13 @@ class ThreadLeftBehind(Exception):
 async def execute(
     backends: Backends, task_id: UUID, note: Callable[[str], None] = lambda _: None
 ) -> str | None:
-    """Run the task if it can be claimed; return the state it was left in, else None.
+    """Run the task if it can be claimed; return its state afterwards, else None.
 
     `note` is called with the public reason of a failed attempt.
 
     Raises:
-        MemoryError: there was not enough; the attempt has failed, and the process can't go on.
-        ThreadLeftBehind: the attempt was given up, and the process can't go on beside its thread.
+        MemoryError: memory ran out; the attempt has failed, and the process must end.
+        ThreadLeftBehind: an abandoned attempt's thread still runs; the process must end.
 
     """
     claim = await leases.claim(task_id, backends.worker)
@@ -95,13 +95,13 @@ async def _attempt(
         log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
         return "cancelled" if cancelled else None
     except MemoryError as error:
-        # They hold what was too much.
+        # The frames hold the memory that was too much.
         traceback.clear_frames(error.__traceback__)
-        # Where even this can't be done, the lease lapses.
+        # If this fails too, the lease lapses.
         with suppress(Exception):
             await _fail_attempt(claim, registration, error, note, is_late=False)
         raise
-    except Exception as error:  # noqa: BLE001  whatever a task raises decides its fate, not ours
+    except Exception as error:  # noqa: BLE001  a task's error ends the task, not the process
         return await _fail_attempt(claim, registration, error, note, is_late=limit.expired())
     log.info("task_succeeded", attempt=claim.attempt)
     return "succeeded"
@@ -117,12 +117,12 @@ async def _fail_attempt(
 ) -> str | None:
     sentence = _sentence(error, registration)
     if is_late and isinstance(error, TimeoutError):
-        # One of the body's own says nothing of how long the task took.
+        # Not for a TimeoutError that the body raises itself before its limit.
         sentence = f"The task took longer than its {registration.timeout:g} s"
     permanent = isinstance(error, registration.permanent)
     state = await leases.fail_attempt(claim, sentence, traceback.format_exc(), permanent=permanent)
     note(sentence)
-    # What a task declares has no traceback worth reading.
+    # The traceback of a declared error is of no use.
     trace = None if _is_declared(error, registration) else error
     about = {"attempt": claim.attempt, "state": state, "error": sentence}
     log.warning("task_attempt_failed", **about, exc_info=trace)
@@ -134,7 +134,7 @@ def _is_declared(error: Exception, registration: Registration) -> bool:
 
 
 def _sentence(error: Exception, registration: Registration) -> str:
-    """Say what went wrong to someone who may not see a traceback."""
+    """Return the public reason of an error, without internals."""
     if _is_declared(error, registration):
         return str(error)
     return UNFORESEEN

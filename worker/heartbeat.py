@@ -1,7 +1,7 @@
-"""Keeps the lease of the task that a worker process runs, whatever the task's code does meanwhile.
+"""Renews the lease of a worker process's running task, independently of the task's code.
 
-The thread has an event loop and a connection of its own, so a task that blocks the process's event
-loop keeps its lease. A process that is stopped, or hangs past the task's time limit, loses it.
+The thread has its own event loop and connection, so a task that blocks the process's event loop
+keeps its lease. A process that is stopped, or hangs past the task's time limit, loses the lease.
 """
 
 import asyncio
@@ -20,21 +20,22 @@ from infra.queue.leases import Claim
 
 HEARTBEAT_SECONDS = leases.LEASE_SECONDS / 3
 TICK_SECONDS = 1.0
-# Less than half a lease: one statement without an answer does not cost it.
+# Less than half a lease, so that one statement without a response does not lose the lease.
 STATEMENT_SECONDS = 10.0
 BLOCKED_SECONDS = 2.0
 STACK_DEPTH = 20
-# A task's time limit is kept by its event loop; what blocks that is killed so much later.
+# The event loop enforces a task's time limit. Celery kills a process whose loop is blocked so much
+# later.
 HARD_LIMIT_GRACE_SECONDS = 15
 
 log = logs.get_logger(__name__)
 
 
 class Run:
-    """One run of a task in this process's event loop, as the heartbeat sees it.
+    """One run of a task in this process's event loop, for the heartbeat.
 
-    `limit` is the task's, in seconds. `is_finishing` tells whether the task's row is locked by the
-    transaction that marks it as succeeded, or has been marked.
+    `limit` is the task's time limit in seconds. `is_finishing` returns True from the transaction
+    that marks the task as succeeded; that transaction locks the task's row.
     """
 
     def __init__(self, claim: Claim, limit: float, is_finishing: Callable[[], bool]) -> None:
@@ -51,37 +52,37 @@ class Run:
         self._loop = asyncio.get_running_loop()
 
     def is_due(self) -> bool:
-        """Return whether the lease is to be renewed now."""
+        """Return whether it is time to renew the lease."""
         now = time.monotonic()
         is_time = self.renewed_at + HEARTBEAT_SECONDS <= now < self.renewable_until
         return is_time and not self.is_finishing()
 
     def ask(self) -> None:
-        """Have the event loop note that it turns; called in another thread."""
+        """Make the event loop record the time, to show that it runs; called in another thread."""
         self._call(self._answer)
 
     def lose(self) -> None:
-        """Cancel the work, for the task is another's; called in another thread."""
+        """Cancel the work, because the lease is lost; called in another thread."""
         self._call(self._cancel)
 
     def _call(self, function: Callable[[], None]) -> None:
         try:
             self._loop.call_soon_threadsafe(function)
-        except RuntimeError:  # it is closed: the process ends
+        except RuntimeError:  # the loop is closed: the process ends
             self.is_over = True
 
     def _answer(self) -> None:
         self.answered_at = time.monotonic()
 
     def _cancel(self) -> None:
-        # Success, once it is committed, looks like a lost lease.
+        # A committed success looks like a lost lease.
         if not (self.is_over or self.is_finishing()) and self._work:
             self.is_lost = True
             self._work.cancel()
 
 
 class Heartbeat(threading.Thread):
-    """The thread that renews leases; made in the thread that runs the tasks, after the fork."""
+    """The thread that renews leases; create it after the fork, in the thread that runs tasks."""
 
     def __init__(self, url: str) -> None:
         super().__init__(name="heartbeat", daemon=True)
@@ -92,7 +93,7 @@ class Heartbeat(threading.Thread):
 
     @contextmanager
     def keeping(self, run: Run) -> Iterator[None]:
-        """Renew the lease of a run while the block goes on.
+        """Renew the lease of a run during the block.
 
         Raises:
             LeaseLost: the task was given to another worker, or is to be cancelled.
@@ -111,7 +112,7 @@ class Heartbeat(threading.Thread):
             self._current = None
 
     def run(self) -> None:
-        """Beat until stopped, or the process ends."""
+        """Renew leases until stopped, or until the process ends."""
         asyncio.run(self._beat())
 
     def stop(self) -> None:
@@ -128,7 +129,7 @@ class Heartbeat(threading.Thread):
                 await self._keep(run)
 
     async def _keep(self, run: Run) -> None:
-        """Renew the lease on one connection, until the run is over or that fails."""
+        """Renew the lease on one connection, until the run is over or the connection fails."""
         try:
             async with direct_connection(self._url, STATEMENT_SECONDS) as connection:
                 while not (run.is_over or self._stopping.is_set()):
@@ -144,7 +145,7 @@ class Heartbeat(threading.Thread):
             log.warning("heartbeat_failed", task_id=str(run.claim.id), error=repr(error))
 
     def _watch(self, run: Run) -> None:
-        """Log where the event loop is blocked, once a run."""
+        """Log where the event loop is blocked, at most once per run."""
         seconds = time.monotonic() - run.answered_at
         if seconds >= BLOCKED_SECONDS + _tick() and not run.is_reported:
             run.is_reported = True
@@ -163,7 +164,7 @@ def _tick() -> float:
 
 
 def _stack(thread: int) -> str:
-    """Return where a thread is, in one line, the innermost call first."""
+    """Return the stack of a thread in one line, the innermost call first."""
     frame = sys._current_frames().get(thread)  # noqa: SLF001  documented in spite of its name
     calls = traceback.extract_stack(frame)[-STACK_DEPTH:]
     return " < ".join(f"{call.name} ({call.filename}:{call.lineno})" for call in reversed(calls))

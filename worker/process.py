@@ -1,4 +1,4 @@
-"""A child of the worker: one event loop, one pool, one client for the whole life of the process."""
+"""A child process of the worker: one event loop, pool and client for all its tasks."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tasks.registry import load_tasks
 from worker.execution import Backends, ThreadLeftBehind, execute
 from worker.heartbeat import Heartbeat
 
-# A child runs one task at a time, which may ask for something beside its transaction.
+# A child runs one task at a time, which may need a connection beside its transaction.
 POOL_SIZE = 2
 
 _last_line = b""
@@ -30,7 +30,7 @@ log = logs.get_logger(__name__)
 
 
 class WorkerProcess:
-    """What lives as long as the process, made after the fork."""
+    """The resources of a worker process, created after the fork."""
 
     def __init__(self, worker: str, parent: int) -> None:
         die_with_parent(parent=parent)
@@ -39,13 +39,13 @@ class WorkerProcess:
         logs.configure(settings.log_level, settings.log_format, process="worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        # While there is memory to make it.
+        # Rendered in advance: without memory it cannot be rendered.
         global _last_line  # noqa: PLW0603  the process's
         _last_line = logs.render_line("worker_process_has_no_memory", __name__)
         self._runner.get_loop().set_exception_handler(_end_without_memory)
         self._resources = AsyncExitStack()
         registry = load_tasks()
-        # No transaction lasts longer than its task, or than what follows its last statement.
+        # No transaction outlasts its task's time limit and one more statement.
         lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
         pool = database(require_database(settings), POOL_SIZE, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
@@ -60,18 +60,18 @@ class WorkerProcess:
         self._resources.callback(heartbeat.stop)
         self._backends = Backends(settings, storage, cache, registry, worker, heartbeat)
         self._context = self._runner.run(_current_context())
-        # The sentence of the last attempt that failed.
+        # The public reason of the last failed attempt.
         self.error = ""
 
     def run(self, task_id: UUID) -> str | None:
         """Run a task to its end; return its state, None if it could not be claimed."""
-        # A context for each: Tortoise leaves a transaction in it whose connection was cut, and in
-        # the runner's own every later task would use that one.
+        # A context per task: Tortoise leaves a transaction with a broken connection in its context,
+        # and in a shared context all later tasks would use it.
         try:
             ended = execute(self._backends, task_id, self._note)
             return self._runner.run(ended, context=self._context.copy())
         except UNUSABLE as error:
-            # Its row says how far it has come, and its lease lapses.
+            # The row keeps the state of the task, and its lease lapses.
             log.warning("task_lost_database", task_id=str(task_id), error=str(error))
             return None
         except MemoryError:
@@ -90,16 +90,16 @@ class WorkerProcess:
 
 
 def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle what is raised in callbacks, where a lack of memory cuts a connection off."""
+    """Handle errors of callbacks; after a MemoryError in one a connection may be broken."""
     if isinstance(context.get("exception"), MemoryError):
         _end(_last_line)
     loop.default_exception_handler(context)
 
 
 def _end(line: bytes = b"") -> NoReturn:
-    """Write a line and end at once, for Celery to start another.
+    """Write a line and end the process at once; Celery starts another.
 
-    What lacks memory may hang at anything. A task that runs meanwhile is another's as soon as its
+    A process without memory may hang in any call. Another process takes a running task when its
     lease has lapsed.
     """
     os.write(2, line)

@@ -37,7 +37,7 @@ class Relay:
         self.celery = celery
         self.registry = registry
         broker = celery.connection_for_write()
-        # kombu translates no refusal of a password or of a queue's properties by RabbitMQ.
+        # kombu does not translate RabbitMQ's refusals of passwords or queue properties.
         self._broker_errors = (
             OperationalError,
             BatchPublishError,
@@ -45,7 +45,7 @@ class Relay:
             *broker.connection_errors,
             *broker.channel_errors,
         )
-        # After `publish`: whether more tasks were due than there was room for.
+        # After `publish`: whether more tasks are due than it published.
         self.has_more = False
         self._due = DueTasks(connection)
         self._schedule = Schedule(connection)
@@ -53,18 +53,18 @@ class Relay:
         self._producer: Producer | None = None
         self._swept_at = -SWEEP_SECONDS
         self._probed_at = 0.0
-        # The queues of which the broker held a window or more at the last look.
+        # The queues that held a window of messages or more at the last probe.
         self._backlogged: frozenset[str] = frozenset()
         self._look_again_at = 0.0
 
     def close(self) -> None:
-        """Drop the connection to the broker, whatever state it is in."""
+        """Drop the connection to the broker in any state."""
         if self._producer is not None:
             self._producer.connection.collect()
             self._producer = None
 
     async def run_once(self) -> int:
-        """Publish what is due; once a second sweep and enqueue what is scheduled.
+        """Publish due tasks; every `SWEEP_SECONDS` sweep and enqueue scheduled tasks.
 
         Returns:
             How many were published.
@@ -74,7 +74,7 @@ class Relay:
             await self.sweep()
             await self.schedule()
             self._swept_at = time.monotonic()
-        # Before publishing, for the probe finds the queues that are backlogged.
+        # Before publishing, because the probe finds the backlogged queues.
         if time.monotonic() - self._probed_at >= PROBE_SECONDS:
             self._probed_at = time.monotonic()
             await self.recover()
@@ -85,7 +85,7 @@ class Relay:
         """Publish a batch of due tasks, the highest priority first; return how many.
 
         Raises:
-            BrokerAway: what was not published is due again.
+            BrokerAway: the batch was not published whole, and is due again.
 
         """
         queues = {kind.queue for kind in self.registry.values()}
@@ -109,10 +109,10 @@ class Relay:
         return len(batch)
 
     def _still_backlogged(self, room: set[str]) -> frozenset[str]:
-        """Return the queues whose messages outlived their leases, for no worker serves them.
+        """Return the queues that no worker serves: their messages have outlived their leases.
 
-        Publishing to them again and again would fill the broker. A busy queue becomes short before
-        its rows leave room, so the broker is asked again before a queue is passed over.
+        Repeated publishing to them would fill the broker. The depth of a busy queue falls before
+        its rows leave room, so the depths are read again before a queue is skipped.
         """
         if room & self._backlogged and time.monotonic() >= self._look_again_at:
             self._note(self._depths())
@@ -125,10 +125,10 @@ class Relay:
         )
 
     def _send_all(self, batch: list[asyncpg.Record]) -> None:
-        """Send a batch: in one round trip if the transport can, else one by one."""
+        """Send a batch: in one round trip if the transport supports it, else one by one."""
         if self._producer is None:
             options = self.celery.conf.broker_transport_options
-            # kombu sends no batch where the client might send it a second time by itself.
+            # kombu sends no batch if its client retries on timeouts by itself.
             once = {"retry_on_timeout": False} if "retry_on_timeout" in options else {}
             link = self.celery.connection_for_write(transport_options=once)
             self._producer = self.celery.amqp.Producer(link, auto_declare=False)
@@ -137,7 +137,7 @@ class Relay:
                 self._send(row)
 
     def _send(self, row: asyncpg.Record) -> None:
-        # The arguments go along for Flower to show; the worker reads them from the row.
+        # The arguments are for Flower only; the worker reads them from the row.
         self.celery.send_task(
             row["name"],
             task_id=str(row["id"]),
@@ -149,7 +149,7 @@ class Relay:
         )
 
     async def sweep(self) -> int:
-        """Take back the tasks whose worker let the lease lapse; return how many."""
+        """Take back the tasks with lapsed leases; return how many."""
         return await sweep(self.connection)
 
     async def schedule(self) -> None:
@@ -157,7 +157,7 @@ class Relay:
         await self._schedule.enqueue_due(self.registry.values())
 
     async def recover(self) -> int:
-        """Make due again what the broker lost: its queue is empty, and tasks wait in it.
+        """Make lost messages due again: their tasks are published, but the queue is empty.
 
         Returns:
             How many are due again.
@@ -174,7 +174,7 @@ class Relay:
         return lost
 
     def _depths(self) -> dict[str, int]:
-        """Ask the broker how many messages wait in each queue."""
+        """Return how many messages wait in each queue of the broker."""
         queues = {kind.queue for kind in self.registry.values()}
         broker = self.celery.connection_for_write()
         try:
@@ -193,6 +193,6 @@ class Relay:
             raise BrokerAway(str(error)) from error
 
     async def release_liveness_lock(self) -> None:
-        """Release the lock that `/health` looks for: the broker is away, and tasks wait."""
+        """Release the lock that `/health` checks, because the broker is away."""
         await self._liveness.release()
         self._probed_at = 0.0

@@ -17,9 +17,9 @@ from worker.relay import BrokerAway, Relay
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
-# Bounds a statement to a server that went away without closing the connection.
+# Bounds a statement if the server is gone without closing the connection.
 STATEMENT_SECONDS = 10.0
-# A full window is filled up at this pace: workers send no notification when they claim.
+# The interval of refilling a full window: workers send no notification when they claim.
 REFILL_SECONDS = 0.1
 
 log = logs.get_logger(__name__)
@@ -57,7 +57,7 @@ async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> No
         except BROKEN as error:
             log.warning("relay_lost_database", error=str(error))
         except Exception:
-            # Without its relay a worker looks healthy while no task is published.
+            # Caught, so that the relay goes on: a worker without one looks healthy.
             log.exception("relay_failed")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)

@@ -1,4 +1,4 @@
-"""Stopping a worker: running tasks get some seconds to end, the others go back at once."""
+"""Stopping a worker: running tasks get a grace period; then they are killed and queued again."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from infra.observability import logs
 from infra.process.signals import exit_by_signal, stop_signals
 from infra.queue.sweep import release_worker
 
-# After the children are killed Celery should end by itself.
+# How long Celery may take to end by itself after its children are killed.
 LAST_RESORT_SECONDS = 3.0
 RELEASE_SECONDS = 5.0
 
@@ -25,18 +25,18 @@ log = logs.get_logger(__name__)
 
 
 class SignalledWorker(Worker):  # type: ignore[misc]
-    """Celery's worker, but any signal that asks for its end is one for a warm shutdown.
+    """Celery's worker, with a warm shutdown on every stop signal.
 
-    Celery's own would start again at a SIGHUP, and print lines that are no log.
+    Celery's own worker restarts on SIGHUP, and prints lines that are not log entries.
     """
 
     def install_platform_tweaks(self, worker: Worker) -> None:  # noqa: ARG002  Celery's signature
-        """Take the signals over; a second one ends all at once, for the children die with us."""
+        """Handle the stop signals; a second one ends the process, and its children with it."""
         main = os.getpid()
 
         def stop(signum: int, _frame: FrameType | None) -> None:
             if os.getpid() != main:
-                return  # a child that has just been forked; its parent ends it
+                return  # in a child that has just been forked; its parent ends it
             if state.should_stop is not None:
                 exit_by_signal(signum)
             state.should_stop = os.EX_OK
@@ -48,11 +48,11 @@ class SignalledWorker(Worker):  # type: ignore[misc]
             signal.signal(signum, stop)
 
     def emit_banner(self) -> None:
-        """Say nothing: the log says that the worker is ready."""
+        """Print nothing: the log has an entry when the worker is ready."""
 
 
 class Shutdown:
-    """Bounds Celery's warm shutdown, which would wait for its tasks without end."""
+    """Bounds Celery's warm shutdown, which waits for running tasks without limit."""
 
     def __init__(self, url: str, worker: str, grace_seconds: float) -> None:
         self._url = url
@@ -61,7 +61,7 @@ class Shutdown:
         self._controller: Any = None
 
     def watch(self, controller: Any) -> None:
-        """Take part in the shutdown of this worker, from before it starts its pool."""
+        """Connect to the shutdown signals of this worker, before it starts its pool."""
         self._controller = controller
         signals.worker_shutting_down.connect(self._begin, weak=False)
         signals.worker_shutdown.connect(self._end, weak=False)
@@ -75,7 +75,7 @@ class Shutdown:
         if ended.wait(self._grace_seconds):
             return
         log.warning("shutdown_interrupts_tasks", after_seconds=self._grace_seconds)
-        # There is no pool yet where the worker was stopped while it started.
+        # A worker that is stopped while it starts has no pool yet.
         pool = getattr(self._controller.pool, "_pool", None)
         for process in pool._pool if pool else ():  # noqa: SLF001  billiard's, by its only name
             with suppress(ProcessLookupError):
@@ -85,7 +85,7 @@ class Shutdown:
             os._exit(0)
 
     def _end(self, **_: object) -> None:
-        """Give back what the killed children had; what ended in time is not theirs any more."""
+        """Queue the tasks of killed children again; tasks that ended in time are not affected."""
         try:
             with asyncio.Runner() as runner:
                 released = runner.run(self._release())
