@@ -1,4 +1,4 @@
-"""Enqueueing: a task is a row, inserted in the caller's transaction, so it cannot be lost."""
+"""Enqueueing: the caller's transaction inserts a task's row, so no committed task is lost."""
 
 from typing import Any, cast
 from uuid import UUID
@@ -25,7 +25,7 @@ async def enqueue(
     `task_id`. Tasks of a higher `priority` are published first.
 
     Returns:
-        The id of the new task, or of the task that has the key or the id.
+        The id of the new task, or of the existing task with this key or id.
 
     """
     added = await rows(
@@ -55,10 +55,10 @@ async def enqueue(
     )
     if existing:
         return cast("UUID", existing[0]["id"])
-    # The task that had the key ended between the two statements.
+    # The task with the key ended between the two statements.
     return await enqueue(name, args, dedupe_key=dedupe_key, priority=priority)
 
 
 async def release_dedupe_key(task_id: UUID) -> None:
-    """Allow another task of the same dedupe key from now on, though this one still runs."""
+    """Allow another task with the same dedupe key from now on, while this one still runs."""
     await rows("UPDATE tasks SET dedupe_key = NULL WHERE id = $1", task_id)

@@ -1,4 +1,4 @@
-"""What the queue refuses. The API maps these classes to a status."""
+"""The errors of the queue. The API maps these classes to a status."""
 
 from infra.errors import DeclaredError
 

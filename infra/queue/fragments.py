@@ -1,13 +1,13 @@
-"""SQL on `tasks` for statements of the domain, which read tasks together with rows of their own."""
+"""SQL on `tasks` that statements of the domain embed, to read tasks together with their rows."""
 
-# The state of a task, and why it failed.
+# The states of tasks, and the errors of failed ones.
 STATUS = "SELECT id, state, error FROM tasks"
 
 
 def of_name(name: str) -> str:
-    """Return a SELECT of the arguments and creation times of the tasks of a name.
+    """Return a SELECT of the arguments and creation times of the tasks with a name.
 
-    The name is no parameter: a plan for any name would not use the partial index of one.
+    The name is a literal: a plan with a parameter could not use the partial index of one name.
     """
     return f"SELECT args, created_at FROM tasks WHERE name = '{name}'"  # noqa: S608  no input
 
@@ -15,7 +15,8 @@ def of_name(name: str) -> str:
 def replayable(name: str, since: str) -> str:
     """Return a SELECT of the arguments of tasks that may still run, or be retried.
 
-    `name` and `since` are parameters, as `$1`: a task that ended badly before is not retried.
+    `name` and `since` are placeholders such as `$1`. A task that failed or was cancelled before
+    `since` is not retried.
     """
     return (
         f"SELECT args FROM tasks WHERE name = {name} AND state <> 'succeeded' "  # noqa: S608

@@ -1,6 +1,6 @@
-"""What the domain adds to an operation on a task: its audit record, what readers must hear of.
+"""The domain's additions to an operation on a task: its audit record, and changes for readers.
 
-A process registers the hooks before it operates on tasks; an operation without hooks fails.
+A process registers hooks before it operates on tasks; an operation without hooks fails.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from infra.queue.table import TaskRow
 
 
 class Operation(StrEnum):
-    """What an operator does to a task."""
+    """An operator's action on a task."""
 
     RETRY = "retry"
     CANCEL = "cancel"
@@ -23,7 +23,7 @@ class Hooks(Protocol):
     """The domain's part of an operation."""
 
     async def on_operation(self, operation: Operation, task: TaskRow) -> None:
-        """Add to the transaction of an operation; the task is as the operation left it."""
+        """Write in the transaction of an operation; `task` is the row after the operation."""
 
 
 class NoHooks(RuntimeError):
@@ -50,7 +50,7 @@ async def run(operation: Operation, task: TaskRow) -> None:
     """Run the hooks, in the running transaction.
 
     Raises:
-        NoHooks: none are registered.
+        NoHooks: no hooks are registered.
 
     """
     if not _registered:

@@ -1,14 +1,14 @@
-"""A kind of task, as the queue needs to know it."""
+"""The queue's interface to a kind of task."""
 
 from typing import Protocol
 
 
 class TaskKind(Protocol):
-    """What is registered of a kind of task (`tasks.registry.Registration`)."""
+    """The registered properties of a kind of task (`tasks.registry.Registration`)."""
 
     @property
     def name(self) -> str:
-        """The name in its rows."""
+        """The name in the rows of its tasks."""
 
     @property
     def queue(self) -> str:
@@ -16,7 +16,7 @@ class TaskKind(Protocol):
 
     @property
     def max_attempts(self) -> int:
-        """How often a task is attempted."""
+        """The most attempts of a task."""
 
     @property
     def every(self) -> int | None:
@@ -24,4 +24,4 @@ class TaskKind(Protocol):
 
     @property
     def priority(self) -> int:
-        """What is added to the priority of each row."""
+        """The number that is added to the priority of each row."""

@@ -1,6 +1,6 @@
 """How a task has its effects once: claim, lease, fence by attempt, retry.
 
-All times are the database's: a worker with a wrong clock takes no task of another worker.
+All times come from the database, so a worker with a wrong clock takes no task of another worker.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +18,7 @@ LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 600.0
 
-# Jitter over the upper half: retries of a mass failure spread out, none comes at once.
+# Jitter over the upper half spreads the retries of a mass failure, and none comes at once.
 BACKOFF = f"""
     make_interval(secs => (0.5 + random() / 2) * least(
         {MAX_BACKOFF_SECONDS}, {BASE_BACKOFF_SECONDS} * power(2, least(attempts, 16) - 1)))
@@ -28,7 +28,7 @@ _IS_RUNNING = unindexed("state = 'running'")
 _IS_CLAIMABLE = unindexed(
     "state = 'queued' AND available_at <= now() OR state = 'running' AND lease_until < now()"
 )
-# In a RETURNING clause: the commit of this statement does not wait for the disk.
+# For a RETURNING clause: the commit of the statement then does not wait for the disk.
 _NO_WAIT = "set_config('synchronous_commit', 'off', true)"
 _SUCCEEDED = (
     "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
@@ -54,8 +54,8 @@ class Claim:
 async def claim(task_id: UUID, worker: str) -> Claim | None:
     """Take the task and count the attempt, before any work; None if it cannot be claimed.
 
-    The commit does not wait for the disk. A server that crashes at that moment may forget the
-    claim; then the attempt is made again, and still only one run can finish the task.
+    The commit does not wait for the disk. A crash of the server at that moment may lose the claim.
+    Then the attempt runs again, and still only one run can finish the task.
     """
     found = await rows(
         f"""
@@ -81,10 +81,10 @@ async def claim(task_id: UUID, worker: str) -> Claim | None:
 
 
 async def extend(claim: Claim, fetch: Fetch = rows) -> None:
-    """Keep the lease while the work goes on; `fetch` runs the statement.
+    """Renew the lease of a running task; `fetch` runs the statement.
 
     Raises:
-        LeaseLost: the task is no longer this attempt's, or is to be cancelled.
+        LeaseLost: this attempt no longer has the task, or cancellation was requested.
 
     """
     await _fenced(
@@ -96,10 +96,10 @@ async def extend(claim: Claim, fetch: Fetch = rows) -> None:
 
 
 async def report(claim: Claim, percent: int) -> None:
-    """Store the progress, 0 to 100, and keep the lease.
+    """Store the progress, 0 to 100, and renew the lease.
 
     Raises:
-        LeaseLost: the task is no longer this attempt's, or is to be cancelled.
+        LeaseLost: this attempt no longer has the task, or cancellation was requested.
 
     """
     await _fenced(
@@ -114,20 +114,20 @@ async def finish(claim: Claim) -> None:
     """Mark the task succeeded, in the transaction of its effects.
 
     Raises:
-        LeaseLost: the task is no longer this attempt's; the transaction must roll back.
+        LeaseLost: this attempt no longer has the task; the transaction must roll back.
 
     """
     await _fenced(claim, _SUCCEEDED)
 
 
 async def complete_without_effects(claim: Claim) -> None:
-    """Mark a task succeeded that has no effects to commit with it, and don't wait for the disk.
+    """Mark a task without database effects succeeded; the commit does not wait for the disk.
 
-    A server that crashes at that moment forgets it, and the task runs once more, as it would if its
-    process had died just before this call.
+    A crash of the server at that moment may lose the mark. Then the task runs again, the same as
+    after a crash of its process just before this call.
 
     Raises:
-        LeaseLost: the task is no longer this attempt's.
+        LeaseLost: this attempt no longer has the task.
 
     """
     await _fenced(claim, _SUCCEEDED, returning=f"id, {_NO_WAIT}")
@@ -153,10 +153,10 @@ async def _fenced(
 
 
 async def fail_attempt(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
-    """Queue the task for another attempt, or end it: failed, or cancelled if that was requested.
+    """Queue the task for another attempt, or end it as failed, or as cancelled if requested.
 
     Returns:
-        The state it has now; None when it was no longer this attempt's.
+        The new state; None if this attempt no longer had the task.
 
     """
     found = await rows(
@@ -176,7 +176,7 @@ async def fail_attempt(claim: Claim, error: str, traceback: str, *, permanent: b
 
 
 async def mark_cancelled(claim: Claim) -> bool:
-    """Mark the task cancelled if its lease was lost for that; return whether it was."""
+    """Mark the task cancelled if cancellation was requested; return whether it was."""
     found = await rows(
         "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "  # noqa: S608
         f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND cancel_requested RETURNING id",

@@ -1,28 +1,28 @@
 """Where the scan for due tasks starts, for each kind of task and each of its priorities.
 
-While an old snapshot is open anywhere in the database, the index of due tasks keeps the entries of
-all tasks that ran since. Each scan from the first entry reads them again.
+While any transaction keeps an old snapshot open, the index of due tasks keeps the entries of all
+tasks that ran since. Each scan from the first entry reads these entries again.
 """
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-# A row may become visible so long after the time from which it is due. A later one is found when
-# the relay scans all.
+# The delay that scans allow between a row's due time and its commit. The next full scan finds rows
+# with a longer delay.
 LATE_COMMIT = timedelta(milliseconds=100)
 MAX_LEVELS = 64
 LOWEST, HIGHEST = -(1 << 15), (1 << 15) - 1
 
 
 class Levels:
-    """The priorities that tasks of each kind have had, and from when on such a task may be due."""
+    """The known priorities of each kind, and the earliest due time that each may still have."""
 
     def __init__(self) -> None:
         self._due_from: dict[str, dict[int, datetime | None]] = {}
 
     def of(self, name: str) -> list[tuple[str, int, datetime | None]]:
-        """Return the known priorities of a kind: name, priority, where its scan starts."""
+        """Return the known priorities of a kind: name, priority, start of its scan."""
         return [(name, priority, start) for priority, start in self._known(name).items()]
 
     def gaps(self, name: str) -> list[tuple[str, int, int]]:
@@ -31,19 +31,19 @@ class Levels:
         return [(name, above, below) for above, below in pairwise(bounds)]
 
     def published(self, name: str, priority: int, available_at: datetime) -> None:
-        """Note the latest published task of a kind and priority: no earlier one is left."""
+        """Store the due time of the last published task: no earlier task of its level is left."""
         known = self._known(name)
         if priority not in known and len(known) >= MAX_LEVELS:
             known.clear()
         known[priority] = available_at - LATE_COMMIT
 
     def exhausted(self, names: Iterable[str], at: datetime) -> None:
-        """Note that nothing of these kinds is left that was due at a time."""
+        """Record that no task of these kinds is left that was due at a time."""
         for name in names:
             self._due_from[name] = dict.fromkeys(self._known(name), at - LATE_COMMIT)
 
     def scan_all(self) -> None:
-        """Start the next scan at the first entry of each."""
+        """Start the next scan of each level at the first entry."""
         for name in self._due_from:
             self._due_from[name] = dict.fromkeys(self._known(name))
 

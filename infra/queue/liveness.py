@@ -1,4 +1,4 @@
-"""Whether a relay is alive: each holds an advisory lock, shared, while it reaches the broker."""
+"""Liveness of relays: each holds a shared advisory lock while it reaches the broker."""
 
 import asyncpg
 from tortoise import BaseDBAsyncClient
@@ -16,7 +16,7 @@ class LivenessLock:
         self._is_held = False
 
     async def acquire(self) -> None:
-        """Hold the lock; does nothing if it is held."""
+        """Take the lock, unless it is held."""
         if not self._is_held:
             await self._connection.execute("SELECT pg_advisory_lock_shared($1)", _LOCK)
             self._is_held = True

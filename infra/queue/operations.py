@@ -1,4 +1,4 @@
-"""What operators do to tasks: retry, cancel, drop; and the pruning of old tasks."""
+"""Operations on tasks: retry, cancel, drop; and the pruning of old tasks."""
 
 from datetime import datetime
 from uuid import UUID
@@ -38,12 +38,12 @@ _DROP = f"DELETE FROM tasks WHERE id = $1 AND {_IS_FINAL} RETURNING {COLUMNS}"  
 
 
 async def retry(task_id: UUID) -> TaskRow:
-    """Queue a failed or cancelled task again, with all its attempts; a waiting task is due now.
+    """Queue a failed or cancelled task with all its attempts again; make a waiting task due now.
 
-    The count of attempts goes on: it fences off a run that is still alive.
+    The number of attempts keeps rising, which fences off a run that is still alive.
 
     Raises:
-        TaskNotFound: there is none of this id.
+        TaskNotFound: no task has this id.
         TaskNotRetryable: it runs or succeeded, or an open task has its dedupe key.
 
     """
@@ -57,7 +57,7 @@ async def cancel(task_id: UUID) -> TaskRow:
     """Cancel a waiting task at once; a running task at its next report or heartbeat.
 
     Raises:
-        TaskNotFound: there is none of this id.
+        TaskNotFound: no task has this id.
         TaskNotCancellable: it has ended.
 
     """
@@ -68,7 +68,7 @@ async def drop(task_id: UUID) -> None:
     """Delete a task that has ended.
 
     Raises:
-        TaskNotFound: there is none of this id.
+        TaskNotFound: no task has this id.
         TaskNotDroppable: it has not ended.
 
     """

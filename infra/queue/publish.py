@@ -1,7 +1,7 @@
-"""Taking due tasks for publishing: a batch is marked with a lease and committed, then sent.
+"""Marking due tasks for publishing: the relay commits a batch with a lease, then sends it.
 
 If the relay dies in between, or the broker loses a message, the task is due again when the lease
-lapses. Publishing twice is harmless, for claims are fenced.
+lapses. Publishing twice is harmless, because claims are fenced.
 """
 
 import time
@@ -16,14 +16,14 @@ from infra.queue.levels import LATE_COMMIT, Levels
 from infra.queue.table import unindexed
 
 BATCH = 100
-# The most published and unclaimed tasks of one queue, of all relays. The backlog waits in the
-# database, where priorities count.
+# The most published and unclaimed tasks of one queue, over all relays. The backlog stays in the
+# database, where priorities apply.
 WINDOW = 200
 PUBLISHED_LEASE_SECONDS = 60.0
 # How often the scans start at the first entry of their index.
 FULL_SCAN_SECONDS = 1.0
-# Settings of the relay's connection. Each of its statements has an index that returns just what it
-# needs; the planner's statistics of a table that changes all the time are no guide.
+# Settings of the relay's connection. Each of its statements has an index for exactly its rows. The
+# table changes so fast that the planner's statistics would mislead it.
 PLANNER = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -32,8 +32,8 @@ PLANNER = {
 }
 _IS_QUEUED = unindexed("state = 'queued'")
 
-# Name by name and priority by priority: neither the backlog of a full queue is read, nor what is
-# due later. `gaps` are the ranges between the known priorities of a kind, where new ones may be.
+# Scans per name and priority, so it reads neither the backlog of full queues nor tasks due later.
+# `gaps` are the ranges between the known priorities of a kind, which may contain new priorities.
 _MARK_DUE = """
     WITH RECURSIVE kinds AS (
         SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[])
@@ -100,21 +100,21 @@ _COUNT_PUBLISHED = f"""
 
 
 class DueTasks:
-    """The due tasks as one relay takes them: a pass is batch after batch until one is not full."""
+    """The due tasks of one relay, in passes: batches are published until one is not full."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
         self._levels = Levels()
         self._kinds: Collection[TaskKind] = ()
-        # Published and not claimed, by queue: counted at the first batch of a pass, at this time of
-        # the database, among the leases from `_leases_from` on.
+        # Published and unclaimed tasks by queue. The first batch of a pass counts them among the
+        # leases from `_leases_from` on; `_counted_at` is the database's time of the count.
         self._unclaimed: Counter[str] | None = None
         self._counted_at = datetime.now(UTC)
         self._leases_from: datetime | None = None
         self._full_scan_at = -FULL_SCAN_SECONDS
 
     async def queues_with_room(self, queues: Collection[str]) -> set[str]:
-        """Return which of the queues may have more tasks published."""
+        """Return the queues whose windows are not full."""
         if self._unclaimed is None:
             self._unclaimed = await self._count_published()
         unclaimed = self._unclaimed
@@ -143,7 +143,7 @@ class DueTasks:
         return batch
 
     def published(self, batch: Collection[asyncpg.Record]) -> None:
-        """Note that a batch was sent; one that is not full ends the pass."""
+        """Record that a batch was sent; a batch that is not full ends the pass."""
         for row in batch:
             if self._unclaimed is not None:
                 self._unclaimed[row["queue"]] += 1
@@ -153,7 +153,7 @@ class DueTasks:
             self._unclaimed = None
 
     async def unmark(self, batch: Collection[asyncpg.Record]) -> None:
-        """Make a batch due again that was not sent whole, and end the pass."""
+        """Make a batch due again that was not sent completely, and end the pass."""
         self._unclaimed = None
         await self._connection.execute(_UNMARK, [row["id"] for row in batch])
 
@@ -164,10 +164,10 @@ class DueTasks:
         self._levels.scan_all()
 
     async def _count_published(self) -> Counter[str]:
-        """Count what is published and not claimed, by queue.
+        """Count the published and unclaimed tasks by queue.
 
-        A later publication has a later lease. So the count starts at the first lease that the last
-        count found, and now and then at the first of all.
+        A later publication has a later lease. So the count starts at the first lease of the last
+        count, and at the first of all leases every `FULL_SCAN_SECONDS`.
         """
         if time.monotonic() - self._full_scan_at >= FULL_SCAN_SECONDS:
             self.scan_all()
@@ -180,5 +180,5 @@ class DueTasks:
 
 
 def _columns(records: Sequence[tuple[object, object, object]]) -> list[list[object]]:
-    """Return the three columns of records, as `unnest` takes them."""
+    """Return the three columns of records, for `unnest`."""
     return [[record[position] for record in records] for position in range(3)]

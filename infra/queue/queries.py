@@ -1,4 +1,4 @@
-"""Reading tasks: one by its id, and listings for operators."""
+"""Reads of tasks: one by its id, and listings for operators."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,20 +23,20 @@ class TaskFilters:
 
 
 class Cursor(NamedTuple):
-    """A position in a listing: the page after it has the older tasks, or the newer."""
+    """A position in a listing; the page at it has older tasks, or newer ones with `is_newer`."""
 
     at: datetime
     id: UUID
     is_newer: bool = False
 
 
-# The last page is what is newer than this.
+# The page of tasks that are newer than this is the last page.
 OLDEST = Cursor(datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0), is_newer=True)
 
 
 @dataclass(frozen=True)
 class TaskPage:
-    """One page of tasks, the count of all pages, and the cursors of the pages beside it."""
+    """One page of tasks, the count of all matching tasks, and the cursors of the adjacent pages."""
 
     tasks: list[TaskRow]
     total: int
@@ -48,7 +48,7 @@ async def get(task_id: UUID) -> TaskRow:
     """Return a task.
 
     Raises:
-        TaskNotFound: there is none of this id.
+        TaskNotFound: no task has this id.
 
     """
     found = await rows(f"SELECT {COLUMNS} FROM tasks WHERE id = $1", task_id)  # noqa: S608
@@ -109,7 +109,7 @@ def _condition(filters: TaskFilters, cursor: Cursor | None = None) -> tuple[str,
 
     terms = []
     if filters.states:
-        # No array: the planner reads one state off the index in the order of the listing.
+        # No array: with one state the planner reads the index in the order of the listing.
         terms.append(f"state IN ({', '.join(map(add, sorted(filters.states)))})")
     if filters.name:
         terms.append(f"name = {add(filters.name)}")

@@ -1,4 +1,4 @@
-"""Periodic tasks: each is enqueued once a slot, by the relay that writes the slot down first."""
+"""Periodic tasks: the first relay that records a slot enqueues its task, so once per slot."""
 
 from collections.abc import Iterable
 from uuid import NAMESPACE_OID, uuid5
@@ -7,8 +7,8 @@ import asyncpg
 
 from infra.queue.kind import TaskKind
 
-# A task that is open serves the slots that pass meanwhile. The id is derived from the slot, as
-# relays of older releases derive it.
+# An open task also serves the slots that begin before it ends. The id is derived from the slot in
+# the same way as in older releases, whose relays may still run.
 _ENQUEUE_SLOT = """
     WITH served AS (
         INSERT INTO task_schedules AS schedule (name, last_slot)
@@ -24,7 +24,7 @@ _ENQUEUE_SLOT = """
 
 
 class Schedule:
-    """The slots that one relay knows to be served."""
+    """The scheduler of one relay; it remembers the last slot of each kind that it has served."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection

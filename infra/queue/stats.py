@@ -1,4 +1,4 @@
-"""How the queues stand, for metrics and operators."""
+"""Statistics of the queues, for metrics and operators."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from tortoise import BaseDBAsyncClient
 from infra.db.engine import primary
 
 MOST_COUNTED = 10_000
-# The queue of tasks that no relay has published yet.
+# The queue name of tasks that no relay has published yet.
 UNASSIGNED = "-"
 
 
 @dataclass(frozen=True)
 class QueueStats:
-    """How a queue stands; `oldest_due_seconds` is the age of its oldest due task."""
+    """Task counts of a queue; `oldest_due_seconds` is the time since its oldest task became due."""
 
     queue: str
     queued: int = 0
@@ -23,9 +23,9 @@ class QueueStats:
 
 
 async def queue_stats(source: BaseDBAsyncClient | None = None) -> list[QueueStats]:
-    """Return how the queues stand; tasks that no relay has published are under `UNASSIGNED`.
+    """Return the statistics of all queues; unpublished tasks are under `UNASSIGNED`.
 
-    Counts the oldest `MOST_COUNTED` of each state, which bounds the cost of a scrape.
+    Only the oldest `MOST_COUNTED` tasks of each state count, which bounds the cost of a scrape.
     """
     each = " UNION ALL ".join(
         f"(SELECT queue, state, available_at FROM tasks WHERE state = '{state}' "  # noqa: S608

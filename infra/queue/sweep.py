@@ -1,4 +1,4 @@
-"""Taking tasks back: of lapsed leases, of lost messages, of a worker that stops."""
+"""Taking tasks back: after lapsed leases, lost messages, and the stop of a worker."""
 
 from collections.abc import Collection
 
@@ -9,14 +9,14 @@ from infra.queue.leases import ended_attempt
 from infra.queue.table import CHANNEL
 
 LOST_WORKER = "The worker died or stopped answering while the task ran"
-# A published task that no worker claimed for so long is lost if the broker's queue is empty.
+# A published task's message is lost if it is unclaimed for so long and the broker's queue is empty.
 LOST_AFTER_SECONDS = 5.0
 
 log = logs.get_logger(__name__)
 
 
 async def sweep(connection: asyncpg.Connection) -> int:
-    """Queue the running tasks whose lease lapsed, or fail them; return how many there were."""
+    """Queue the running tasks with lapsed leases again, or fail them; return how many."""
     swept = await connection.fetch(
         f"""
         UPDATE tasks SET {ended_attempt("attempts >= max_attempts")}, error = $1
@@ -33,7 +33,7 @@ async def sweep(connection: asyncpg.Connection) -> int:
 
 
 async def requeue_lost(connection: asyncpg.Connection, empty_queues: Collection[str]) -> int:
-    """Make due what was published to queues that are empty and was not claimed.
+    """Make the unclaimed published tasks of empty queues due again.
 
     Returns:
         How many are due again.
@@ -52,7 +52,7 @@ async def requeue_lost(connection: asyncpg.Connection, empty_queues: Collection[
 
 
 async def release_worker(connection: asyncpg.Connection, worker: str) -> int:
-    """Queue again what a stopped worker was running; the attempt does not count.
+    """Queue the running tasks of a stopped worker again; the attempt does not count.
 
     A task whose cancellation was requested ends as cancelled.
 

@@ -1,4 +1,4 @@
-"""A row of `tasks`, and what statements on it have in common."""
+"""A row of `tasks`, and the common parts of statements on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-# NOTIFY on it wakes every relay.
+# A NOTIFY on this channel wakes every relay.
 CHANNEL = "tasks"
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -41,7 +41,7 @@ class TaskRow:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Return a row that a statement on `COLUMNS` returned."""
+        """Return the task of a row that has `COLUMNS`."""
         values = {field.name: row[field.name] for field in fields(cls)}
         return cls(**{**values, "args": orjson.loads(row["args"])})
 
@@ -52,7 +52,7 @@ COLUMNS = ", ".join(field.name for field in fields(TaskRow))
 def unindexed(condition: str) -> str:
     """Return the condition in a form that matches no index.
 
-    For statements that name their row by id. An index on the state keeps the entries of rows that
-    have left the state as long as any snapshot in the database is older.
+    It is for statements that find their row by id. An index on the state keeps the entries of rows
+    that have left the state while any older snapshot is open.
     """
     return f"(({condition}) IS TRUE)"
