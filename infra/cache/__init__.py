@@ -34,7 +34,7 @@ class Cache(Protocol):
 
 
 class NoCache:
-    """The cache of a process without readers; server processes learn of its changes by the feed."""
+    """The cache of a process without readers; server processes get its changes from the feed."""
 
     async def publish(self, changes: Sequence[Change]) -> None:
         """Do nothing."""
