@@ -49,7 +49,7 @@ bench-images: $(VENV)/dev.installed  ## Measure ways to make the variants of an 
 
 test-cache: $(VENV)/dev.installed  ## Look for a stale read in 10,000 writes while Redis is mistreated
 	@CACHE_WRITES=$(or $(CACHE_WRITES),10000) CACHE_REPORT=loadtests/results \
-		$(BIN)/python -m pytest tests/e2e/test_cache_stress.py -p no:xdist
+		$(BIN)/python -m pytest tests/e2e/test_cache_stress.py tests/e2e/test_database_late.py -p no:xdist
 
 profile: $(VENV)/dev.installed  ## Draw flame graphs of a cached read, and price its parts
 	@$(BIN)/python -m loadtests.bench.profile

@@ -243,7 +243,3 @@ def _fault(error: BaseException) -> tuple[str, int]:
         return error_messages.describe(error), EXIT_FAILED
     logging.getLogger(__name__).debug("unexpected_error", exc_info=error)
     return f"unexpected error: {error!r}; LOG_LEVEL=DEBUG shows the traceback", EXIT_FAILED
-
-
-if __name__ == "__main__":
-    main()

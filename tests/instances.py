@@ -26,7 +26,7 @@ async def instance(
     output = folder / f"api-{port}.log"
     with output.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", "api"),
+            *(sys.executable, "-m", "cli", "api"),
             env=os.environ | environment | own | settings,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -94,4 +94,4 @@ def _worker(group: WorkerGroup) -> tuple[str, ...]:
 
 def enroll(*command: str) -> tuple[str, ...]:
     """Return the command line of an `enroll` command."""
-    return (sys.executable, "-m", "cli.main", *command)
+    return (sys.executable, "-m", "cli", *command)

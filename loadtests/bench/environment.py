@@ -100,10 +100,10 @@ class Environment:
         await server.close()
         url = self._database_url.replace("/course_enrollment", f"/{name}")
         env = self._environment() | OURS | {"DATABASE_URL": url}
-        await _run(sys.executable, "-m", "cli.main", "migrate", env=env)
+        await _run(sys.executable, "-m", "cli", "migrate", env=env)
         is_much = enrollments > MANY_ENROLLMENTS
         sizes = (f"--courses={courses}", f"--enrollments={0 if is_much else enrollments}")
-        await _run(sys.executable, "-m", "cli.main", "seed", *sizes, env=env)
+        await _run(sys.executable, "-m", "cli", "seed", *sizes, env=env)
         connection = await asyncpg.connect(url, command_timeout=600)
         if is_much:
             await bulk.enrol(connection, enrollments)
@@ -137,7 +137,7 @@ class Environment:
             "DATA_DIR": str(self._folder / name),
             "API_WORKERS": "1",
         }
-        command = (sys.executable, "-m", "cli.main", "api")
+        command = (sys.executable, "-m", "cli", "api")
         return await self._start(name, command, env | settings, "/health/live")
 
     def two_cores(self) -> tuple[int, ...]:

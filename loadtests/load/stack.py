@@ -89,7 +89,7 @@ def _fill(service: Service, progress: Progress) -> None:
         progress(f"adding {COURSES:,} courses and {ENROLLMENTS:,} enrolments")
         amounts = ["--courses", str(COURSES), "--enrollments", str(ENROLLMENTS)]
         subprocess.run(
-            [sys.executable, "-m", "cli.main", "seed", *amounts],
+            [sys.executable, "-m", "cli", "seed", *amounts],
             cwd=ROOT,
             env={**os.environ, **service.env},
             check=True,

@@ -31,9 +31,9 @@ _PROGRAMS = {
     "weed": "S3",
 }
 _ARGUMENTS = {
-    "-m cli.main api": "api",
-    "-m cli.main worker": "worker",
-    "-m cli.main flower": "Flower",
+    "-m cli api": "api",
+    "-m cli worker": "worker",
+    "-m cli flower": "Flower",
     "-m locust": "Locust",
 }
 

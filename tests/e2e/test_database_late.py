@@ -22,6 +22,8 @@ TARGETS = (LIST, f"{LIST}?page=1", f"{LIST}?limit=100", f"{LIST}?search=Course")
 COURSES = 20
 READERS, PAUSE_SECONDS = 8, 0.01
 P95_SECONDS = 0.05
+# By `make test-cache`.
+IS_TIMED = "CACHE_REPORT" in os.environ
 BUSY = "SELECT count(*) FROM generate_series(1, 1000000000)"
 
 
@@ -81,14 +83,11 @@ async def _read_for(seconds: float, client) -> list[tuple[float, httpx.Response]
     return answers
 
 
-def _p95(answers) -> float:
+def _assert_fast(answers) -> None:
+    """Bound the P95 of the reads, on a machine that runs nothing else."""
     times = sorted(seconds for seconds, _ in answers)
-    return times[int(len(times) * 0.95)]
-
-
-async def _bound(client) -> float:
-    """Return how long reads may take: on a machine that runs other tests, thrice as long as now."""
-    return max(P95_SECONDS, 3 * _p95(await _read_for(3, client)))
+    if IS_TIMED:
+        assert times[int(len(times) * 0.95)] < P95_SECONDS
 
 
 async def _pid_of_postgres(servers) -> int:
@@ -102,7 +101,6 @@ async def _pid_of_postgres(servers) -> int:
 async def test_reads_go_on_and_say_so_while_the_database_is_frozen(service, servers, tmp_path):
     async with site(service, servers, tmp_path) as (client, admin):
         before = {target: (await client.get(target)).content for target in TARGETS}
-        bound = await _bound(client)
         with frozen(await _pid_of_postgres(servers)):
             answers = await _read_for(5, client)
             assert {answer.status_code for _, answer in answers} == {200}
@@ -119,7 +117,7 @@ async def test_reads_go_on_and_say_so_while_the_database_is_frozen(service, serv
             tag = answers[0][1].headers["etag"]
             known = await client.get(LIST, headers={"If-None-Match": tag})
             assert "cache-status" in known.headers
-            assert _p95(answers) < bound
+            _assert_fast(answers)
         text = await scrape(client)
         assert float(re.search(r'cache_requests_total{tier="stale"} (\S+)', text)[1]) > 0
 
@@ -137,7 +135,7 @@ async def test_after_too_long_they_are_refused_and_then_go_on(service, servers, 
             await asyncio.sleep(3)
             for _ in range(3):
                 answer = await client.get(LIST)
-                refused(answer, 503, "UNAVAILABLE", "The database is away; try again soon")
+                refused(answer, 503, "UNAVAILABLE", "The database is unavailable; try again soon")
                 assert int(answer.headers["retry-after"]) >= 1
 
         async def is_back() -> bool:
@@ -152,7 +150,6 @@ async def test_reads_are_fast_while_others_queries_keep_the_database_busy(
     cores = os.cpu_count() or 1
     url = servers.environment["DATABASE_URL"]
     async with site(service, servers, tmp_path) as (client, admin):
-        bound = await _bound(client)
         sessions = [await asyncpg.connect(url) for _ in range(cores)]
         busy = [asyncio.create_task(session.execute(BUSY)) for session in sessions]
         writing = asyncio.create_task(_write(client, admin))
@@ -165,7 +162,7 @@ async def test_reads_are_fast_while_others_queries_keep_the_database_busy(
         written = await writing
         assert {answer.status_code for _, answer in answers} == {200}
         assert (await client.get(LIST)).json()[0]["title"] == written
-        assert _p95(answers) < bound
+        _assert_fast(answers)
 
 
 async def _write(client, admin) -> str:

@@ -37,9 +37,9 @@ class Command:
 
 
 COMMANDS = {
-    "api": Command(("-m", "cli.main", "api"), 6.0, 12.0),
-    "worker": Command(("-m", "cli.main", "worker", "--concurrency=2"), 6.0, 13.0),
-    "flower": Command(("-m", "cli.main", "flower"), 5.0, 5.0),
+    "api": Command(("-m", "cli", "api"), 6.0, 12.0),
+    "worker": Command(("-m", "cli", "worker", "--concurrency=2"), 6.0, 13.0),
+    "flower": Command(("-m", "cli", "flower"), 5.0, 5.0),
     "make run": Command(("-m", "deploy.embedded"), 14.0, 14.0),
 }
 

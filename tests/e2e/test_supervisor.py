@@ -203,7 +203,7 @@ def test_a_restarted_database_has_the_same_address(start: Start) -> None:
         except (OSError, asyncpg.PostgresError):
             return False
 
-    wait_until(responses, 15)
+    wait_until(responses, 30)
 
 
 def test_a_part_that_ignores_sigterm_is_killed_after_its_grace_period(start: Start) -> None:
@@ -344,7 +344,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
 
     def interrupted(seconds: float) -> None:
         sleep(seconds)
-        if "PostgreSQL answers" in (tmp_path / "data.out").read_text():
+        if "PostgreSQL is ready" in (tmp_path / "data.out").read_text():
             patch.undo()
             raise KeyboardInterrupt
 

@@ -146,7 +146,7 @@ async def test_flower_requires_its_password(service):
     (port,) = free_ports(1)
     own = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": ":".join(FLOWER_USER)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "flower"),
+        *(sys.executable, "-m", "cli", "flower"),
         env=os.environ | service.env | own,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

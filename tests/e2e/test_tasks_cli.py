@@ -44,7 +44,7 @@ def enroll(service):
 
     async def run(*arguments, typed=""):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", "tasks", *arguments),
+            *(sys.executable, "-m", "cli", "tasks", *arguments),
             env=os.environ | service.env,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -104,7 +104,7 @@ async def test_a_bulk_retry_requires_confirmation(rows, enroll):
     made = [await _task(rows) for _ in range(3)]
     code, output, errors = await enroll("retry", "--name", NAME, typed="n\n")
     assert code == 1
-    assert "3 tasks are to be retried" in output + errors
+    assert "3 tasks will be retried" in output + errors
     assert {await _state(rows, each) for each in made} == {"failed"}
     assert (await enroll("retry", "--name", NAME, "--yes"))[:2] == (0, "3 retried\n")
     assert {await _state(rows, each) for each in made} == {"queued"}
@@ -150,7 +150,7 @@ async def test_watch_shows_the_queues_live(service, rows):
     task_id = await _task(rows)
     terminal, other_end = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "tasks", "watch"),
+        *(sys.executable, "-m", "cli", "tasks", "watch"),
         env=os.environ | service.env | {"COLUMNS": "160", "LINES": "50", "TERM": "xterm"},
         stdin=other_end,
         stdout=other_end,

@@ -33,7 +33,7 @@ class Uploads:
         """Start the API and wait until it is ready."""
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli.main", "api"),
+                *(sys.executable, "-m", "cli", "api"),
                 env=self.environment,
                 stdout=output,
                 stderr=output,

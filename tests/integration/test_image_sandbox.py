@@ -24,6 +24,10 @@ HARMLESS = photos.jpeg(64, 48)
 @pytest.fixture(autouse=True)
 def own_processes(monkeypatch):
     """Starts decoders of the test's own and ends them."""
+    # Those of other tests of this process.
+    others = sandbox._idle  # noqa: SLF001
+    while others:
+        others.pop().kill()
     idle = []
     monkeypatch.setattr(sandbox, "_idle", idle)
     yield idle

@@ -91,7 +91,7 @@ async def written(new_database):
 
 async def _enroll(url, *arguments):
     command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", *arguments), env=os.environ | {"DATABASE_URL": url}
+        *(sys.executable, "-m", "cli", *arguments), env=os.environ | {"DATABASE_URL": url}
     )
     assert await asyncio.wait_for(command.wait(), SEED_SECONDS) == 0
 

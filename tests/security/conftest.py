@@ -85,7 +85,7 @@ async def production(service, tmp_path_factory):
         environment = os.environ | service.env | SETTINGS | places | {"DATABASE_URL": url}
         with output.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli.main", "api"),
+                *(sys.executable, "-m", "cli", "api"),
                 env=environment,
                 stdout=file,
                 stderr=file,

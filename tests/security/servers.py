@@ -24,7 +24,7 @@ class Server:
 
 @asynccontextmanager
 async def own_api(
-    service, folder: Path, *, module: str = "cli.main", **settings: str
+    service, folder: Path, *, module: str = "cli", **settings: str
 ) -> AsyncIterator[Server]:
     """Run an API with these settings and one server process; `module` starts it."""
     (port,) = free_ports(1)

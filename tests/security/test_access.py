@@ -220,7 +220,7 @@ def enroll(service):
 
     async def call(*arguments: str, said: str = "") -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", *arguments),
+            *(sys.executable, "-m", "cli", *arguments),
             env=os.environ | service.env | {"DATA_DIR": str(service.data_dir)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

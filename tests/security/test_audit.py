@@ -382,7 +382,7 @@ def enroll(service):
 
     async def run(*arguments, typed="", environment=None):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", *arguments),
+            *(sys.executable, "-m", "cli", *arguments),
             env=os.environ | service.env | {"COLUMNS": "240"} | (environment or {}),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -461,7 +461,7 @@ async def test_in_production_a_key_of_the_machines_own_needs_confirmation(enroll
     }
     code, output, errors = await enroll("keys", "rotate", environment=alone)
     assert (code, output) == (2, "")
-    assert "other instances would refuse what the new key signs" in errors
+    assert "other instances would refuse tokens of the new key" in errors
     assert list(tmp_path.glob("keys.*")) == []
     code, output, errors = await enroll("keys", "rotate", "--this-machine-only", environment=alone)
     assert (code, "signs from now on" in output) == (0, True), errors

@@ -193,12 +193,12 @@ async def test_a_stream_ends_and_is_resumed(monkeypatch):
         ip="192.0.2.1",
         respond=respond,
     )
-    monkeypatch.setattr(api.tasks.queries, "get", get)
+    monkeypatch.setattr(api.routes.tasks.queries, "get", get)
     monkeypatch.setattr(sse_limits, "MAX_SECONDS", 0.5)
-    await api.tasks.watch_task(request, task.id)
+    await api.routes.tasks.watch_task(request, task.id)
     assert ends == [2]
     last = sent[1].partition("\n")[0].removeprefix("id: ")
     request.headers = {"last-event-id": last}
-    await api.tasks.watch_task(request, task.id)
+    await api.routes.tasks.watch_task(request, task.id)
     # Without new events, no event is repeated.
     assert ends == [2, 3]

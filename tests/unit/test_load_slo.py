@@ -251,7 +251,7 @@ def test_memory_growth_is_that_of_the_api_and_the_workers():
 @pytest.mark.parametrize(
     ("command", "parent", "part"),
     [
-        (["/x/locust/bin/python", "-m", "cli.main", "api"], "other", "api"),
+        (["/x/locust/bin/python", "-m", "cli", "api"], "other", "api"),
         (["/x/bin/python", "-c", "from multiprocessing.spawn import …"], "api", "api"),
         (["/x/pginstall/bin/postgres", "-D", "/x"], "other", "PostgreSQL"),
         (["postgres: checkpointer "], "PostgreSQL", "PostgreSQL"),

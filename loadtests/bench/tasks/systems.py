@@ -67,13 +67,13 @@ class Environment:
         url = await self._database(f"ours_{rows.finished}")
         own = {"DATABASE_URL": url, "BROKER_URL": self._broker(0), "STORAGE_URL": "memory://"}
         plugin = _plugin(self._folder / "plugin")
-        _run(sys.executable, "-m", "cli.main", "migrate", env=self._environment(ROOT) | own)
+        _run(sys.executable, "-m", "cli", "migrate", env=self._environment(ROOT) | own)
         connection = await self._connect(url)
         seconds = await fill(connection, rows)
         sys.stderr.write(f"filled the table with {rows} rows in {seconds:.0f} s\n")
         # As many messages prefetched as Celery's default, which the plain one has.
         options = ("--queues=default", f"--concurrency={CONCURRENCY}", "--prefetch=4")
-        worker = ("-m", "cli.main", "worker", *options)
+        worker = ("-m", "cli", "worker", *options)
         return [
             System(
                 f"{side.name}, {rows}",

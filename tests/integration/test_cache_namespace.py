@@ -30,23 +30,23 @@ async def guest(new_database):
     await server.close()
 
 
-async def _shape(url, place=PLACE):
+async def _namespace(url, place=PLACE):
     async with database(url, pool_size=1):
-        return await read.shape(place)
+        return await read.namespace(place)
 
 
-async def test_each_database_has_its_own_shape_under_any_of_its_host_names(new_database):
+async def test_each_database_has_its_own_namespace_under_any_of_its_host_names(new_database):
     url, other = await new_database(migrated=False), await new_database(migrated=False)
     elsewhere = url.replace("127.0.0.1", "localhost")
     assert elsewhere != url
-    shape = await _shape(url)
-    assert await _shape(elsewhere) == shape
-    assert await _shape(other) != shape
-    assert await _shape(url, "https://images.example.org/{}".format) != shape
+    namespace = await _namespace(url)
+    assert await _namespace(elsewhere) == namespace
+    assert await _namespace(other) != namespace
+    assert await _namespace(url, "https://images.example.org/{}".format) != namespace
 
 
-async def test_a_shape_needs_no_right_to_read_the_servers_identifier(new_database, guest):
+async def test_a_namespace_needs_no_right_to_read_the_servers_identifier(new_database, guest):
     one, other = [await guest(await new_database(migrated=False)) for _ in range(2)]
-    shapes = [await _shape(url) for url in (one, other, one)]
-    assert shapes[0] != shapes[1]
-    assert shapes[0] == shapes[2]
+    namespaces = [await _namespace(url) for url in (one, other, one)]
+    assert namespaces[0] != namespaces[1]
+    assert namespaces[0] == namespaces[2]
