@@ -39,7 +39,7 @@ admin_tasks = Blueprint("admin-tasks", url_prefix=f"{API_PREFIX}/admin/tasks")
 async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
     """Show a task
 
-    Whoever holds its id may look; arguments and traceback are shown to admins only.
+    Anyone with its id may see it; arguments and traceback are shown to admins only.
     """
     return reply(await _shown(request, await queries.get(task_id)))
 

@@ -42,6 +42,8 @@ class History:
         self._versions: set[int] = set()
         # Some changes since earlier versions have been dropped.
         self._oldest = 0
+        # Versions that writers have noted and no poll has read yet.
+        self._unconfirmed: set[int] = set()
         # The newest noted version, and whether the last poll has found an older one.
         self._newest, self._is_behind = 0, False
         self._log: deque[Change] = deque()
@@ -67,19 +69,28 @@ class History:
             base = steps[0].previous
         # A noted commit with an unknown outcome may have failed, so one poll behind it is allowed.
         was_behind, self._is_behind = self._is_behind, version < self._newest
-        is_gapless = base == self.version and not (was_behind and self._is_behind)
+        read = {step.change.version for step in steps}
+        # A failover has lost it, or its commit has failed.
+        is_lost = any(each <= version and each not in read for each in self._unconfirmed)
+        is_gapless = base == self.version and not (is_lost or (was_behind and self._is_behind))
         if not is_gapless:
             self.reset()
             self._versions.add(base)
             self._listed = base
         self.version = version
+        self._unconfirmed = {each for each in self._unconfirmed if each > version}
         changes = [step.change for step in steps]
         for change in changes:
-            self.note(change)
+            self._add(change)
         return changes if is_gapless else None
 
     def note(self, change: Change) -> None:
-        """Add a change, also if earlier ones are missing."""
+        """Add a change that its writer reports, also if earlier ones are missing."""
+        if change.version > (self.version or 0):
+            self._unconfirmed.add(change.version)
+        self._add(change)
+
+    def _add(self, change: Change) -> None:
         version, subject, listed = change
         self._versions.add(version)
         self._newest = max(version, self._newest)

@@ -124,3 +124,18 @@ def test_after_a_reset_the_next_poll_begins_anew(history):
     assert not history.knows(10)
     assert history.follow(10, [step(9, 10)]) is None
     assert history.knows(9)
+
+
+def test_a_noted_change_that_a_later_poll_does_not_find_was_lost(history):
+    history.note(Change(11, A, listed=True))
+    assert history.follow(10, []) == []  # the poll began before its commit
+    assert history.follow(12, [step(10, 12)]) is None
+    assert not history.knows(11)
+
+
+def test_a_noted_change_that_a_poll_finds_stays(history):
+    noted = step(10, 11)
+    history.note(noted.change)
+    assert history.follow(11, [noted]) == [noted.change]
+    assert history.follow(12, [step(11, 12)]) == [step(11, 12).change]
+    assert history.knows(11)
