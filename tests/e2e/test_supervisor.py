@@ -203,7 +203,7 @@ def test_a_restarted_database_has_the_same_address(start: Start) -> None:
         except (OSError, asyncpg.PostgresError):
             return False
 
-    wait_until(responses, 30)
+    wait_until(responses, 15)
 
 
 def test_a_part_that_ignores_sigterm_is_killed_after_its_grace_period(start: Start) -> None:
