@@ -5,7 +5,7 @@ from infra.queue.hooks import Operation
 from infra.queue.table import TaskRow
 from services.audit import trail
 from services.audit.trail import Action
-from services.catalogue.change import announce_image_task
+from services.catalogue.change import publish_after_commit
 from services.task_names import TaskName
 
 _ACTIONS = {
@@ -16,7 +16,7 @@ _ACTIONS = {
 
 
 class TaskHooks:
-    """Records the operation, and announces the course whose image the task makes."""
+    """Records the operation, and publishes the change of a course whose image the task makes."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -25,4 +25,4 @@ class TaskHooks:
         """Add to the transaction of an operation."""
         await trail.record(_ACTIONS[operation], task.id)
         if task.name == TaskName.PROCESS_IMAGE:
-            await announce_image_task(self._cache)
+            await publish_after_commit(self._cache)

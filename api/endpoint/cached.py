@@ -4,10 +4,9 @@ from functools import partial
 from math import ceil
 
 from sanic import HTTPResponse, Request
-from sanic.response import raw
 
 from api.endpoint.etags import etag, field, matches_strongly, matches_weakly
-from api.endpoint.replies import JSON, page_headers
+from api.endpoint.replies import JSON, page_headers, reply_json
 from api.protocol.header_templates import Declaration, HeaderTemplates
 from infra.cache import Entry, Key
 from services.catalogue.change import Condition
@@ -82,7 +81,7 @@ def send_written(
 ) -> HTTPResponse:
     """Respond with a written course: the same bytes and tag that readers get."""
     entry = snapshot.entry(url_of)
-    return raw(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})}, JSON)
+    return reply_json(entry.body, status, {"ETag": etag(entry.digest), **(headers or {})})
 
 
 def condition_of(request: Request) -> Condition | None:

@@ -45,4 +45,11 @@ def reply(
     content: BaseModel, status: int = 200, headers: dict[str, str] | None = None
 ) -> HTTPResponse:
     """Return a model as JSON."""
-    return raw(content.model_dump_json().encode(), status, headers, JSON)
+    return reply_json(content.model_dump_json().encode(), status, headers)
+
+
+def reply_json(
+    content: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> HTTPResponse:
+    """Return rendered JSON."""
+    return raw(content, status, headers, JSON)

@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
-from sanic.response import empty, raw
+from sanic.response import empty
 
 from api.endpoint.operation import API_PREFIX, Access, operation
-from api.endpoint.replies import JSON, PAGE_HEADERS, page_headers, reply
+from api.endpoint.replies import PAGE_HEADERS, page_headers, reply, reply_json
 from api.schemas.fields import EnrollmentId
 from api.schemas.requests import EnrollmentQuery, PageQuery
 from api.schemas.responses import EnrollmentsOut, StudentOut, StudentsOut
@@ -52,7 +52,7 @@ async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResp
         lambda source: listing.page(source, filters, query.page, query.limit, url_of)
     )
     body = b'{"enrollments":%s,"total":%d}' % (render.array(shown), total)
-    return raw(body, 200, page_headers(request.path, query.position(), total), JSON)
+    return reply_json(body, headers=page_headers(request.path, query.position(), total))
 
 
 @operation(

@@ -9,7 +9,7 @@ from sanic.response import raw
 
 from api.endpoint import binding
 from api.endpoint.operation import API_PREFIX, Access, operation
-from api.endpoint.replies import JSON, PAGE_HEADERS, page_headers
+from api.endpoint.replies import JSON, PAGE_HEADERS, page_headers, reply_json
 from api.schemas.fields import Email, IdempotencyKey
 from api.schemas.requests import EnrollmentIn, PageQuery
 from api.schemas.responses import StudentEnrollmentOut, StudentEnrollmentsOut
@@ -58,7 +58,7 @@ async def create_enrollment(
     location = f"{API_PREFIX}/students/{quote(body.student_email, safe='@')}/enrollments"
     enroller: Enroller = request.app.ctx.enroller
     if idempotency_key is None:
-        return raw(await enroller.enroll(wanted), 201, {"Location": location}, JSON)
+        return reply_json(await enroller.enroll(wanted), 201, {"Location": location})
     keyed = await _keyed(request, body, idempotency_key, caller)
     response, is_repeated = await enroller.enroll_once(wanted, keyed, partial(_stored, location))
     return _sent(response, is_repeated=is_repeated)
@@ -108,4 +108,4 @@ async def list_student_enrollments(request: Request, email: str, query: PageQuer
     )
     content = b'{"student_email":%s,"enrollments":%s,"total":%d}'
     body = content % (orjson.dumps(email), render.array(shown), total)
-    return raw(body, 200, page_headers(request.path, page, total), JSON)
+    return reply_json(body, headers=page_headers(request.path, page, total))

@@ -208,11 +208,7 @@ class PageQuery(BaseModel):
         Field(ge=1, le=MAX_PAGE, description="Which page; 1 when left out.", examples=[1]),
         BeforeValidator(_digits),
     ] = 1
-    limit: Annotated[
-        int,
-        Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
-        BeforeValidator(_at_most_limit),
-    ] = 10
+    limit: Limit = 10
 
     def position(self) -> Page:
         """Return the requested page, with the query's other parameters."""
@@ -266,11 +262,7 @@ class TaskQuery(BaseModel):
 
     status: Annotated[TaskState | None, Field(description="Only tasks of this status.")] = None
     name: NameOfTask | None = None
-    limit: Annotated[
-        int,
-        Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
-        BeforeValidator(_at_most_limit),
-    ] = 10
+    limit: Limit = 10
     cursor: CursorField | None = None
 
     def link(self, cursor: Cursor | None) -> dict[str, str]:

@@ -128,9 +128,6 @@ def _assigned(scope: ast.AST) -> dict[str, list[ast.expr]]:
 
 def _called_name(function: ast.expr) -> str:
     match function:
-        # Tortoise's is a method; a function of this name makes a response.
-        case ast.Name(id="raw"):
-            return ""
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return name
     return ""

@@ -67,12 +67,7 @@ async def change(
         yield changing
         if action is not None:
             await trail.record(action, course_id)
-        await _publish_after_commit(cache)
-
-
-async def announce_image_task(cache: Cache) -> None:
-    """Publish a change of a course's image task to readers, after the commit."""
-    await _publish_after_commit(cache)
+        await publish_after_commit(cache)
 
 
 async def ask_to_warm() -> None:
@@ -80,7 +75,7 @@ async def ask_to_warm() -> None:
     await enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
 
 
-async def _publish_after_commit(cache: Cache) -> None:
+async def publish_after_commit(cache: Cache) -> None:
     """Make this instance's readers see the running transaction as soon as it commits."""
     await ask_to_warm()
     # Last: it locks out the commits of all other catalogue writers until this one commits.

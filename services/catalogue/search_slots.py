@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from infra.aio.places import NoPlace, Places
 from services.errors import Unavailable
 
 # The slots of the database, for all processes of all instances; a search keeps a processor busy.
@@ -32,7 +33,7 @@ class SearchSlots:
     def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
         self._wait = wait_seconds
         # Not more than the database has slots, so that waiting searches send it no statements.
-        self._places = asyncio.Semaphore(SLOTS)
+        self._places = Places(SLOTS, wait_seconds)
 
     async def run(self, search: Callable[[], Awaitable[T | None]]) -> T:
         """Return the result of the search; repeat it while its result is None: no slot was free.
@@ -43,14 +44,10 @@ class SearchSlots:
         """
         deadline = time.monotonic() + self._wait
         try:
-            async with asyncio.timeout(self._wait):
-                await self._places.acquire()
-        except TimeoutError:
+            async with self._places.place():
+                return await self._in_turn(search, deadline)
+        except NoPlace:
             raise SearchesBusy from None
-        try:
-            return await self._in_turn(search, deadline)
-        finally:
-            self._places.release()
 
     async def _in_turn(self, search: Callable[[], Awaitable[T | None]], deadline: float) -> T:
         pause = LOOK_SECONDS
