@@ -9,6 +9,7 @@ from sanic_ext import Config as ExtensionConfig
 from sanic_ext.extensions.http.extension import HTTPExtension
 
 from api import errors, lifespan, middleware
+from api.console.routes import console
 from api.context import Application, Context
 from api.endpoint.bodies import MAX_JSON_BYTES
 from api.endpoint.docs_page import pages
@@ -19,10 +20,12 @@ from api.routes.admin import admin
 from api.routes.auth import auth
 from api.routes.courses import courses
 from api.routes.enrollments import enrollments
-from api.routes.system import SERVICE, system
+from api.routes.flags import flags
+from api.routes.system import system
 from api.routes.tasks import admin_tasks, tasks
 from api.security.sse_limits import Streams
-from infra.cache import Shared
+from infra.db.change_ring import ChangeRing
+from infra.identity import SERVICE
 from infra.observability import logs, metrics
 from infra.rate_limits.stream_table import Slots
 from infra.settings import Settings
@@ -38,22 +41,25 @@ LIMITS = {
 
 def create_app(
     settings: Settings,
-    shared: Shared | None = None,
+    change_ring: ChangeRing | None = None,
     slots: Slots | None = None,
     metrics_sender: socket.socket | None = None,
 ) -> Application:
     """Build the application; each server process opens its connections at its start.
 
-    `shared` and `slots` are memory that the instance's processes share. `metrics_sender` leads to
-    the metrics process, if there is one (infra.observability.meters).
+    `change_ring` and `slots` are memory that the instance's processes share. `metrics_sender`
+    leads to the metrics process, if there is one (infra.observability.totals).
     """
     logs.configure(settings.log_level, settings.log_format, process="api")
     context = Context(
         settings=settings,
-        shared=shared or Shared(),
+        change_ring=change_ring or ChangeRing(),
         streams=Streams(slots),
         metrics_sender=metrics_sender,
+        connections=(),
         write_buffers=WriteBuffers(),
+        is_ready=True,
+        is_draining=False,
     )
     app: Application = Sanic(
         SERVICE.replace("-", "_"),
@@ -69,7 +75,8 @@ def create_app(
         RESPONSE_TIMEOUT=settings.response_seconds,
         KEEP_ALIVE_TIMEOUT=settings.keep_alive_seconds,
     )
-    app.blueprint([auth, courses, enrollments, tasks, admin_tasks, admin, system, pages])
+    app.blueprint([auth, courses, enrollments, tasks, admin_tasks, flags, admin, system, pages])
+    app.blueprint(console)
     if media.are_served_here(settings):
         app.blueprint(media.media)
     # Only HEAD and OPTIONS: the dependency injection extension adds a listener to every request.

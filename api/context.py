@@ -1,6 +1,7 @@
 """The application's context; handlers access it as `request.app.ctx`."""
 
 import socket
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from api.protocol.write_buffers import WriteBuffers
 from api.security.cors import Origins
 from api.security.rate_limits import Limits
 from api.security.sse_limits import Streams
-from infra.cache import ResponseCache, Shared
+from infra.cache import ResponseCache
+from infra.db.change_ring import ChangeRing
 from infra.db.replica import ReplicaRouter
 from infra.key_ring import KeyRing
 from infra.session_list import SessionList
@@ -24,6 +26,8 @@ from infra.storage.object_cache import ObjectCache
 from services.audit.denied import DeniedAudit
 from services.auth.revocations import Revocations
 from services.enrollments.enroll import Enroller
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 
 
 class Context(SimpleNamespace):
@@ -47,10 +51,18 @@ class Context(SimpleNamespace):
     end: middleware.End
     write_buffers: WriteBuffers
     enroller: Enroller
+    flags: Flags
+    flag_feed: FlagFeed
     resources: AsyncExitStack
-    shared: Shared
+    change_ring: ChangeRing
     streams: Streams
     metrics_sender: socket.socket | None
+    # Sanic's own set of this process's connections.
+    connections: Collection[object]
+    # False from the moment at which the instance is told to stop.
+    is_ready: bool
+    # No connection is kept for another request.
+    is_draining: bool
 
 
 Application = Sanic[Config, Context]

@@ -17,13 +17,13 @@ from infra.db.pool import PoolFull
 from infra.error_messages import Outage
 from infra.errors import DeclaredError
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.observability.metrics import CLIENT_GONE
-from infra.queue.errors import TaskNotFound, TaskStateConflict
+from infra.queue.errors import QueueNotFound, QueueNotPaused, TaskNotFound, TaskStateConflict
 from services import errors
 from services.errors import Code, ServiceError
 
-RETRY_AFTER_SECONDS = 2
-_RESPONSE_TIMEOUT = Outage("response_timeout", "The request took too long; try again soon")
+_RESPONSE_TIMEOUT = Outage(Event.RESPONSE_TIMEOUT, "The request took too long; try again soon")
 
 STATUSES: dict[type[DeclaredError], int] = {
     errors.Invalid: 400,
@@ -31,8 +31,10 @@ STATUSES: dict[type[DeclaredError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     TaskNotFound: 404,
+    QueueNotFound: 404,
     errors.Conflict: 409,
     TaskStateConflict: 409,
+    QueueNotPaused: 409,
     errors.Changed: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
@@ -41,20 +43,8 @@ STATUSES: dict[type[DeclaredError], int] = {
 }
 
 TITLES = {
-    400: "Validation failed",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not found",
-    405: "Method not allowed",
-    408: "Request timeout",
-    409: "Conflict",
-    412: "Precondition failed",
-    413: "Payload too large",
-    415: "Unsupported media type",
-    429: "Too many requests",
-    500: "Internal server error",
-    503: "Service unavailable",
-}
+    status: HTTPStatus(status).phrase.capitalize() for status in {*STATUSES.values(), 405, 408, 500}
+} | {400: "Validation failed", 413: "Payload too large"}
 
 log = logs.get_logger(__name__)
 
@@ -73,7 +63,7 @@ async def render(request: Request, error: Exception) -> HTTPResponse:
         return _declared_error(errors.Unavailable(reason))
     if isinstance(error, SanicException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _framework_error(request, error)
-    log.error("unforeseen_error", exc_info=error)
+    log.error(Event.UNFORESEEN_ERROR, exc_info=error)
     return envelope(500, Code.INTERNAL, "Something went wrong on our side")
 
 
@@ -86,7 +76,8 @@ def _why_unavailable(error: BaseException) -> str | None:
     )
     if outage is None:
         return None
-    log.log(outage.level, outage.event, error=str(error))
+    # A timeout has no message.
+    log.log(outage.level, outage.event, error=str(error) or type(error).__name__)
     return outage.message
 
 
@@ -128,8 +119,8 @@ def _declared_error(error: DeclaredError) -> HTTPResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RateLimited):
         headers |= _limit_headers(error)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, errors.Unavailable):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     return _response(status, content_of(error), headers)
 
 
@@ -145,7 +136,8 @@ def _limit_headers(error: errors.RateLimited) -> dict[str, str]:
 def _code_of(error: DeclaredError) -> Code:
     if isinstance(error, ServiceError):
         return error.code
-    return Code.NOT_FOUND if isinstance(error, TaskNotFound) else Code.TASK_STATE
+    is_missing = status_of(type(error)) == HTTPStatus.NOT_FOUND
+    return Code.NOT_FOUND if is_missing else Code.TASK_STATE
 
 
 def content_of(error: DeclaredError) -> ErrorOut:

@@ -6,8 +6,6 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 
-from tortoise import BaseDBAsyncClient
-
 from api import collectors, middleware
 from api.context import Application, Context
 from api.health import HealthQueries
@@ -16,11 +14,13 @@ from api.security.rate_limits import Limits
 from infra import rate_limits
 from infra.aio.shield import drain
 from infra.cache import CacheDown, ResponseCache, SecondLevel
+from infra.db import dsn
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, database, open_pool
 from infra.db.feed import DatabaseFeed
 from infra.db.replica import ReplicaRouter
 from infra.key_ring import KeyRing
-from infra.observability import logs, metrics
+from infra.observability import logs, metrics, tracing
+from infra.observability.events import Event
 from infra.process.system import tune_malloc
 from infra.queue import hooks
 from infra.session_list import SessionList
@@ -32,6 +32,8 @@ from services.auth.revocations import Revocations
 from services.catalogue import read
 from services.catalogue.feed import CATALOGUE_POLL_SECONDS, CatalogueFeed
 from services.enrollments.enroll import Enroller
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 from services.images.removals import RemovedImages
 from services.task_hooks import TaskHooks
 
@@ -46,6 +48,8 @@ async def open_resources(app: Application) -> None:
     tune_malloc()
     context = app.ctx
     context.resources = AsyncExitStack()
+    tracing.start(context.settings, "api")
+    context.resources.callback(tracing.stop)
     metrics.set_sender(context.metrics_sender)
     await context.resources.enter_async_context(middleware.flush_telemetry())
     await _open_database(context)
@@ -53,6 +57,7 @@ async def open_resources(app: Application) -> None:
     await _open_limits(context)
     _open_audit(context)
     _open_images(context)
+    await _open_flags(context)
     _follow_database(context)
     await _open_replica(context)
     await _open_cache(context)
@@ -108,22 +113,30 @@ def _open_images(context: Context) -> None:
     )
 
 
+async def _open_flags(context: Context) -> None:
+    context.flags = Flags()
+    context.flag_feed = FlagFeed(context.flags, context.settings.flags_at)
+    await context.flag_feed.start()
+    context.resources.push_async_callback(context.flag_feed.stop)
+
+
 def _follow_database(context: Context) -> None:
     context.revocations = Revocations()
     removed = RemovedImages(context.object_cache.remove)
     url = require_direct_database(context.settings)
-    _start(context, DatabaseFeed(url, context.revocations, removed).follow())
+    feed = DatabaseFeed(url, context.revocations, removed, context.flag_feed)
+    _start(context, feed.follow())
 
 
 async def _open_replica(context: Context) -> None:
     settings = context.settings
-    replica: BaseDBAsyncClient | None = None
-    if settings.database_replica_url:
-        pool = (settings.database_pool_size, settings.database_pool_wait_seconds)
-        replica = await context.resources.enter_async_context(
-            open_pool(settings.database_replica_url, *pool)
-        )
-    context.replica_router = ReplicaRouter(context.shared, replica)
+    pool = (settings.database_pool_size, settings.database_pool_wait_seconds)
+    # A pool for each server: one lags while another is complete.
+    urls = dsn.each_server(settings.database_replica_url) if settings.database_replica_url else {}
+    replicas = [
+        await context.resources.enter_async_context(open_pool(url, *pool)) for url in urls.values()
+    ]
+    context.replica_router = ReplicaRouter(context.change_ring, replicas)
     _start(context, context.replica_router.follow())
 
 
@@ -134,7 +147,7 @@ async def _open_cache(context: Context) -> None:
         SecondLevel(settings.cache or "memory://", namespace),
         memory_bytes=settings.cache_memory_bytes,
         stale_seconds=settings.stale_if_error_seconds,
-        shared=context.shared,
+        change_ring=context.change_ring,
     )
     context.resources.enter_context(hooks.registered(TaskHooks(context.cache)))
     context.resources.push_async_callback(context.cache.close)
@@ -147,9 +160,9 @@ async def _open_cache(context: Context) -> None:
     _start(context, feed.follow())
     await context.cache.start(feed.wake)
     context.fast_path = FastPath(
-        context.cache.index, context.object_cache, context.limits, context.origins
+        context.cache, context.object_cache, context.limits, context.origins
     )
-    await context.resources.enter_async_context(collectors.collect_metrics(context.cache))
+    await context.resources.enter_async_context(collectors.collect_metrics(context))
 
 
 async def warm_up(context: Context) -> None:
@@ -162,14 +175,14 @@ async def warm_up(context: Context) -> None:
         await cache.emptied.wait()
         cache.emptied.clear()
         try:
-            names = await cache.top(context.settings.cache_warm_responses)
-            await read.warm(cache, names, url_of)
+            names = await cache.level.top(context.settings.cache_warm_responses)
+            await read.warm(cache, names, url_of, flags=context.flags)
         except CacheDown as error:
-            log.debug("cache_not_warmed", error=str(error))
+            log.debug(Event.CACHE_NOT_WARMED, error=str(error))
             cache.emptied.set()
         except Exception:
             # The loop must survive: without it memory stays cold after it is emptied again.
-            log.exception("cache_not_warmed")
+            log.exception(Event.CACHE_NOT_WARMED)
             cache.emptied.set()
         await asyncio.sleep(WARM_AGAIN_SECONDS)
 

@@ -12,10 +12,11 @@ from sanic import Request, Sanic
 from sanic.response import BaseHTTPResponse
 from uuid_utils import uuid7
 
+from api import tracing as request_tracing
 from api.protocol.slow_clients import hang_up
 from api.security import cors
 from infra.aio.periodic import periodic
-from infra.observability import access_log, logs, metrics
+from infra.observability import access_log, logs, metrics, tracing
 from infra.settings import Environment, Settings
 from services.errors import Code, Fault, Invalid
 
@@ -62,12 +63,13 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
         headers = response.headers
         if not ("cache-control" in headers or "etag" in headers or "last-modified" in headers):
             response.headers["Cache-Control"] = "no-store"
-        cors.answer(request, response, origins)
+        cors.set_headers(request, response, origins)
 
     async def end(request: Request, response: BaseHTTPResponse) -> None:
         request_id = _request_id(request)
         complete(request, response, request_id)
         _record(request, response, request_id)
+        request_tracing.end(request, response)
 
     app.ctx.complete, app.ctx.begin, app.ctx.end = complete, begin, end
     app.middleware(begin, "request", priority=100)
@@ -77,7 +79,10 @@ def install(app: Sanic[Any, Any], settings: Settings) -> None:
 async def begin(request: Request) -> None:
     """Start the clock, bind the request's id to the log, and validate the headers."""
     request.ctx.started = time.perf_counter()
-    logs.bind(request_id=_request_id(request))
+    request_id = _request_id(request)
+    request_tracing.begin(request, request_id)
+    # The task of a connection keeps the ids of its last request.
+    logs.bind(request_id=request_id, trace_id=tracing.trace_id())
     check_head(request)
 
 
@@ -115,11 +120,11 @@ def _record(request: Request, response: BaseHTTPResponse, request_id: str) -> No
     started = getattr(request.ctx, "started", None)
     seconds = time.perf_counter() - started if started else 0.0
     route = f"/{request.route.path}" if request.route else metrics.NO_ROUTE
-    metrics.observe_request(request.method, route, response.status, seconds)
+    metrics.requests.observe(seconds, (request.method, route, str(response.status)))
     client = request.app.ctx.limits.clients.address(request)
     # The route, not the path, because a path may contain an email.
     line = (time.time(), request_id, request.method, route, response.status, seconds, client)
-    access_log.record(line)
+    access_log.record((*line, tracing.trace_id()))
 
 
 @asynccontextmanager

@@ -3,14 +3,14 @@
 import getpass
 import os
 import socket
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from cli.console import print_json, print_table
 from cli.database import run_with_database
-from cli.options import AsJson, Limit, PageNumber, parse_age
+from cli.options import AsJson, Limit, PageNumber, parse_moment
 from models import AuditEntry
 from services.audit import trail
 from services.audit.trail import Action, Actor
@@ -28,18 +28,6 @@ def operator() -> Actor:
         # The user of a container may have no name.
         login = str(os.getuid())
     return Actor(name=f"operator:{login}", address=socket.gethostname())
-
-
-def _since(text: str) -> datetime:
-    if age := parse_age(text):
-        return datetime.now(UTC) - age
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"must be an age, as 90s or 2d, or a time, as 2026-11-24T08:00Z (it is {text!r})"
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _action(text: str) -> str:
@@ -61,7 +49,7 @@ def show(  # noqa: PLR0913  an argument an option
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option("--since", parser=_since, metavar="WHEN", help="An age or a time: 2h."),
+        typer.Option("--since", parser=parse_moment, metavar="WHEN", help="An age or a time: 2h."),
     ] = None,
     limit: Limit = 50,
     page: PageNumber = 1,

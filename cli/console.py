@@ -10,7 +10,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from infra.observability import logs
+from infra.observability.events import Event
 from infra.text import escape_controls, escape_json, escape_lines
+
+log = logs.get_logger(__name__)
 
 # A pipe or a file takes lines of any length.
 _UNBOUNDED = 100_000
@@ -19,6 +23,22 @@ _UNBOUNDED = 100_000
 def print_line(message: object, *, to_stderr: bool = False) -> None:
     """Print a message with untrusted parts; lines after the first are indented."""
     typer.echo(escape_lines(message), err=to_stderr)
+
+
+def print_error(message: str) -> None:
+    """Print an error; with LOG_FORMAT=json it is a log line."""
+    if logs.is_json_explicit():
+        log.error(Event.COMMAND_FAILED, message=message)
+    else:
+        print_line(f"enroll: {message}", to_stderr=True)
+
+
+def print_progress(sentence: str, event: Event, **fields: object) -> None:
+    """Print what a command without a result has done; with LOG_FORMAT=json it is a log line."""
+    if logs.is_json_explicit():
+        log.info(event, **fields)
+    else:
+        print_line(sentence)
 
 
 def print_json(content: object) -> None:

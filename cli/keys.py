@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from tortoise.exceptions import BaseORMException
 
-from cli.console import print_line, print_table
+from cli.console import print_error, print_line, print_table
 from infra import key_ring
 from infra.db.engine import database
 from infra.db.transactions import transaction
@@ -66,7 +66,7 @@ async def _audit(settings: Settings, kid: str, *, leaked: bool) -> None:
         async with database(require_database(settings), pool_size=1), transaction():
             await trail.record(Action.ROTATE_KEYS, kid, {"leaked": leaked})
     except (SettingsError, BaseORMException, OSError, TimeoutError) as error:
-        print_line(f"enroll: the rotation is not in the audit log: {error}", to_stderr=True)
+        print_error(f"the rotation is not in the audit log: {error}")
 
 
 @app.command("list")

@@ -3,31 +3,47 @@
 import logging
 import sys
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
 from cli import audit as cli_audit
-from cli import keys, tasks, users
-from cli.console import print_json, print_line
+from cli import (
+    backfills,
+    backup,
+    flags,
+    keys,
+    migrate,
+    queues,
+    release,
+    schedule,
+    slo,
+    tasks,
+    users,
+    workers,
+    workflows,
+)
+from cli import trace as cli_trace
+from cli.console import print_error, print_json, print_line, print_progress
 from cli.options import UsageError
 from infra import error_messages
-from infra.db.migrations import SchemaTooOldError
+from infra.db.engine import PoolerAnswersError
+from infra.db.migration_files import MigrationError
 from infra.errors import DeclaredError
+from infra.identity import version
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.process import signals
 from infra.settings import (
     Settings,
     SettingsError,
     Use,
+    are_json_logs_set,
     load_settings,
     require_database,
 )
 from infra.tls import management_api
 from services.audit import trail
-
-log = logs.get_logger(__name__)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -40,14 +56,26 @@ app = typer.Typer(
 )
 
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(backfills.app, name="backfills")
+app.add_typer(queues.app, name="queues")
+app.add_typer(workers.app, name="workers")
+app.add_typer(workflows.app, name="workflows")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
+app.add_typer(slo.app, name="slo")
+app.add_typer(flags.app, name="flags")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(release.app, name="release")
+app.add_typer(backup.app, name="backup")
+app.command("restore")(backup.restore)
 app.command("audit")(cli_audit.show)
+app.command("trace")(cli_trace.show)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer's callback
     if wanted:
-        print_line(f"enroll {version('course-enrollment-service')}")
+        print_line(f"enroll {version()}")
         raise typer.Exit
 
 
@@ -64,14 +92,22 @@ def _enroll(
 
 @app.command()
 def api() -> None:
-    """Serve the HTTP API; migrates the database first, unless SKIP_MIGRATION."""
+    """Serve the HTTP API; expands the database's schema first, unless SKIP_MIGRATION."""
     settings = _settings("api", Use.ALL)
     from api.protocol.accept import listening
     from api.protocol.server import serve
+    from cli.connection_budget import check_budget
     from cli.setup import check, refuse_default_password, set_up
+    from infra.db.migration_files import Phase
+    from tasks.registry import load_tasks
+
+    # Before the fork, so that all processes validate the arguments of the tasks that they enqueue.
+    load_tasks()
 
     async def make_ready() -> None:
-        await set_up(settings)
+        await check_budget(settings)
+        # Processes of the release before may still serve.
+        await set_up(settings, Phase.EXPAND)
         await refuse_default_password(settings)
 
     def prepare() -> None:
@@ -90,12 +126,14 @@ def worker(
     prefetch: Annotated[
         int, typer.Option(min=1, help="Messages a process may hold, the running one included.")
     ] = 1,
+    name: Annotated[str, typer.Option(help="Its name, if a machine has several alike.")] = "",
 ) -> None:
     """Run tasks, and relay them from the database to the broker."""
     settings = _settings("worker", Use.WORKER)
     from cli.setup import check, refuse_default_password
     from infra.db.engine import UNUSABLE
     from worker.app import app as celery
+    from worker.metrics_process import served
 
     check(settings)
     # A worker also starts while the database is down or not migrated; then no account can log in.
@@ -108,13 +146,17 @@ def worker(
         f"--prefetch-multiplier={prefetch}",
         f"--loglevel={settings.log_level}",
     ]
-    # Flower tells the workers of one machine apart by their names.
+    # Flower and `enroll workers` tell the workers of one machine apart by their names.
     if queues:
-        arguments += [f"--queues={queues}", f"--hostname={queues.replace(',', '-')}@%h"]
+        arguments.append(f"--queues={queues}")
+        name = name or queues.replace(",", "-")
     elif exclude_queues:
-        name = f"not-{exclude_queues.replace(',', '-')}"
-        arguments += [f"--exclude-queues={exclude_queues}", f"--hostname={name}@%h"]
-    celery.worker_main(arguments)
+        arguments.append(f"--exclude-queues={exclude_queues}")
+        name = name or f"not-{exclude_queues.replace(',', '-')}"
+    if name:
+        arguments.append(f"--hostname={name}@%h")
+    with served(settings):
+        celery.worker_main(arguments)
 
 
 @app.command()
@@ -151,22 +193,13 @@ def flower() -> None:
 
 
 @app.command()
-def migrate() -> None:
-    """Bring the database up to date and create the admin if there is none."""
-    from cli.setup import set_up
-
-    settings = _settings("migrate", Use.DATABASE | Use.ADMIN, skip_migration=False)
-    for name in signals.run(set_up(settings)):
-        print_line(f"applied {name}")
-
-
-@app.command()
 def demo() -> None:
     """Fill an empty catalogue with a dozen courses and their pictures."""
     from cli.demo import create_demo_courses
 
     count = signals.run(create_demo_courses(_settings("demo", Use.DATABASE)))
-    print_line(f"{count} demo courses created" if count else "there are courses already")
+    sentence = f"{count} demo courses created" if count else "there are courses already"
+    print_progress(sentence, Event.DEMO_COURSES_CREATED, courses=count)
 
 
 @app.command()
@@ -197,7 +230,7 @@ def _settings(process: str, uses: Use, **overrides: Any) -> Settings:
     if Use.DATABASE in uses:
         require_database(settings)
     logs.configure(settings.log_level, settings.log_format, process=process)
-    logs.log_uncaught(is_json_explicit="log_format" in settings.model_fields_set)
+    logs.log_uncaught()
     return settings
 
 
@@ -205,11 +238,14 @@ def main() -> None:
     """Run the command line; print errors on standard error, a line each, without a traceback."""
     try:
         signals.raise_on_signal()
+        if are_json_logs_set():
+            logs.replace_sentences()
         trail.set_actor(cli_audit.operator())
         code = app(standalone_mode=False)
     except BaseException as error:  # noqa: BLE001  also a signal's, and SystemExit
         code = report_error(error)
     if signum := signals.received_signal():
+        logs.drain()
         signals.exit_by_signal(signum)
     sys.exit(code)
 
@@ -222,10 +258,7 @@ def report_error(error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else EXIT_FAILED
     message, code = _fault(error)
     for line in message.splitlines():
-        if logs.is_json_explicit():
-            log.error("command_failed", message=line)
-        else:
-            print_line(f"enroll: {line}", to_stderr=True)
+        print_error(line)
     return code
 
 
@@ -233,13 +266,13 @@ def _fault(error: BaseException) -> tuple[str, int]:
     match error:
         case UsageError():
             return error.format_message(), EXIT_USAGE
-        case SettingsError():
+        case SettingsError() | PoolerAnswersError():
             return str(error), EXIT_USAGE
-        case typer.Abort() | SchemaTooOldError():
+        case typer.Abort() | MigrationError():
             return str(error) or "aborted", EXIT_FAILED
         case DeclaredError():
             return error.message, EXIT_FAILED
     if isinstance(error, error_messages.DATABASE_ERRORS):
         return error_messages.describe(error), EXIT_FAILED
-    logging.getLogger(__name__).debug("unexpected_error", exc_info=error)
+    logging.getLogger(__name__).debug(Event.UNEXPECTED_ERROR, exc_info=error)
     return f"unexpected error: {error!r}; LOG_LEVEL=DEBUG shows the traceback", EXIT_FAILED

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -20,3 +20,33 @@ def parse_age(text: str) -> timedelta | None:
     """Return the duration that a text such as 90s, 15m, 2h or 1d means, or None."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     return match and timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def age(text: str) -> timedelta:
+    """Return the duration that a text means, as the parser of an option.
+
+    Raises:
+        typer.BadParameter: it means none.
+
+    """
+    if parsed := parse_age(text):
+        return parsed
+    raise typer.BadParameter(f"must be a number and s, m, h or d, as in 90s or 2h (it is {text!r})")
+
+
+def parse_moment(text: str) -> datetime:
+    """Return the time that a text means: an age before now, or a time, of UTC without an offset.
+
+    Raises:
+        typer.BadParameter: it is neither.
+
+    """
+    if age := parse_age(text):
+        return datetime.now(UTC) - age
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"must be an age, as 90s or 2d, or a time, as 2026-11-24T08:00Z (it is {text!r})"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from infra.db.engine import database
-from infra.db.migrations import migrate
+from infra.db.migration_files import Phase
+from infra.db.migrations import DEADLINE_SECONDS, migrate
 from infra.key_ring import KeyRing
 from infra.settings import (
     DEFAULT_ADMIN_PASSWORD,
@@ -36,16 +37,21 @@ def check(settings: Settings) -> None:
         raise SettingsError("\n".join(faults))
 
 
-async def set_up(settings: Settings) -> list[str]:
+async def set_up(
+    settings: Settings, phase: Phase | None, deadline_seconds: float = DEADLINE_SECONDS
+) -> list[str]:
     """Migrate unless SKIP_MIGRATION, create the admin; return the migrations applied.
 
     Raises:
         SettingsError: ADMIN_PASSWORD can't be hashed.
+        MigrationError: the migrations of the phase (None: of both) can't be applied.
 
     """
     url = require_database(settings)
     direct_url = require_direct_database(settings)
-    applied = [] if settings.skip_migration else await migrate(direct_url)
+    applied = []
+    if not settings.skip_migration:
+        applied = await migrate(direct_url, phase, deadline_seconds=deadline_seconds)
     async with database(url, pool_size=1):
         try:
             await ensure_admin(settings.admin_username, settings.admin_password.get_secret_value())

@@ -12,12 +12,11 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from cli.console import print_json, print_line, print_table, table, terminal
+from cli.console import print_error, print_json, print_line, print_table, table, terminal
 from cli.database import run_with_database
-from cli.options import AsJson, Limit, PageNumber, parse_age
+from cli.options import AsJson, Limit, PageNumber, age
 from infra.cache import NoCache
 from infra.queue import hooks, operations, queries
-from infra.queue.errors import QueueError
 from infra.queue.queries import TaskFilters
 from infra.queue.stats import QueueStats, queue_stats
 from infra.queue.table import TaskRow
@@ -25,6 +24,7 @@ from models import TaskState
 from services.task_hooks import TaskHooks
 
 EXIT_NOT_DRAINED = 3
+WAITING = "waiting"
 WATCH_SECONDS = 1.0
 STATS_COLUMNS = ("queue", "queued", "running", "failed", "oldest waits")
 TASK_COLUMNS = ("id", "name", "state", "progress", "attempts", "created", "error")
@@ -35,17 +35,11 @@ T = TypeVar("T")
 app = typer.Typer(help="Show and control the tasks.", no_args_is_help=True)
 
 
-def _age(text: str) -> timedelta:
-    if age := parse_age(text):
-        return age
-    raise typer.BadParameter(f"must be a number and s, m, h or d, as in 90s or 2h (it is {text!r})")
-
-
 States = Annotated[list[TaskState] | None, typer.Option("--state", help="May be given twice.")]
 Name = Annotated[str | None, typer.Option("--name", help="Such as images.process.")]
 Age = Annotated[
     timedelta | None,
-    typer.Option("--older-than", parser=_age, metavar="AGE", help="Such as 90s, 15m, 2h or 1d."),
+    typer.Option("--older-than", parser=age, metavar="AGE", help="Such as 90s, 15m, 2h or 1d."),
 ]
 Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Ids, or use filters.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -63,7 +57,7 @@ def list_tasks(  # noqa: PLR0913  an argument an option
 ) -> None:
     """List tasks, the newest first."""
     filters, offset = _filters(state, name, older_than), (page - 1) * limit
-    rows = _run(lambda: queries.list_tasks(filters, limit, offset=offset))
+    rows = run(lambda: queries.list_tasks(filters, limit, offset=offset))
     if as_json:
         print_json([asdict(row) for row in rows])
         return
@@ -73,7 +67,7 @@ def list_tasks(  # noqa: PLR0913  an argument an option
 @app.command()
 def show(task_id: UUID, *, as_json: AsJson = False) -> None:
     """Show all fields of a task, with its arguments and traceback."""
-    fields = asdict(_run(lambda: queries.get(task_id)))
+    fields = asdict(run(lambda: queries.get(task_id)))
     if as_json:
         print_json(fields)
         return
@@ -128,7 +122,7 @@ _bulk_command(
 @app.command()
 def stats(*, as_json: AsJson = False) -> None:
     """Show the number of tasks of each queue, by state."""
-    queues = _run(queue_stats)
+    queues = run(queue_stats)
     if as_json:
         print_json([asdict(each) for each in queues])
     else:
@@ -149,8 +143,8 @@ def drain(
             await asyncio.sleep(min(WATCH_SECONDS, timeout))
         return 0
 
-    if left := _run(wait):
-        print_line(f"enroll: {left} tasks are not done after {timeout:g} s", to_stderr=True)
+    if left := run(wait):
+        print_error(f"{left} tasks are not done after {timeout:g} s")
         raise typer.Exit(EXIT_NOT_DRAINED)
     print_line("nothing is queued or running")
 
@@ -175,7 +169,7 @@ def watch() -> None:
                 await asyncio.sleep(WATCH_SECONDS)
 
     try:
-        _run(refresh)
+        run(refresh)
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -188,26 +182,17 @@ def _bulk(
     *,
     yes: bool,
 ) -> None:
-    chosen = task_ids or _run(lambda: queries.list_ids(filters))
+    chosen = task_ids or run(lambda: queries.list_ids(filters))
     if not chosen:
         print_line("no task matches")
         return
     if not task_ids and not yes:
         typer.confirm(f"{len(chosen)} tasks will be {done}; continue?", abort=True)
 
-    async def act_on_all() -> list[str]:
-        faults = []
-        for task_id in chosen:
-            try:
-                await act(task_id)
-            except QueueError as error:
-                faults.append(f"{task_id}: {error.message}")
-        return faults
-
-    faults = _run(act_on_all)
+    faults = run(lambda: operations.for_each(act, chosen))
     print_line(f"{len(chosen) - len(faults)} {done}")
-    for fault in faults:
-        print_line(f"enroll: {fault}", to_stderr=True)
+    for task_id, error in faults.items():
+        print_error(f"{task_id}: {error.message}")
     if faults:
         raise typer.Exit(1)
 
@@ -226,7 +211,7 @@ def _task_row(task: TaskRow) -> tuple[object, ...]:
     return (
         task.id,
         task.name,
-        task.state,
+        state_of(task),
         f"{task.progress} %",
         f"{task.attempts}/{task.max_attempts or '-'}",
         f"{task.created_at:%Y-%m-%d %H:%M:%S}",
@@ -234,7 +219,14 @@ def _task_row(task: TaskRow) -> tuple[object, ...]:
     )
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def state_of(task: TaskRow) -> str:
+    """Return the state as operators see it: a queued task may wait for others."""
+    return WAITING if task.state == TaskState.QUEUED and task.waits_for else task.state
+
+
+def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine with the database and the domain's hooks."""
+
     async def with_hooks() -> T:
         with hooks.registered(TaskHooks(NoCache())):
             return await work()

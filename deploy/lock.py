@@ -11,6 +11,7 @@ COMPILE = [
     *("--no-annotate", "--no-header", "--no-strip-extras", "--quiet", "--upgrade"),
 ]
 EMBEDDED = ["--extra", "embedded"]
+PRODUCTION = ["--extra", "production"]
 ALL = [*EMBEDDED, "--extra", "dev", "--extra", "loadtest"]
 
 
@@ -19,6 +20,10 @@ def main() -> None:
     subprocess.run([*COMPILE, *ALL, "--output-file", "requirements-dev.lock"], cwd=ROOT, check=True)
     constrained = [*COMPILE, *EMBEDDED, "--constraint", "requirements-dev.lock"]
     subprocess.run([*constrained, "--output-file", "requirements.lock"], cwd=ROOT, check=True)
+    production = [*COMPILE, *PRODUCTION, "--constraint", "requirements-dev.lock"]
+    subprocess.run(
+        [*production, "--output-file", "requirements-production.lock"], cwd=ROOT, check=True
+    )
     bench = [*COMPILE, "--group", "bench", "--constraint", "requirements-dev.lock"]
     bench.remove("pyproject.toml")
     subprocess.run([*bench, "--output-file", "requirements-bench.lock"], cwd=ROOT, check=True)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import asyncpg
-from redis.exceptions import RedisError
 from tortoise.exceptions import (
     BaseORMException,
     DBConnectionError,
     TransactionManagementError,
 )
+
+from infra.observability.events import Event
+from infra.redis_py import RedisError
 
 DISK_FULL = "disk full"
 # The errors that `describe` explains.
@@ -26,14 +28,14 @@ _ADDRESS_ERRNOS = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES
 class Outage:
     """A temporary outage: its log event, and its message for a client."""
 
-    event: str
+    event: Event
     message: str
     level: int = logging.WARNING
 
 
-_DISK_FULL = Outage("disk_full", "The disk is full; try again later", logging.ERROR)
+_DISK_FULL = Outage(Event.DISK_FULL, "The disk is full; try again later", logging.ERROR)
 _READ_ONLY = Outage(
-    "database_read_only", "The service is read-only now; try again later", logging.ERROR
+    Event.DATABASE_READ_ONLY, "The service is read-only now; try again later", logging.ERROR
 )
 # The database ended a transaction that took too long or blocked another; a retry can succeed.
 _TRANSACTION_ENDED = (
@@ -55,12 +57,15 @@ _DATABASE_DOWN = (
 )
 # The first match counts.
 _OUTAGES: tuple[tuple[tuple[type[BaseException], ...], Outage], ...] = (
-    (_TRANSACTION_ENDED, Outage("transaction_ended", "The database is busy; try again soon")),
+    (_TRANSACTION_ENDED, Outage(Event.TRANSACTION_ENDED, "The database is busy; try again soon")),
     (
         (RedisError,),
-        Outage("redis_unavailable", "The service is degraded; try again soon"),
+        Outage(Event.REDIS_UNAVAILABLE, "The service is degraded; try again soon"),
     ),
-    (_DATABASE_DOWN, Outage("database_unavailable", "The database is unavailable; try again soon")),
+    (
+        _DATABASE_DOWN,
+        Outage(Event.DATABASE_UNAVAILABLE, "The database is unavailable; try again soon"),
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.process.private_files import PRIVATE_FILE, data_folder, write_private_file
 from infra.settings import Settings, SettingsError
 
@@ -97,7 +98,7 @@ class KeyRing:
             self._read(version)
         except SettingsError as error:
             # The process goes on with the keys that it has.
-            log.error("key_file_unusable", error=str(error))  # noqa: TRY400  no traceback needed
+            log.error(Event.KEY_FILE_UNUSABLE, error=str(error))  # noqa: TRY400  no traceback needed
         return True
 
     def _read(self, version: tuple[int, int] | None) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from infra.errors import DeclaredError
 from infra.rate_limits.breaker import Breaker, no_fallback
+from infra.redis_py import Redis, RedisError
 
 PREFIX = "session"
 TTL_SECONDS = 24 * 60 * 60

@@ -1,4 +1,4 @@
-"""The settings of all processes, from the environment and `.env`; no other module reads these."""
+"""The settings of all processes; no other module reads the environment, `.env` or SECRETS_DIR."""
 
 import os
 from contextvars import ContextVar
@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from infra import tls
 from infra.db import dsn
@@ -22,7 +23,7 @@ ENV_FILE = Path(".env")
 DEFAULT_JWT_SECRET = SecretStr("development-only-secret-of-at-least-32-bytes")
 DEFAULT_ADMIN_PASSWORD = SecretStr("admin!dev")
 MIN_SECRET_BYTES = 32
-_SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL")
+_SECRET_WORDS = ("SECRET", "PASSWORD", "KEY", "SESSION", "AUTH", "URL", "HEADERS")
 LISTS = frozenset({"cors_origins", "jwt_keys", "trusted_proxies", "rate_limit_exempt"})
 MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_SESSION_SECONDS = 90 * 24 * 60 * 60
@@ -137,17 +138,31 @@ class Settings(BaseSettings):
     flower_port: Port = 5555
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int | None, Field(ge=0, le=MAX_PORT)] = None
+    worker_metrics_port: Annotated[int | None, Field(ge=0, le=MAX_PORT)] = None
     data_dir: Path = Path(".data")
+    secrets_dir: Path | None = None
+    flags_file: Path | None = None
     embedded_postgres_bin: Path | None = None
     embedded_redis_bin: Path | None = None
     embedded_weed_bin: Path | None = None
+    observe: bool = False
+    prometheus_port: Port = 9090
+    alertmanager_port: Port = 9093
+    traces_port: Port = 4318
+    nginx_status_url: HttpUrl = None
+    alert_webhook_url: HttpUrl = None
     skip_migration: bool = False
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
+    otel_exporter_otlp_endpoint: HttpUrl = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     database_url: DatabaseUrl = Field(default=None, repr=False)
     database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
     database_pool_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 2
+    api_instances: Annotated[int, Field(ge=1, le=10_000)] = 1
+    worker_instances: Annotated[int, Field(ge=1, le=10_000)] = 1
     database_direct_url: DatabaseUrl = Field(default=None, repr=False)
     database_replica_url: DatabaseUrl = Field(default=None, repr=False)
     db_host: str | None = None
@@ -204,6 +219,7 @@ class Settings(BaseSettings):
     request_seconds: Annotated[float, Field(gt=0, le=3600)] = 15
     response_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
     keep_alive_seconds: Annotated[float, Field(gt=0, le=3600)] = 75
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
     worker_queues: WorkerQueues = "images:1 *:1"
@@ -212,6 +228,15 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(ge=1024)] = 5 * 1024 * 1024
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     flower_basic_auth: SecretStr | None = None
+
+    backup_url: StorageUrl = None
+    backup_key_file: Path | None = None
+    backup_database_url: DatabaseUrl = Field(default=None, repr=False)
+    backup_postgres_bin: Path | None = None
+    backup_work_dir: Path | None = None
+    backup_interval_hours: Annotated[int, Field(ge=0, le=24 * 7)] = 0
+    backup_full_interval_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 24
+    backup_retention_days: Annotated[int, Field(ge=1, le=3650)] = 7
 
     @model_validator(mode="before")
     @classmethod
@@ -346,6 +371,7 @@ class Settings(BaseSettings):
             "DATABASE_URL": self.database,
             "DATABASE_DIRECT_URL": self.database_direct_url,
             "DATABASE_REPLICA_URL": self.database_replica_url,
+            "BACKUP_DATABASE_URL": self.backup_database_url,
         }
         return {name: url for name, url in urls.items() if url is not None}
 
@@ -355,11 +381,16 @@ class Settings(BaseSettings):
             is_composed = name == "DATABASE_URL" and self.database_url is None
             shown = "DB_HOST, DB_SSLMODE, DB_SSLROOTCERT" if is_composed else name
             try:
-                is_pooled = dsn.parse(url).is_pooled
+                address = dsn.parse(url)
             except ValueError as error:
                 faults.append(f"{shown}: {error}")
                 continue
-            if is_pooled and url == (self.database_direct_url or self.database):
+            if name != "DATABASE_REPLICA_URL" and not address.is_writable:
+                faults.append(
+                    f"{shown}: target_session_attrs must be primary or read-write, for what "
+                    f"writes (it is {address.target!r})"
+                )
+            if address.is_pooled and url == (self.database_direct_url or self.database):
                 reason = "LISTEN, locks, COPY and migrations need a session"
                 faults.append(f"DATABASE_DIRECT_URL must name PostgreSQL, not a pooler: {reason}")
         return faults
@@ -387,8 +418,10 @@ class Settings(BaseSettings):
             return None
         password = quote(self.db_password.get_secret_value(), safe="")
         account = f"{quote(self.db_user, safe='')}:{password}"
-        host = f"[{self.db_host}]" if ":" in self.db_host else self.db_host
-        location = f"{host}:{self.db_port}/{quote(self.db_name, safe='')}"
+        names = [name.strip() for name in self.db_host.split(",")]
+        shown = [f"[{name}]" if ":" in name else name for name in names]
+        hosts = ",".join(f"{name}:{self.db_port}" for name in shown)
+        location = f"{hosts}/{quote(self.db_name, safe='')}"
         root = f"&sslrootcert={quote(self.db_sslrootcert)}" if self.db_sslrootcert else ""
         return f"postgresql://{account}@{location}?sslmode={self.db_sslmode}{root}"
 
@@ -409,6 +442,16 @@ class Settings(BaseSettings):
         password = quote(self.redis_password.get_secret_value(), safe="")
         account = f":{password}@" if password else ""
         return f"redis://{account}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    @cached_property
+    def flags_at(self) -> Path:
+        """The file of the last known good feature flags: FLAGS_FILE, or one in DATA_DIR."""
+        return self.flags_file or self.data_dir / "flags.json"
+
+    @cached_property
+    def backup_folder(self) -> Path:
+        """The folder in which backups are made ready: BACKUP_WORK_DIR, or one in DATA_DIR."""
+        return self.backup_work_dir or self.data_dir / "backup"
 
     @cached_property
     def limits(self) -> str | None:
@@ -457,10 +500,10 @@ def load_settings(
     token = _uses.set(uses)
     try:
         _check_file(ENV_FILE)
-        settings = Settings(_env_file=ENV_FILE, **overrides)
+        settings = _read(overrides)
         use_running_servers &= settings.environment is Environment.DEVELOPMENT
         if use_running_servers and (servers := _running_servers(settings)):
-            settings = Settings(_env_file=ENV_FILE, **{**servers, **overrides})
+            settings = _read({**servers, **overrides})
     except ValidationError as error:
         raise SettingsError(
             "\n".join([*_fault_lines(error), *_further_faults(error, overrides)])
@@ -468,6 +511,43 @@ def load_settings(
     finally:
         _uses.reset(token)
     return settings
+
+
+class _SecretsDir(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    secrets_dir: Path | None = None
+
+
+def _read(overrides: dict[str, Any]) -> Settings:
+    """Read the settings; those of the environment and `.env` win over files of SECRETS_DIR."""
+    folder = _SecretsDir(_env_file=ENV_FILE).secrets_dir
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(f"SECRETS_DIR: {folder} is no folder")
+    try:
+        return Settings(_env_file=ENV_FILE, _secrets_dir=folder, **overrides)
+    except SourceError as error:
+        cause = error.__cause__ or error
+        fault = str(cause)
+        if isinstance(cause, OSError):
+            fault = f"{cause.filename or folder} can't be used: {cause.strerror}"
+        raise SettingsError(f"SECRETS_DIR: {fault}") from None
+
+
+class _LogFormat(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore")
+
+    log_format: str = ""
+
+
+def are_json_logs_set() -> bool:
+    """Return whether LOG_FORMAT is set to JSON, even if other settings can't be used."""
+    file: Path | None = ENV_FILE
+    try:
+        _check_file(ENV_FILE)
+    except SettingsError:
+        file = None
+    return _LogFormat(_env_file=file).log_format == "json"
 
 
 def _check_file(path: Path) -> None:
@@ -494,7 +574,7 @@ def _further_faults(error: ValidationError, overrides: dict[str, Any]) -> list[s
         return []
     defaults = {name: Settings.model_fields[name].default for name in malformed}
     try:
-        Settings(_env_file=ENV_FILE, **overrides | defaults)
+        _read(overrides | defaults)
     except ValidationError as more:
         known = tuple(name.upper() for name in malformed)
         return [line for line in _fault_lines(more) if not line.startswith(known)]
@@ -508,6 +588,7 @@ def _running_servers(settings: Settings) -> dict[str, str | None]:
         "CACHE_URL": settings.cache,
         "BROKER_URL": settings.broker,
         "STORAGE_URL": settings.storage,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
     }
     keys = [key for key, url in urls.items() if url is None]
     file = embedded_env_file(settings.data_dir)

@@ -3,10 +3,11 @@
 from models.audit import AuditEntry, Outcome
 from models.course import Course, Difficulty
 from models.enrollment import Enrollment
+from models.flag import FeatureFlag, FeatureFlagUse
 from models.idempotency import IdempotentResponse
 from models.image import ImageVariant, Upload
 from models.session import RefreshToken, Session
-from models.task import Task, TaskSchedule, TaskState
+from models.task import Task, TaskEdge, TaskQueue, TaskSchedule, TaskState
 from models.totals import CourseTotal, EnrollmentTotal, Student
 from models.user import Role, User
 
@@ -17,6 +18,8 @@ __all__ = [
     "Difficulty",
     "Enrollment",
     "EnrollmentTotal",
+    "FeatureFlag",
+    "FeatureFlagUse",
     "IdempotentResponse",
     "ImageVariant",
     "Outcome",
@@ -25,6 +28,8 @@ __all__ = [
     "Session",
     "Student",
     "Task",
+    "TaskEdge",
+    "TaskQueue",
     "TaskSchedule",
     "TaskState",
     "Upload",

@@ -42,15 +42,7 @@ class AuditEntry(Model):
 
         table = "audit_log"
         indexes = (
-            SqlIndex("ix_audit_log_newest", "(at DESC, id DESC)", fields=["at", "id"]),
-            SqlIndex(
-                "ix_audit_log_actor",
-                "(actor, at DESC, id DESC)",
-                fields=["actor", "at", "id"],
-            ),
-            SqlIndex(
-                "ix_audit_log_action",
-                "(action, at DESC, id DESC)",
-                fields=["action", "at", "id"],
-            ),
+            SqlIndex("ix_audit_log_newest", "(at DESC, id DESC)"),
+            SqlIndex("ix_audit_log_actor", "(actor, at DESC, id DESC)"),
+            SqlIndex("ix_audit_log_action", "(action, at DESC, id DESC)"),
         )

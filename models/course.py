@@ -58,27 +58,9 @@ class Course(Model):
 
         table = "courses"
         indexes = (
-            SqlIndex(
-                "ix_courses_newest",
-                "(created_at DESC, id DESC)",
-                fields=["created_at", "id"],
-            ),
-            SqlIndex(
-                "ix_courses_newest_levels",
-                "(created_at DESC, id DESC) INCLUDE (difficulty)",
-                fields=["created_at", "id"],
-            ),
-            SqlIndex(
-                "ix_courses_difficulty_newest",
-                "(difficulty, created_at DESC, id DESC)",
-                fields=["difficulty", "created_at", "id"],
-            ),
-            SqlIndex(
-                "ix_courses_title", "(title, id) INCLUDE (difficulty)", fields=["title", "id"]
-            ),
-            SqlIndex(
-                "ix_courses_image_task",
-                "(image_task_id) WHERE image_task_id IS NOT NULL",
-                fields=["image_task_id"],
-            ),
+            SqlIndex("ix_courses_newest", "(created_at DESC, id DESC)"),
+            SqlIndex("ix_courses_newest_levels", "(created_at DESC, id DESC) INCLUDE (difficulty)"),
+            SqlIndex("ix_courses_difficulty_newest", "(difficulty, created_at DESC, id DESC)"),
+            SqlIndex("ix_courses_title", "(title, id) INCLUDE (difficulty)"),
+            SqlIndex("ix_courses_image_task", "(image_task_id) WHERE image_task_id IS NOT NULL"),
         )

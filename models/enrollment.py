@@ -38,20 +38,7 @@ class Enrollment(Model):
 
         table = "enrollments"
         indexes = (
-            SqlIndex(
-                UNIQUE_STUDENT_COURSE,
-                "(student_email, course_id)",
-                fields=["student_email", "course_id"],
-                unique=True,
-            ),
-            SqlIndex(
-                "ix_enrollments_course_newest",
-                "(course_id, enrolled_at DESC, id DESC)",
-                fields=["course_id", "enrolled_at", "id"],
-            ),
-            SqlIndex(
-                "ix_enrollments_newest",
-                "(enrolled_at DESC, id DESC)",
-                fields=["enrolled_at", "id"],
-            ),
+            SqlIndex(UNIQUE_STUDENT_COURSE, "(student_email, course_id)", unique=True),
+            SqlIndex("ix_enrollments_course_newest", "(course_id, enrolled_at DESC, id DESC)"),
+            SqlIndex("ix_enrollments_newest", "(enrolled_at DESC, id DESC)"),
         )

@@ -26,6 +26,4 @@ class IdempotentResponse(Model):
         """Index: what pruning asks for."""
 
         table = "idempotent_responses"
-        indexes = (
-            SqlIndex("ix_idempotent_responses_created", "(created_at)", fields=["created_at"]),
-        )
+        indexes = (SqlIndex("ix_idempotent_responses_created", "(created_at)"),)

@@ -27,8 +27,6 @@ class Upload(Model):
     course_id: UUID
 
     class Meta:
-        """Table name."""
-
         table = "uploads"
 
 
@@ -46,8 +44,8 @@ class ImageVariant(Model):
     key = fields.CharField(max_length=255)
 
     class Meta:
-        """One variant a width."""
+        """One variant a width and format."""
 
         table = "image_variants"
-        unique_together = (("course", "width"),)
+        unique_together = (("course", "width", "format"),)
         ordering = ("-width",)

@@ -1,15 +1,20 @@
 """Indexes that Tortoise can't express: operator classes, sort order, partial uniqueness."""
 
+import re
+
 from tortoise import Model
 from tortoise.backends.base.schema_generator import BaseSchemaGenerator
 from tortoise.indexes import Index
 
+_COLUMN = re.compile(r"[(,] *([a-z]\w*)")
+
 
 class SqlIndex(Index):
-    """An index by the SQL after `ON table`: `SqlIndex("name", "(a DESC)", fields=["a"])`."""
+    """An index by the SQL after `ON table`: `SqlIndex("name", "(a DESC, b) WHERE c")`."""
 
-    def __init__(self, name: str, body: str, *, fields: list[str], unique: bool = False) -> None:
-        super().__init__(fields=fields, name=name)
+    def __init__(self, name: str, body: str, *, unique: bool = False) -> None:
+        keys = re.split("INCLUDE|WHERE", body)[0]
+        super().__init__(fields=_COLUMN.findall(keys), name=name)
         self.body = body
         self.unique = unique
         self.extra = body

@@ -29,13 +29,9 @@ class Session(Model):
 
         table = "sessions"
         indexes = (
-            SqlIndex(
-                "ix_sessions_revoked",
-                "(revoked_at) WHERE revoked_at IS NOT NULL",
-                fields=["revoked_at"],
-            ),
-            SqlIndex("ix_sessions_open", "(user_id) WHERE revoked_at IS NULL", fields=["user_id"]),
-            SqlIndex("ix_sessions_expires", "(expires_at)", fields=["expires_at"]),
+            SqlIndex("ix_sessions_revoked", "(revoked_at) WHERE revoked_at IS NOT NULL"),
+            SqlIndex("ix_sessions_open", "(user_id) WHERE revoked_at IS NULL"),
+            SqlIndex("ix_sessions_expires", "(expires_at)"),
         )
 
 
@@ -59,6 +55,6 @@ class RefreshToken(Model):
 
         table = "refresh_tokens"
         indexes = (
-            SqlIndex("ix_refresh_tokens_session", "(session_id)", fields=["session_id"]),
-            SqlIndex("ix_refresh_tokens_expires", "(expires_at)", fields=["expires_at"]),
+            SqlIndex("ix_refresh_tokens_session", "(session_id)"),
+            SqlIndex("ix_refresh_tokens_expires", "(expires_at)"),
         )

@@ -16,8 +16,6 @@ class CourseTotal(Model):
     total = fields.IntField()
 
     class Meta:
-        """Table name."""
-
         table = "course_totals"
 
 
@@ -29,8 +27,6 @@ class EnrollmentTotal(Model):
     students = fields.BigIntField()
 
     class Meta:
-        """Table name."""
-
         table = "enrollment_totals"
 
 
@@ -41,6 +37,4 @@ class Student(Model):
     enrollment_count = fields.IntField()
 
     class Meta:
-        """Table name."""
-
         table = "students"

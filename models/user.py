@@ -38,6 +38,5 @@ class User(Model):
             SqlIndex(
                 "ix_users_old_hashes",
                 "(\"left\"((password_hash)::text, 7)) WHERE ((password_hash)::text ~~ '$2%'::text)",
-                fields=["password_hash"],
             ),
         )

@@ -6,6 +6,7 @@ The API maps each class of the first level to a status; nothing here knows HTTP.
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from infra.errors import DeclaredError
 
@@ -31,6 +32,7 @@ class Code(StrEnum):
     PRECONDITION_FAILED = "PRECONDITION_FAILED"
     RATE_LIMITED = "RATE_LIMITED"
     UNAVAILABLE = "UNAVAILABLE"
+    SWITCHED_OFF = "SWITCHED_OFF"
     MALFORMED_JSON = "MALFORMED_JSON"
     MISSING_TOKEN = "MISSING_TOKEN"  # noqa: S105  a reason, not a secret
     INVALID_TOKEN = "INVALID_TOKEN"  # noqa: S105  a reason, not a secret
@@ -98,6 +100,15 @@ class Unavailable(ServiceError):
     """A part of the service is down; try again soon"""
 
     code = Code.UNAVAILABLE
+    retry_after_seconds: ClassVar[int] = 2
+
+
+class SwitchedOff(Unavailable):
+    """An operator has switched this off for now; try again later"""
+
+    code = Code.SWITCHED_OFF
+    # An operator takes minutes, and many clients wait.
+    retry_after_seconds = 30
 
 
 class RateLimited(ServiceError):
@@ -171,3 +182,12 @@ class RefreshTokenExpired(InvalidRefreshToken):
     """Refresh token is invalid or expired"""
 
     code = Code.TOKEN_EXPIRED
+
+
+class RefreshTokenReused(InvalidRefreshToken):
+    """Refresh token is invalid or expired"""
+
+    def __init__(self, ended: UUID) -> None:
+        # The session, which has ended by it.
+        self.ended = ended
+        super().__init__()

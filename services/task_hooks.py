@@ -1,7 +1,7 @@
-"""What an operation on a task means to the domain; API, worker and command line register it."""
+"""What an operation on a task or schedule means to the domain; each process registers it."""
 
 from infra.cache import Cache
-from infra.queue.hooks import Operation
+from infra.queue.hooks import Operation, ScheduleOperation
 from infra.queue.table import TaskRow
 from services.audit import trail
 from services.audit.trail import Action
@@ -12,6 +12,11 @@ _ACTIONS = {
     Operation.RETRY: Action.RETRY_TASK,
     Operation.CANCEL: Action.CANCEL_TASK,
     Operation.DROP: Action.DROP_TASK,
+}
+_SCHEDULE_ACTIONS = {
+    ScheduleOperation.PAUSE: Action.PAUSE_SCHEDULE,
+    ScheduleOperation.RESUME: Action.RESUME_SCHEDULE,
+    ScheduleOperation.SET: Action.SET_SCHEDULE,
 }
 
 
@@ -26,3 +31,9 @@ class TaskHooks:
         await trail.record(_ACTIONS[operation], task.id)
         if task.name == TaskName.PROCESS_IMAGE:
             await publish_after_commit(self._cache)
+
+    async def on_schedule_operation(
+        self, operation: ScheduleOperation, name: str, details: dict[str, str] | None
+    ) -> None:
+        """Record the operation."""
+        await trail.record(_SCHEDULE_ACTIONS[operation], name, details)

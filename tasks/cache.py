@@ -1,6 +1,7 @@
 """The task that warms the cache."""
 
 from infra.cache import CacheDown
+from infra.observability.events import Event
 from infra.queue.enqueue import release_dedupe_key
 from services.catalogue import read
 from services.catalogue.feed import catch_up
@@ -15,10 +16,11 @@ async def warm(context: TaskContext) -> None:
     await release_dedupe_key(context.id)
     await catch_up(context.cache)
     try:
-        names = await context.cache.top(context.settings.cache_warm_responses)
-        warmed = await read.warm(context.cache, names, context.storage.url)
+        names = await context.cache.level.top(context.settings.cache_warm_responses)
+        flags = await context.flags()
+        warmed = await read.warm(context.cache, names, context.storage.url, flags=flags)
     except CacheDown as error:
         # Not retried: requests fill the entries that are missing.
-        context.log.info("cache_not_warmed", error=str(error))
+        context.log.info(Event.CACHE_NOT_WARMED, error=str(error))
     else:
-        context.log.info("cache_warmed", answers=warmed)
+        context.log.info(Event.CACHE_WARMED, responses=warmed)

@@ -2,27 +2,37 @@
 
 import importlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 from uuid import UUID
-
-from structlog.stdlib import BoundLogger
 
 from infra.cache import ResponseCache
 from infra.db.transactions import transaction
-from infra.observability import logs
-from infra.queue import leases
+from infra.observability import logs, tracing
+from infra.observability.events import Event
+from infra.queue import checkpoints, leases, results
+from infra.queue.arguments import Arguments
+from infra.queue.errors import MAX_SNOOZE_SECONDS
+from infra.queue.kind import KINDS
 from infra.queue.leases import Claim
+from infra.queue.results import Predecessor
+from infra.queue.timing import InvalidTiming, Timing, declared
 from infra.settings import Settings
 from infra.storage import Storage
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 
 PLUGINS = "course_enrollment.tasks"
-BUILT_IN = ("tasks.cache", "tasks.images", "tasks.maintenance")
+BUILT_IN = ("tasks.backups", "tasks.cache", "tasks.images", "tasks.maintenance")
 QUEUES = frozenset({"default", "images", "cache", "maintenance"})
+
+MAX_CONCURRENCY = 10_000
 
 log = logs.get_logger(__name__)
 
@@ -34,14 +44,15 @@ class PermanentError(Exception):
 class TaskContext:
     """The context of a running task: its id and attempt, the backends, progress, and its commit."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a keyword a backend
         self,
         claim: Claim,
         *,
         settings: Settings,
         storage: Storage,
         cache: ResponseCache,
-        log: BoundLogger,
+        flags: FlagFeed,
+        log: logs.Logger,
     ) -> None:
         self.id: UUID = claim.id
         self.attempt = claim.attempt
@@ -52,6 +63,8 @@ class TaskContext:
         # True while the task is marked succeeded: the heartbeat then neither renews nor cancels.
         self.is_finishing = False
         self._claim = claim
+        self._flags = flags
+        self._result: str | None = None
 
     async def progress(self, percent: int) -> None:
         """Report how far the work is, 0 to 100.
@@ -61,6 +74,37 @@ class TaskContext:
 
         """
         await leases.report(self._claim, percent)
+
+    async def checkpoint(self) -> dict[str, Any] | None:
+        """Return what `save` stored last, also by an earlier attempt."""
+        return await checkpoints.read(self._claim)
+
+    async def save(self, checkpoint: dict[str, Any], percent: int) -> None:
+        """Store how far the work is, in the transaction of that work if one is running.
+
+        Raises:
+            LeaseLost: another run has the task, or it was cancelled; do not catch it.
+
+        """
+        await checkpoints.save(self._claim, checkpoint, percent)
+
+    async def flags(self) -> Flags:
+        """Return the feature flags as they are now; call it before `finishing`."""
+        await self._flags.catch_up()
+        return self._flags.flags
+
+    async def predecessors(self) -> dict[str, Predecessor]:
+        """Return the tasks that this one has waited for, by the names that it has for them."""
+        return await results.predecessors(self.id)
+
+    def set_result(self, result: object) -> None:
+        """Set the result that `finishing` stores; a body without `finishing` returns it.
+
+        Raises:
+            InvalidResult: it is no JSON, or too large.
+
+        """
+        self._result = results.dump(result)
 
     @asynccontextmanager
     async def finishing(self) -> AsyncIterator[None]:
@@ -72,35 +116,46 @@ class TaskContext:
         """
         self.is_finishing = True
         try:
-            async with transaction():
-                await leases.finish(self._claim)
-                yield
+            with tracing.span("finish"):
+                async with transaction():
+                    await leases.finish(self._claim, self._result)
+                    yield
         except BaseException:
             self.is_finishing = False
             raise
 
-    async def finish(self) -> None:
-        """Mark the task succeeded, unless the body has done so.
+    async def finish(self, result: object = None) -> None:
+        """Mark the task succeeded with what its body returned, unless the body has done so.
 
         Raises:
             LeaseLost: another run has the task, or it was cancelled; do not catch it.
+            InvalidResult: the result is no JSON, or too large.
 
         """
-        if not self.is_finishing:
-            self.is_finishing = True
-            await leases.complete_without_effects(self._claim)
+        if self.is_finishing:
+            if result is not None:
+                self.log.warning(Event.RESULT_NOT_STORED)
+            return
+        if result is not None:
+            self.set_result(result)
+        self.is_finishing = True
+        with tracing.span("finish"):
+            await leases.complete_without_effects(self._claim, self._result)
 
 
 # A coroutine function of a `TaskContext`, or a plain function of a `ThreadTaskContext`.
-TaskBody = Callable[..., Awaitable[None] | None]
+TaskBody = Callable[..., object]
 Body = TypeVar("Body", bound=TaskBody)
+# Makes the arguments of a version, as in the row's JSON, those of the next version.
+Upgrade = Callable[[dict[str, Any]], Mapping[str, object]]
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A kind of task. `timeout` and `every` are in seconds; `permanent` errors are not retried.
+    """A kind of task. `timeout` is in seconds; `permanent` errors are not retried.
 
-    `priority` is added to the priority of each row.
+    `priority` is added to the priority of each row. Of the tasks with one concurrency key,
+    `concurrency_per_key` run at a time.
     """
 
     name: str
@@ -109,16 +164,46 @@ class Registration:
     max_attempts: int
     timeout: float
     permanent: tuple[type[Exception], ...]
-    every: int | None
+    timing: Timing | None
     priority: int = 0
+    version: int = 1
+    # By version, what makes its arguments those of the next one.
+    upgrade: Mapping[int, Upgrade] = field(default_factory=dict)
+    concurrency_per_key: int = 1
+    backoff: tuple[float, ...] = ()
 
     @property
     def runs_in_thread(self) -> bool:
         """Whether the body is a plain function."""
         return not inspect.iscoroutinefunction(self.body)
 
+    @cached_property
+    def arguments(self) -> Arguments:
+        """The arguments that the body takes.
 
-REGISTRY: dict[str, Registration] = {}
+        Raises:
+            TypeError: a parameter can't be an argument, or its annotation can't be validated.
+
+        """
+        return Arguments(self.name, self.body)
+
+    def arguments_of(self, claim: Claim) -> dict[str, Any]:
+        """Return the arguments of a row, upgraded if its version is older.
+
+        Raises:
+            InvalidArguments: the body does not take them.
+
+        """
+        if claim.version == self.version:
+            return self.arguments.load(claim.args)
+        args = json.loads(claim.args)
+        for version in range(claim.version, self.version):
+            args = self.upgrade[version](args)
+        return self.arguments.load(self.arguments.dump(args))
+
+
+# The queue's, so that enqueueing validates arguments in each process that has loaded the tasks.
+REGISTRY = cast("dict[str, Registration]", KINDS)
 
 
 def task(  # noqa: PLR0913  each is a property of a kind of task, and all but one have defaults
@@ -129,37 +214,83 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     timeout: float = 60,
     permanent: tuple[type[Exception], ...] = (),
     every: int | None = None,
+    cron: str | None = None,
+    tz: str | None = None,
     priority: int = 0,
+    version: int = 1,
+    upgrade: Mapping[int, Upgrade] = MappingProxyType({}),
+    concurrency_per_key: int = 1,
+    backoff: Sequence[float] = (),
 ) -> Callable[[Body], Body]:
     """Register a function as the kind of task called `name`.
 
     The function gets a context and the enqueued arguments, and must be safe to run twice. A
     coroutine function runs on the process's event loop with a `TaskContext`. A plain function runs
-    in a thread with a `ThreadTaskContext`. With `every`, the workers enqueue the task once in each
-    slot of so many seconds. Tasks with a higher `priority` leave a queue first.
+    in a thread with a `ThreadTaskContext`. What it returns is the result: JSON of at most
+    `MAX_RESULT_BYTES`. With `every`, the workers enqueue the task once in each slot of so many
+    seconds; with `cron`, at the times that match the expression in the time zone `tz`, which is UTC
+    if it is not given.
+
+    Tasks with a higher `priority` leave a queue first. Of the tasks that have the same concurrency
+    key, `concurrency_per_key` run at a time, on all workers.
+
+    `backoff` has the seconds to wait after the first failed attempt, the second and so on, with
+    jitter; the last one counts for all later ones. Without it they double from 2 s to 10 min.
+
+    Pydantic validates the arguments by the annotations of the parameters: `enqueue` refuses what
+    does not fit, and the function gets values of these types, such as UUIDs, enums and models.
+
+    A row has the `version` of the code that enqueued it. `upgrade` has a plain function for each
+    version before this one; it makes the arguments of its version those of the next. A worker whose
+    code is older leaves the row to others.
 
     Raises:
-        ValueError: another function has this name.
-        TypeError: the object cannot run as a task.
+        InvalidTiming: `every`, `cron` or `tz` are not understood, or are no pair; a ValueError.
+        ValueError: another function has this name, a number is out of its range, or a step of
+            `upgrade` is missing or has no version.
+        TypeError: the object cannot run as a task, a parameter cannot be an argument, or a task
+            with a schedule needs arguments.
 
     """
+    if not 1 <= concurrency_per_key <= MAX_CONCURRENCY:
+        raise ValueError(
+            f"concurrency_per_key of {name} must be from 1 to {MAX_CONCURRENCY} "
+            f"(it is {concurrency_per_key})"
+        )
+    if not all(0 <= seconds <= MAX_SNOOZE_SECONDS for seconds in backoff):
+        raise ValueError(
+            f"backoff of {name} must be seconds from 0 to {MAX_SNOOZE_SECONDS:g} (it is {backoff})"
+        )
+    try:
+        timing = declared(every, cron, tz)
+    except InvalidTiming as error:
+        raise InvalidTiming(f"@task({name!r}): {error}") from None
 
     def register(body: Body) -> Body:
         _check(body)
+        _check_upgrade(name, version, upgrade)
         if name in REGISTRY and _place(REGISTRY[name].body) != _place(body):
             raise ValueError(
                 f"two tasks are called {name!r}: {_place(REGISTRY[name].body)} and {_place(body)}"
             )
-        REGISTRY[name] = Registration(
+        registration = Registration(
             name=name,
             body=body,
             queue=queue,
             max_attempts=max_attempts,
             timeout=timeout,
             permanent=(PermanentError, *permanent),
-            every=every,
+            timing=timing,
             priority=priority,
+            version=version,
+            upgrade=dict(upgrade),
+            concurrency_per_key=concurrency_per_key,
+            backoff=tuple(backoff),
         )
+        needed = registration.arguments.required
+        if timing and needed:
+            raise TypeError(f"the periodic task {name!r} can't need arguments: {', '.join(needed)}")
+        REGISTRY[name] = registration
         return body
 
     return register
@@ -192,7 +323,7 @@ def _load_plugin(plugin: EntryPoint) -> None:
         REGISTRY.clear()
         REGISTRY.update(before)
         package = plugin.dist.name if plugin.dist else None
-        log.exception("plugin_failed", plugin=plugin.name, module=plugin.value, package=package)
+        log.exception(Event.PLUGIN_FAILED, plugin=plugin.name, module=plugin.value, package=package)
 
 
 def _check(body: TaskBody) -> None:
@@ -207,6 +338,25 @@ def _check(body: TaskBody) -> None:
             f"@task can't run {_place(body)}: it is a plain function around a coroutine function; "
             "declare the wrapper with `async def`"
         )
+
+
+def _check_upgrade(name: str, version: int, upgrade: Mapping[int, Upgrade]) -> None:
+    """Refuse a version to which not every older row can be upgraded."""
+    if version < 1:
+        raise ValueError(f"the version of {name!r} must be at least 1 (it is {version})")
+    older = set(range(1, version))
+    if missing := sorted(older - upgrade.keys()):
+        raise ValueError(
+            f"version {version} of {name!r} has no upgrade from {', '.join(map(str, missing))}"
+        )
+    if unknown := sorted(upgrade.keys() - older):
+        raise ValueError(
+            f"version {version} of {name!r} can't have an upgrade from "
+            f"{', '.join(map(str, unknown))}"
+        )
+    for step in upgrade.values():
+        if not callable(step) or inspect.iscoroutinefunction(step):
+            raise TypeError(f"an upgrade of {name!r} must be a plain function, and {step!r} is not")
 
 
 def _place(body: TaskBody) -> str:

@@ -1,5 +1,7 @@
 """The running service, once a session, and databases for tests that need their own."""
 
+import signal
+
 import asyncpg
 import httpx
 import pytest
@@ -8,12 +10,15 @@ from uuid_utils.compat import uuid7
 
 from deploy.embedded.service import start_service
 from infra.cache import NoCache
+from infra.db.engine import database
 from infra.db.migrations import migrate
 from infra.queue import hooks
 from services.task_hooks import TaskHooks
 from tests.factories import Api, free_ports
 
-pytest_plugins = ["tests.application", "tests.faults.table"]
+pytest_plugins = ["tests.application", "tests.faults.table", "tests.poolers"]
+# A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +99,21 @@ def task_hooks():
     """What each process of the service registers before it operates on tasks."""
     with hooks.registered(TaskHooks(NoCache())):
         yield
+
+
+@pytest.fixture
+async def connect(new_database):
+    """Open connections to a database of the test's own, as relays have them."""
+    url, opened = await new_database(), []
+
+    async def connect():
+        opened.append(await asyncpg.connect(url))
+        return opened[-1]
+
+    async with database(url, pool_size=3):
+        yield connect
+    for connection in opened:
+        await connection.close()
 
 
 @pytest.fixture

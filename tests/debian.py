@@ -11,6 +11,7 @@ from deploy.embedded import probe
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import UNPRIVILEGED_UID, Launcher, ProcessSpec
 from deploy.embedded.process_supervisor import tail
+from tests import poolers
 from tests.absent import is_absent
 from tests.factories import free_ports
 
@@ -48,40 +49,29 @@ async def tls_postgres(folder, certificate, key):
         }  # fmt: skip
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         command = (str(programs / "postgres"), "-D", str(data), *options)
-        await _run(launcher, ProcessSpec("tls", command, lambda: _takes(port), {}, data, True))  # noqa: FBT003
+        await _run(launcher, ProcessSpec("tls", command, lambda: _takes(port), {}, data, True))  # noqa: FBT003  the class's field
         yield port
 
 
 @asynccontextmanager
 async def pgbouncer(folder, url):
     """Run PgBouncer in transaction mode in front of a database; yield the URL of the pool."""
-    program = shutil.which("pgbouncer", path=f"/usr/sbin:{os.environ['PATH']}")
-    if program is None:
-        is_absent("PgBouncer", "pgbouncer")
+    command = poolers.program()
     (port,) = free_ports(1)
     server = urlsplit(url)
     async with Launcher(home := DataDir(folder)) as launcher:
         own = home.root / "pgbouncer"
-        own.mkdir(mode=0o700)
-        users, config = own / "users.txt", own / "pgbouncer.ini"
-        users.write_text(f'"{server.username}" "{server.password}"\n')
-        config.write_text(
-            f"[databases]\n* = host={server.hostname} port={server.port}\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-            f"auth_type = scram-sha-256\nauth_file = {users}\npool_mode = transaction\n"
-            # Fewer than the clients, so that consecutive transactions use different sessions.
-            "default_pool_size = 4\nmax_client_conn = 200\n"
-        )
-        for each in (own, users, config):
-            _give_away(each)
-        account = f"{server.username}:{server.password}"
-        pooled = server._replace(netloc=f"{account}@127.0.0.1:{port}").geturl()
-        command = (program, str(config))
+        # Fewer than the clients, so that consecutive transactions use different sessions.
+        config = poolers.configure(own, server, port, sessions=4)
         part = ProcessSpec(
-            "pgbouncer", command, lambda: _takes(port), folder=own, unprivileged=True
+            "pgbouncer",
+            (command, str(config)),
+            lambda: _takes(port),
+            folder=own,
+            unprivileged=True,
         )
         await _run(launcher, part)
-        yield pooled
+        yield poolers.pooled_url(server, port)
 
 
 def _give_away(path: Path) -> None:

@@ -22,7 +22,12 @@ async def instance(
 ) -> AsyncIterator[str]:
     """Run `enroll api` with a DATA_DIR and thus a shared memory of its own; yield its URL."""
     (port,) = free_ports(1)
-    own = {"PORT": str(port), "DATA_DIR": str(folder / f"api-{port}"), "SKIP_MIGRATION": "true"}
+    own = {
+        "PORT": str(port),
+        "DATA_DIR": str(folder / f"api-{port}"),
+        "SKIP_MIGRATION": "true",
+        "DRAIN_SECONDS": "0",
+    }
     output = folder / f"api-{port}.log"
     with output.open("wb") as log:
         process = await asyncio.create_subprocess_exec(

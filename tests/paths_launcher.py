@@ -9,14 +9,14 @@ from api.protocol.fast_path import FastPath
 from cli.main import main
 
 COUNT = os.environ.get("PATH_COUNT")
-answer = FastPath.answer
+answer = FastPath.respond
 
 
 def counted(self: FastPath, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
     """Answer on the fast path, and count it."""
     response = answer(self, data, peer)
     if response is not None:
-        with open(COUNT, "ab") as file:  # noqa: PTH123
+        with open(COUNT, "ab") as file:  # noqa: PTH123  appends in one call
             file.write(b".")
     return response
 
@@ -26,6 +26,6 @@ def refused(_self: FastPath, _data: bytes, _peer: str) -> None:
 
 
 # Server processes are spawned: they import this module and apply its patch as well.
-FastPath.answer = counted if COUNT else refused
+FastPath.respond = counted if COUNT else refused
 if __name__ == "__main__":
     main()

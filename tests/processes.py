@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+import asyncio
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import psutil  # type: ignore[import-untyped]
 
 
@@ -29,6 +33,19 @@ def connections_of(processes: Iterable[psutil.Process]) -> dict[psutil.Process, 
     for process in processes:
         with suppress(psutil.Error):
             found[process] = process.net_connections()
+    return found
+
+
+def processes_of(data_dir: Path) -> list[psutil.Process]:
+    """Return every process that names the data folder or works in it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = " ".join([*process.cmdline(), process.environ().get("DATA_DIR", "")])
+            if str(data_dir) in f"{told} {process.cwd()}":
+                found.append(process)
+        except psutil.Error:
+            continue
     return found
 
 
@@ -58,3 +75,26 @@ def session_niceness(pid: int) -> int | None:
         told = Path(f"/proc/{pid}/autogroup").read_text(encoding="ascii")
         return int(told.rpartition(" ")[2])
     return None
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a database and all its sessions for the duration of the block."""
+    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    for each in pids:
+        os.kill(each, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in pids:
+            with suppress(ProcessLookupError):  # its parent has just reaped it
+                os.kill(each, signal.SIGCONT)
+
+
+async def pid_of_postgres(servers: Any) -> int:
+    """Return the id of the main process of a database."""
+    connection = await asyncpg.connect(servers.environment["DATABASE_URL"])
+    folder = await connection.fetchval("SHOW data_directory")
+    await connection.close()
+    text = await asyncio.to_thread(Path(folder, "postmaster.pid").read_text)
+    return int(text.splitlines()[0])

@@ -11,9 +11,12 @@ from billiard import heap
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import Retry
 
+from infra.identity import SERVICE
+from infra.observability import tracing
 from infra.settings import Use, load_settings, require_direct_database
 from models import TaskState
 from tasks.registry import Registration, load_tasks
+from worker import commands  # noqa: F401  its import registers them
 from worker.heartbeat import HARD_LIMIT_GRACE_SECONDS
 from worker.process import WorkerProcess
 from worker.relay_thread import RelayThread
@@ -37,7 +40,7 @@ class _Arena:
 
 heap.Arena = _Arena
 
-app = Celery("course-enrollment-service", config_source="celeryconfig")
+app = Celery(SERVICE, config_source="celeryconfig")
 
 _process: WorkerProcess | None = None
 
@@ -96,18 +99,21 @@ class RelayStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: object, **options: object) -> None:
         super().__init__(worker, **options)
-        settings = load_settings(uses=Use.WORKER)
-        url = require_direct_database(settings)
+        self._settings = load_settings(uses=Use.WORKER)
+        url = require_direct_database(self._settings)
         self._thread = RelayThread(url, app)
-        Shutdown(url, WORKER, settings.worker_shutdown_seconds).watch(worker)
+        Shutdown(url, WORKER, self._settings.worker_shutdown_seconds).watch(worker)
 
     def start(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
         """Start relaying."""
+        # Its statements are no spans: the processes that are forked later would inherit them.
+        tracing.start(self._settings, "relay", instruments=False)
         self._thread.start()
 
     def stop(self, worker: object) -> None:  # noqa: ARG002  Celery's signature
         """Stop relaying before the worker's pool stops."""
         self._thread.stop()
+        tracing.stop()
 
     terminate = stop
 

@@ -1,6 +1,7 @@
 """One run of one task in a worker process: claim, renew the lease, work, finish or fail."""
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,12 +11,15 @@ from uuid import UUID
 
 from infra.cache import ResponseCache
 from infra.errors import DeclaredError
-from infra.observability import logs
+from infra.observability import logs, metrics, task_metrics, tracing
+from infra.observability.events import Event
+from infra.observability.spans import Kind
 from infra.queue import leases
-from infra.queue.errors import LeaseLost
+from infra.queue.errors import InvalidArguments, InvalidResult, LeaseLost, Snooze
 from infra.queue.leases import Claim
 from infra.settings import Settings
 from infra.storage import Storage
+from services.flags.feed import FlagFeed
 from tasks.registry import Registration, TaskContext
 from tasks.threads import BodyThread
 from worker.heartbeat import Heartbeat, Run
@@ -32,6 +36,7 @@ class Backends:
     settings: Settings
     storage: Storage
     cache: ResponseCache
+    flags: FlagFeed
     registry: dict[str, Registration]
     worker: str
     heartbeat: Heartbeat
@@ -53,19 +58,38 @@ async def execute(
         ThreadLeftBehind: an abandoned attempt's thread still runs; the process must end.
 
     """
-    claim = await leases.claim(task_id, backends.worker)
+    began = time.time_ns()
+    claim = await leases.claim(task_id, backends.worker, backends.registry)
     if claim is None:
         return None
-    logs.bind(task_id=str(claim.id), task=claim.name, request_id=claim.request_id)
+    about: dict[str, str | int] = {"app.task_id": str(claim.id), "app.attempt": claim.attempt}
+    if claim.request_id:
+        about["app.request_id"] = claim.request_id
+    name = f"process {claim.name}"
+    with tracing.span(name, Kind.CONSUMER, about, origin=claim.origin, since=began):
+        with tracing.span("claim", since=began):
+            pass
+        return await _run(backends, claim, note)
+
+
+async def _run(backends: Backends, claim: Claim, note: Callable[[str], None]) -> str | None:
+    logs.bind(
+        task_id=str(claim.id),
+        task=claim.name,
+        request_id=claim.request_id,
+        trace_id=tracing.trace_id(),
+    )
     registration = backends.registry[claim.name]
     context = TaskContext(
         claim,
         settings=backends.settings,
         storage=backends.storage,
         cache=backends.cache,
+        flags=backends.flags,
         log=log,
     )
     thread = BodyThread(registration.body) if registration.runs_in_thread else None
+    task_metrics.waits.observe(claim.wait_seconds, (claim.name,))
     state = await _attempt(backends, claim, context, thread, note)
     if thread and not await thread.has_ended():
         raise ThreadLeftBehind
@@ -80,31 +104,61 @@ async def _attempt(
     note: Callable[[str], None],
 ) -> str | None:
     registration = backends.registry[claim.name]
+    started = time.monotonic()
     limit = asyncio.timeout(registration.timeout)
     run = Run(claim, registration.timeout, lambda: context.is_finishing)
     try:
         async with limit:
             with backends.heartbeat.keeping(run):
+                args = registration.arguments_of(claim)
                 if thread:
-                    await thread.run(context, claim.args)
+                    result = await thread.run(context, args)
                 else:
-                    await cast("Awaitable[None]", registration.body(context, **claim.args))
-                await context.finish()
+                    result = await cast("Awaitable[object]", registration.body(context, **args))
+                await context.finish(result)
+    except Snooze as snooze:
+        try:
+            await leases.snooze(claim, snooze.seconds)
+        except LeaseLost:
+            return await _take_away(claim, started)
+        note(str(snooze))
+        log.debug(Event.TASK_SNOOZED, attempt=claim.attempt, seconds=snooze.seconds)
+        return "queued"
     except LeaseLost:
-        cancelled = await leases.mark_cancelled(claim)
-        log.warning("task_taken_away", attempt=claim.attempt, cancelled=cancelled)
-        return "cancelled" if cancelled else None
+        return await _take_away(claim, started)
     except MemoryError as error:
         # The frames hold the memory that was too much.
         traceback.clear_frames(error.__traceback__)
         # If this fails too, the lease lapses.
         with suppress(Exception):
-            await _fail_attempt(claim, registration, error, note, is_late=False)
+            state = await _fail_attempt(claim, registration, error, note, is_late=False)
+            _counted(claim, state, started)
+            metrics.flush()
         raise
     except Exception as error:  # noqa: BLE001  a task's error ends the task, not the process
-        return await _fail_attempt(claim, registration, error, note, is_late=limit.expired())
-    log.info("task_succeeded", attempt=claim.attempt)
-    return "succeeded"
+        state = await _fail_attempt(claim, registration, error, note, is_late=limit.expired())
+        return _counted(claim, state, started)
+    log.info(Event.TASK_SUCCEEDED, attempt=claim.attempt)
+    return _counted(claim, "succeeded", started)
+
+
+async def _take_away(claim: Claim, started: float) -> str | None:
+    """End an attempt whose lease is lost, or whose cancellation was requested."""
+    cancelled = await leases.mark_cancelled(claim)
+    tracing.annotate({"app.state": "cancelled" if cancelled else "lost"}, str(LeaseLost.__doc__))
+    log.warning(Event.TASK_TAKEN_AWAY, attempt=claim.attempt, cancelled=cancelled)
+    return _counted(claim, "cancelled" if cancelled else None, started)
+
+
+def _counted(claim: Claim, state: str | None, started: float) -> str | None:
+    """Count the end of an attempt; return its state. The sweep counts one without its lease."""
+    if state is not None:
+        outcome = "retried" if state == "queued" else state
+        task_metrics.attempts.inc(labels=(claim.name, outcome))
+        task_metrics.durations.observe(time.monotonic() - started, (claim.name,))
+        if state != "queued":
+            task_metrics.attempts_taken.observe(claim.attempt, (claim.name,))
+    return state
 
 
 async def _fail_attempt(
@@ -119,18 +173,25 @@ async def _fail_attempt(
     if is_late and isinstance(error, TimeoutError):
         # Not for a TimeoutError that the body raises itself before its limit.
         sentence = f"The task took longer than its {registration.timeout:g} s"
-    permanent = isinstance(error, registration.permanent)
-    state = await leases.fail_attempt(claim, sentence, traceback.format_exc(), permanent=permanent)
+    permanent = isinstance(error, (InvalidResult, *registration.permanent))
+    state = await leases.fail_attempt(
+        claim,
+        sentence,
+        traceback.format_exc(),
+        permanent=permanent,
+        backoff=registration.backoff,
+    )
     note(sentence)
+    tracing.annotate({"app.state": state or "lost"}, sentence)
     # The traceback of a declared error is of no use.
     trace = None if _is_declared(error, registration) else error
     about = {"attempt": claim.attempt, "state": state, "error": sentence}
-    log.warning("task_attempt_failed", **about, exc_info=trace)
+    log.warning(Event.TASK_ATTEMPT_FAILED, **about, exc_info=trace)
     return state
 
 
 def _is_declared(error: Exception, registration: Registration) -> bool:
-    return isinstance(error, (DeclaredError, *registration.permanent))
+    return isinstance(error, (DeclaredError, InvalidArguments, *registration.permanent))
 
 
 def _sentence(error: Exception, registration: Registration) -> str:

@@ -1,5 +1,7 @@
 """Renews the lease of a worker process's running task, independently of the task's code.
 
+It sends the process's metrics, too, because no loop runs between two tasks.
+
 The thread has its own event loop and connection, so a task that blocks the process's event loop
 keeps its lease. A process that is stopped, or hangs past the task's time limit, loses the lease.
 """
@@ -13,7 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from infra.db.engine import direct_connection
-from infra.observability import logs
+from infra.observability import logs, metrics
+from infra.observability.events import Event
 from infra.queue import leases
 from infra.queue.errors import LeaseLost
 from infra.queue.leases import Claim
@@ -57,11 +60,11 @@ class Run:
         is_time = self.renewed_at + HEARTBEAT_SECONDS <= now < self.renewable_until
         return is_time and not self.is_finishing()
 
-    def ask(self) -> None:
+    def check_loop(self) -> None:
         """Make the event loop record the time, to show that it runs; called in another thread."""
         self._call(self._answer)
 
-    def lose(self) -> None:
+    def cancel(self) -> None:
         """Cancel the work, because the lease is lost; called in another thread."""
         self._call(self._cancel)
 
@@ -122,6 +125,7 @@ class Heartbeat(threading.Thread):
     async def _beat(self) -> None:
         while not self._stopping.is_set():
             await asyncio.sleep(_tick())
+            metrics.flush()
             if (run := self._current) is None:
                 continue
             self._watch(run)
@@ -137,12 +141,13 @@ class Heartbeat(threading.Thread):
                         await leases.extend(run.claim, connection.fetch)
                         run.renewed_at = time.monotonic()
                     await asyncio.sleep(_tick())
+                    metrics.flush()
                     self._watch(run)
         except LeaseLost:
             run.renewed_at = time.monotonic()
-            run.lose()
+            run.cancel()
         except Exception as error:  # noqa: BLE001  the next tick tries again, on a new connection
-            log.warning("heartbeat_failed", task_id=str(run.claim.id), error=repr(error))
+            log.warning(Event.HEARTBEAT_FAILED, task_id=str(run.claim.id), error=repr(error))
 
     def _watch(self, run: Run) -> None:
         """Log where the event loop is blocked, at most once per run."""
@@ -150,13 +155,13 @@ class Heartbeat(threading.Thread):
         if seconds >= BLOCKED_SECONDS + _tick() and not run.is_reported:
             run.is_reported = True
             log.warning(
-                "event_loop_blocked",
+                Event.EVENT_LOOP_BLOCKED,
                 task_id=str(run.claim.id),
                 task=run.claim.name,
                 seconds=round(seconds, 1),
                 stack=_stack(self._worker_thread),
             )
-        run.ask()
+        run.check_loop()
 
 
 def _tick() -> float:

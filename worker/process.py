@@ -9,13 +9,16 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from infra.cache import ResponseCache, SecondLevel
-from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database
-from infra.observability import logs
+from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database, pop_expired_leases
+from infra.observability import logs, metrics, tracing
+from infra.observability.events import Event
 from infra.process.system import die_with_parent, lower_priority
 from infra.queue import hooks
 from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
 from services.catalogue import read
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 from services.task_hooks import TaskHooks
 from tasks.registry import load_tasks
 from worker.execution import Backends, ThreadLeftBehind, execute
@@ -37,13 +40,15 @@ class WorkerProcess:
         lower_priority()
         settings = load_settings(uses=Use.WORKER)
         logs.configure(settings.log_level, settings.log_format, process="worker")
+        tracing.start(settings, "worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         # Rendered in advance: without memory it cannot be rendered.
         global _last_line  # noqa: PLW0603  the process's
-        _last_line = logs.render_line("worker_process_has_no_memory", __name__)
+        _last_line = logs.render_line(Event.WORKER_PROCESS_HAS_NO_MEMORY, __name__)
         self._runner.get_loop().set_exception_handler(_end_without_memory)
         self._resources = AsyncExitStack()
+        self._resources.callback(tracing.stop)
         registry = load_tasks()
         # No transaction outlasts its task's time limit and one more statement.
         lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
@@ -55,10 +60,13 @@ class WorkerProcess:
         cache = ResponseCache(level, memory_bytes=0)
         self._resources.push_async_callback(cache.close)
         self._resources.enter_context(hooks.registered(TaskHooks(cache)))
+        flags = FlagFeed(Flags(), settings.flags_at)
+        self._runner.run(flags.start())
+        self._resources.push_async_callback(flags.stop)
         heartbeat = Heartbeat(require_direct_database(settings))
         heartbeat.start()
         self._resources.callback(heartbeat.stop)
-        self._backends = Backends(settings, storage, cache, registry, worker, heartbeat)
+        self._backends = Backends(settings, storage, cache, flags, registry, worker, heartbeat)
         self._context = self._runner.run(_current_context())
         # The public reason of the last failed attempt.
         self.error = ""
@@ -72,13 +80,24 @@ class WorkerProcess:
             return self._runner.run(ended, context=self._context.copy())
         except UNUSABLE as error:
             # The row keeps the state of the task, and its lease lapses.
-            log.warning("task_lost_database", task_id=str(task_id), error=str(error))
+            log.warning(Event.TASK_LOST_DATABASE, task_id=str(task_id), error=str(error))
             return None
         except MemoryError:
             _end(_last_line)
         except ThreadLeftBehind:
-            log.warning("worker_process_leaves_thread", task_id=str(task_id))
+            log.warning(Event.WORKER_PROCESS_LEAVES_THREAD, task_id=str(task_id))
+            metrics.flush()
+            logs.drain()
             _end()
+        finally:
+            self._count()
+
+    def _count(self) -> None:
+        counts = self._backends.cache.counts.take()
+        metrics.cache_errors.inc(counts.errors)
+        metrics.cache_invalidations.inc(counts.invalidations)
+        metrics.leases_expired.inc(pop_expired_leases())
+        metrics.flush()
 
     def _note(self, error: str) -> None:
         self.error = error
@@ -86,7 +105,9 @@ class WorkerProcess:
     def close(self) -> None:
         """Close the pool and the loop."""
         self._runner.run(self._resources.aclose())
+        metrics.flush()
         self._runner.close()
+        logs.drain()
 
 
 def _end_without_memory(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -102,7 +123,7 @@ def _end(line: bytes = b"") -> NoReturn:
     A process without memory may hang in any call. Another process takes a running task when its
     lease has lapsed.
     """
-    os.write(2, line)
+    logs.write_last(line)
     os._exit(os.EX_OSERR)
 
 

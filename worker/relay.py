@@ -1,18 +1,22 @@
 """The relay: sends due tasks to the broker, in every worker's main process (docs/tasks.md)."""
 
 import time
+from collections.abc import Collection
 
 import asyncpg
 from celery import Celery
 from kombu.exceptions import BatchPublishError, OperationalError
 from kombu.messaging import Producer
 
-from infra.observability import logs
+from infra.observability import logs, task_metrics, tracing
+from infra.observability.events import Event
+from infra.observability.spans import Kind
 from infra.queue import publish
 from infra.queue.liveness import LivenessLock
 from infra.queue.publish import BATCH, DueTasks
-from infra.queue.schedule import Schedule
-from infra.queue.sweep import requeue_lost, sweep
+from infra.queue.schedule import Scheduler
+from infra.queue.sweep import expire, requeue_lost, sweep
+from infra.queue.table import origin_of
 from tasks.registry import Registration
 
 SWEEP_SECONDS = 1.0
@@ -47,8 +51,10 @@ class Relay:
         )
         # After `publish`: whether more tasks are due than it published.
         self.has_more = False
+        # After `publish`: whether a rate held tasks back, so that they are due again soon.
+        self.is_held_back = False
         self._due = DueTasks(connection)
-        self._schedule = Schedule(connection)
+        self._scheduler = Scheduler(connection)
         self._liveness = LivenessLock(connection)
         self._producer: Producer | None = None
         self._swept_at = -SWEEP_SECONDS
@@ -72,6 +78,7 @@ class Relay:
         """
         if time.monotonic() - self._swept_at >= SWEEP_SECONDS:
             await self.sweep()
+            await expire(self.connection)
             await self.schedule()
             self._swept_at = time.monotonic()
         # Before publishing, because the probe finds the backlogged queues.
@@ -90,22 +97,29 @@ class Relay:
         """
         queues = {kind.queue for kind in self.registry.values()}
         room = await self._due.queues_with_room(queues)
-        self.has_more = room < queues
+        self.has_more = room < queues - self._due.paused
         room -= self._still_backlogged(room)
         batch = await self._due.mark(
             [kind for kind in self.registry.values() if kind.queue in room]
         )
-        self.has_more = self.has_more or len(batch) == BATCH
+        self.has_more = self.has_more or len(batch) >= BATCH
+        self.is_held_back = self._due.is_held_back
+        started = time.monotonic()
+        began = time.time_ns()
         try:
             if batch:
                 self._send_all(batch)
+                task_metrics.publications.observe(time.monotonic() - started, ("ok",))
         except self._broker_errors as error:
+            task_metrics.publications.observe(time.monotonic() - started, ("error",))
+            _trace(batch, began, "the broker takes no messages")
             self.has_more = False
             self.close()
             # The messages that arrived are published twice, which is harmless.
             await self._due.unmark(batch)
             raise BrokerAway(str(error)) from error
         self._due.published(batch)
+        _trace(batch, began)
         return len(batch)
 
     def _still_backlogged(self, room: set[str]) -> frozenset[str]:
@@ -150,11 +164,11 @@ class Relay:
 
     async def sweep(self) -> int:
         """Take back the tasks with lapsed leases; return how many."""
-        return await sweep(self.connection)
+        return await sweep(self.connection, self.registry.values())
 
     async def schedule(self) -> None:
-        """Enqueue the periodic tasks whose slot has begun."""
-        await self._schedule.enqueue_due(self.registry.values())
+        """Enqueue the scheduled tasks whose slot has begun."""
+        await self._scheduler.enqueue_due(self.registry.values())
 
     async def recover(self) -> int:
         """Make lost messages due again: their tasks are published, but the queue is empty.
@@ -170,13 +184,14 @@ class Relay:
         lost = await requeue_lost(self.connection, empty)
         self._due.scan_all()
         if lost:
-            log.warning("broker_lost_tasks", tasks=lost)
+            log.warning(Event.BROKER_LOST_TASKS, tasks=lost)
         return lost
 
     def _depths(self) -> dict[str, int]:
         """Return how many messages wait in each queue of the broker."""
         queues = {kind.queue for kind in self.registry.values()}
         broker = self.celery.connection_for_write()
+        started = time.monotonic()
         try:
             with broker:
                 broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
@@ -189,6 +204,8 @@ class Relay:
                 }
         # kombu does not translate a transport's own errors here.
         except (OperationalError, *broker.connection_errors, *broker.channel_errors) as error:
+            # While the broker is away no batch is sent, so this is what shows that it is.
+            task_metrics.publications.observe(time.monotonic() - started, ("error",))
             self.has_more = False
             raise BrokerAway(str(error)) from error
 
@@ -196,3 +213,19 @@ class Relay:
         """Release the lock that `/health` checks, because the broker is away."""
         await self._liveness.release()
         self._probed_at = 0.0
+
+
+def _trace(batch: Collection[asyncpg.Record], began: int, error: str | None = None) -> None:
+    """Record the publication of each task that was enqueued in a trace."""
+    if tracing.tracer is None:
+        return
+    for row in batch:
+        if (origin := origin_of(row, is_first=row["attempts"] == 0)) is None:
+            continue
+        about = {"app.task_id": str(row["id"])}
+        if row["request_id"]:
+            about["app.request_id"] = row["request_id"]
+        with tracing.span(
+            f"publish {row['name']}", Kind.PRODUCER, about, origin=origin, since=began
+        ):
+            tracing.annotate({}, error)

@@ -7,9 +7,11 @@ import threading
 import asyncpg
 from celery import Celery
 
+from infra.aio.periodic import periodic
 from infra.db.engine import direct_connection
 from infra.db.transactions import BROKEN
-from infra.observability import logs
+from infra.observability import logs, metrics
+from infra.observability.events import Event
 from infra.queue.publish import BATCH, PLANNER
 from infra.queue.table import CHANNEL
 from tasks.registry import load_tasks
@@ -21,6 +23,8 @@ RECONNECT_SECONDS = 1.0
 STATEMENT_SECONDS = 10.0
 # The interval of refilling a full window: workers send no notification when they claim.
 REFILL_SECONDS = 0.1
+# Maximum delay of the metrics that the main process sends.
+FLUSH_SECONDS = 0.1
 
 log = logs.get_logger(__name__)
 
@@ -50,15 +54,24 @@ class RelayThread(threading.Thread):
 
 async def relay_forever(url: str, celery: Celery, stopping: asyncio.Event) -> None:
     """Relay on every notification and at least once a second; reconnect after every failure."""
+    flushing = asyncio.create_task(periodic(FLUSH_SECONDS, metrics.flush))
+    try:
+        await _keep_relaying(url, celery, stopping)
+    finally:
+        flushing.cancel()
+        metrics.flush()
+
+
+async def _keep_relaying(url: str, celery: Celery, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         try:
             async with direct_connection(url, STATEMENT_SECONDS, PLANNER) as connection:
                 await _relay_on(connection, celery, stopping)
         except BROKEN as error:
-            log.warning("relay_lost_database", error=str(error))
+            log.warning(Event.RELAY_LOST_DATABASE, error=str(error))
         except Exception:
             # Caught, so that the relay goes on: a worker without one looks healthy.
-            log.exception("relay_failed")
+            log.exception(Event.RELAY_FAILED)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), RECONNECT_SECONDS)
 
@@ -75,15 +88,16 @@ async def _relay_on(
             try:
                 published = await relay.run_once()
             except BrokerAway as error:
-                log.warning("relay_lost_broker", error=str(error))
+                log.warning(Event.RELAY_LOST_BROKER, error=str(error))
                 await relay.release_liveness_lock()
-            if published == BATCH:
+            if published >= BATCH:
                 continue
             with contextlib.suppress(TimeoutError):
                 if relay.has_more:
                     await asyncio.wait_for(stopping.wait(), REFILL_SECONDS)
                 else:
-                    await asyncio.wait_for(_first(woken, stopping), POLL_SECONDS)
+                    seconds = REFILL_SECONDS if relay.is_held_back else POLL_SECONDS
+                    await asyncio.wait_for(_first(woken, stopping), seconds)
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -14,6 +14,7 @@ from celery.worker import state
 
 from infra.db.engine import direct_connection
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.process.signals import exit_by_signal, stop_signals
 from infra.queue.sweep import release_worker
 
@@ -74,7 +75,7 @@ class Shutdown:
         signals.worker_shutdown.connect(lambda **_: ended.set(), weak=False)
         if ended.wait(self._grace_seconds):
             return
-        log.warning("shutdown_interrupts_tasks", after_seconds=self._grace_seconds)
+        log.warning(Event.SHUTDOWN_INTERRUPTS_TASKS, after_seconds=self._grace_seconds)
         # A worker that is stopped while it starts has no pool yet.
         pool = getattr(self._controller.pool, "_pool", None)
         for process in pool._pool if pool else ():  # noqa: SLF001  billiard's, by its only name
@@ -82,6 +83,7 @@ class Shutdown:
                 os.kill(process.pid, signal.SIGKILL)
         if not ended.wait(LAST_RESORT_SECONDS):
             self._end()
+            logs.drain()
             os._exit(0)
 
     def _end(self, **_: object) -> None:
@@ -90,9 +92,9 @@ class Shutdown:
             with asyncio.Runner() as runner:
                 released = runner.run(self._release())
         except Exception:
-            log.warning("release_failed", exc_info=True)
+            log.warning(Event.RELEASE_FAILED, exc_info=True)
         else:
-            log.info("tasks_released", tasks=released)
+            log.info(Event.TASKS_RELEASED, tasks=released)
 
     async def _release(self) -> int:
         async with direct_connection(self._url, RELEASE_SECONDS) as connection:

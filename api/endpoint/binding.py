@@ -1,56 +1,22 @@
 """Validates a request's parts and converts them to values; each invalid part becomes a fault."""
 
 from functools import cache, lru_cache
-from typing import Any, TypeVar, cast, get_origin
+from typing import Any, cast, get_origin
 from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 from sanic import Request
 
 from api.endpoint import bodies
-from api.endpoint.bodies import MAX_NAME
-from api.schemas.fields import DIFFICULTY_MESSAGE
 from api.schemas.requests import FilePart, PageQuery
 from infra.cache import Page
 from services.catalogue.queries import PLAIN_LIST_LIMIT
 from services.errors import Code, Fault, Invalid
+from services.fields import Model, fault_of, validated
 
 MAX_PARAMETERS = 50
 MAX_QUERIES = 256
 _FILES = (FilePart, FilePart | None)
-
-Model = TypeVar("Model", bound=BaseModel)
-
-_LABELS = {
-    "course_id": "Course ID",
-    "enrollment_id": "Enrollment ID",
-    "task_id": "Task ID",
-    "image_url": "Image URL",
-    "sort": "Sort order",
-}
-_REQUIRED_MESSAGES = {"difficulty": DIFFICULTY_MESSAGE}
-
-# Error types that our own validators raise; `_EXPLANATIONS` translates those of Pydantic.
-_OUR_CODES = frozenset(code.value for code in Code)
-_NOT_VALID = (Code.INVALID_FORMAT, "{label} is not valid")
-_NUMBER = (Code.INVALID_TYPE, "{label} must be a whole number")
-_FILE = (Code.INVALID_TYPE, "{label} must be a file")
-_EXPLANATIONS = {
-    "missing": (Code.REQUIRED, "{label} is required"),
-    "string_too_short": (Code.REQUIRED, "{label} is required"),
-    "string_too_long": (Code.TOO_LONG, "{label} must have at most {max_length} characters"),
-    "string_type": (Code.INVALID_TYPE, "{label} must be text"),
-    "extra_forbidden": (Code.UNKNOWN_FIELD, "There is no field called {label}"),
-    "enum": (Code.NOT_ALLOWED, "{label} must be one of: {choices}"),
-    "greater_than_equal": (Code.OUT_OF_RANGE, "{label} must be at least {ge}"),
-    "less_than_equal": (Code.OUT_OF_RANGE, "{label} must be at most {le}"),
-    "int_type": _NUMBER,
-    "int_parsing": _NUMBER,
-    "int_parsing_size": _NUMBER,
-    "int_from_float": _NUMBER,
-    "model_type": _FILE,
-}
 
 
 def json_body(body: bytes, model: type[Model]) -> Model:
@@ -60,7 +26,7 @@ def json_body(body: bytes, model: type[Model]) -> Model:
         Invalid: the body is not a JSON object, or its fields do not fit the model.
 
     """
-    return _validate(model, bodies.json_object(body))
+    return validated(model, bodies.json_object(body))
 
 
 def query(request: Request, model: type[Model]) -> Model:
@@ -87,7 +53,7 @@ def _query_of(query: str, model: type[BaseModel]) -> BaseModel:
         if value and name in fields:
             several = name in given and get_origin(fields[name].annotation) is frozenset
             given[name] = f"{given[name]},{value}" if several else value
-    return _validate(model, given)
+    return validated(model, given)
 
 
 def has_query(request: Request, model: type[BaseModel]) -> bool:
@@ -96,10 +62,10 @@ def has_query(request: Request, model: type[BaseModel]) -> bool:
 
 
 def _parameters(query: str) -> list[tuple[str, str]]:
-    """Return the parameters of the query.
+    """Return the parameters of a query, or the fields of a form.
 
     Raises:
-        Invalid: the query is not UTF-8.
+        Invalid: they are not UTF-8.
 
     """
     pairs = (part.partition("=") for part in query.split("&") if part)
@@ -145,13 +111,27 @@ def path_value(name: str, kind: Any, value: str) -> Any:
     try:
         return _adapter(kind).validate_python(value)
     except ValidationError as error:
-        raise Invalid(*(_fault(detail, name) for detail in error.errors())) from None
+        raise Invalid(*(fault_of(detail, name) for detail in error.errors())) from None
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     # Cached because constructing an adapter takes longer than the rest of a request.
     return TypeAdapter(kind)
+
+
+def urlencoded_form(body: bytes, model: type[Model]) -> Model:
+    """Return the body of an HTML form as a model; empty fields are missing.
+
+    Raises:
+        Invalid: the form is malformed, or its fields do not fit the model.
+
+    """
+    fields = body.decode("latin-1")
+    if fields.count("&") >= MAX_PARAMETERS:
+        message = f"The form may have at most {MAX_PARAMETERS} fields"
+        raise Invalid(Fault("body", Code.TOO_LONG, message))
+    return validated(model, {name: value for name, value in _parameters(fields) if value})
 
 
 def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
@@ -161,43 +141,10 @@ def multipart_form(body: bytes, content_type: str, model: type[Model]) -> Model:
         Invalid: the form is malformed, or its fields do not fit the model.
 
     """
-    return _validate(model, bodies.form_parts(body, content_type, _file_fields(model)))
+    return validated(model, bodies.form_parts(body, content_type, _file_fields(model)))
 
 
 @cache
 def _file_fields(model: type[BaseModel]) -> frozenset[str]:
     fields = model.model_fields.items()
     return frozenset(name for name, field in fields if field.annotation in _FILES)
-
-
-def _validate(model: type[Model], content: dict[str, Any]) -> Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise Invalid(*(_fault(detail) for detail in error.errors())) from None
-
-
-def _fault(detail: ErrorDetails, field: str | None = None) -> Fault:
-    field = (field or str(detail["loc"][0]))[:MAX_NAME]
-    label = _LABELS.get(field, field.replace("_", " ").capitalize())
-    if detail["type"] == "extra_forbidden":
-        label = repr(field)
-    code, message = _explain(detail, label)
-    if code is Code.REQUIRED:
-        message = _REQUIRED_MESSAGES.get(field, message)
-    return Fault(field, code, message)
-
-
-def _explain(detail: ErrorDetails, label: str) -> tuple[Code, str]:
-    if detail["type"] in _OUR_CODES:
-        return Code(detail["type"]), detail["msg"]
-    if detail["input"] is None:
-        return _EXPLANATIONS["missing"][0], f"{label} is required"
-    code, template = _EXPLANATIONS.get(detail["type"], _NOT_VALID)
-    limits = detail.get("ctx", {})
-    choices = _choices(str(limits.get("expected", "")))
-    return code, template.format(**limits, label=label, choices=choices)
-
-
-def _choices(expected: str) -> str:
-    return expected.replace("'", "").replace(" or ", ", ")

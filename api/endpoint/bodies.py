@@ -11,6 +11,7 @@ import orjson
 from multipart import MultipartError, MultipartParser, parse_options_header
 
 from services.errors import Code, Fault, Invalid
+from services.fields import MAX_NAME
 
 MAX_JSON_BYTES = 1024 * 1024
 MAX_FIELDS = 50
@@ -18,7 +19,6 @@ MAX_FIELDS = 50
 MAX_MEMBERS = 1000
 MAX_DEPTH = 8
 MAX_PARTS = 20
-MAX_NAME = 64
 
 
 class MalformedJson(Invalid):

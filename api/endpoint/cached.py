@@ -5,7 +5,7 @@ from math import ceil
 
 from sanic import HTTPResponse, Request
 
-from api.endpoint.etags import etag, field, matches_strongly, matches_weakly
+from api.endpoint.etags import etag, field, if_match, matches
 from api.endpoint.replies import JSON, page_headers, reply_json
 from api.protocol.header_templates import Declaration, HeaderTemplates
 from infra.cache import Entry, Key
@@ -37,21 +37,21 @@ def send(request: Request, entry: Entry, key: Key | None, path: str) -> HTTPResp
         key is not None
         and entry.stale_seconds is None
         and _is_canonical(request, path)
-        and request.app.ctx.cache.remember(request.raw_url, key)
+        and request.app.ctx.cache.memory.remember(request.raw_url, key.name)
     )
-    return send_unless_known(request, entry, declared, is_at_hand=is_kept)
+    return send_unless_known(request, entry, declared, is_cached=is_kept)
 
 
 def send_unless_known(
-    request: Request, entry: Entry, declared: Declaration, *, is_at_hand: bool = True
+    request: Request, entry: Entry, declared: Declaration, *, is_cached: bool = True
 ) -> HTTPResponse:
     """Respond with an entry, or with 304 if the client's version is current.
 
-    If `is_at_hand`, prepares the header templates with which the fast path serves the entry.
+    If `is_cached`, prepares the header templates with which the fast path serves the entry.
     """
-    if is_at_hand and _is_canonical(request, declared.path):
+    if is_cached and _is_canonical(request, declared.path):
         _prepare(request, entry, declared)
-    known = matches_weakly(field(request, "if-none-match"), entry.digest)
+    known = matches(field(request, "if-none-match"), entry.digest, weak=True)
     return declared.response(entry, is_known=known)
 
 
@@ -86,8 +86,5 @@ def send_written(
 
 def condition_of(request: Request) -> Condition | None:
     """Return the condition of `If-Match`; None if the header is missing."""
-    given = field(request, "if-match")
-    if given is None:
-        return None
     url_of = request.app.ctx.storage.url
-    return lambda snapshot: matches_strongly(given, snapshot.entry(url_of).digest)
+    return if_match(request, lambda snapshot: snapshot.entry(url_of).digest)

@@ -1,8 +1,12 @@
 """Entity tags, and their comparison by RFC 9110 8.8.3 and 13.1."""
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from sanic import Request
+
+T = TypeVar("T")
 
 # One element of a list; elements may be empty.
 _ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([^"\x00-\x20\x7f]*)")?[ \t]*(?:,|$)')
@@ -21,23 +25,20 @@ def field(request: Request, name: str) -> str | None:
     return ", ".join(lines) if lines else None
 
 
-def matches_weakly(given: str | None, digest: str) -> bool:
-    """Return whether an `If-None-Match` names the representation with this digest.
+def if_match(request: Request, digest_of: Callable[[T], str]) -> Callable[[T], bool] | None:
+    """Return the condition of `If-Match` on what has a digest; None if the header is missing."""
+    given = field(request, "if-match")
+    if given is None:
+        return None
+    return lambda current: matches(given, digest_of(current), weak=False)
 
-    Weak tags match too. `digest` is hexadecimal. A malformed list matches nothing.
+
+def matches(given: str | None, digest: str, *, weak: bool) -> bool:
+    """Return whether a list of tags names the representation with this digest.
+
+    Weak tags match in an `If-None-Match` (`weak`), never in an `If-Match`. `digest` is hexadecimal.
+    A malformed list matches nothing.
     """
-    return _matches(given, digest, weak=True)
-
-
-def matches_strongly(given: str | None, digest: str) -> bool:
-    """Return whether an `If-Match` names the representation with this digest.
-
-    Weak tags never match. `digest` is hexadecimal. A malformed list matches nothing.
-    """
-    return _matches(given, digest, weak=False)
-
-
-def _matches(given: str | None, digest: str, *, weak: bool) -> bool:
     if not given:
         return False
     if digest not in given:

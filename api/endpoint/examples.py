@@ -76,7 +76,7 @@ def _raised(operation: Operation) -> dict[str, DeclaredError]:
         kinds.append(errors.RateLimited)
     found = {kind.__name__: _example(kind) for kind in kinds}
     found["Unforeseen"] = ServiceError("Something went wrong on our side")
-    if operation.tag != "system":
+    if operation.blueprint.name != "system":
         found["Unavailable"] = errors.Unavailable("The database is unavailable; try again soon")
     return found
 

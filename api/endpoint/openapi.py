@@ -2,7 +2,6 @@
 
 import re
 from collections import defaultdict
-from importlib.metadata import version
 from inspect import getdoc
 from typing import Any
 
@@ -14,6 +13,7 @@ from api.endpoint.examples import error_examples
 from api.endpoint.operation import EVENT_STREAM, FORM, OPERATIONS, Access, Events, Operation
 from api.errors import TITLES
 from api.schemas.responses import ErrorOut
+from infra.identity import version
 
 JsonObject = dict[str, Any]
 
@@ -32,6 +32,7 @@ _TAGS = {
     "tasks": "The slow work behind an upload.",
     "admin-tasks": "The slow work, as admins steer it.",
     "admin": "What admins see and do across courses.",
+    "admin-flags": "Feature flags: what is on, and for whom.",
     "system": "What operators and monitors ask.",
 }
 _SUCCESSES = {
@@ -79,7 +80,7 @@ def build_document() -> JsonObject:
         "openapi": "3.1.0",
         "info": {
             "title": "Course Enrollment Service",
-            "version": version("course-enrollment-service"),
+            "version": version(),
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -104,7 +105,7 @@ def _operation(operation: Operation, schemas: JsonObject) -> JsonObject:
     summary, _, description = (getdoc(operation.handler) or "").partition("\n\n")
     content: JsonObject = {
         "operationId": operation.name,
-        "tags": [operation.tag],
+        "tags": [operation.blueprint.name],
         "summary": summary,
         "parameters": [
             *_path(operation),

@@ -4,11 +4,12 @@
 and builds the response. The same declaration generates the document, so it matches the code.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from functools import wraps
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel
 from sanic import Blueprint, HTTPResponse, Request
@@ -16,12 +17,12 @@ from sanic import Blueprint, HTTPResponse, Request
 from api.endpoint import binding, bodies
 from api.endpoint.replies import JSON
 from api.protocol.request_body import read_body
-from api.security import audit, cors, tokens
-from api.security.rate_limits import Limits
+from api.security import cors, tokens
+from api.security.admission import admit
 from api.security.tokens import Identity
 from infra.errors import DeclaredError
-from infra.rate_limits import RateClass
-from services.errors import Forbidden, TooLarge, Unauthenticated
+from infra.rate_limits.buckets import RateClass
+from services.errors import TooLarge
 from services.images.headers import FileTooLarge
 
 API_PREFIX = "/api/v1"
@@ -50,59 +51,16 @@ class Access(StrEnum):
     ADMIN = "admin"
 
 
-@dataclass(frozen=True)
+OPERATIONS: list["Operation"] = []
+
+
+@dataclass(eq=False)
 class Operation:
-    """An endpoint and its declaration; `path` has Sanic's syntax."""
+    """The declaration of an endpoint: a decorator of its handler.
 
-    method: str
-    path: str
-    handler: Handler
-    tag: str
-    access: Access
-    parameters: dict[str, Any]
-    query: type[BaseModel] | None
-    body: type[BaseModel] | None
-    media_types: tuple[str, ...]
-    form: type[BaseModel] | None
-    responses: dict[int, Any]
-    errors: tuple[type[DeclaredError], ...]
-    headers: dict[str, str] = field(default_factory=dict)
-    takes: dict[str, Any] = field(default_factory=dict)
-    links: dict[str, dict[str, str]] = field(default_factory=dict)
-    kind: RateClass | None = None
-
-    @property
-    def name(self) -> str:
-        """The handler's name, unique in the service: the operationId."""
-        return self.handler.__name__
-
-
-OPERATIONS: list[Operation] = []
-
-
-def operation(  # noqa: PLR0913  each parameter declares one aspect of an endpoint
-    blueprint: Blueprint,
-    method: str,
-    path: str,
-    *,
-    responses: dict[int, Any],
-    access: Access = Access.ANYONE,
-    parameters: dict[str, Any] | None = None,
-    query: type[BaseModel] | None = None,
-    body: type[BaseModel] | None = None,
-    media_types: tuple[str, ...] = (),
-    form: type[BaseModel] | None = None,
-    errors: tuple[type[DeclaredError], ...] = (),
-    headers: dict[str, str] | None = None,
-    takes: dict[str, Any] | None = None,
-    links: dict[str, dict[str, str]] | None = None,
-    kind: RateClass | None = None,
-    unlimited: bool = False,
-) -> Callable[[Handler], Handler]:
-    """Register a handler for a method and a path below the blueprint's.
-
-    `parameters` maps each `<name>` of the path to its type. The handler gets the request, the
-    path's parameters by name, and `query`, `body` and `form` where declared.
+    The handler gets the request, a value for each `<name>` of the path, and `query`, `body` and
+    `form` if it has such arguments; all are of the types that the handler declares.
+    `endpoint` is the method and the path below that of the blueprint, in Sanic's syntax.
     `responses` maps each success status to its JSON body's type, a media type, `Events` or None.
     `links` maps each possible next operation to the places of its parameters in the response.
     `headers` describes the response's headers. `takes` describes the request's headers by a text
@@ -111,37 +69,79 @@ def operation(  # noqa: PLR0913  each parameter declares one aspect of an endpoi
     Rate limits count the operation in the class `kind`, by default that of its method. An
     `unlimited` operation is not counted.
     """
-    types = parameters or {}
-    taken = {name: type_ for name, type_ in (takes or {}).items() if not isinstance(type_, str)}
-    if body or form:
-        media_types = media_types or ((JSON,) if body else (FORM,))
-    counted = None if unlimited else kind or _usual_kind(method, form)
 
-    def register(handler: Handler) -> Handler:
-        declared = Operation(
-            method=method,
-            path=f"{blueprint.url_prefix or ''}{path}",
-            handler=handler,
-            tag=blueprint.name,
-            access=access,
-            parameters=types,
-            query=query,
-            body=body,
-            media_types=media_types,
-            form=form,
-            responses=responses,
-            errors=errors,
-            headers=headers or {},
-            takes=takes or {},
-            links=links or {},
-            kind=counted,
+    blueprint: Blueprint
+    endpoint: str
+    _: KW_ONLY
+    responses: dict[int, Any]
+    access: Access = Access.ANYONE
+    media_types: tuple[str, ...] = ()
+    errors: tuple[type[DeclaredError], ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    takes: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
+    kind: RateClass | None = None
+    unlimited: bool = False
+    method: str = field(init=False)
+    route: str = field(init=False)
+    # What the handler declares.
+    handler: Handler = field(init=False)
+    parameters: dict[str, Any] = field(init=False)
+    query: type[BaseModel] | None = field(init=False)
+    body: type[BaseModel] | None = field(init=False)
+    form: type[BaseModel] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.method, _, self.route = self.endpoint.partition(" ")
+
+    @property
+    def name(self) -> str:
+        """The handler's name, unique in the service: the operationId."""
+        return self.handler.__name__
+
+    @property
+    def path(self) -> str:
+        """The whole path, in Sanic's syntax."""
+        return f"{self.blueprint.url_prefix or ''}{self.route}"
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Register the handler for the method and the path."""
+        types = get_type_hints(handler, include_extras=True)
+        self.handler = handler
+        self.parameters = {name: types[name] for name in re.findall(r"<(\w+)>", self.route)}
+        self.query, self.body, self.form = map(types.get, ("query", "body", "form"))
+        if has_body := bool(self.body or self.form):
+            self.media_types = self.media_types or ((JSON,) if self.body else (FORM,))
+        self.kind = None if self.unlimited else self.kind or _usual_kind(self.method, self.form)
+        OPERATIONS.append(self)
+        self.blueprint.add_route(
+            self._bound(),
+            # Without `:str` Sanic infers the type from the handler and responds 404 to a bad UUID.
+            self.route.replace(">", ":str>"),
+            methods=[self.method],
+            name=self.name,
+            unquote=True,
+            stream=has_body,
+            # Sanic need not wait for a body that the handler does not read.
+            ignore_body=not has_body,
         )
-        OPERATIONS.append(declared)
+        return handler
+
+    def _bound(self) -> Callable[..., Coroutine[Any, Any, HTTPResponse | None]]:
+        """Return the handler of a request: it binds the request's parts to arguments."""
+        handler, access, kind, media_types = self.handler, self.access, self.kind, self.media_types
+        parameters, query, body, form = self.parameters, self.query, self.body, self.form
+        taken = {name: type_ for name, type_ in self.takes.items() if not isinstance(type_, str)}
+        is_write = self.method != "GET"
 
         @wraps(handler)
         async def handle(request: Request, **values: str) -> HTTPResponse | None:
-            await _admit(request, access, counted)
-            bound = {name: binding.path_value(name, types[name], values[name]) for name in types}
+            caller = None if access is Access.ANYONE else _caller(request, access)
+            await admit(request, caller, kind)
+            bound = {
+                name: binding.path_value(name, type_, values[name])
+                for name, type_ in parameters.items()
+            }
             for name, type_ in taken.items():
                 bound[name.lower().replace("-", "_")] = binding.header(request, name, type_)
             if media_types:
@@ -153,28 +153,16 @@ def operation(  # noqa: PLR0913  each parameter declares one aspect of an endpoi
                 bound["body"] = binding.json_body(content, body)
             if form:
                 bound["form"] = await _read_form(request, form)
-            if method == "GET":
-                return await handler(request, **bound)
             try:
                 return await handler(request, **bound)
             finally:
-                request.app.ctx.replica_router.wrote()
+                if is_write:
+                    request.app.ctx.replica_router.wrote()
 
-        # Without `:str` Sanic infers the type from the handler and responds 404 to a bad UUID.
-        route = path.replace(">", ":str>")
-        blueprint.add_route(
-            handle,
-            route,
-            methods=[method],
-            name=handler.__name__,
-            unquote=True,
-            stream=bool(body or form),
-            # Sanic need not wait for a body that the handler does not read.
-            ignore_body=not (body or form),
-        )
-        return handler
+        return handle
 
-    return register
+
+operation = Operation
 
 
 async def _read_form(request: Request, form: type[BaseModel]) -> BaseModel:
@@ -191,29 +179,6 @@ def _usual_kind(method: str, form: type[BaseModel] | None) -> RateClass:
     if method == "GET":
         return RateClass.READS
     return RateClass.UPLOADS if form else RateClass.WRITES
-
-
-async def _admit(request: Request, access: Access, kind: RateClass | None) -> None:
-    """Authorize the caller, and count the call in its rate limit.
-
-    A denied call counts as a read.
-
-    Raises:
-        Unauthenticated, Forbidden: the caller has no access.
-        RateLimited: the caller's limit is exhausted.
-
-    """
-    limits: Limits = request.app.ctx.limits
-    if access is not Access.ANYONE:
-        try:
-            request.ctx.identity = await _caller(request, access)
-            audit.set_caller(request, request.ctx.identity)
-        except (Unauthenticated, Forbidden):
-            request.ctx.identity = getattr(request.ctx, "caller", None)
-            await limits.spend(request, RateClass.READS)
-            raise
-    if kind:
-        await limits.spend(request, kind)
 
 
 async def _caller(request: Request, access: Access) -> Identity | None:

@@ -11,7 +11,6 @@ to `MOST_AT_ONCE` waiting connections in one iteration.
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,12 +18,9 @@ from functools import partial
 from typing import Any
 
 from infra import error_messages
+from infra.process.sockets import bind
 from infra.settings import Settings, SettingsError
 
-# On other systems the socket that was bound last gets all connections.
-HAS_REUSEPORT = sys.platform == "linux"
-# The kernel's queue of connections that are not yet accepted.
-BACKLOG = 4096
 # Bounds the time for which an accept burst delays open connections.
 MOST_AT_ONCE = 100
 
@@ -73,36 +69,6 @@ def listening(settings: Settings) -> Iterator[Listening]:
         yield Listening(clients, metrics)
 
 
-def bind(host: str, port: int, processes: int, backlog: int = BACKLOG) -> list[socket.socket]:
-    """Return a listening socket for each process, or one for all without `SO_REUSEPORT`.
-
-    Raises:
-        OSError: the host has no such address, or another process listens on it.
-
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, address = found[0]
-    # With SO_REUSEPORT a second instance could share the port; a bind without it would fail.
-    with _socket(family) as alone:
-        alone.bind(address)
-    sockets = []
-    for _ in range(processes if HAS_REUSEPORT else 1):
-        listener = _socket(family)
-        if HAS_REUSEPORT:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-        listener.listen(backlog)
-        listener.set_inheritable(True)
-        sockets.append(listener)
-    return sockets
-
-
-def _socket(family: int) -> socket.socket:
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return listener
-
-
 class AcceptBurst:
     """A protocol factory for the event loop that also accepts all waiting connections."""
 
@@ -110,6 +76,11 @@ class AcceptBurst:
         self._protocol = protocol
         self._listening = listening
         self._coming: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether accepted connections still wait for their protocol."""
+        return bool(self._coming)
 
     def __call__(self, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> asyncio.Protocol:
         """Return the protocol of libuv's connection, and accept the other waiting connections."""

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 from sanic.http import Stage
 
-from api.endpoint.etags import matches_weakly
+from api.endpoint.etags import matches
 from api.middleware import MAX_HEADERS, TEXT, new_request_id, sane_request_id
 from api.protocol.flow_control import FlowControlProtocol
 from api.protocol.header_templates import HeaderTemplates
 from api.security.cors import Origins
 from api.security.rate_limits import Limits
-from infra.cache import Entry
-from infra.cache.request_index import RequestIndex
+from infra.cache import Entry, ResponseCache
 from infra.observability import access_log, metrics
 from infra.storage import MEDIA_PATH
 from infra.storage.object_cache import ObjectCache
@@ -129,14 +128,15 @@ class FastPath:
     """The fast path of a server process."""
 
     def __init__(
-        self, index: RequestIndex, recent: ObjectCache, limits: Limits, origins: Origins
+        self, cache: ResponseCache, recent: ObjectCache, limits: Limits, origins: Origins
     ) -> None:
-        self._index = index
+        self._cache = cache
+        self._recut = cache.memory.recut
         self._recent = recent
         self._limits = limits
         self._origins = origins
 
-    def answer(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
+    def respond(self, data: bytes, peer: str) -> tuple[bytes, bytes] | None:
         """Return the response, if the request is plain and memory has the entry.
 
         The result is the head with a small body and b"", or the head and a large body.
@@ -145,7 +145,7 @@ class FastPath:
         parsed = parse(data)
         if parsed is None:
             return None
-        slot = self._index.get(parsed.target) or self._index.recut(parsed.target)
+        slot = self._cache.find(parsed.target) or self._recut(parsed.target)
         entry = slot.entry if slot else self._shown(parsed.target)
         if entry is None:
             return None
@@ -155,7 +155,7 @@ class FastPath:
             return None
         if len(entry.body) > MAX_BODY_BYTES:
             return None
-        is_known = matches_weakly(parsed.fields.tags, entry.digest)
+        is_known = matches(parsed.fields.tags, entry.digest, weak=True)
         head = heads.unchanged if is_known else heads.full
         clients = self._limits.clients
         client = clients.address_of(
@@ -165,7 +165,7 @@ class FastPath:
             return None
         # Counted only here: the normal path counts the requests that it serves.
         if slot:
-            self._index.count(slot)
+            self._cache.count(slot)
         body = b"" if is_known or parsed.method == "HEAD" else entry.body
         is_small = len(body) <= MAX_COPIED_BYTES
         cors = b"" if parsed.fields.origin is None else self._origins.lines(parsed.fields.origin)
@@ -173,10 +173,17 @@ class FastPath:
         status = 304 if is_known else 200
         seconds = time.perf_counter() - began
         route = heads.declared.route
-        metrics.observe_request(parsed.method, route, status, seconds)
+        metrics.requests.observe(seconds, (parsed.method, route, str(status)))
         line = (time.time(), parsed.request_id, parsed.method, route)
-        access_log.record((*line, status, seconds, client))
+        access_log.record((*line, status, seconds, client, None))
         return b"".join((*parts, body if is_small else b"")), b"" if is_small else body
+
+    def close(self) -> None:
+        """Leave all requests to the normal path, which ends the connections of a draining process.
+
+        A flag would cost each request a comparison.
+        """
+        self.respond = lambda _data, _peer: None  # type: ignore[assignment]
 
     def _shown(self, target: bytes) -> Entry | None:
         """Return the entry of a stored object, if memory has it."""
@@ -190,11 +197,11 @@ class FastPath:
 class FastPathProtocol(FlowControlProtocol):
     """Sanic's protocol, which tries the fast path before Sanic parses the bytes."""
 
-    __slots__ = ("_is_between", "_shortcut")
+    __slots__ = ("_fast_path", "_is_between")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._shortcut: FastPath = self.app.ctx.fast_path
+        self._fast_path: FastPath = self.app.ctx.fast_path
         # True while Sanic waits for a new request: the response to the last one has been sent, and
         # its body has been read.
         self._is_between = False
@@ -213,7 +220,7 @@ class FastPathProtocol(FlowControlProtocol):
         """Send a response from memory, or pass the bytes to Sanic."""
         transport, peer = self.transport, self.conn_info
         if self._is_between and self._can_write.is_set() and transport and peer:
-            response = self._shortcut.answer(data, peer.client_ip)
+            response = self._fast_path.respond(data, peer.client_ip)
             if response is not None:
                 head, body = response
                 self._time = time.monotonic()

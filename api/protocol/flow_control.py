@@ -63,7 +63,7 @@ class FlowControlProtocol(SlowClientProtocol):
 
     def drop(self) -> None:
         """Close the connection at once and discard its write buffer."""
-        metrics.count_dropped_reader()
+        metrics.dropped_readers.inc()
         if self.transport:
             self.transport.abort()
 
@@ -94,7 +94,7 @@ class FlowControlProtocol(SlowClientProtocol):
             if response is not None:
                 http.respond(response)
                 # Without it an error while sending would count as a second response.
-                request._response_middleware_started = True  # noqa: SLF001
+                request._response_middleware_started = True  # noqa: SLF001  it has no public name
                 await app.ctx.end(request, response)
                 await http.http1_response_header(b"", end_stream=True)
             else:

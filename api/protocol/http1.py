@@ -133,7 +133,8 @@ class BoundedHttp(Http):
 
     async def http1_response_header(self, data: bytes, end_stream: bool) -> None:  # noqa: FBT001  Sanic's
         """Send a head together with its body."""
-        if self.request_body and not self._is_discardable():
+        is_draining = self.protocol.app.ctx.is_draining
+        if is_draining or (self.request_body and not self._is_discardable()):
             self.keep_alive = False
         # Sanic would send 100 before a final status, and the client would send an unread body.
         self.expecting_continue = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -10,16 +11,18 @@ from sanic.application.state import ApplicationServerInfo
 from sanic.http.constants import HTTP
 
 from api.context import Application
-from api.protocol.accept import BACKLOG, AcceptBurst
+from api.protocol.accept import AcceptBurst
+from api.protocol.draining import REQUESTS_SECONDS, Drain
 from api.protocol.fast_path import FastPathProtocol
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.process import signals
-from infra.process.prefork import NotifyReady
+from infra.process.child import NotifyReady
+from infra.process.prefork import LEAVE
+from infra.process.sockets import BACKLOG
 
-# How long running requests may take to end, and the whole shutdown.
-DRAIN_SECONDS = 8.0
-DRAIN_POLL_SECONDS = 0.05
-GRACE_SECONDS = DRAIN_SECONDS + 2.0
+# How long a process may take to end, after DRAIN_SECONDS.
+GRACE_SECONDS = REQUESTS_SECONDS + 2.0
 
 log = logs.get_logger(__name__)
 
@@ -30,50 +33,58 @@ def serve_on(listening: socket.socket, app: Application, ready: NotifyReady) -> 
     Call it after the fork: the event loop and its resources cannot be shared with a child.
     """
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    grace_seconds = app.ctx.settings.drain_seconds + GRACE_SECONDS
     with suppress(signals.Stopped):
-        signals.run(_serve(app, listening, ready), grace_seconds=GRACE_SECONDS, runner=runner)
+        signals.run(_serve(app, listening, ready), grace_seconds=grace_seconds, runner=runner)
 
 
 async def _serve(app: Application, listening: socket.socket, ready: NotifyReady) -> None:
-    """Serve on a socket until cancelled, then end the running requests."""
+    """Serve on a socket until cancelled or replaced, then end the running requests."""
     # `app.run` sets this; without it every response has an empty `Alt-Svc`.
     app.state.server_info.append(ApplicationServerInfo({"version": HTTP.VERSION_1}))
+    accept = AcceptBurst(FastPathProtocol, listening)
     # Sanic has no types for what it returns.
     server: Any = await app.create_server(
         sock=listening,
         # Sanic declares a class here, and only calls it.
-        protocol=AcceptBurst(FastPathProtocol, listening),  # type: ignore[arg-type]
+        protocol=accept,  # type: ignore[arg-type]
         backlog=BACKLOG,
         access_log=False,
         debug=app.ctx.settings.debug,
         return_asyncio_server=True,
         asyncio_server_kwargs={"start_serving": False},
     )
+    app.ctx.connections = server.connections
+    replaced = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(LEAVE, replaced.set)
     await server.startup()
     try:
         await server.before_start()
         await server.after_start()
         await server.start_serving()
         ready()
-        log.info("server_process_ready", port=app.ctx.settings.port)
-        await asyncio.Event().wait()
+        log.info(Event.SERVER_PROCESS_READY, port=app.ctx.settings.port)
+        try:
+            await replaced.wait()
+        finally:
+            drain = Drain(app, server, accept)
+            # A successor has the same socket, and a replaced process leaves it the queue.
+            if not replaced.is_set():
+                app.ctx.is_ready = False
+                await drain.wait_and_close_listener(listening)
+            server.close()
+            await drain.end_connections()
     finally:
-        await _stop(app, server)
+        server.close()
+        await server.before_stop()
+        await server.after_stop()
 
 
-async def _stop(app: Application, server: Any) -> None:
-    """End streams, idle connections and requests, in this order; abort the rest."""
-    server.close()
-    await server.before_stop()
-    app.ctx.streams.end()
-    end = asyncio.get_running_loop().time() + DRAIN_SECONDS
-    connections = server.connections
-    while connections and asyncio.get_running_loop().time() < end:
-        for connection in list(connections):
-            # No connection is kept for another request.
-            connection.signal.stopped = True
-            connection.close_if_idle()
-        await asyncio.sleep(DRAIN_POLL_SECONDS)
-    for connection in list(connections):
-        connection.abort()
-    await server.after_stop()
+def requests_in_flight(connections: Iterable[object]) -> int:
+    """Return how many of Sanic's connections have a request whose response is not complete.
+
+    Counted from time to time, for the fast path has none to count.
+    """
+    # Without the attribute, the connection's task has not begun.
+    requests = (getattr(each, "_http", None) for each in connections)
+    return sum(map(bool, requests))

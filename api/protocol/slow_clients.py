@@ -6,11 +6,14 @@ buffered bytes for ever. Here each byte extends the deadline only by the time th
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 from sanic.http import Stage
 from sanic.server.protocols.http_protocol import HttpProtocol
+
+from api.protocol.sockets import has_input
 
 MIN_BYTES_PER_SECOND = 16 * 1024
 
@@ -26,6 +29,18 @@ class SlowClientProtocol(HttpProtocol):
         # How long a connection may be idle after its first request.
         self._keep_alive_seconds = self.keep_alive_timeout
         self.keep_alive_timeout = self.request_timeout
+
+    def close_if_idle(self, seconds: float = 0.0) -> bool:
+        """Close the connection if for so long no request has run on it or begun to arrive."""
+        # It has no `_http` before its task begins, and none after its end.
+        http: Any = getattr(self, "_http", None)
+        transport: Any = self.transport
+        if http is None or http.stage is not Stage.IDLE or self.recv_buffer:
+            return False
+        if time.monotonic() - self._time < seconds or has_input(transport.get_extra_info("socket")):
+            return False
+        self.close()
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Pass the bytes to Sanic, and extend the deadline by their time at the minimum rate."""

@@ -1,7 +1,5 @@
 """Admin endpoints for students and enrollments of all courses."""
 
-from uuid import UUID
-
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty
 
@@ -9,7 +7,7 @@ from api.endpoint.operation import API_PREFIX, Access, operation
 from api.endpoint.replies import PAGE_HEADERS, page_headers, reply, reply_json
 from api.schemas.fields import EnrollmentId
 from api.schemas.requests import EnrollmentQuery, PageQuery
-from api.schemas.responses import EnrollmentsOut, StudentOut, StudentsOut
+from api.schemas.responses import EnrollmentsOut, StudentsOut
 from services.catalogue import render
 from services.enrollments import listing, write
 from services.errors import EnrollmentNotFound
@@ -18,13 +16,7 @@ admin = Blueprint("admin", url_prefix=f"{API_PREFIX}/admin")
 
 
 @operation(
-    admin,
-    "GET",
-    "/students",
-    access=Access.ADMIN,
-    query=PageQuery,
-    responses={200: StudentsOut},
-    headers=PAGE_HEADERS,
+    admin, "GET /students", access=Access.ADMIN, responses={200: StudentsOut}, headers=PAGE_HEADERS
 )
 async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
     """List the students, by email"""
@@ -32,16 +24,14 @@ async def list_students(request: Request, query: PageQuery) -> HTTPResponse:
         lambda source: listing.students(source, query.page, query.limit)
     )
     headers = page_headers(request.path, query.position(), total)
-    content = StudentsOut(students=[StudentOut.of(one) for one in found], total=total)
-    return reply(content, headers=headers)
+    shown = {"students": found, "total": total}
+    return reply(StudentsOut.model_validate(shown, from_attributes=True), headers=headers)
 
 
 @operation(
     admin,
-    "GET",
-    "/enrollments",
+    "GET /enrollments",
     access=Access.ADMIN,
-    query=EnrollmentQuery,
     responses={200: EnrollmentsOut},
     headers=PAGE_HEADERS,
 )
@@ -57,14 +47,12 @@ async def list_enrollments(request: Request, query: EnrollmentQuery) -> HTTPResp
 
 @operation(
     admin,
-    "DELETE",
-    "/enrollments/<enrollment_id>",
+    "DELETE /enrollments/<enrollment_id>",
     access=Access.ADMIN,
-    parameters={"enrollment_id": EnrollmentId},
     responses={204: None},
     errors=(EnrollmentNotFound,),
 )
-async def delete_enrollment(_request: Request, enrollment_id: UUID) -> HTTPResponse:
+async def delete_enrollment(_request: Request, enrollment_id: EnrollmentId) -> HTTPResponse:
     """Delete an enrollment"""
     await write.delete(enrollment_id)
     return empty()

@@ -30,7 +30,7 @@ from services.catalogue import read
 from services.catalogue.courses import CourseChanges
 from services.catalogue.queries import Snapshot
 from services.catalogue.render import UrlOf
-from services.catalogue.search_slots import SearchesBusy
+from services.catalogue.search_slots import SearchesBusy, SearchesOff
 from services.enrollments import listing, write
 from services.errors import CourseChanged, CourseNotFound, EnrollmentNotFound
 from services.images import pipeline
@@ -61,10 +61,8 @@ _IMAGE_ERRORS = (FileTooLarge, UnsupportedImage, ImageTooLarge, TooManyFrames)
 @operation(
     courses,
     "GET",
-    "",
-    query=CourseQuery,
     responses={200: CoursePageOut | list[CourseOut], 304: None},
-    errors=(SearchesBusy,),
+    errors=(SearchesBusy, SearchesOff),
     takes=UNCHANGED,
     headers=PAGE_HEADERS | VALIDATORS,
 )
@@ -78,22 +76,21 @@ async def list_courses(request: Request, query: CourseQuery) -> HTTPResponse:
         shown = await read.newest(context.cache, context.storage.url)
         return send(request, shown, read.NEWEST, PATH)
     selection = (query.filters(), query.page, query.limit)
-    shown = await read.page(context.cache, *selection, context.storage.url)
+    url_of, flags = context.storage.url, context.flags
+    shown = await read.page(context.cache, *selection, url_of, flags=flags)
     return send(request, shown, read.key_of_page(*selection), PATH)
 
 
 @operation(
     courses,
-    "GET",
-    "/<course_id>",
-    parameters={"course_id": CourseId},
+    "GET /<course_id>",
     responses={200: CourseOut, 304: None},
     errors=(CourseNotFound,),
     takes=UNCHANGED,
     headers=VALIDATORS,
     links=_OF_COURSE,
 )
-async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
+async def get_course(request: Request, course_id: CourseId) -> HTTPResponse:
     """Show a course"""
     context = request.app.ctx
     shown = await read.course(context.cache, course_id, context.storage.url)
@@ -103,9 +100,7 @@ async def get_course(request: Request, course_id: UUID) -> HTTPResponse:
 @operation(
     courses,
     "POST",
-    "",
     access=Access.ADMIN,
-    body=CourseIn,
     responses={201: CourseOut},
     headers=_CREATED,
     links=_OF_COURSE,
@@ -118,10 +113,8 @@ async def create_course(request: Request, body: CourseIn) -> HTTPResponse:
 
 @operation(
     courses,
-    "POST",
-    "/upload",
+    "POST /upload",
     access=Access.ADMIN,
-    form=CourseUploadForm,
     responses={201: CourseOut},
     errors=_IMAGE_ERRORS,
     headers=_CREATED,
@@ -141,17 +134,16 @@ async def upload_course(request: Request, form: CourseUploadForm) -> HTTPRespons
 
 @operation(
     courses,
-    "PUT",
-    "/<course_id>",
+    "PUT /<course_id>",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId},
-    body=CourseReplacement,
     responses={200: CourseOut},
     errors=(CourseNotFound, CourseChanged),
     takes=_CONDITION,
     headers=TAGGED,
 )
-async def update_course(request: Request, course_id: UUID, body: CourseReplacement) -> HTTPResponse:
+async def update_course(
+    request: Request, course_id: CourseId, body: CourseReplacement
+) -> HTTPResponse:
     """Replace what is said of a course
 
     An uploaded image stays, unless another `image_url` is given.
@@ -161,18 +153,15 @@ async def update_course(request: Request, course_id: UUID, body: CourseReplaceme
 
 @operation(
     courses,
-    "PATCH",
-    "/<course_id>",
+    "PATCH /<course_id>",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId},
-    body=CoursePatch,
     media_types=(MERGE_PATCH, JSON),
     responses={200: CourseOut},
     errors=(CourseNotFound, CourseChanged),
     takes=_CONDITION,
     headers=TAGGED,
 )
-async def patch_course(request: Request, course_id: UUID, body: CoursePatch) -> HTTPResponse:
+async def patch_course(request: Request, course_id: CourseId, body: CoursePatch) -> HTTPResponse:
     """Change some of what is said of a course
 
     A JSON merge patch (RFC 7396): what is left out stays. `"image_url": null` removes the image
@@ -183,18 +172,17 @@ async def patch_course(request: Request, course_id: UUID, body: CoursePatch) -> 
 
 @operation(
     courses,
-    "PUT",
-    "/<course_id>/image",
+    "PUT /<course_id>/image",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId},
-    form=ImageForm,
     responses={202: CourseOut},
     errors=(CourseNotFound, CourseChanged, *_IMAGE_ERRORS),
     takes=_CONDITION,
     headers=TAGGED,
     links=_OF_COURSE | _OF_IMAGE,
 )
-async def replace_course_image(request: Request, course_id: UUID, form: ImageForm) -> HTTPResponse:
+async def replace_course_image(
+    request: Request, course_id: CourseId, form: ImageForm
+) -> HTTPResponse:
     """Give a course another image
 
     The one shown so far stays until the new one is ready.
@@ -207,15 +195,13 @@ async def replace_course_image(request: Request, course_id: UUID, form: ImageFor
 
 @operation(
     courses,
-    "DELETE",
-    "/<course_id>/image",
+    "DELETE /<course_id>/image",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId},
     responses={204: None},
     errors=(CourseNotFound, CourseChanged),
     takes=_CONDITION,
 )
-async def delete_course_image(request: Request, course_id: UUID) -> HTTPResponse:
+async def delete_course_image(request: Request, course_id: CourseId) -> HTTPResponse:
     """Delete a course's image
 
     The uploaded one, also while it is in processing, or the address given as `image_url`. Without
@@ -227,15 +213,13 @@ async def delete_course_image(request: Request, course_id: UUID) -> HTTPResponse
 
 @operation(
     courses,
-    "DELETE",
-    "/<course_id>",
+    "DELETE /<course_id>",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId},
     responses={204: None},
     errors=(CourseNotFound, CourseChanged),
     takes=_CONDITION,
 )
-async def delete_course(request: Request, course_id: UUID) -> HTTPResponse:
+async def delete_course(request: Request, course_id: CourseId) -> HTTPResponse:
     """Delete a course, its enrollments and its images"""
     await catalogue.delete(request.app.ctx.cache, course_id, condition_of(request))
     return empty()
@@ -243,16 +227,15 @@ async def delete_course(request: Request, course_id: UUID) -> HTTPResponse:
 
 @operation(
     courses,
-    "GET",
-    "/<course_id>/students",
+    "GET /<course_id>/students",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId},
-    query=PageQuery,
     responses={200: CourseStudentsOut},
     errors=(CourseNotFound,),
     headers=PAGE_HEADERS,
 )
-async def list_course_students(request: Request, course_id: UUID, query: PageQuery) -> HTTPResponse:
+async def list_course_students(
+    request: Request, course_id: CourseId, query: PageQuery
+) -> HTTPResponse:
     """List the students of a course
 
     Without parameters: the latest 1,000. With any: one page.
@@ -267,14 +250,12 @@ async def list_course_students(request: Request, course_id: UUID, query: PageQue
 
 @operation(
     courses,
-    "DELETE",
-    "/<course_id>/students/<email>",
+    "DELETE /<course_id>/students/<email>",
     access=Access.ADMIN,
-    parameters={"course_id": CourseId, "email": Email},
     responses={204: None},
     errors=(CourseNotFound, EnrollmentNotFound),
 )
-async def drop_course_student(_request: Request, course_id: UUID, email: str) -> HTTPResponse:
+async def drop_course_student(_request: Request, course_id: CourseId, email: Email) -> HTTPResponse:
     """Take a student out of a course"""
     await write.drop(course_id, email)
     return empty()

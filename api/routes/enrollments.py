@@ -27,10 +27,8 @@ enrollments = Blueprint("enrollments", url_prefix=API_PREFIX)
 
 @operation(
     enrollments,
-    "POST",
-    "/enrollments",
+    "POST /enrollments",
     access=Access.STUDENT,
-    body=EnrollmentIn,
     takes={"Idempotency-Key": IdempotencyKey},
     responses={201: StudentEnrollmentOut},
     errors=(AlreadyEnrolled, UnknownCourse, KeyReused, CourseBusy),
@@ -87,15 +85,14 @@ def _sent(response: StoredResponse, *, is_repeated: bool) -> HTTPResponse:
 
 @operation(
     enrollments,
-    "GET",
-    "/students/<email>/enrollments",
+    "GET /students/<email>/enrollments",
     access=Access.STUDENT,
-    parameters={"email": Email},
-    query=PageQuery,
     responses={200: StudentEnrollmentsOut},
     headers=PAGE_HEADERS,
 )
-async def list_student_enrollments(request: Request, email: str, query: PageQuery) -> HTTPResponse:
+async def list_student_enrollments(
+    request: Request, email: Email, query: PageQuery
+) -> HTTPResponse:
     """List a student's courses, the latest first
 
     Without parameters: at most 1,000. With any: one page. Anybody may, unless the service is set to

@@ -9,9 +9,9 @@ from api.endpoint.cached import send_unless_known
 from api.endpoint.etags import etag
 from api.protocol.header_templates import Declaration
 from infra.cache import Entry
-from infra.rate_limits import RateClass
+from infra.rate_limits.buckets import RateClass
 from infra.settings import Settings
-from infra.storage import MEDIA_PATH, StorageRefused, StorageUnavailable
+from infra.storage import BACKUPS_PREFIX, MEDIA_PATH, StorageRefused, StorageUnavailable
 from infra.storage.keys import CACHE_CONTROL
 from infra.storage.object_cache import CachedObject, ObjectCache
 from services.errors import Unavailable
@@ -45,6 +45,8 @@ async def show_object(request: Request, quoted: str) -> HTTPResponse:
 
 
 async def _read(recent: ObjectCache, key: str) -> CachedObject:
+    if key.startswith(BACKUPS_PREFIX):
+        raise NotFound
     try:
         shown = await recent.get(key)
     except StorageUnavailable as error:

@@ -2,7 +2,6 @@
 
 import time
 from urllib.parse import urlencode
-from uuid import UUID
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty, raw
@@ -28,15 +27,8 @@ tasks = Blueprint("tasks", url_prefix=f"{API_PREFIX}/tasks")
 admin_tasks = Blueprint("admin-tasks", url_prefix=f"{API_PREFIX}/admin/tasks")
 
 
-@operation(
-    tasks,
-    "GET",
-    "/<task_id>",
-    parameters={"task_id": TaskId},
-    responses={200: TaskOut},
-    errors=(TaskNotFound,),
-)
-async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
+@operation(tasks, "GET /<task_id>", responses={200: TaskOut}, errors=(TaskNotFound,))
+async def get_task(request: Request, task_id: TaskId) -> HTTPResponse:
     """Show a task
 
     Anyone with its id may see it; arguments and traceback are shown to admins only.
@@ -46,14 +38,12 @@ async def get_task(request: Request, task_id: UUID) -> HTTPResponse:
 
 @operation(
     tasks,
-    "GET",
-    "/<task_id>/events",
-    parameters={"task_id": TaskId},
+    "GET /<task_id>/events",
     responses={200: Events(TaskOut), 204: None},
     errors=(TaskNotFound,),
     takes={"Last-Event-ID": "The last event that was seen: it is not sent again."},
 )
-async def watch_task(request: Request, task_id: UUID) -> HTTPResponse | None:
+async def watch_task(request: Request, task_id: TaskId) -> HTTPResponse | None:
     """Watch a task
 
     Server-sent events, each the same object as `GET /tasks/{id}`, until it is final, or for five
@@ -103,21 +93,13 @@ def _event_id(task: TaskRow) -> str:
     return f"{task.attempts}-{task.state}-{task.progress}"
 
 
-@operation(
-    admin_tasks,
-    "GET",
-    "",
-    access=Access.ADMIN,
-    query=TaskQuery,
-    responses={200: TasksOut},
-    headers=PAGE_HEADERS,
-)
+@operation(admin_tasks, "GET", access=Access.ADMIN, responses={200: TasksOut}, headers=PAGE_HEADERS)
 async def list_tasks(request: Request, query: TaskQuery) -> HTTPResponse:
     """List the tasks, the newest first"""
     states = frozenset({query.status}) if query.status else frozenset()
     filters = TaskFilters(states=states, name=query.name)
     page = await queries.list_page(filters, query.limit, query.cursor)
-    headers = link_headers(request.path, _links(query, page), page.total)
+    headers = link_headers(request.path, _links(query, page), await queries.count(filters))
     return reply(TasksOut.of(page.tasks, query.limit), headers=headers)
 
 
@@ -132,14 +114,12 @@ def _links(query: TaskQuery, page: TaskPage) -> dict[str, str]:
 
 @operation(
     admin_tasks,
-    "POST",
-    "/<task_id>/retry",
+    "POST /<task_id>/retry",
     access=Access.ADMIN,
-    parameters={"task_id": TaskId},
     responses={202: TaskOut},
     errors=(TaskNotFound, TaskNotRetryable),
 )
-async def retry_task(_request: Request, task_id: UUID) -> HTTPResponse:
+async def retry_task(_request: Request, task_id: TaskId) -> HTTPResponse:
     """Queue a failed or cancelled task again; make a waiting one due now"""
     task = await operations.retry(task_id)
     return reply(TaskOut.of(task, whole=True), 202)
@@ -147,14 +127,12 @@ async def retry_task(_request: Request, task_id: UUID) -> HTTPResponse:
 
 @operation(
     admin_tasks,
-    "POST",
-    "/<task_id>/cancel",
+    "POST /<task_id>/cancel",
     access=Access.ADMIN,
-    parameters={"task_id": TaskId},
     responses={202: TaskOut},
     errors=(TaskNotFound, TaskNotCancellable),
 )
-async def cancel_task(_request: Request, task_id: UUID) -> HTTPResponse:
+async def cancel_task(_request: Request, task_id: TaskId) -> HTTPResponse:
     """Cancel a task: a waiting one at once, a running one at its next report"""
     task = await operations.cancel(task_id)
     return reply(TaskOut.of(task, whole=True), 202)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from api.schemas.fields import refuse
 from infra.queue.queries import Cursor
 from services.errors import Code
+from services.fields import refuse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Part of the OpenAPI document, so the service accepts everything that it matches.

@@ -10,21 +10,19 @@ from pydantic import (
     AfterValidator,
     AnyHttpUrl,
     BeforeValidator,
-    Field,
     TypeAdapter,
     WithJsonSchema,
 )
 from pydantic import ValidationError as PydanticError
-from pydantic_core import PydanticCustomError
 
 from models import Difficulty
 from services.errors import Code
+from services.fields import DIFFICULTY_MESSAGE, described, refuse
 
 MAX_URL_LENGTH = 2048
 MAX_EMAIL = 254
 MAX_LOCAL = 64
 MAX_KEY = 255
-DIFFICULTY_MESSAGE = "Difficulty must be one of: " + ", ".join(Difficulty)
 _NIL = UUID(int=0)
 # Sanic replaces bytes of a path that are not UTF-8 by this character.
 _REPLACEMENT = "\ufffd"
@@ -37,12 +35,6 @@ _IN_TEXT = rf"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f{_REORDERING}"
 # Common local parts, which need no full validation; the library validates all others.
 _PLAIN_LOCAL = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _http_url = TypeAdapter(AnyHttpUrl)
-
-
-def refuse(code: Code, message: str) -> PydanticCustomError:
-    """Return the validation error that becomes a fault with this code and message."""
-    # Pydantic treats braces in a message as placeholders.
-    return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))
 
 
 def _without(forbidden: re.Pattern[str], place: str = "") -> AfterValidator:
@@ -149,67 +141,75 @@ _Text = _without(re.compile(f"[{_IN_TEXT}]"))
 FileName = Annotated[str, _without(re.compile(f"[{_IN_LINE}]"), " in a file's name")]
 Name = Annotated[
     str,
-    Field(
+    described(
+        "The account's name.",
+        "admin",
         min_length=1,
         max_length=255,
-        description="The account's name.",
-        examples=["admin"],
         json_schema_extra={"pattern": f"^[^{_IN_LINE}]+$"},
     ),
     _Line,
 ]
 Title = Annotated[
     str,
-    Field(
+    described(
+        "What the course is called.",
+        "Advanced React Development",
         min_length=1,
         max_length=255,
-        description="What the course is called.",
-        examples=["Advanced React Development"],
         json_schema_extra=dict(_pattern(_IN_LINE)),
     ),
     _Line,
 ]
 Description = Annotated[
     str,
-    Field(
+    described(
+        "What it teaches.",
+        "Master React hooks and context",
         min_length=1,
         max_length=10_000,
-        description="What it teaches.",
-        examples=["Master React hooks and context"],
         json_schema_extra=dict(_pattern(_IN_TEXT)),
     ),
     _Text,
 ]
 NameOfTask = Annotated[
     str,
-    Field(
+    described(
+        "Only tasks of this name.",
+        "images.process",
         max_length=128,
-        description="Only tasks of this name.",
-        examples=["images.process"],
+        json_schema_extra={"pattern": f"^[^{_IN_LINE}]*$"},
+    ),
+    _Line,
+]
+QueueName = Annotated[
+    str,
+    described(
+        "The queue's name.",
+        "images",
+        max_length=64,
         json_schema_extra={"pattern": f"^[^{_IN_LINE}]*$"},
     ),
     _Line,
 ]
 Search = Annotated[
     str,
-    Field(
+    described(
+        "Only courses with this in title or description, in whatever case.",
         max_length=200,
-        description="Only courses with this in title or description, in whatever case.",
         json_schema_extra={"pattern": f"^[^{_IN_LINE}]*$"},
     ),
     _Line,
 ]
 DifficultyField = Annotated[
-    Difficulty,
-    BeforeValidator(difficulty),
-    Field(description="Whom it is for.", examples=["Advanced"]),
+    Difficulty, BeforeValidator(difficulty), described("Whom it is for.", "Advanced")
 ]
 ImageUrl = Annotated[
     str | None,
     BeforeValidator(_image_url),
-    Field(
-        description="An absolute http(s) address; stored as given, never fetched. Blank is none.",
-        examples=["https://images.example.org/react.png"],
+    described(
+        "An absolute http(s) address; stored as given, never fetched. Blank is none.",
+        "https://images.example.org/react.png",
     ),
     WithJsonSchema(
         {
@@ -224,46 +224,43 @@ ImageUrl = Annotated[
 StudentEmail = Annotated[
     str,
     _email("Student email"),
-    Field(
-        description="The student's email; its case does not matter.",
+    described(
+        "The student's email; its case does not matter.",
+        "student@example.com",
         json_schema_extra={"format": "email"},
-        examples=["student@example.com"],
     ),
 ]
 Email = Annotated[
     str,
     _email("Email"),
-    Field(
-        description="A student's email; its case does not matter.",
+    described(
+        "A student's email; its case does not matter.",
+        "student@example.com",
         json_schema_extra={"format": "email"},
-        examples=["student@example.com"],
     ),
 ]
 CourseId = Annotated[
-    UUID,
-    _uuid("Course ID"),
-    Field(description="A course's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c001"]),
+    UUID, _uuid("Course ID"), described("A course's id.", "019aae3c-5f00-7cc0-8000-3f1bb9a3c001")
 ]
 EnrollmentId = Annotated[
     UUID,
     _uuid("Enrollment ID"),
-    Field(description="An enrollment's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c002"]),
+    described("An enrollment's id.", "019aae3c-5f00-7cc0-8000-3f1bb9a3c002"),
 ]
 IdempotencyKey = Annotated[
     str,
     BeforeValidator(_idempotency_key),
-    Field(
-        description=(
-            "Makes it safe to send a request again: the second one gets the first one's answer. "
-            "A new random value, such as a UUID, for each thing to be done; known for a day. "
-            "A refused request spends no key."
-        ),
+    described(
+        "Makes it safe to send a request again: the second one gets the first one's answer. "
+        "A new random value, such as a UUID, for each thing to be done; known for a day. "
+        "A refused request spends no key.",
+        "8e03978e-40d5-43dd-bc93-6894a57f9324",
         json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": _KEY.pattern},
-        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
 ]
+FlagName = Annotated[
+    str, described("A feature flag's name.", "avif-variants", pattern="^[a-z][a-z0-9-]{0,99}$")
+]
 TaskId = Annotated[
-    UUID,
-    _uuid("Task ID"),
-    Field(description="A task's id.", examples=["019aae3c-5f00-7cc0-8000-3f1bb9a3c003"]),
+    UUID, _uuid("Task ID"), described("A task's id.", "019aae3c-5f00-7cc0-8000-3f1bb9a3c003")
 ]

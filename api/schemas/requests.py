@@ -7,7 +7,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     GetJsonSchemaHandler,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -36,6 +35,7 @@ from models import Difficulty, TaskState
 from services.catalogue.courses import CourseChanges, CourseFields
 from services.catalogue.queries import Filters, Sort
 from services.enrollments.listing import EnrollmentFilters
+from services.fields import described
 
 MAX_PAGE = 1_000_000
 
@@ -58,11 +58,8 @@ class LoginIn(Exact):
     username: Name
     password: Annotated[
         str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            description="The account's password; blanks count.",
-            examples=["admin!dev"],
+        described(
+            "The account's password; blanks count.", "admin!dev", min_length=1, max_length=1024
         ),
     ]
 
@@ -72,11 +69,11 @@ class RefreshIn(Exact):
 
     refresh_token: Annotated[
         str,
-        Field(
+        described(
+            "It is spent by this call; blanks count.",
+            "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
             min_length=1,
             max_length=512,
-            description="It is spent by this call; blanks count.",
-            examples=["3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
         ),
     ]
 
@@ -93,7 +90,7 @@ class CourseForm(Body):
         return CourseFields(**self.model_dump(exclude={"image"}))
 
 
-ReadOnly = Annotated[Any, Field(description="Ignored.", json_schema_extra={"readOnly": True})]
+ReadOnly = Annotated[Any, described("Ignored.", json_schema_extra={"readOnly": True})]
 
 
 class CourseIn(CourseForm):
@@ -154,13 +151,13 @@ class FilePart(BaseModel):
 class CourseUploadForm(CourseForm):
     """A course, perhaps with its image: JPEG, PNG, GIF or WebP of at most 5 MB."""
 
-    image: Annotated[FilePart | None, Field(description="The picture, by its content.")] = None
+    image: Annotated[FilePart | None, described("The picture, by its content.")] = None
 
 
 class ImageForm(Body):
     """An image for a course: JPEG, PNG, GIF or WebP of at most 5 MB."""
 
-    image: Annotated[FilePart, Field(description="The picture, by its content.")]
+    image: Annotated[FilePart, described("The picture, by its content.")]
 
 
 class EnrollmentIn(Body):
@@ -193,7 +190,7 @@ def _comma_list(value: Any) -> Any:
 
 Limit = Annotated[
     int,
-    Field(ge=1, description="How many; 10 when left out, never above 100.", examples=[10]),
+    described("How many; 10 when left out, never above 100.", 10, ge=1),
     BeforeValidator(_at_most_limit),
 ]
 
@@ -205,7 +202,7 @@ class PageQuery(BaseModel):
 
     page: Annotated[
         int,
-        Field(ge=1, le=MAX_PAGE, description="Which page; 1 when left out.", examples=[1]),
+        described("Which page; 1 when left out.", 1, ge=1, le=MAX_PAGE),
         BeforeValidator(_digits),
     ] = 1
     limit: Limit = 10
@@ -223,9 +220,9 @@ class CourseQuery(PageQuery):
     difficulty: Annotated[
         frozenset[Difficulty],
         BeforeValidator(_comma_list),
-        Field(description="Only courses of one of these.", examples=["Beginner,Advanced"]),
+        described("Only courses of one of these.", "Beginner,Advanced"),
     ] = frozenset()
-    sort: Annotated[Sort, Field(description="The order; newest when left out.")] = Sort.NEWEST
+    sort: Annotated[Sort, described("The order; newest when left out.")] = Sort.NEWEST
 
     def filters(self) -> Filters:
         """Return the filters for the service."""
@@ -240,14 +237,10 @@ class EnrollmentQuery(PageQuery):
     """A listing of enrollments."""
 
     course_id: Annotated[
-        CourseId | None,
-        BeforeValidator(_blank_is_missing),
-        Field(description="Only those in this course."),
+        CourseId | None, BeforeValidator(_blank_is_missing), described("Only those in this course.")
     ] = None
     email: Annotated[
-        Email | None,
-        BeforeValidator(_blank_is_missing),
-        Field(description="Only those of this student."),
+        Email | None, BeforeValidator(_blank_is_missing), described("Only those of this student.")
     ] = None
 
     def filters(self) -> EnrollmentFilters:
@@ -260,7 +253,7 @@ class TaskQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Annotated[TaskState | None, Field(description="Only tasks of this status.")] = None
+    status: Annotated[TaskState | None, described("Only tasks of this status.")] = None
     name: NameOfTask | None = None
     limit: Limit = 10
     cursor: CursorField | None = None

@@ -29,7 +29,7 @@ class Clients:
         This is the peer's address. If the peer is a trusted proxy, it is the last address of
         `X-Forwarded-For` that is not one. A client can forge all addresses left of it.
         """
-        peer = _without_zone(request.ip)
+        peer = _without_zone(request.ip or _peer_of(request))
         if not self._trusted:
             return peer
         known: str | None = getattr(request.ctx, "client", None)
@@ -92,6 +92,12 @@ def _parsed(text: str) -> Address | None:
     except ValueError:
         return None
     return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+
+
+def _peer_of(request: Request) -> str:
+    """Return the peer of a request that Sanic could not parse: it has no connection."""
+    peer = request.transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 def _without_zone(peer: str) -> str:

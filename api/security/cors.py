@@ -54,7 +54,7 @@ class Origins:
         return "".join(lines).encode() if self.allow(origin) else b""
 
 
-def answer(request: Request, response: BaseHTTPResponse, origins: Origins) -> None:
+def set_headers(request: Request, response: BaseHTTPResponse, origins: Origins) -> None:
     """Add `Vary`, and the CORS headers if the request's origin is allowed."""
     if not origins:
         return

@@ -10,20 +10,22 @@ from sanic import Request
 from api.security.clients import Clients
 from api.security.sse_limits import Streams
 from api.security.tokens import Identity
-from infra import rate_limits
 from infra.observability import metrics
-from infra.rate_limits import (
+from infra.rate_limits.buckets import (
     Buckets,
-    LoginThrottle,
+    FallbackBuckets,
     MemoryBuckets,
-    MemoryLogins,
     Rate,
     RateClass,
-    RedisClient,
+    RedisBuckets,
     TokenGrant,
-    TokenLeaser,
     TokenRequest,
+    whole_seconds,
 )
+from infra.rate_limits.leasing import TokenLeaser
+from infra.rate_limits.logins import FREE_PER_ACCOUNT, FallbackLogins, LoginThrottle, MemoryLogins
+from infra.rate_limits.logins_redis import RedisLogins
+from infra.redis_py import Redis
 from infra.settings import Settings
 from services.errors import InvalidCredentials, RateLimited
 
@@ -45,7 +47,7 @@ class Limits:
             TokenLeaser(buckets, kind, self.rates[kind], self.clients.is_exempt)
             for kind in (RateClass.READS, RateClass.WRITES)
         )
-        self._borrowers = {RateClass.READS: self.reads, RateClass.WRITES: self.writes}
+        self._leasers = {RateClass.READS: self.reads, RateClass.WRITES: self.writes}
         self._buckets = buckets
         self._logins = logins
 
@@ -53,7 +55,7 @@ class Limits:
     async def open(
         cls,
         settings: Settings,
-        redis: RedisClient | None,
+        redis: Redis | None,
         streams: Streams,
         resources: AsyncExitStack,
     ) -> Self:
@@ -62,10 +64,8 @@ class Limits:
         buckets: Buckets = own
         logins: LoginThrottle = own_logins
         if redis:
-            buckets = rate_limits.FallbackBuckets(
-                rate_limits.RedisBuckets(redis, rates_of(settings)), own
-            )
-            logins = rate_limits.FallbackLogins(rate_limits.RedisLogins(redis), own_logins)
+            buckets = FallbackBuckets(RedisBuckets(redis, rates_of(settings)), own)
+            logins = FallbackLogins(RedisLogins(redis), own_logins)
         opened = cls(settings, buckets, logins, streams)
         for leaser in (opened.reads, opened.writes):
             resources.callback(asyncio.create_task(leaser.run()).cancel)
@@ -80,7 +80,7 @@ class Limits:
         """
         address = self.clients.key(request)
         client = _name(getattr(request.ctx, "identity", None), address)
-        if leaser := self._borrowers.get(kind):
+        if leaser := self._leasers.get(kind):
             # An exempt address is exempt with every account.
             is_exempt = client is not address and self.clients.is_exempt(address)
             counted = address if is_exempt else client
@@ -107,9 +107,10 @@ class Limits:
             return
         attempt = await self._logins.attempt(username, address)
         if attempt.wait:
-            metrics.count_refusal("failed_logins")
-            seconds = rate_limits.whole_seconds(attempt.wait)
-            raise RateLimited(rate_limits.FREE_PER_ACCOUNT, seconds, seconds)
+            metrics.rate_limit_refusals.inc(labels=("failed_logins",))
+            metrics.login_failures.inc(labels=("throttled",))
+            seconds = whole_seconds(attempt.wait)
+            raise RateLimited(FREE_PER_ACCOUNT, seconds, seconds)
         try:
             yield
         except InvalidCredentials:
@@ -130,11 +131,11 @@ class Limits:
         return self.streams.one(_name(identity, address), is_exempt=self.clients.is_exempt(address))
 
     def _refusal(self, kind: RateClass, taken: TokenGrant) -> RateLimited:
-        metrics.count_refusal(kind)
+        metrics.rate_limit_refusals.inc(labels=(kind,))
         return RateLimited(
             self.rates[kind].per_minute,
-            rate_limits.whole_seconds(taken.wait_seconds),
-            rate_limits.whole_seconds(taken.full_seconds),
+            whole_seconds(taken.wait_seconds),
+            whole_seconds(taken.full_seconds),
         )
 
 
@@ -144,9 +145,4 @@ def _name(identity: Identity | None, address: str) -> str:
 
 def rates_of(settings: Settings) -> dict[RateClass, Rate]:
     """Return the rate of each class."""
-    return {
-        RateClass.READS: Rate(settings.rate_limit_reads),
-        RateClass.WRITES: Rate(settings.rate_limit_writes),
-        RateClass.UPLOADS: Rate(settings.rate_limit_uploads),
-        RateClass.LOGINS: Rate(settings.rate_limit_logins),
-    }
+    return {kind: Rate(getattr(settings, f"rate_limit_{kind}")) for kind in RateClass}

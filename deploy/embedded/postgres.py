@@ -11,7 +11,6 @@ from deploy.embedded.cluster import USER, Cluster
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import Launcher, ProcessSpec
 from deploy.embedded.upgrade import finish_upgrade, upgrade
-from infra.settings import Settings
 
 DATABASE = "course_enrollment"
 CREATE_DATABASE = f'CREATE DATABASE "{DATABASE}"'
@@ -41,11 +40,6 @@ class Postgres:
         self._folder = data_dir.root / "postgres"
         self.port = data_dir.ports.assign(self.name)
         self._install = find_postgres(chosen)
-
-    @staticmethod
-    def is_embedded(settings: Settings) -> bool:
-        """Return whether the settings name no database."""
-        return settings.database is None
 
     @property
     def environment(self) -> dict[str, str]:

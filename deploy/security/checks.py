@@ -8,7 +8,10 @@ from deploy.security import rules
 from deploy.security.outcome import Outcome, Verdict, last_line, run_tool
 
 CODE = ("api", "cli", "deploy", "infra", "models", "services", "tasks", "worker")
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
+LOCKS = (
+    *("requirements.lock", "requirements-production.lock"),
+    *("requirements-dev.lock", "requirements-bench.lock"),
+)
 BASELINE = ".secrets.baseline"
 SBOM = "dist/sbom.cdx.json"
 # Hashes of packages, aerich's states and the baseline look like secrets.

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
 from infra.observability import logs
+from infra.observability.events import Event
 
 JITTER = 0.1
 
@@ -24,4 +25,4 @@ async def periodic(seconds: float, work: Callable[[], Awaitable[object] | None])
             if isawaitable(running):
                 await running
         except Exception:
-            log.exception("periodic_work_failed")
+            log.exception(Event.PERIODIC_WORK_FAILED)

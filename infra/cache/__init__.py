@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from infra.cache.entry import Entry, Key, Make, Page, Slice
+from infra.cache.entry import Entry, Key, Page, Slice
 from infra.cache.filler import TooManyFills
 from infra.cache.level import CacheDown, SecondLevel
 from infra.cache.response_cache import ResponseCache
-from infra.cache.shared import Shared
 from infra.db.history import Change
 
 __all__ = [
@@ -15,12 +14,10 @@ __all__ = [
     "CacheDown",
     "Entry",
     "Key",
-    "Make",
     "NoCache",
     "Page",
     "ResponseCache",
     "SecondLevel",
-    "Shared",
     "Slice",
     "TooManyFills",
 ]

@@ -72,9 +72,9 @@ class Entry:
         digest = blake2b(body, digest_size=16, key=str(total).encode())
         return cls(body, digest.hexdigest(), total, page, version)
 
-    def stale(self, seconds: float) -> Self:
-        """Return a stale copy; the entry itself stays as it is."""
-        return replace(self, prepared=None, stale_seconds=seconds)
+    def aged(self, seconds: float | None) -> Self:
+        """Return a stale copy, or the entry itself if `seconds` is None."""
+        return self if seconds is None else replace(self, prepared=None, stale_seconds=seconds)
 
     def packed(self) -> bytes:
         """Return the entry as bytes."""

@@ -4,16 +4,17 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from infra.aio.places import NoPlace, Places
 from infra.cache.entry import Entry, Key, Make
 from infra.cache.level import CacheDown, SecondLevel
-from infra.cache.trust import Trust
 from infra.db.history import History
+from infra.db.trust import Trust
+from infra.errors import SelfDescribed
 from infra.observability import logs
+from infra.observability.events import Event
 
 TTL_SECONDS = 300.0
 JITTER = 0.1
@@ -30,11 +31,8 @@ LONG_TAIL_FILLS, LONG_TAIL_PLACE_SECONDS = 2, 2.0
 log = logs.get_logger(__name__)
 
 
-class TooManyFills(TimeoutError):
+class TooManyFills(SelfDescribed, TimeoutError):
     """Too many rare pages are asked for at once; try again soon"""
-
-    def __init__(self) -> None:
-        super().__init__(type(self).__doc__)
 
 
 @dataclass(slots=True)
@@ -48,25 +46,18 @@ class Counts:
     errors: int = 0
     invalidations: int = 0
 
+    def add(self, tier: str, entry: Entry) -> Entry:
+        """Count a response of a tier, or as stale if it may be old; return it."""
+        counted = tier if entry.stale_seconds is None else "stale"
+        setattr(self, counted, getattr(self, counted) + 1)
+        return entry
 
-class FillLock:
-    """The lock on the fill of one entry, shared by all processes."""
-
-    def __init__(self, level: SecondLevel, key: Key, floor: int) -> None:
-        self._level = level
-        # A new change makes a new lock: another process may still fill the older version.
-        self._name = f"{key.name}@{floor}"
-        self.is_held = False
-
-    async def acquire(self) -> bool:
-        """Take the lock if it is free; return whether it was free."""
-        self.is_held = await self._level.lock(self._name, LOCK_SECONDS)
-        return self.is_held
-
-    async def release(self) -> None:
-        """Release the lock."""
-        with suppress(CacheDown):
-            await self._level.unlock(self._name)
+    def take(self) -> "Counts":
+        """Return a copy, and begin again."""
+        taken = replace(self)
+        for each in fields(self):
+            setattr(self, each.name, 0)
+        return taken
 
 
 class Filler:
@@ -88,31 +79,19 @@ class Filler:
             TooManyFills: the entry is in the long tail, and no place was free in time.
 
         """
-        lock = FillLock(self._level, key, self._history.floor(key.subject))
+        found, lock = await self._look_or_lock(key)
+        if found:
+            if lock:
+                self._spawn(self._level.unlock(lock))
+            return self.counts.add("redis", found)
         try:
-            entry = await self._stored(key)
-            if entry is None and key.lock_on_fill and not await lock.acquire():
-                entry = await self._filled_elsewhere(key, lock)
-        except CacheDown as error:
-            self.failed(error)
-            entry = None
-        if entry is not None:
-            if entry.stale_seconds is None:
-                self.counts.redis += 1
-            else:
-                self.counts.stale += 1
-            if lock.is_held:
-                self._spawn(lock.release())
-            return entry
-        try:
-            entry = await self._made(key, make)
+            made = await self._made(key, make)
         except BaseException:
-            if lock.is_held:
-                self._spawn(lock.release())
+            if lock:
+                self._spawn(self._level.unlock(lock))
             raise
-        self.counts.database += 1
-        self._spawn(self._share(key, entry, lock))
-        return entry
+        self._spawn(self._share(key, made, lock))
+        return self.counts.add("database", made)
 
     def is_outdated(self, key: Key, entry: Entry) -> bool:
         """Return whether a known change outdates the entry."""
@@ -121,29 +100,41 @@ class Filler:
     def failed(self, error: CacheDown) -> None:
         """Count a failure of the second level, if there is one."""
         self.counts.errors += self._level.exists
-        log.debug("cache_failed", error=str(error))
+        log.debug(Event.CACHE_FAILED, error=str(error))
 
     async def _stored(self, key: Key) -> Entry | None:
         packed = None if self._trust.is_gone else await self._level.get(key.name)
         if packed is None:
             return None
         entry, history = Entry.unpacked(packed), self._history
-        if not history.knows(entry.version) and entry.version > (history.version or 0):
+        if not history.covers(entry.version) and entry.version > (history.version or 0):
             await self._trust.wait()
-        is_current = history.knows(entry.version) and not self.is_outdated(key, entry)
-        return self._trust.marked(entry) if is_current else None
+        is_current = history.covers(entry.version) and not self.is_outdated(key, entry)
+        return entry.aged(self._trust.stale_seconds) if is_current else None
 
-    async def _filled_elsewhere(self, key: Key, lock: FillLock) -> Entry | None:
-        """Wait for the lock holder's fill; take the lock if the holder released it without one."""
-        deadline = time.monotonic() + FILL_WAIT_SECONDS
-        pause = LOOK_SECONDS
-        while time.monotonic() < deadline:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LOOK_SECONDS_MOST)
-            await lock.acquire()
-            if (entry := await self._stored(key)) or lock.is_held:
-                return entry
-        return None
+    async def _look_or_lock(self, key: Key) -> tuple[Entry | None, str | None]:
+        """Return the entry of the second level, and the lock on its fill if this process has it.
+
+        While another process has the lock, wait for its fill.
+        """
+        held = None
+        # A new change makes a new lock: another process may still fill the older version.
+        lock = f"{key.name}@{self._history.floor(key.subject)}"
+        try:
+            entry = await self._stored(key)
+            if entry is None and key.lock_on_fill and await self._level.lock(lock, LOCK_SECONDS):
+                held = lock
+            deadline, pause = time.monotonic() + FILL_WAIT_SECONDS, LOOK_SECONDS
+            while key.lock_on_fill and not (entry or held) and time.monotonic() < deadline:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LOOK_SECONDS_MOST)
+                if await self._level.lock(lock, LOCK_SECONDS):
+                    held = lock
+                entry = await self._stored(key)
+        except CacheDown as error:
+            self.failed(error)
+            return None, held
+        return entry, held
 
     async def _made(self, key: Key, make: Make) -> Entry:
         if key.limits_itself:
@@ -154,14 +145,14 @@ class Filler:
         except NoPlace:
             raise TooManyFills from None
 
-    async def _share(self, key: Key, entry: Entry, lock: FillLock) -> None:
+    async def _share(self, key: Key, entry: Entry, lock: str | None) -> None:
         if not entry.no_store and not self.is_outdated(key, entry):
             try:
                 await self._level.put(key.name, entry.packed(), ttl_with_jitter())
             except CacheDown as error:
                 self.failed(error)
-        if lock.is_held:
-            await lock.release()
+        if lock:
+            await self._level.unlock(lock)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

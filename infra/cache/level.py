@@ -6,16 +6,11 @@ It does not check versions; the reader checks whether an entry is current. A los
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from infra.aio.timeouts import timeout_with_grace
+from infra.redis_py import NoBackoff, RedisError, Retry, connect
 
 # A shorter timeout would send requests to the database whenever the machine is busy.
 TIMEOUT_SECONDS = 0.2
@@ -34,32 +29,21 @@ class CacheDown(Exception):
     """The shared cache did not answer in time, or refused"""
 
 
-async def _nothing() -> str:
-    return ""
-
-
 class SecondLevel:
     """Redis or Valkey, 7 or newer; with `memory://` it does not exist.
 
     `namespace` separates the entries of different releases and databases.
-    Every call except `is_connected` and `close` may raise `CacheDown`.
+    Every call except `unlock`, `is_connected` and `close` may raise `CacheDown`.
     """
 
-    def __init__(self, url: str, namespace: Callable[[], Awaitable[str]] = _nothing) -> None:
+    def __init__(self, url: str, namespace: Callable[[], Awaitable[str]] | None = None) -> None:
         self.exists = not url.startswith("memory:")
         # No retry is needed: the pool checks idle connections before it uses them.
-        self._pool = BlockingConnectionPool.from_url(
-            url if self.exists else "redis://",
-            max_connections=MAX_CONNECTIONS,
-            timeout=HEALTH_SECONDS,
-            socket_timeout=HEALTH_SECONDS,
-            socket_connect_timeout=HEALTH_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        options: dict[str, Any] = {"connections": MAX_CONNECTIONS, "retry": Retry(NoBackoff(), 0)}
         # Any: the client returns bytes, but its types also allow decoded text.
-        self._redis: Any = Redis(connection_pool=self._pool)
+        self._redis: Any = connect(url if self.exists else "redis://", HEALTH_SECONDS, **options)
         self._ask_namespace = namespace
-        self._namespace: str | None = None
+        self._prefix = "" if namespace else "enroll::"
         self._is_broken, self._try_at = False, 0.0
 
     async def get(self, name: str) -> bytes | None:
@@ -80,9 +64,10 @@ class SecondLevel:
         return bool(lock)
 
     async def unlock(self, name: str) -> None:
-        """Unlock a name."""
-        async with self._call() as prefix:
-            await self._redis.delete(f"{prefix}l:{name}")
+        """Unlock a name; while Redis does not respond, its lock expires."""
+        with suppress(CacheDown):
+            async with self._call() as prefix:
+                await self._redis.delete(f"{prefix}l:{name}")
 
     async def count(self, reads: Mapping[str, int]) -> None:
         """Add reads, by name, to the counts, with the weight of this hour."""
@@ -96,7 +81,9 @@ class SecondLevel:
             await pipeline.execute()
 
     async def top(self, number: int) -> list[str]:
-        """Return the names of the most read entries, the most read first."""
+        """Return the names of the most read entries, the most read first; none without Redis."""
+        if not self.exists:
+            return []
         async with self._call():
             names = await self._redis.zrange(_READS, 0, number, desc=True)
         return [name.decode() for name in names[:number]]
@@ -110,9 +97,8 @@ class SecondLevel:
             return False
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Close the connections."""
         await self._redis.aclose()
-        await self._pool.disconnect()
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[str]:
@@ -121,14 +107,14 @@ class SecondLevel:
         if not self.exists or (self._is_broken and now < self._try_at):
             raise CacheDown("there is none, or it has not answered lately")
         self._try_at = now + BREAK_SECONDS
-        if self._namespace is None:
+        if self._ask_namespace and not self._prefix:
             try:
-                self._namespace = f"enroll:{await self._ask_namespace()}:"
+                self._prefix = f"enroll:{await self._ask_namespace()}:"
             except Exception as error:
                 raise CacheDown("the namespace can't be known") from error
         try:
             async with timeout_with_grace(TIMEOUT_SECONDS):
-                yield self._namespace
+                yield self._prefix
         except _DOWN as error:
             self._is_broken, self._try_at = True, time.monotonic() + BREAK_SECONDS
             raise CacheDown(repr(error)) from error

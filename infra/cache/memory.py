@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter, OrderedDict, defaultdict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from infra.cache.entry import Entry, Key, Prepared, Slice
-from infra.cache.trust import Trust
 from infra.db.history import Change
+from infra.db.trust import Trust
 
 # The approximate overhead of a slot, and of a target, over their bytes.
 SLOT_BYTES = 1024
@@ -25,24 +26,22 @@ class Recut(NamedTuple):
     prepared: Prepared
 
 
+@dataclass(slots=True, eq=False)
 class Slot:
     """An entry, its expiry (monotonic), its read count, and its targets.
 
     `cost` is its size in bytes; `prepared` is the part of it that the sender derived.
     """
 
-    __slots__ = ("cost", "entry", "expires", "key", "part", "prepared", "reads", "targets")
-
-    def __init__(self, key: Key, entry: Entry, expires: float, part: Slice | None) -> None:
-        self.key = key
-        self.part = part
-        self.entry = entry
-        self.expires = expires
-        # The read that caused the fill.
-        self.reads = 1
-        self.targets: list[bytes] = []
-        self.prepared = 0
-        self.cost = 0
+    key: Key
+    entry: Entry
+    expires: float
+    part: Slice | None
+    # The read that caused the fill.
+    reads: int = 1
+    targets: list[bytes] = field(default_factory=list)
+    prepared: int = 0
+    cost: int = 0
 
 
 class Memory:
@@ -100,6 +99,23 @@ class Memory:
             self._charge(slot, len(target) + TARGET_BYTES)
             self._shrink()
         return target in self.targets
+
+    def recut(self, target: bytes) -> Slot | None:
+        """Return the slot of a target whose slice can be cut again from a block in memory."""
+        recut = self.recuts.get(target)
+        block = self.get(recut.part.block.name) if recut and self.trust.holds else None
+        if recut is None or block is None:
+            return None
+        part, prepared = recut
+        if self.get(part.key.name) is None:
+            entry = part.cut(block.entry)
+            entry.prepared = prepared.renewed(entry)
+            self.put(part.key, entry, block.expires, part)
+        self.remember(target, part.key.name)
+        slot = self.targets.get(target)
+        if slot is not None and slot.entry.prepared is not None:
+            self.weigh(target, slot.entry, slot.entry.prepared.size)
+        return slot
 
     def weigh(self, target: bytes, entry: Entry, prepared: int) -> None:
         """Count the bytes that the sender derived from a target's entry in the entry's cost."""

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 CONNECT_TIMEOUT_SECONDS = 5
+TARGET = "target_session_attrs"
+TARGETS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
+# What a writer can use; `any` is a pooler's, which follows the primary itself.
+WRITABLE_TARGETS = frozenset({"read-write", "primary"})
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 VERIFYING_SSL_MODES = frozenset({"verify-ca", "verify-full"})
 SYSTEM = "system"
@@ -33,6 +37,19 @@ class Dsn:
     ssl: ssl.SSLContext | None
     verifies: bool
     is_pooled: bool
+    target: str
+
+    @property
+    def has_several_hosts(self) -> bool:
+        """Whether the URL names more than one server."""
+        return len(each_host(self.text)) > 1
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether its connections lead to the primary only, as far as the URL says."""
+        if self.target == "any":
+            return self.is_pooled or not self.has_several_hosts
+        return self.target in WRITABLE_TARGETS
 
     def parameters(self, session: dict[str, str]) -> dict[str, Any]:
         """Return the parameters for asyncpg; `session` are settings of the server's session.
@@ -50,17 +67,22 @@ def parse(url: str) -> Dsn:
     """Parse a URL.
 
     `sslmode` and `sslrootcert` mean what they mean to libpq; `sslrootcert` defaults to the system's
-    certificates.
+    certificates. Several hosts, each with a port of its own, have `target_session_attrs=primary` if
+    the query has none and they are not poolers.
 
     Raises:
         ValueError: the URL is malformed; the message contains no secret.
 
     """
     parts = urlsplit(url)
-    for host in parts.netloc.rpartition("@")[2].split(","):
-        _check_port(host)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    hosts = _hosts(parts, query)
     is_pooled = _flag(query.pop(POOLER, "false"))
+    if len(hosts) > 1 and not is_pooled:
+        query.setdefault(TARGET, "primary")
+    target = query.get(TARGET, "any")
+    if target not in TARGETS:
+        raise ValueError(f"{TARGET} must be one of: {', '.join(TARGETS)} (it is {target!r})")
     root = query.get("sslrootcert")
     mode = query.get("sslmode", "verify-full" if root == SYSTEM else "prefer")
     if mode not in SSL_MODES:
@@ -74,7 +96,35 @@ def parse(url: str) -> Dsn:
     elif verifies:
         context = _system_context(mode, query)
     text = parts._replace(query=urlencode(query)).geturl()
-    return Dsn(text, context, verifies, is_pooled)
+    return Dsn(text, context, verifies, is_pooled, target)
+
+
+@lru_cache(maxsize=16)
+def each_host(text: str) -> dict[str, str]:
+    """Return the URL of each host of a URL, by host and port, in their order."""
+    parts = urlsplit(text)
+    account, at, hosts = parts.netloc.rpartition("@")
+    return {
+        host: parts._replace(netloc=f"{account}{at}{host}").geturl() for host in hosts.split(",")
+    }
+
+
+def each_server(url: str) -> dict[str, str]:
+    """Return the URL of each host, of whatever role the server is."""
+    parts = urlsplit(url)
+    query = [(key, value) for key, value in parse_qsl(parts.query) if key != TARGET]
+    return each_host(parts._replace(query=urlencode(query)).geturl())
+
+
+def _hosts(parts: SplitResult, query: dict[str, str]) -> list[str]:
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    for host in hosts:
+        if not host and len(hosts) > 1:
+            raise ValueError("one of its hosts has no name")
+        _check_port(host)
+    if "," in query.get("host", ""):
+        raise ValueError("several hosts stand before the path: //one:5432,two:5432/name")
+    return hosts
 
 
 def _system_context(mode: str, query: dict[str, str]) -> ssl.SSLContext:

@@ -12,10 +12,11 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import BaseORMException
 
 from infra.aio.shield import drain
-from infra.db import dsn
-from infra.db.dsn import CONNECT_TIMEOUT_SECONDS
+from infra.db import dsn, hosts
 from infra.db.pool import LEASE_SECONDS, POOL_WAIT_SECONDS, BoundedPool, PooledClient
+from infra.db.session import Session
 from infra.db.transactions import BROKEN, PRIMARY
+from infra.errors import SelfDescribed
 
 COMMAND_TIMEOUT_SECONDS = 30
 # The errors of a query: Tortoise translates some of asyncpg's, but not a closed connection.
@@ -26,19 +27,13 @@ _STATEMENT_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationErro
 MAX_IDLE_SECONDS = 300.0
 # A pool that has leased a connection within this time works, however busy it is.
 RECENT_SECONDS = 5.0
+# A direct connection that takes longer to be closed is dropped: its server may be frozen.
+CLOSE_SECONDS = 1.0
 LEASE_PROBE_SECONDS = 2.0
 
 
-class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A connection of the pool, which is not reset when it is released.
-
-    asyncpg would spend a round trip on the session's locks, listeners and settings. A pooled
-    connection has none: `direct_connection` is for those. An open transaction is rolled back.
-    """
-
-    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
-        """Roll back an open transaction; `command_timeout` bounds it."""
-        await self._reset()
+class PoolerAnswersError(SelfDescribed):
+    """A pooler answers where a session is needed: set DATABASE_DIRECT_URL to PostgreSQL itself"""
 
 
 @dataclass(frozen=True)
@@ -203,22 +198,36 @@ async def direct_connection(
 
     Raises:
         ValueError: the URL is that of a pooler.
+        PoolerAnswersError: a pooler is there, which takes no settings of a session.
 
     """
     address = dsn.parse(url)
     if address.is_pooled:
         raise ValueError("a pooler has no sessions: a direct connection needs DATABASE_DIRECT_URL")
     parameters = address.parameters(dsn.UNBOUNDED | (settings or {}))
-    connection = await asyncpg.connect(  # noqa: TID251  the one place
-        **parameters, command_timeout=command_timeout
-    )
+    text = parameters.pop("dsn")
+    try:
+        connection = await hosts.connect(text, **parameters, command_timeout=command_timeout)
+    except asyncpg.ProtocolViolationError as error:
+        raise PoolerAnswersError from error
     try:
         yield connection
     finally:
         # The `timeout` of `close` does not bound the wait for a cancelled statement.
         with suppress(TimeoutError):
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
+
+
+async def check_direct(connection: asyncpg.Connection) -> None:
+    """Check that the session is PostgreSQL's own: a pooler invents the process of a session.
+
+    Raises:
+        PoolerAnswersError: it is not.
+
+    """
+    if connection.get_server_pid() != await connection.fetchval("SELECT pg_backend_pid()"):
+        raise PoolerAnswersError
 
 
 async def analyze(url: str) -> None:

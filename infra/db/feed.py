@@ -6,32 +6,34 @@ the poll; a notification only makes it sooner.
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
 from infra.db.engine import direct_connection
 from infra.db.transactions import BROKEN
 from infra.observability import logs
+from infra.observability.events import Event
 
 POLL_SECONDS = 0.5
 LEAST_SECONDS = 0.02
+# A server that does not answer a poll for so long is left: another one may be the primary.
+ANSWER_SECONDS = 2.0
 
 log = logs.get_logger(__name__)
 
 
-class Subscriber(Protocol):
-    """State of a process that follows a part of the database."""
+class Subscriber:
+    """State of a process that follows a part of the database; `channel` is to LISTEN on."""
 
-    @property
-    def channel(self) -> str | None:
-        """The channel to LISTEN on, if there is one."""
+    channel: str | None = None
 
-    def hear(self, payload: str) -> None:
-        """Handle a notification of the channel."""
+    def on_notification(self, payload: str) -> None:
+        """Handle a notification of the channel; the feed polls after it in any case."""
 
     async def poll(self, connection: Any, *, is_first: bool) -> None:
         """Read the latest changes; on the first poll of a connection, all of them."""
+        raise NotImplementedError
 
 
 class DatabaseFeed:
@@ -51,20 +53,20 @@ class DatabaseFeed:
         """Follow the database until cancelled; reconnect after errors."""
         while True:
             try:
-                async with direct_connection(self._url) as connection:
+                async with direct_connection(self._url, ANSWER_SECONDS) as connection:
                     await self._follow(connection)
             except BROKEN as error:
-                log.warning("feed_lost_database", error=str(error))
+                log.warning(Event.FEED_LOST_DATABASE, error=str(error))
             except Exception:
                 # The loop must go on: without it, the state of the subscribers is never corrected.
-                log.exception("feed_failed")
+                log.exception(Event.FEED_FAILED)
             await asyncio.sleep(self._seconds / 2)
 
     async def _follow(self, connection: asyncpg.Connection) -> None:
         connection.add_termination_listener(lambda _: self.wake())
         for subscriber in self._subscribers:
             if subscriber.channel:
-                await connection.add_listener(subscriber.channel, self._hearing(subscriber))
+                await connection.add_listener(subscriber.channel, self._listener(subscriber))
         is_first = True
         while True:
             self._woken.clear()
@@ -77,9 +79,9 @@ class DatabaseFeed:
                 async with asyncio.timeout(self._seconds - LEAST_SECONDS):
                     await self._woken.wait()
 
-    def _hearing(self, subscriber: Subscriber) -> Any:
-        def hear(*notification: object) -> None:
-            subscriber.hear(str(notification[-1]))
+    def _listener(self, subscriber: Subscriber) -> Any:
+        def on_notification(*notification: object) -> None:
+            subscriber.on_notification(str(notification[-1]))
             self.wake()
 
-        return hear
+        return on_notification

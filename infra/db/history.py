@@ -111,7 +111,7 @@ class History:
             if known.get(subject) == version:
                 del known[subject]
 
-    def knows(self, version: int) -> bool:
+    def covers(self, version: int) -> bool:
         """Return whether the history has this version and all changes since."""
         return version >= self._oldest and version in self._versions
 

@@ -1,27 +1,49 @@
-"""Migrations that any number of processes may start at once."""
+"""Migrations that any number of processes may start at once, beside a service that runs.
 
+A statement that waits for a lock makes all later ones wait behind it. So a migration waits shortly,
+gives up, lets the others pass, and tries again.
+"""
+
+import asyncio
+import random
+import re
+import time
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 import asyncpg
-from tortoise import Tortoise
+from tortoise import BaseDBAsyncClient
 
 from infra.db import dsn
-from infra.db.engine import Session, direct_connection, tortoise_config_of
+from infra.db.adoption import adoption
+from infra.db.engine import UNUSABLE, direct_connection, tortoise_config_of
+from infra.db.migration_files import MIGRATIONS, Migration, MigrationError, Phase, due, load
+from infra.db.session import Session
+from infra.observability import logs
+from infra.observability.events import Event
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
 APP = "models"
-# Databases of the 0.x releases that had this migration go on; it was their last one.
-LAST_OF_0 = "12_20261129083000_images_removed.py"
-UPGRADE_FROM_0 = MIGRATIONS / "sql" / "upgrade_from_0.sql"
-# What the upgrade adds whole.
-ADDED_SINCE_0 = MIGRATIONS / "sql" / "catalogue.sql"
+# How long a migration may wait for a lock, and thus hold up what waits behind it.
+LOCK_TIMEOUT = "300ms"
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 5.0
+# How long a migration is tried again.
+DEADLINE_SECONDS = 600.0
+LOCK_POLL_SECONDS = 0.2
+_BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+_CONCURRENT = re.compile(
+    r"(?:\s|--.*\n)*(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+CONCURRENTLY\s+IF\s+(?:NOT\s+)?EXISTS"
+    r'\s+("?\w+"?)',
+    re.IGNORECASE,
+)
+_OLDEST = """
+    SELECT pid, extract(epoch FROM clock_timestamp() - xact_start)::int AS seconds
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+    ORDER BY xact_start LIMIT 1
+"""
 
-
-class SchemaTooOldError(Exception):
-    """The database has migrations of an earlier release than this one can go on from."""
+log = logs.get_logger(__name__)
 
 
 def migration_config(url: str) -> dict[str, Any]:
@@ -38,62 +60,152 @@ def migration_config(url: str) -> dict[str, Any]:
     return config
 
 
-async def migrate(url: str) -> list[str]:
+async def migrate(
+    url: str,
+    phase: Phase | None = None,
+    *,
+    folder: Path = MIGRATIONS / "models",
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> list[str]:
     """Apply the migrations that the database has not; one process at a time, the others wait.
+
+    An empty database has no older release to spare, so it gets all of them in any phase.
 
     Returns:
         The names of the migrations applied now.
 
     Raises:
-        SchemaTooOldError: the database is of a release before the last of 0.x.
+        MigrationError: a lock was not free before the deadline, the other phase comes first, a
+            file is no migration, or the database is of a release before the last of 0.x.
 
     """
-    # Importing aerich is slow, and most commands don't migrate.
-    from aerich import Command  # noqa: PLC0415
+    migrations = load(folder)
+    # The lock's session is the one that migrates: it has the lock as long as it can change things.
+    async with direct_connection(url) as connection:
+        await _take_lock(connection)
+        known = await _applied(connection)
+        adopted = adoption(known, migrations[0])
+        pending = [each for each in migrations if each.name not in known]
+        first = [adopted] if adopted else []
+        chosen = first + due(pending[len(first) :], phase if known else None)
+        for each in chosen:
+            await _apply(connection, each, time.monotonic() + deadline_seconds)
+        return [each.name for each in chosen]
 
-    async with direct_connection(url) as lock:
-        await lock.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
-        adopted = await _adopt(lock)
-        config = migration_config(url)
-        # aerich does it only the first time in a context.
-        await Tortoise.init(config)
-        async with Command(config, location=str(MIGRATIONS)) as command:
-            return adopted + await command.upgrade()
+
+async def applied_in(url: str) -> list[str]:
+    """Return the names of the migrations that a database has, in their order."""
+    async with direct_connection(url) as connection:
+        return await _applied(connection)
 
 
-async def _adopt(connection: asyncpg.Connection) -> list[str]:
-    """Bring a database of the 0.x releases to the initial migration, in one transaction.
-
-    Returns:
-        The name of the initial migration, if it was adopted now.
-
-    """
+async def _applied(connection: asyncpg.Connection) -> list[str]:
     if not await connection.fetchval("SELECT to_regclass('aerich') IS NOT NULL"):
         return []
-    known = [
-        row["version"]
-        for row in await connection.fetch(
-            "SELECT version FROM aerich WHERE app = $1 ORDER BY id", APP
-        )
-    ]
-    (initial,) = (MIGRATIONS / "models").glob("0_*.py")
-    if not known or initial.name in known:
-        return []
-    if LAST_OF_0 not in known:
-        raise SchemaTooOldError(
-            f"the database is at migration {known[-1]}, of an older release than the last 0.x: "
-            f"run `enroll migrate` of the last 0.x release first, which ends with {LAST_OF_0}"
-        )
-    from aerich.coder import encoder  # noqa: PLC0415
-    from aerich.utils import decompress_dict  # noqa: PLC0415
+    found = await connection.fetch("SELECT version FROM aerich WHERE app = $1 ORDER BY id", APP)
+    return [row["version"] for row in found]
 
-    state = encoder(decompress_dict(run_path(str(initial))["MODELS_STATE"]))
+
+async def has_migration(source: BaseDBAsyncClient, name: str) -> bool:
+    """Return whether the database has a migration; it may have those of later releases, too."""
+    query = "SELECT version FROM aerich WHERE app = $1 AND version = $2"
+    try:
+        return bool(await source.execute_query_dict(query, [APP, name]))
+    except UNUSABLE:
+        return False  # there is no such table, or the database is gone
+
+
+async def _take_lock(connection: asyncpg.Connection) -> None:
+    # Not by pg_advisory_lock: its wait has a snapshot, and CREATE INDEX CONCURRENTLY of the
+    # process that has the lock waits for all older snapshots to end.
+    attempt = "SELECT pg_try_advisory_lock($1)"
+    while not await connection.fetchval(attempt, MIGRATION_LOCK):  # noqa: ASYNC110  another process has it
+        await asyncio.sleep(LOCK_POLL_SECONDS)
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration, deadline: float) -> None:
+    """Apply a migration; try again while its locks are not free.
+
+    Raises:
+        MigrationError: they were not before the deadline, or it requires what is not the case.
+
+    """
+    if migration.requires and not await connection.fetchval(migration.requires):
+        raise MigrationError(f"{migration.name} waits until this is true: {migration.requires}")
+    run = _run_in_transaction if migration.in_transaction else _run_concurrently
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return await run(connection, migration)
+        except _BUSY as error:
+            oldest = await connection.fetchrow(_OLDEST)
+            reason = str(error)
+        about = dict(oldest) if oldest else {}
+        log.info(Event.MIGRATION_WAITS, name=migration.name, error=reason, **about)
+        if time.monotonic() + pause > deadline:
+            holder = f"; session {oldest['pid']} has a transaction of {oldest['seconds']} s"
+            raise MigrationError(
+                f"{migration.name} did not get its locks in time, nothing of it is applied "
+                f"({reason}{holder if oldest else ''}): run it again"
+            )
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  jitter
+        pause = min(2 * pause, LAST_PAUSE_SECONDS)
+
+
+async def _run_in_transaction(connection: asyncpg.Connection, migration: Migration) -> None:
     async with connection.transaction():
-        for part in (UPGRADE_FROM_0, ADDED_SINCE_0):
-            await connection.execute(part.read_text("utf-8"))
-        await connection.execute("DELETE FROM aerich WHERE app = $1", APP)
-        await connection.execute(
-            "INSERT INTO aerich (version, app, content) VALUES ($1, $2, $3::jsonb)",
-            *(initial.name, APP, state),
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        await connection.execute(migration.sql)
+        await _record(connection, migration)
+
+
+async def _run_concurrently(connection: asyncpg.Connection, migration: Migration) -> None:
+    """Run CREATE or DROP INDEX CONCURRENTLY, which holds no lock that readers or writers want.
+
+    It may wait long for older transactions, and need not give up: no statement waits behind it.
+    """
+    found = _CONCURRENT.match(migration.sql)
+    if found is None:
+        raise MigrationError(
+            f"{migration.name}: outside a transaction a migration is one statement, "
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS or DROP INDEX CONCURRENTLY IF EXISTS"
         )
-    return [initial.name]
+    await _drop_invalid(connection, found[1])
+    try:
+        await connection.execute(migration.sql)
+    except asyncpg.PostgresError:
+        # A unique index refuses rows even while it is invalid.
+        await _drop_invalid(connection, found[1])
+        raise
+    await _record(connection, migration)
+
+
+async def _drop_invalid(connection: asyncpg.Connection, index: str) -> None:
+    """Drop the index if a build of it was interrupted: readers don't use it, and writers pay."""
+    statement = await connection.fetchval(
+        """
+        SELECT format('DROP INDEX CONCURRENTLY IF EXISTS %s', indexrelid::regclass)
+        FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid
+        """,
+        index,
+    )
+    if statement:
+        await connection.execute(statement)
+
+
+async def _record(connection: asyncpg.Connection, migration: Migration) -> None:
+    await connection.execute(
+        "INSERT INTO aerich (version, app, content) VALUES ($1, $2, $3::jsonb)",
+        *(migration.name, APP, _state(migration)),
+    )
+
+
+def _state(migration: Migration) -> str:
+    """Return aerich's description of the models, as it writes it into its table."""
+    if migration.state is None:
+        return "{}"
+    # Importing aerich is slow, and most commands don't migrate.
+    from aerich.coder import encoder  # noqa: PLC0415  it costs start-up time
+    from aerich.utils import decompress_dict  # noqa: PLC0415  it costs start-up time
+
+    return encoder(decompress_dict(migration.state))

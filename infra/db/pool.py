@@ -11,8 +11,12 @@ from asyncpg.pool import PoolConnectionHolder, _PoolConnectionHolderQueue
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import PoolConnectionWrapper, TransactionContext
 
+from infra.db import hosts
+from infra.db.statistics import reason_of
 from infra.db.transactions import BROKEN, Transaction, TransactionClient
-from infra.observability import logs
+from infra.errors import SelfDescribed
+from infra.observability import logs, metrics
+from infra.observability.events import Event
 
 POOL_WAIT_SECONDS = 2.0
 # The default limit of a lease.
@@ -26,11 +30,8 @@ CLOSE_SECONDS = 10.0
 log = logs.get_logger(__name__)
 
 
-class PoolFull(TimeoutError):
+class PoolFull(SelfDescribed, TimeoutError):
     """All connections to the database are busy; try again soon"""
-
-    def __init__(self) -> None:
-        super().__init__(type(self).__doc__)
 
 
 class FreeHolders(_PoolConnectionHolderQueue):  # type: ignore[misc]  # asyncpg ships no types
@@ -116,9 +117,22 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
             free.put_nowait(initial.get_nowait())
         self._queue: FreeHolders = free
         if self._lease_seconds is not None:
-            self._end_long_leases(self._lease_seconds)
+            self._end_leases(self._lease_seconds)
 
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  asyncpg's signature
+        started = self._loop.time()
+        try:
+            return await self._wait(timeout)
+        except PoolFull:
+            metrics.pool_timeouts.inc()
+            raise
+        except Exception as error:
+            metrics.database_errors.inc(labels=(reason_of(error),))
+            raise
+        finally:
+            metrics.pool_waits.observe(self._loop.time() - started)
+
+    async def _wait(self, timeout: float | None) -> Any:  # noqa: ASYNC109  asyncpg's signature
         if not self._queue.empty():
             return await super()._acquire(timeout)
         self.waiting += 1
@@ -130,39 +144,48 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             self.waiting -= 1
 
-    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncpg's signature
         """Take a connection back; one that can't be made ready for the next user is closed.
 
         asyncpg makes a task of each release, which only a connection needs that is not at rest.
         """
         session = connection._con  # noqa: SLF001  nothing that is asked here has a public name
         if session is not None and _is_at_rest(session):
-            session._on_release()  # noqa: SLF001
-            await connection._holder.release(timeout)  # noqa: SLF001
+            session._on_release()  # noqa: SLF001  it has no public name
+            await connection._holder.release(timeout)  # noqa: SLF001  it has no public name
             return
         with suppress(*BROKEN):
             await super().release(connection, timeout=timeout or RELEASE_SECONDS)
 
-    def _end_long_leases(self, lease_seconds: float) -> None:
+    def _end_leases(self, lease_seconds: float) -> None:
         if self._closed:
             return
+        self._leave_old_primary()
         latest = self._loop.time() - lease_seconds
         long = [each for each, since in self._queue.leased_at.items() if since < latest]
         for holder in long:
             # One that is connecting has a time limit of its own.
             if holder.is_connected():
                 self._expired += 1
-                log.error("database_lease_expired", lease_seconds=lease_seconds)
+                log.error(Event.DATABASE_LEASE_EXPIRED, lease_seconds=lease_seconds)
                 holder.terminate()
         interval = min(CHECK_SECONDS, lease_seconds / 4)
-        self._loop.call_later(interval, self._end_long_leases, lease_seconds)
+        self._loop.call_later(interval, self._end_leases, lease_seconds)
+
+    def _leave_old_primary(self) -> None:
+        """Close connections to a server that was the primary: if it is frozen, they would wait."""
+        (text,) = self._connect_args
+        for holder in self._holders:
+            connection = holder._con  # noqa: SLF001  it has no public name
+            if connection is not None and hosts.has_moved(text, connection):
+                holder.terminate()
 
 
 def _is_at_rest(session: asyncpg.Connection) -> bool:
     """Tell whether no transaction is open and no statement is being cancelled."""
     if session.is_closed() or session.is_in_transaction():
         return False
-    return not (session._top_xact or session._protocol._is_cancelling())  # noqa: SLF001
+    return not (session._top_xact or session._protocol._is_cancelling())  # noqa: SLF001  it has no public name
 
 
 class PooledClient(AsyncpgDBClient):
@@ -179,7 +202,12 @@ class PooledClient(AsyncpgDBClient):
         """Open the pool."""
         # `dsn` has what Tortoise would say in words of its own.
         options = {key: value for key, value in options.items() if key not in _IN_DSN}
-        return await BoundedPool(options.pop("dsn"), **(_DEFAULTS | options))
+        try:
+            options = _DEFAULTS | options | {"connect": hosts.connect}
+            return await BoundedPool(options.pop("dsn"), **options)
+        except Exception as error:
+            metrics.database_errors.inc(labels=(reason_of(error),))
+            raise
 
     async def _close(self) -> None:
         # The next use opens another pool, also where this one is cancelled while it closes.

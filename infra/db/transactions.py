@@ -14,7 +14,9 @@ from tortoise.connection import get_connections
 from tortoise.exceptions import TransactionManagementError
 
 from infra.aio.shield import finish
+from infra.errors import SelfDescribed
 from infra.observability import logs
+from infra.observability.events import Event
 
 PRIMARY = "default"
 
@@ -27,18 +29,12 @@ FollowUp = Callable[[], Awaitable[object]]
 log = logs.get_logger(__name__)
 
 
-class NoTransaction(RuntimeError):
+class NoTransaction(SelfDescribed, RuntimeError):
     """What follows a commit needs a running transaction"""
 
-    def __init__(self) -> None:
-        super().__init__(type(self).__doc__)
 
-
-class RolledBack(TransactionManagementError):
+class RolledBack(SelfDescribed, TransactionManagementError):
     """A statement of the transaction failed, so PostgreSQL has rolled it back at its commit"""
-
-    def __init__(self) -> None:
-        super().__init__(type(self).__doc__)
 
 
 def transaction() -> TransactionContext:
@@ -47,7 +43,7 @@ def transaction() -> TransactionContext:
     COMMIT and the follow-ups of `after_commit` are shielded: a cancellation of the caller is raised
     after them.
     """
-    return get_connections().get(PRIMARY)._in_transaction()  # noqa: SLF001
+    return get_connections().get(PRIMARY)._in_transaction()  # noqa: SLF001  it has no public name
 
 
 def after_commit(follow_up: FollowUp) -> None:
@@ -118,8 +114,8 @@ class Transaction(TransactionContextPooled):
 
     async def __aenter__(self) -> TransactionClient:
         await self.ensure_connection()
-        self._pool = self.client._parent._pool  # noqa: SLF001
-        self.client._connection = await self._pool.acquire()  # noqa: SLF001
+        self._pool = self.client._parent._pool  # noqa: SLF001  it has no public name
+        self.client._connection = await self._pool.acquire()  # noqa: SLF001  it has no public name
         try:
             await self.client.begin()
         except BaseException:
@@ -151,7 +147,7 @@ class Transaction(TransactionContextPooled):
             try:
                 await follow_up()
             except Exception:
-                log.exception("follow_up_failed")
+                log.exception(Event.FOLLOW_UP_FAILED)
 
     async def _roll_back(self) -> None:
         try:
@@ -162,7 +158,7 @@ class Transaction(TransactionContextPooled):
             await self._release()
 
     async def _release(self) -> None:
-        await self._pool.release(self.client._connection)  # noqa: SLF001
+        await self._pool.release(self.client._connection)  # noqa: SLF001  it has no public name
 
 
 class Savepoint(TransactionContext):

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 import orjson
 
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.text import escape_json
 
-EVENT = "request"
 LOGGER = "access"
 # A buffer of so many lines is written without waiting for `flush`.
 MAX_LINES = 1000
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
-# Unix time, request id, method, route, status, duration in seconds, client.
-Line = tuple[float, str, str, str, int, float, str]
+# Unix time, request id, method, route, status, duration in seconds, client, id of the trace.
+Line = tuple[float, str, str, str, int, float, str, str | None]
 
 _lines: list[Line] = []
 
@@ -38,17 +38,22 @@ def flush() -> None:
     if not logging.getLogger(LOGGER).isEnabledFor(logging.INFO):
         return
     if logs.is_json():
-        shared = {**logs.process_fields(), "event": EVENT, "logger": LOGGER, "level": "info"}
+        shared = {
+            **logs.process_fields(),
+            "event": Event.REQUEST,
+            "logger": LOGGER,
+            "level": "info",
+        }
         logs.write(escape_json(b"".join(_json(shared, line) for line in lines).decode()))
         return
     log = logs.get_logger(LOGGER)
     for line in lines:
-        log.info(EVENT, **_fields(line))
+        log.info(Event.REQUEST, **_fields(line))
 
 
 def _fields(line: Line) -> dict[str, object]:
-    _, request_id, method, route, status, seconds, client = line
-    return {
+    _, request_id, method, route, status, seconds, client, trace_id = line
+    fields: dict[str, object] = {
         "request_id": request_id,
         "method": method,
         "route": route,
@@ -56,9 +61,12 @@ def _fields(line: Line) -> dict[str, object]:
         "milliseconds": round(seconds * 1000, 2),
         "client": client,
     }
+    if trace_id:
+        fields["trace_id"] = trace_id
+    return fields
 
 
-def _json(shared: dict[str, str], line: Line) -> bytes:
+def _json(shared: dict[str, str | int], line: Line) -> bytes:
     whole = {**shared, **_fields(line), "timestamp": datetime.fromtimestamp(line[0], UTC)}
     try:
         return orjson.dumps(whole, option=_OPTIONS)

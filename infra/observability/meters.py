@@ -4,14 +4,13 @@ A process counts in its own memory and sends changes to the process that serves 
 is involved, so a full disk or another instance can't affect the figures.
 """
 
-import os
-import socket
+import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
+from itertools import accumulate, product
 from typing import ClassVar
 
-import orjson
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -20,10 +19,15 @@ from prometheus_client.core import (
 )
 
 OTHER = "_OTHER"
-# A datagram stays far below the limit of a socket.
-SERIES_PER_MESSAGE = 50
 
 Labels = tuple[str, ...]
+
+
+class Instance(StrEnum):
+    """What serves an exposition: the processes of one `enroll api`, or of one `enroll worker`."""
+
+    API = "api"
+    WORKER = "worker"
 
 
 class LabelValues:
@@ -34,12 +38,13 @@ class LabelValues:
     """
 
     def __init__(self, *known: object, dynamic: int = 0) -> None:
-        self._known = set(map(str, known))
+        self._known = dict.fromkeys(map(str, known))
         self._free_slots = dynamic
+        self._is_closed = not dynamic
 
     def add(self, *values: str) -> None:
         """Add values that are known only after the start of the program."""
-        self._known.update(values)
+        self._known.update(dict.fromkeys(values))
 
     def bound(self, value: object) -> str:
         """Return the value, or `_OTHER`."""
@@ -48,16 +53,37 @@ class LabelValues:
             if not self._free_slots:
                 return OTHER
             self._free_slots -= 1
-            self._known.add(text)
+            self._known[text] = None
         return text
+
+    def closed(self) -> Collection[str]:
+        """Return all values but `_OTHER`; none if values are added while the program runs."""
+        return self._known if self._is_closed else ()
+
+
+def bounded(labels: Mapping[str, LabelValues], values: Labels) -> Labels:
+    """Return the values of labels, or `_OTHER` for those that a label may not have."""
+    pairs = zip(labels.values(), values, strict=True)
+    return tuple(allowed.bound(value) for allowed, value in pairs)
 
 
 class Meter:
-    """A metric: one name in the exposition, with series by label values."""
+    """A metric: one name in the exposition, with series by label values.
+
+    `served_by` are the instances whose expositions always have the name; in those of the others it
+    appears with its first count.
+    """
 
     declared: ClassVar[dict[str, "Meter"]] = {}
 
-    def __init__(self, name: str, text: str, width: int, labels: Mapping[str, LabelValues]) -> None:
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        width: int,
+        served_by: Iterable[Instance],
+        labels: Mapping[str, LabelValues],
+    ) -> None:
         if name in self.declared:
             message = f"the metric {name} is declared twice"
             raise ValueError(message)
@@ -65,6 +91,7 @@ class Meter:
         self.name = name
         self.text = text
         self.width = width
+        self.served_by = frozenset(served_by)
         self.labels = labels
         # Counted here and not yet sent.
         self._unsent: dict[Labels, list[float]] = {}
@@ -74,24 +101,25 @@ class Meter:
         return self._new_series(values) if series is None else series
 
     def _new_series(self, values: Labels) -> list[float]:
-        pairs = zip(self.labels.values(), values, strict=True)
-        bounded = tuple(allowed.bound(value) for allowed, value in pairs)
-        return self._unsent.setdefault(bounded, [0] * self.width)
+        return self._unsent.setdefault(bounded(self.labels, values), [0] * self.width)
 
-    def _changed(self) -> list[tuple[Labels, list[float]]]:
-        return [(labels, series) for labels, series in self._unsent.items() if any(series)]
+    def unsent(self) -> list[tuple[Labels, list[float]]]:
+        """Return copies of the series that changed; another thread may count meanwhile."""
+        return [(labels, [*series]) for labels, series in [*self._unsent.items()] if any(series)]
 
-    def send(self, sender: socket.socket) -> None:
-        """Send the changes; after an `OSError` the rest is sent the next time."""
-        changed = self._changed()
-        for first in range(0, len(changed), SERIES_PER_MESSAGE):
-            part = changed[first : first + SERIES_PER_MESSAGE]
-            sender.send(orjson.dumps((os.getpid(), self.name, part)))
-            for labels, _ in part:
-                self._mark_sent(labels)
+    def mark_sent(self, labels: Labels, sent: Sequence[float]) -> None:
+        """Take off what was sent."""
+        series = self._unsent[labels]
+        for position, each in enumerate(sent):
+            series[position] -= each
 
-    def _mark_sent(self, labels: Labels) -> None:
-        self._unsent[labels][:] = [0] * self.width
+    def clear(self) -> None:
+        """Forget what was counted and not sent."""
+        self._unsent.clear()
+
+    def initial(self) -> dict[Labels, list[float]]:
+        """Return the series that are shown before the first count."""
+        return {} if self.labels else {(): [0] * self.width}
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
         """Return the metric of the exposition."""
@@ -101,12 +129,18 @@ class Meter:
 class Counter(Meter):
     """A number that only grows."""
 
-    def __init__(self, name: str, text: str, **labels: LabelValues) -> None:
-        super().__init__(name, text, 1, labels)
+    def __init__(
+        self, name: str, text: str, served_by: Iterable[Instance] = Instance, **labels: LabelValues
+    ) -> None:
+        super().__init__(name, text, 1, served_by, labels)
 
     def inc(self, amount: float = 1, labels: Labels = ()) -> None:
         """Add to it."""
         self._series(labels)[0] += amount
+
+    def initial(self) -> dict[Labels, list[float]]:
+        """Return 0 for all label values: an increase from nothing to 1 is none to Prometheus."""
+        return {each: [0] for each in product(*(each.closed() for each in self.labels.values()))}
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
         """Return the metric of the exposition."""
@@ -119,18 +153,25 @@ class Counter(Meter):
 class Gauge(Meter):
     """A level of each process; the exposition has the sum over running processes."""
 
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(name, text, 1, {})
+    def __init__(self, name: str, text: str, served_by: Iterable[Instance] = Instance) -> None:
+        super().__init__(name, text, 1, served_by, {})
 
     def set(self, value: float) -> None:
         """Set this process's level; each call sends it again, for a restarted receiver."""
         self._unsent[()] = [value]
 
-    def _changed(self) -> list[tuple[Labels, list[float]]]:
-        return [*self._unsent.items()]
+    def unsent(self) -> list[tuple[Labels, list[float]]]:
+        """Return the level if it was set again."""
+        return [(labels, [*series]) for labels, series in [*self._unsent.items()]]
 
-    def _mark_sent(self, labels: Labels) -> None:
-        del self._unsent[labels]
+    def mark_sent(self, labels: Labels, sent: Sequence[float]) -> None:
+        """Forget the level, unless it was set again."""
+        if self._unsent[labels] == sent:
+            del self._unsent[labels]
+
+    def of(self, levels: Sequence[float]) -> float | None:
+        """Return the figure for the levels of all processes; None: there is none."""
+        return sum(levels)
 
     def family(self, totals: Mapping[Labels, Sequence[float]]) -> Metric:
         """Return the metric of the exposition."""
@@ -140,14 +181,40 @@ class Gauge(Meter):
         return family
 
 
+class Latest(Gauge):
+    """The greatest level of all processes, as of a time; 0 until one is set."""
+
+    def of(self, levels: Sequence[float]) -> float | None:
+        """Return the greatest level."""
+        return max(levels, default=0.0)
+
+
+class Age(Gauge):
+    """The seconds since an event, of the process for which it is longest ago."""
+
+    def reset(self) -> None:
+        """Record that the event happens now."""
+        # All processes of a machine have the same monotonic clock.
+        self.set(time.monotonic())
+
+    def of(self, levels: Sequence[float]) -> float | None:
+        """Return the greatest age."""
+        return max(0.0, time.monotonic() - min(levels)) if levels else None
+
+
 class Histogram(Meter):
     """The number of observations up to each bound, and their sum."""
 
     def __init__(
-        self, name: str, text: str, bounds: tuple[float, ...], **labels: LabelValues
+        self,
+        name: str,
+        text: str,
+        bounds: tuple[float, ...],
+        served_by: Iterable[Instance] = Instance,
+        **labels: LabelValues,
     ) -> None:
         # A count for each bound, one for values over the last bound, and the sum.
-        super().__init__(name, text, len(bounds) + 2, labels)
+        super().__init__(name, text, len(bounds) + 2, served_by, labels)
         self._bounds = bounds
         self._names = [*map(str, bounds), "+Inf"]
 
@@ -164,55 +231,3 @@ class Histogram(Meter):
             buckets = list(zip(self._names, accumulate(counts), strict=True))
             family.add_metric(labels, buckets, sum_value=total)
         return family
-
-
-class Totals:
-    """The sums over all processes of an instance; a collector for prometheus_client."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, dict[Labels, list[float]]] = {
-            meter.name: {} if meter.labels else {(): [0] * meter.width}
-            for meter in Meter.declared.values()
-        }
-        self._levels: dict[int, dict[str, list[float]]] = {}
-
-    def add(self, message: bytes) -> None:
-        """Add a message of a process."""
-        pid, name, part = orjson.loads(message)
-        for labels, series in part:
-            if isinstance(Meter.declared[name], Gauge):
-                self._levels.setdefault(pid, {})[name] = series
-                continue
-            sums = self._sums[name].setdefault(tuple(labels), [0] * len(series))
-            sums[:] = map(sum, zip(sums, series, strict=True))
-
-    def collect(self) -> Iterator[Metric]:
-        """Return the metric of the exposition."""
-        self._levels = {pid: each for pid, each in self._levels.items() if _is_alive(pid)}
-        for name, meter in Meter.declared.items():
-            totals = self._sums[name]
-            if isinstance(meter, Gauge):
-                levels = (each[name][0] for each in self._levels.values() if name in each)
-                totals = {(): [sum(levels)]}
-            yield meter.family(totals)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def open_channel() -> tuple[socket.socket, socket.socket]:
-    """Return the receiving socket of the process that serves Prometheus, and the sending one.
-
-    Neither blocks: counts that can't be sent now stay unsent until the next time.
-    """
-    receiver, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    for one in (receiver, sender):
-        one.setblocking(False)  # noqa: FBT003  the standard library's signature
-    return receiver, sender

@@ -10,36 +10,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn, Self
 
 from infra.observability import logs
+from infra.observability.events import Event
+from infra.process.child import Child, Job, NotifyReady
 from infra.process.signals import restore_defaults, stop_signals
 from infra.process.system import die_with_parent
 
 # A wrapping program may forward a signal that its process group also received.
 DUPLICATE_SIGNAL_SECONDS = 0.5
-FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 10.0
+POLL_SECONDS = 0.05
 EXIT_OK, EXIT_FAILED = 0, 1
+# To the parent: replace the processes one by one. Its processes keep it blocked, so that a signal
+# to the whole group ends none of them.
+REPLACE = signal.SIGUSR2
+# To a process: its successor is ready.
+LEAVE = signal.SIGUSR1
 
 log = logs.get_logger(__name__)
 
 # Reports an error that ended a process, and returns the exit code.
 ReportError = Callable[[BaseException], int]
-NotifyReady = Callable[[], None]
-
-
-@dataclass
-class _Child:
-    """A running process, or the delay before its restart."""
-
-    number: int
-    job: Callable[[NotifyReady], object]
-    pid: int = 0
-    ready: int = -1  # the pipe to which it writes when it is ready
-    has_been_ready: bool = False
-    start_at: float = 0.0
-    delay: float = FIRST_DELAY_SECONDS
 
 
 class Prefork:
@@ -50,8 +42,10 @@ class Prefork:
         self._grace_seconds = grace_seconds
         self._parent = os.getpid()
         self._stopping = stop_signals()
-        self._signals = self._stopping | {signal.SIGCHLD}
-        self._children: list[_Child] = []
+        self._signals = self._stopping | {signal.SIGCHLD, REPLACE}
+        self._children: list[Child] = []
+        self._spare_place = 0
+        self._replacing: Iterator[bool] | None = None
         self._stopped_at = 0.0
 
     def __enter__(self) -> Self:
@@ -73,8 +67,8 @@ class Prefork:
         A signal ends it; `keep` then starts nothing.
         """
         codes: list[int] = []
-        self._children = [child := _Child(0, lambda _ready: job())]
-        self._start(child)
+        self._children = [child := Child(0, lambda _place, _ready: job())]
+        child.start(self._run_child)
         while self._running():
             self._wait(self._stop_nothing)
             codes += [code for _, code in self._reap()]
@@ -82,26 +76,30 @@ class Prefork:
 
     def keep(
         self,
-        jobs: Sequence[Callable[[NotifyReady], object]],
+        jobs: Sequence[Job],
         on_stop: Callable[[], None],
         on_end: Callable[[int], None],
+        replaceable: int = 0,
     ) -> int:
         """Keep a process for each job running until a signal; return the exit code.
 
         A process that ends after it was ready is restarted; one that ends before stops all.
-        `on_stop` is called before the processes are sent SIGTERM, `on_end` with the number of a
-        process that has ended.
+        `on_stop` is called before the processes are sent SIGTERM, `on_end` with the place of a
+        process that has ended. REPLACE replaces the processes of the first `replaceable` jobs.
+        There is a place more than jobs.
         """
         code = EXIT_OK
-        self._children = [_Child(*each) for each in enumerate(jobs)]
+        self._children = [
+            Child(place, job, is_replaceable=place < replaceable) for place, job in enumerate(jobs)
+        ]
+        self._spare_place, self._replacing = len(jobs), None
         while self._running() or not self._stopped_at:
-            for child in () if self._stopped_at else self._children:
-                if not child.pid and time.monotonic() >= child.start_at:
-                    self._start(child)
+            if not self._stopped_at:
+                self._start_due()
             self._wait(on_stop)
             for child, ended in self._reap():
-                on_end(child.number)
-                if self._stopped_at:
+                on_end(child.place)
+                if self._stopped_at or not child.is_kept:
                     continue
                 if not child.has_been_ready:
                     code = ended if ended > 0 else EXIT_FAILED
@@ -109,29 +107,70 @@ class Prefork:
                     continue
                 child.start_at = time.monotonic() + child.delay
                 again = {"exit_code": ended, "again_in_seconds": child.delay}
-                log.warning("process_ended", number=child.number, **again)
+                log.warning(Event.PROCESS_ENDED, number=child.place, **again)
         return code
 
     @staticmethod
     def _stop_nothing() -> None:
         pass
 
+    def _start_due(self) -> None:
+        """Start the processes that are due, and take the next step of a replacement."""
+        for child in self._children:
+            if child.is_kept and not child.pid and time.monotonic() >= child.start_at:
+                child.start(self._run_child)
+        if self._replacing and not next(self._replacing, False):
+            self._replacing = None
+
+    def _replace_all(self) -> Iterator[bool]:
+        """Replace the processes one by one; yield True while waiting.
+
+        A successor is ready before its predecessor is told to leave. One that does not become
+        ready ends the replacement, and its predecessor stays.
+        """
+        for old in [child for child in self._children if child.is_replaceable]:
+            new = Child(self._spare_place, old.job, is_replaceable=True, is_kept=False)
+            self._children.append(new)
+            new.start(self._run_child)
+            while new.pid and not new.check_ready():
+                yield True
+            if not new.pid:
+                self._children.remove(new)
+                log.error(Event.REPLACEMENT_FAILED, number=old.place)
+                return
+            self._spare_place = old.place
+            new.is_kept, old.is_kept = True, False
+            old.leave_by = time.monotonic() + self._grace_seconds
+            if old.pid:
+                os.kill(old.pid, LEAVE)
+            while old.pid:
+                if time.monotonic() > old.leave_by:
+                    log.warning(Event.PROCESSES_KILLED, after_seconds=self._grace_seconds)
+                    old.kill()
+                yield True
+            self._children.remove(old)
+        log.info(Event.PROCESSES_REPLACED)
+
     def _wait(self, on_stop: Callable[[], None]) -> None:
         """Wait for the end of a child, a due restart, a signal, or the end of the grace period."""
         now = time.monotonic()
         if self._stopped_at:
             until: float | None = self._stopped_at + self._grace_seconds
+        elif self._replacing:
+            until = now
         else:
             until = min((each.start_at for each in self._children if not each.pid), default=None)
         if until is None:
             signum: int | None = signal.sigwait(self._signals)
         else:
-            found = signal.sigtimedwait(self._signals, max(0.05, until - now))
+            found = signal.sigtimedwait(self._signals, max(POLL_SECONDS, until - now))
             signum = found and found.si_signo
         if signum in self._stopping:
             self._stop(on_stop)
+        elif signum == REPLACE:
+            self._replacing = self._replacing or self._replace_all()
         elif self._stopped_at and time.monotonic() > self._stopped_at + self._grace_seconds:
-            log.warning("processes_killed", after_seconds=self._grace_seconds)
+            log.warning(Event.PROCESSES_KILLED, after_seconds=self._grace_seconds)
             self._kill()
 
     def _stop(self, on_stop: Callable[[], None]) -> None:
@@ -140,57 +179,34 @@ class Prefork:
             self._stopped_at = now
             on_stop()
             for child in self._running():
-                os.kill(child.pid, signal.SIGTERM)
+                # A second signal would end at once one that leaves.
+                if child.leave_by is None:
+                    os.kill(child.pid, signal.SIGTERM)
         elif now - self._stopped_at > DUPLICATE_SIGNAL_SECONDS:
             self._kill()
 
     def _kill(self) -> None:
         for child in self._running():
-            # Its own group, if it already called setsid: no other group has this id.
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
 
-    def _running(self) -> list[_Child]:
+    def _running(self) -> list[Child]:
         return [child for child in self._children if child.pid]
 
-    def _reap(self) -> Iterator[tuple[_Child, int]]:
+    def _reap(self) -> Iterator[tuple[Child, int]]:
         for child in self._running():
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if not pid:
-                continue
-            child.pid = 0
-            was_ready = os.read(child.ready, 1) != b""
-            os.close(child.ready)
-            if was_ready:
-                child.has_been_ready, child.delay = True, FIRST_DELAY_SECONDS
-            else:
-                child.delay = min(2 * child.delay, LONGEST_DELAY_SECONDS)
-            yield child, os.waitstatus_to_exitcode(status)
+            code = child.reap()
+            if code is not None:
+                yield child, code
 
-    def _start(self, child: _Child) -> None:
-        child.ready, ready_pipe = os.pipe()
-        os.set_blocking(child.ready, False)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child.pid = os.fork()
-        if not child.pid:
-            self._run_child(child.job, ready_pipe)
-        os.close(ready_pipe)
-
-    def _run_child(self, job: Callable[[NotifyReady], object], ready_pipe: int) -> NoReturn:
+    def _run_child(self, job: Job, place: int, ready: NotifyReady) -> NoReturn:
         """Run the child: leave the caller's group, unblock signals, then run the job."""
-
-        def ready() -> None:
-            os.write(ready_pipe, b".")
-
         code = EXIT_FAILED
         try:
             os.setsid()
             die_with_parent(parent=self._parent)
             restore_defaults()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
-            job(ready)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals - {REPLACE})
+            job(place, ready)
             code = EXIT_OK
         except BaseException as error:  # noqa: BLE001  a child must not return to the parent's code
             with suppress(BaseException):
@@ -198,5 +214,5 @@ class Prefork:
         finally:
             with suppress(BaseException):
                 sys.stdout.flush()
-                sys.stderr.flush()
+                logs.drain()
             os._exit(code)

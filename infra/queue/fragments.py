@@ -19,6 +19,6 @@ def replayable(name: str, since: str) -> str:
     `since` is not retried.
     """
     return (
-        f"SELECT args FROM tasks WHERE name = {name} AND state <> 'succeeded' "  # noqa: S608
+        f"SELECT args FROM tasks WHERE name = {name} AND state <> 'succeeded' "  # noqa: S608  constants only
         f"AND (finished_at IS NULL OR finished_at >= {since})"
     )

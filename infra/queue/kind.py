@@ -1,6 +1,10 @@
-"""The queue's interface to a kind of task."""
+"""The queue's interface to a kind of task, and the kinds that this process knows."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from infra.queue.arguments import Arguments
+from infra.queue.timing import Timing
 
 
 class TaskKind(Protocol):
@@ -19,9 +23,29 @@ class TaskKind(Protocol):
         """The most attempts of a task."""
 
     @property
-    def every(self) -> int | None:
-        """The length of its slots in seconds, if it is periodic."""
+    def timing(self) -> Timing | None:
+        """When it is enqueued, if it has a schedule."""
+
+    @property
+    def backoff(self) -> Sequence[float]:
+        """The seconds from each failed attempt to the next; empty: the default back-off."""
+
+    @property
+    def concurrency_per_key(self) -> int:
+        """The most tasks with the same concurrency key that run at a time."""
 
     @property
     def priority(self) -> int:
         """The number that is added to the priority of each row."""
+
+    @property
+    def version(self) -> int:
+        """The newest version of its arguments that this code knows, from 1."""
+
+    @property
+    def arguments(self) -> Arguments:
+        """The arguments that its function takes."""
+
+
+# By name; `tasks.registry` fills it. Of other names a process enqueues arguments unchecked.
+KINDS: dict[str, TaskKind] = {}

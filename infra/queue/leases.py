@@ -3,24 +3,39 @@
 All times come from the database, so a worker with a wrong clock takes no task of another worker.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import orjson
+from tortoise.exceptions import IntegrityError
 
 from infra.db.sql import rows
+from infra.observability.spans import Origin
 from infra.queue.errors import LeaseLost
-from infra.queue.table import unindexed
+from infra.queue.kind import TaskKind
+from infra.queue.queues import IS_LIMITED, IS_PAUSED, TOKENS
+from infra.queue.table import CHANNEL, origin_of, unindexed
 
 LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
+# A message that reached a worker of older code is sent again so much later.
+NEWER_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 600.0
+# Each failed try means that another task has started.
+SLOT_TRIES = 10
+KEPT_ERRORS = 20
+# Characters of each, from the end.
+KEPT_TRACEBACK = 4000
+NO_KINDS: Mapping[str, TaskKind] = MappingProxyType({})
 
 # Jitter over the upper half spreads the retries of a mass failure, and none comes at once.
+JITTER = "(0.5 + random() / 2)"
 BACKOFF = f"""
-    make_interval(secs => (0.5 + random() / 2) * least(
+    make_interval(secs => {JITTER} * least(
         {MAX_BACKOFF_SECONDS}, {BASE_BACKOFF_SECONDS} * power(2, least(attempts, 16) - 1)))
 """
 
@@ -28,11 +43,99 @@ _IS_RUNNING = unindexed("state = 'running'")
 _IS_CLAIMABLE = unindexed(
     "state = 'queued' AND available_at <= now() OR state = 'running' AND lease_until < now()"
 )
+_LEAVE_TO_NEWER = f"""
+    UPDATE tasks SET published_at = NULL, lease_until = NULL,
+        available_at = greatest(available_at, now() + make_interval(secs => $3))
+    WHERE id = $1 AND {unindexed("state = 'queued'")}
+      AND version > coalesce(($2::jsonb ->> name)::smallint, 1)
+"""  # noqa: S608  constants of this module only
+_IS_PUBLISHED = unindexed("state = 'queued' AND published_at IS NOT NULL")
 # For a RETURNING clause: the commit of the statement then does not wait for the disk.
 _NO_WAIT = "set_config('synchronous_commit', 'off', true)"
 _SUCCEEDED = (
     "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
-    "error = NULL, traceback = NULL"
+    "error = NULL, traceback = NULL, result = $3::jsonb"
+)
+_SET_CLAIMED = """
+    state = 'running', attempts = attempts + 1, progress = 0,
+    started_at = coalesce(started_at, now()), worker = $3,
+    lease_until = now() + make_interval(secs => $2)
+"""
+_MAY_CLAIM = f"""id = $1 AND NOT cancel_requested AND attempts < max_attempts
+    AND {_IS_CLAIMABLE} AND (start_before IS NULL OR start_before > now())
+    AND version <= coalesce(($4::jsonb ->> name)::smallint, 1)"""
+_CLAIMED = f"""
+    id, name, args, version, attempts, dedupe_key, request_id, trace_context,
+    extract(epoch FROM now() - available_at)::float8 AS wait_seconds, {_NO_WAIT}
+"""
+
+
+def _free_slot(limit: str, taken: str) -> str:
+    return f"""(
+        SELECT min(slot) FROM generate_series(0, {limit} - 1) AS slots (slot)
+        WHERE slot <> ALL ({taken}) AND cardinality({taken}) < {limit}
+    )"""  # noqa: S608  names
+
+
+_OF_QUEUE = "SELECT FROM task_queues WHERE task_queues.name = tasks.queue"
+# Of a queue that nobody steers, and without a key.
+_CLAIM = f"""
+    UPDATE tasks SET {_SET_CLAIMED}, queue_slot = NULL
+    WHERE {_MAY_CLAIM} AND concurrency_key IS NULL
+      AND NOT EXISTS ({_OF_QUEUE} AND ({IS_PAUSED} OR {IS_LIMITED}))
+    RETURNING {_CLAIMED}
+"""  # noqa: S608  constants only
+# The lock on the bucket gives its newest tokens. The lowest free slot is of the snapshot; should
+# another claim have taken it since, the unique index refuses it.
+_CLAIM_LIMITED = f"""
+    WITH bucket AS (
+        SELECT name, clock_timestamp() AS at, {TOKENS.format(at="clock_timestamp()")} AS tokens
+        FROM task_queues
+        WHERE rate IS NOT NULL AND name = (SELECT queue FROM tasks WHERE tasks.id = $1)
+        FOR UPDATE
+    ), room AS (
+        SELECT concurrency, {_free_slot("concurrency", "of_queue")} AS queue_slot,
+               {_free_slot("per_key", "of_key")} AS key_slot
+        FROM tasks AS task LEFT JOIN task_queues ON task_queues.name = task.queue,
+        LATERAL (
+            SELECT coalesce(($5::jsonb ->> task.name)::int, 1) AS per_key, array(
+                SELECT queue_slot FROM tasks AS other
+                WHERE other.state = 'running' AND other.queue = task.queue
+                  AND other.queue_slot IS NOT NULL AND other.id <> $1
+            ) AS of_queue, array(
+                SELECT key_slot FROM tasks AS other
+                WHERE other.state = 'running' AND other.concurrency_key = task.concurrency_key
+                  AND other.key_slot IS NOT NULL AND other.id <> $1
+            ) AS of_key
+        ) AS taken
+        WHERE task.id = $1 AND ({IS_PAUSED}) IS NOT TRUE
+    ), claimed AS (
+        UPDATE tasks SET {_SET_CLAIMED}, queue_slot = room.queue_slot,
+            key_slot = CASE WHEN concurrency_key IS NOT NULL THEN room.key_slot END
+        FROM room
+        WHERE {_MAY_CLAIM} AND (room.concurrency IS NULL OR room.queue_slot IS NOT NULL)
+          AND (concurrency_key IS NULL OR room.key_slot IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM bucket WHERE tokens < 1)
+        RETURNING {_CLAIMED}
+    ), spent AS (
+        UPDATE task_queues SET tokens = bucket.tokens - 1, refilled_at = bucket.at
+        FROM bucket
+        WHERE task_queues.name = bucket.name AND EXISTS (SELECT FROM claimed)
+    )
+    SELECT * FROM claimed
+"""  # noqa: S608  constants only
+# A task with a key waits for it again, at its place.
+_UNMARK = f"""
+    UPDATE tasks SET published_at = NULL, lease_until = NULL,
+        due_at = CASE WHEN concurrency_key IS NOT NULL THEN available_at END,
+        available_at = CASE WHEN concurrency_key IS NULL THEN available_at ELSE 'infinity' END
+    WHERE id = $1 AND {_IS_PUBLISHED} AND available_at <= now()
+      AND (concurrency_key IS NOT NULL OR EXISTS ({_OF_QUEUE} AND ({IS_PAUSED} OR {IS_LIMITED})))
+"""  # noqa: S608  constants only
+# For a RETURNING clause: wakes the relays if others wait for the task, its slot or its key.
+_WAKE = (
+    "CASE WHEN is_awaited OR coalesce(queue_slot, key_slot) IS NOT NULL "
+    f"THEN pg_notify('{CHANNEL}', '') END"
 )
 
 
@@ -42,42 +145,66 @@ Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
 @dataclass(frozen=True)
 class Claim:
-    """A task that this process may run; `attempt` is the fence."""
+    """A task that this process may run; `attempt` is the fence.
+
+    `args` is JSON of this `version` of the kind. `wait_seconds` is the time from when it was due to
+    the claim; `origin` is the span that enqueued it.
+    """
 
     id: UUID
     name: str
-    args: dict[str, Any]
+    args: str
+    version: int
     attempt: int
     request_id: str | None
+    wait_seconds: float
+    origin: Origin | None
 
 
-async def claim(task_id: UUID, worker: str) -> Claim | None:
+async def claim(
+    task_id: UUID, worker: str, kinds: Mapping[str, TaskKind] = NO_KINDS
+) -> Claim | None:
     """Take the task and count the attempt, before any work; None if it cannot be claimed.
+
+    `kinds` are those that the worker knows: how many tasks of a concurrency key may run (of others,
+    one may), and their versions (of others, 1). A task that a pause or a limit holds back is due
+    again, because its message is spent; one of a newer version is left for another worker.
 
     The commit does not wait for the disk. A crash of the server at that moment may lose the claim.
     Then the attempt runs again, and still only one run can finish the task.
     """
-    found = await rows(
-        f"""
-        UPDATE tasks
-        SET state = 'running', attempts = attempts + 1, progress = 0,
-            started_at = coalesce(started_at, now()), worker = $3,
-            lease_until = now() + make_interval(secs => $2)
-        WHERE id = $1
-          AND NOT cancel_requested
-          AND attempts < max_attempts
-          AND {_IS_CLAIMABLE}
-        RETURNING id, name, args, attempts, request_id, {_NO_WAIT}
-        """,  # noqa: S608  constants of this module only
-        task_id,
-        LEASE_SECONDS,
-        worker,
-    )
+    versions = {str(name): kind.version for name, kind in kinds.items() if kind.version > 1}
+    known = orjson.dumps(versions).decode()
+    values = task_id, LEASE_SECONDS, worker, known
+    found = await rows(_CLAIM, *values) or await _claim_limited(*values, kinds)
     if not found:
+        await rows(_LEAVE_TO_NEWER, task_id, known, NEWER_SECONDS)
+        await rows(_UNMARK, task_id)
         return None
     row = found[0]
-    args = orjson.loads(row["args"])
-    return Claim(row["id"], row["name"], args, row["attempts"], row["request_id"])
+    return Claim(
+        row["id"],
+        row["name"],
+        row["args"],
+        row["version"],
+        row["attempts"],
+        row["request_id"],
+        row["wait_seconds"],
+        origin_of(row, is_first=row["attempts"] == 1),
+    )
+
+
+async def _claim_limited(
+    task_id: UUID, seconds: float, worker: str, known: str, kinds: Mapping[str, TaskKind]
+) -> list[dict[str, Any]]:
+    """Claim a task of a queue or a key that has limits."""
+    per_key = orjson.dumps({str(name): kind.concurrency_per_key for name, kind in kinds.items()})
+    for _ in range(SLOT_TRIES):
+        # Another claim took the slot since the statement's snapshot.
+        with suppress(IntegrityError):
+            values = task_id, seconds, worker, known, per_key.decode()
+            return await rows(_CLAIM_LIMITED, *values)
+    return []
 
 
 async def extend(claim: Claim, fetch: Fetch = rows) -> None:
@@ -87,7 +214,7 @@ async def extend(claim: Claim, fetch: Fetch = rows) -> None:
         LeaseLost: this attempt no longer has the task, or cancellation was requested.
 
     """
-    await _fenced(
+    await fenced(
         claim,
         "lease_until = now() + make_interval(secs => $3)",
         LEASE_SECONDS,
@@ -102,7 +229,7 @@ async def report(claim: Claim, percent: int) -> None:
         LeaseLost: this attempt no longer has the task, or cancellation was requested.
 
     """
-    await _fenced(
+    await fenced(
         claim,
         "progress = $4, lease_until = now() + make_interval(secs => $3)",
         LEASE_SECONDS,
@@ -110,17 +237,17 @@ async def report(claim: Claim, percent: int) -> None:
     )
 
 
-async def finish(claim: Claim) -> None:
-    """Mark the task succeeded, in the transaction of its effects.
+async def finish(claim: Claim, result: str | None = None) -> None:
+    """Mark the task succeeded, in the transaction of its effects; `result` is JSON.
 
     Raises:
         LeaseLost: this attempt no longer has the task; the transaction must roll back.
 
     """
-    await _fenced(claim, _SUCCEEDED)
+    await fenced(claim, _SUCCEEDED, result, returning=f"id, {_WAKE}")
 
 
-async def complete_without_effects(claim: Claim) -> None:
+async def complete_without_effects(claim: Claim, result: str | None = None) -> None:
     """Mark a task without database effects succeeded; the commit does not wait for the disk.
 
     A crash of the server at that moment may lose the mark. Then the task runs again, the same as
@@ -130,16 +257,22 @@ async def complete_without_effects(claim: Claim) -> None:
         LeaseLost: this attempt no longer has the task.
 
     """
-    await _fenced(claim, _SUCCEEDED, returning=f"id, {_NO_WAIT}")
+    await fenced(claim, _SUCCEEDED, result, returning=f"id, {_WAKE}, {_NO_WAIT}")
 
 
-async def _fenced(
+async def fenced(
     claim: Claim,
     assignments: str,
     *values: object,
     returning: str = "id",
     fetch: Fetch = rows,
 ) -> None:
+    """Change the row of a running task; the values follow the id and the attempt, from $3.
+
+    Raises:
+        LeaseLost: this attempt no longer has the task, or cancellation was requested.
+
+    """
     found = await fetch(
         f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
         f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND NOT cancel_requested "
@@ -152,46 +285,80 @@ async def _fenced(
         raise LeaseLost
 
 
-async def fail_attempt(claim: Claim, error: str, traceback: str, *, permanent: bool) -> str | None:
+async def fail_attempt(
+    claim: Claim, error: str, traceback: str, *, permanent: bool, backoff: Sequence[float] = ()
+) -> str | None:
     """Queue the task for another attempt, or end it as failed, or as cancelled if requested.
+
+    `backoff` has the seconds to wait after each attempt; the last one counts for all later ones.
 
     Returns:
         The new state; None if this attempt no longer had the task.
 
     """
+    is_last = "$5 OR attempts >= max_attempts"
     found = await rows(
         f"""
-        UPDATE tasks SET {ended_attempt("$5 OR attempts >= max_attempts")}, error = $3,
-            traceback = $4
+        UPDATE tasks SET {ended_attempt(is_last, "$6::float8[]", "$3", "$4")}
         WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2
-        RETURNING state
+        RETURNING state, {_WAKE}
         """,  # noqa: S608  constants of this module only
         claim.id,
         claim.attempt,
         error,
         traceback,
         permanent,
+        list(backoff),
     )
     return found[0]["state"] if found else None
+
+
+async def snooze(claim: Claim, seconds: float) -> None:
+    """Queue a running task again, due after a time; the attempt does not count.
+
+    The number of attempts stays, because it is the fence, so `max_attempts` rises.
+
+    Raises:
+        LeaseLost: this attempt no longer has the task, or cancellation was requested.
+
+    """
+    await fenced(
+        claim,
+        "state = 'queued', available_at = now() + make_interval(secs => $3), "
+        "published_at = NULL, lease_until = NULL, max_attempts = max_attempts + 1",
+        seconds,
+        returning=f"id, {_WAKE}",
+    )
 
 
 async def mark_cancelled(claim: Claim) -> bool:
     """Mark the task cancelled if cancellation was requested; return whether it was."""
     found = await rows(
-        "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "  # noqa: S608
-        f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND cancel_requested RETURNING id",
+        "UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL "  # noqa: S608  constants only
+        f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND cancel_requested "
+        f"RETURNING id, {_WAKE}",
         claim.id,
         claim.attempt,
     )
     return bool(found)
 
 
-def ended_attempt(is_last: str) -> str:
-    """Return the SET clause of an attempt that did not succeed; `is_last` is a condition."""
+def ended_attempt(is_last: str, backoff: str, error: str, traceback: str = "NULL") -> str:
+    """Return the SET clause of an attempt that did not succeed.
+
+    `is_last` is a condition, `backoff` an array of seconds; if it is empty the default holds.
+    `error` and `traceback` are texts, kept for each of the last `KEPT_ERRORS` attempts.
+    """
+    own = f"{JITTER} * ({backoff})[least(attempts, cardinality({backoff}))]"
     return f"""
         state = CASE WHEN cancel_requested THEN 'cancelled'
                      WHEN {is_last} THEN 'failed' ELSE 'queued' END,
         finished_at = CASE WHEN cancel_requested OR {is_last} THEN now() END,
-        available_at = now() + {BACKOFF},
-        published_at = NULL, lease_until = NULL
+        available_at = now() + coalesce(make_interval(secs => {own}), {BACKOFF}),
+        published_at = NULL, lease_until = NULL,
+        error = {error}::text, traceback = {traceback}::text,
+        errors = CASE WHEN jsonb_array_length(errors) >= {KEPT_ERRORS} THEN errors - 0
+                      ELSE coalesce(errors, '[]') END || jsonb_build_object(
+            'attempt', attempts, 'at', now(), 'worker', worker,
+            'error', {error}::text, 'traceback', right({traceback}::text, {KEPT_TRACEBACK}))
     """

@@ -42,9 +42,9 @@ class Levels:
         for name in names:
             self._due_from[name] = dict.fromkeys(self._known(name), at - LATE_COMMIT)
 
-    def scan_all(self) -> None:
-        """Start the next scan of each level at the first entry."""
-        for name in self._due_from:
+    def scan_all(self, names: Iterable[str] | None = None) -> None:
+        """Start the next scan of each level of these kinds, or of all, at the first entry."""
+        for name in list(self._due_from) if names is None else names:
             self._due_from[name] = dict.fromkeys(self._known(name))
 
     def _known(self, name: str) -> dict[int, datetime | None]:

@@ -1,5 +1,7 @@
 """Operations on tasks: retry, cancel, drop; and the pruning of old tasks."""
 
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -8,33 +10,63 @@ from tortoise.exceptions import IntegrityError
 from infra.db import batches
 from infra.db.sql import rows
 from infra.db.transactions import transaction
-from infra.queue import hooks
-from infra.queue.errors import TaskNotCancellable, TaskNotDroppable, TaskNotRetryable
+from infra.queue import hooks, successors
+from infra.queue.errors import (
+    QueueError,
+    TaskNotCancellable,
+    TaskNotDroppable,
+    TaskNotRetryable,
+)
 from infra.queue.hooks import Operation
 from infra.queue.queries import get
+from infra.queue.successors import IS_AWAITED
 from infra.queue.table import CHANNEL, COLUMNS, TaskRow, unindexed
 
 _IS_RETRYABLE = unindexed("state IN ('queued', 'failed', 'cancelled')")
 _IS_OPEN = unindexed("state IN ('queued', 'running')")
 _IS_FINAL = unindexed("state IN ('succeeded', 'failed', 'cancelled')")
 
-_RETRY = f"""
-    UPDATE tasks
-    SET state = 'queued', available_at = now(), published_at = NULL, lease_until = NULL,
-        max_attempts = CASE WHEN state = 'queued' THEN max_attempts END,
-        finished_at = NULL, cancel_requested = FALSE, progress = 0
-    WHERE id = $1 AND {_IS_RETRYABLE}
-    RETURNING {COLUMNS}, pg_notify($2, '')
+_SET_RETRIED = f"""
+    state = 'queued', available_at = CASE WHEN waits_for = 0 THEN now() ELSE 'infinity' END,
+    due_at = NULL, start_before = NULL, published_at = NULL, lease_until = NULL,
+    max_attempts = CASE WHEN state = 'queued' THEN max_attempts END,
+    finished_at = NULL, cancel_requested = FALSE, progress = 0, is_awaited = {IS_AWAITED}
+"""
+_SET_CANCELLED = """
+    cancel_requested = TRUE,
+    state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+    finished_at = CASE WHEN state = 'queued' THEN now() END
+"""
+_RETURNED = f"{COLUMNS}, pg_notify($2, '')"
+_RETRY = f"UPDATE tasks SET {_SET_RETRIED} WHERE id = $1 AND {_IS_RETRYABLE} RETURNING {_RETURNED}"  # noqa: S608  constants only
+_CANCEL = f"UPDATE tasks SET {_SET_CANCELLED} WHERE id = $1 AND {_IS_OPEN} RETURNING {_RETURNED}"  # noqa: S608  constants only
+# Not while others wait for it, or may wait for it again after a retry.
+_DROP = f"""
+    DELETE FROM tasks WHERE id = $1 AND {_IS_FINAL} AND NOT {IS_AWAITED} RETURNING {COLUMNS}
 """  # noqa: S608  constants of this room
-_CANCEL = f"""
-    UPDATE tasks
-    SET cancel_requested = TRUE,
-        state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
-        finished_at = CASE WHEN state = 'queued' THEN now() END
-    WHERE id = $1 AND {_IS_OPEN}
-    RETURNING {COLUMNS}
-"""  # noqa: S608  constants of this room
-_DROP = f"DELETE FROM tasks WHERE id = $1 AND {_IS_FINAL} RETURNING {COLUMNS}"  # noqa: S608
+_OF_WORKFLOW = """
+    UPDATE tasks SET {assignments}
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM tasks WHERE workflow_id = $1 AND {condition}
+        ORDER BY id FOR NO KEY UPDATE)) AND {condition}
+    RETURNING {returned}
+"""
+_RETRY_ALL = _OF_WORKFLOW.format(
+    assignments=_SET_RETRIED,
+    condition=unindexed("state IN ('failed', 'cancelled')"),
+    returned=_RETURNED,
+)
+_CANCEL_ALL = _OF_WORKFLOW.format(
+    assignments=_SET_CANCELLED, condition=_IS_OPEN, returned=_RETURNED
+)
+# A task stays while a task that has waited for it stays, whose retry reads its result.
+_IS_PRUNABLE = """
+    state IN ('succeeded', 'cancelled') AND finished_at < $1
+    AND (workflow_id IS NULL OR NOT EXISTS (
+        SELECT FROM task_edges JOIN tasks AS child ON child.id = child_id
+        WHERE parent_id = tasks.id AND (child.state = 'failed'
+            OR child.finished_at IS NULL OR child.finished_at >= $1)))
+"""
 
 
 async def retry(task_id: UUID) -> TaskRow:
@@ -47,8 +79,32 @@ async def retry(task_id: UUID) -> TaskRow:
         TaskNotRetryable: it runs or succeeded, or an open task has its dedupe key.
 
     """
+    with _refused_duplicates():
+        async with transaction():
+            task = await _operate(Operation.RETRY, TaskNotRetryable, _RETRY, task_id, CHANNEL)
+            if task.workflow_id:
+                await successors.revive([task_id])
+    return task
+
+
+async def retry_all(workflow_id: UUID) -> int:
+    """Retry the tasks of a workflow that failed or were cancelled; return how many.
+
+    Raises:
+        TaskNotRetryable: an open task has the dedupe key of one.
+
+    """
+    with _refused_duplicates():
+        async with transaction():
+            retried = await _operate_on_all(Operation.RETRY, _RETRY_ALL, workflow_id)
+            await successors.revive([task.id for task in retried])
+    return len(retried)
+
+
+@contextmanager
+def _refused_duplicates() -> Iterator[None]:
     try:
-        return await _operate(Operation.RETRY, TaskNotRetryable, _RETRY, task_id, CHANNEL)
+        yield
     except IntegrityError:
         raise TaskNotRetryable("Another task does the same work already") from None
 
@@ -61,7 +117,13 @@ async def cancel(task_id: UUID) -> TaskRow:
         TaskNotCancellable: it has ended.
 
     """
-    return await _operate(Operation.CANCEL, TaskNotCancellable, _CANCEL, task_id)
+    return await _operate(Operation.CANCEL, TaskNotCancellable, _CANCEL, task_id, CHANNEL)
+
+
+async def cancel_all(workflow_id: UUID) -> int:
+    """Cancel the tasks of a workflow that have not ended; return how many."""
+    async with transaction():
+        return len(await _operate_on_all(Operation.CANCEL, _CANCEL_ALL, workflow_id))
 
 
 async def drop(task_id: UUID) -> None:
@@ -69,10 +131,26 @@ async def drop(task_id: UUID) -> None:
 
     Raises:
         TaskNotFound: no task has this id.
-        TaskNotDroppable: it has not ended.
+        TaskNotDroppable: it has not ended, or others would wait for it if they were retried.
 
     """
-    await _operate(Operation.DROP, TaskNotDroppable, _DROP, task_id)
+    async with transaction():
+        dropped = await _operate(Operation.DROP, TaskNotDroppable, _DROP, task_id)
+        if dropped.workflow_id:
+            await successors.disconnect(task_id)
+
+
+async def for_each(
+    act: Callable[[UUID], Awaitable[object]], task_ids: Iterable[UUID]
+) -> dict[UUID, QueueError]:
+    """Operate on tasks, each in a transaction of its own; return the refusals."""
+    refusals = {}
+    for task_id in task_ids:
+        try:
+            await act(task_id)
+        except QueueError as error:
+            refusals[task_id] = error
+    return refusals
 
 
 async def _operate(
@@ -89,8 +167,16 @@ async def _operate(
     return task
 
 
+async def _operate_on_all(operation: Operation, statement: str, workflow_id: UUID) -> list[TaskRow]:
+    """Run a statement on a workflow, and the hooks of each task, in the running transaction."""
+    tasks = [TaskRow.of(row) for row in await rows(statement, workflow_id, CHANNEL)]
+    for task in tasks:
+        await hooks.run(operation, task)
+    return tasks
+
+
 async def prune(finished_before: datetime) -> int:
     """Delete the tasks that succeeded or were cancelled before a time; failed tasks stay."""
-    return await batches.delete(
-        "tasks", "state IN ('succeeded', 'cancelled') AND finished_at < $1", finished_before
-    )
+    pruned = await batches.delete("tasks", _IS_PRUNABLE, finished_before)
+    await batches.delete("task_edges", "NOT EXISTS (SELECT FROM tasks WHERE id = child_id)")
+    return pruned

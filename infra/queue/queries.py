@@ -7,6 +7,7 @@ from uuid import UUID
 
 from infra.db.sql import rows
 from infra.queue.errors import TaskNotFound
+from infra.queue.stats import NEWEST
 from infra.queue.table import COLUMNS, TaskRow
 
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
@@ -15,10 +16,14 @@ _OLDEST_FIRST = "ORDER BY created_at, id"
 
 @dataclass(frozen=True)
 class TaskFilters:
-    """Which tasks a listing shows; `older_than` is an age."""
+    """Which tasks a listing shows; `older_than` is an age.
+
+    The tasks of a queue include those that no relay has assigned yet, if their kind was in it.
+    """
 
     states: frozenset[str] = frozenset()
     name: str | None = None
+    queue: str | None = None
     older_than: timedelta | None = None
 
 
@@ -36,10 +41,9 @@ OLDEST = Cursor(datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0), is_newer=True)
 
 @dataclass(frozen=True)
 class TaskPage:
-    """One page of tasks, the count of all matching tasks, and the cursors of the adjacent pages."""
+    """One page of tasks, and the cursors of the adjacent pages."""
 
     tasks: list[TaskRow]
-    total: int
     newer: Cursor | None
     older: Cursor | None
 
@@ -51,7 +55,7 @@ async def get(task_id: UUID) -> TaskRow:
         TaskNotFound: no task has this id.
 
     """
-    found = await rows(f"SELECT {COLUMNS} FROM tasks WHERE id = $1", task_id)  # noqa: S608
+    found = await rows(f"SELECT {COLUMNS} FROM tasks WHERE id = $1", task_id)  # noqa: S608  constants only
     if not found:
         raise TaskNotFound
     return TaskRow.of(found[0])
@@ -64,14 +68,18 @@ async def list_page(filters: TaskFilters, limit: int, cursor: Cursor | None = No
     if tasks:
         newer = Cursor(tasks[0].created_at, tasks[0].id, is_newer=True)
         older = Cursor(tasks[-1].created_at, tasks[-1].id)
-    condition, values = _condition(filters)
-    (counted,) = await rows(f"SELECT count(*) AS total FROM tasks {condition}", *values)  # noqa: S608
     return TaskPage(
         tasks,
-        counted["total"],
         newer if newer and await list_tasks(filters, 1, newer) else None,
         older if older and await list_tasks(filters, 1, older) else None,
     )
+
+
+async def count(filters: TaskFilters) -> int:
+    """Return the count of all tasks that match."""
+    condition, values = _condition(filters)
+    (counted,) = await rows(f"SELECT count(*) AS total FROM tasks {condition}", *values)  # noqa: S608  constants only
+    return cast("int", counted["total"])
 
 
 async def list_tasks(
@@ -92,10 +100,14 @@ async def list_tasks(
     return tasks[::-1] if is_newer else tasks
 
 
-async def list_ids(filters: TaskFilters) -> list[UUID]:
-    """Return the ids of all tasks that match, oldest first."""
+async def list_ids(filters: TaskFilters, limit: int | None = None) -> list[UUID]:
+    """Return the ids of all tasks that match, or of the `limit` oldest, oldest first."""
     condition, values = _condition(filters)
-    found = await rows(f"SELECT id FROM tasks {condition} {_OLDEST_FIRST}", *values)  # noqa: S608
+    found = await rows(
+        f"SELECT id FROM tasks {condition} {_OLDEST_FIRST} LIMIT ${len(values) + 1}::bigint",  # noqa: S608  constants only
+        *values,
+        limit,
+    )
     return [cast("UUID", row["id"]) for row in found]
 
 
@@ -113,6 +125,12 @@ def _condition(filters: TaskFilters, cursor: Cursor | None = None) -> tuple[str,
         terms.append(f"state IN ({', '.join(map(add, sorted(filters.states)))})")
     if filters.name:
         terms.append(f"name = {add(filters.name)}")
+    if filters.queue:
+        queue = add(filters.queue)
+        terms.append(
+            f"(queue = {queue} OR queue IS NULL AND name IN "  # noqa: S608  constants only
+            f"(SELECT name FROM ({NEWEST}) AS newest WHERE queue = {queue}))"
+        )
     if filters.older_than:
         terms.append(f"created_at < now() - {add(filters.older_than)}::interval")
     if cursor:

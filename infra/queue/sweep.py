@@ -3,33 +3,79 @@
 from collections.abc import Collection
 
 import asyncpg
+import orjson
 
-from infra.observability import logs
+from infra.observability import logs, task_metrics
+from infra.observability.events import Event
+from infra.queue.kind import TaskKind
 from infra.queue.leases import ended_attempt
 from infra.queue.table import CHANNEL
 
 LOST_WORKER = "The worker died or stopped answering while the task ran"
+EXPIRED = "It was too late to start the task"
 # A published task's message is lost if it is unclaimed for so long and the broker's queue is empty.
 LOST_AFTER_SECONDS = 5.0
+
+_BACKOFF = "array(SELECT value::float8 FROM jsonb_array_elements_text($2::jsonb -> name))"
 
 log = logs.get_logger(__name__)
 
 
-async def sweep(connection: asyncpg.Connection) -> int:
-    """Queue the running tasks with lapsed leases again, or fail them; return how many."""
+async def sweep(connection: asyncpg.Connection, kinds: Collection[TaskKind] = ()) -> int:
+    """Queue the running tasks with lapsed leases again, or fail them; return how many.
+
+    `kinds` have their back-offs.
+    """
+    backoffs = {str(kind.name): kind.backoff for kind in kinds if kind.backoff}
     swept = await connection.fetch(
         f"""
-        UPDATE tasks SET {ended_attempt("attempts >= max_attempts")}, error = $1
+        UPDATE tasks SET {ended_attempt("attempts >= max_attempts", _BACKOFF, "$1")}
         WHERE id IN (
             SELECT id FROM tasks WHERE state = 'running' AND lease_until < now()
             FOR UPDATE SKIP LOCKED)
-        RETURNING id, name, state, attempts, worker
+        RETURNING id, name, state, attempts, worker, request_id
         """,  # noqa: S608  constants of this package
         LOST_WORKER,
+        orjson.dumps(backoffs).decode(),
     )
     for row in swept:
-        log.warning("task_lost_its_worker", **{key: str(value) for key, value in row.items()})
+        task_metrics.attempts.inc(labels=(row["name"], "lost"))
+        if row["state"] != "queued":
+            task_metrics.attempts_taken.observe(row["attempts"], (row["name"],))
+        log.warning(
+            Event.TASK_LOST_ITS_WORKER,
+            task_id=str(row["id"]),
+            task=row["name"],
+            state=row["state"],
+            attempt=row["attempts"],
+            worker=row["worker"],
+            request_id=row["request_id"],
+        )
     return len(swept)
+
+
+async def expire(connection: asyncpg.Connection) -> int:
+    """Cancel the waiting tasks that it is too late to start; return how many."""
+    expired = await connection.fetch(
+        """
+        UPDATE tasks SET state = 'cancelled', finished_at = now(), published_at = NULL,
+            lease_until = NULL, error = $1
+        WHERE id IN (
+            SELECT id FROM tasks WHERE state = 'queued' AND start_before <= now()
+            FOR UPDATE SKIP LOCKED)
+        RETURNING id, name, attempts, request_id
+        """,
+        EXPIRED,
+    )
+    for row in expired:
+        log.warning(
+            Event.TASK_EXPIRED,
+            task_id=str(row["id"]),
+            task=row["name"],
+            attempt=row["attempts"],
+            request_id=row["request_id"],
+        )
+    return len(expired)
 
 
 async def requeue_lost(connection: asyncpg.Connection, empty_queues: Collection[str]) -> int:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.exceptions import RedisError
-
 from infra.observability import logs, metrics
+from infra.observability.events import Event
+from infra.redis_py import RedisError
 
 BREAK_SECONDS = 1.0
 
@@ -30,8 +30,8 @@ class Breaker:
                 return await redis()
             except (RedisError, OSError, TimeoutError) as error:
                 self._broken_until = time.monotonic() + BREAK_SECONDS
-                log.warning("rate_limit_redis_unavailable", error=str(error))
-        metrics.count_rate_limit_fallback()
+                log.warning(Event.RATE_LIMIT_REDIS_UNAVAILABLE, error=str(error))
+        metrics.rate_limit_fallbacks.inc()
         return await fallback()
 
 

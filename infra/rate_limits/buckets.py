@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
-
 from infra.rate_limits.breaker import Breaker
+from infra.redis_py import NoScriptError, Redis
 
 PREFIX = "limit"
 PERIOD_SECONDS = 60

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.observability import logs
+from infra.observability.events import Event
 from infra.rate_limits.buckets import (
     PERIOD_SECONDS,
     Buckets,
@@ -127,7 +128,7 @@ class TokenLeaser:
                     await self.lease_tokens()
                 except Exception:
                     # If this loop ended, no client would get tokens.
-                    log.exception("token_leasing_failed")
+                    log.exception(Event.TOKEN_LEASING_FAILED)
             if time.monotonic() >= sweep_at:
                 self._sweep()
                 sweep_at = time.monotonic() + IDLE_SECONDS

@@ -3,9 +3,6 @@
 import hashlib
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
-
 from infra.rate_limits.logins import (
     COUNT_TTL_SECONDS,
     FIRST_WAIT_SECONDS,
@@ -16,6 +13,7 @@ from infra.rate_limits.logins import (
     Attempt,
     login_keys,
 )
+from infra.redis_py import NoScriptError, Redis
 
 # KEYS: counts of the account, the address, and the pair; the mark of a known pair. ARGV: free
 # attempts by account and by address; first wait, longest wait, lifetime of a count, in ms.
@@ -73,18 +71,16 @@ return {{}}
 
 
 class RedisLogins:
-    """The counts of all instances."""
+    """The counts of all instances.
+
+    While Redis is unavailable, each call raises RedisError, OSError or TimeoutError.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def attempt(self, username: str, address: str) -> Attempt:
-        """Count an attempt, unless it has to wait first.
-
-        Raises:
-            RedisError, OSError, TimeoutError: Redis is unavailable.
-
-        """
+        """Count an attempt, unless it has to wait first."""
         waits = [FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, COUNT_TTL_SECONDS]
         milliseconds = [int(seconds * 1000) for seconds in waits]
         limits = [FREE_PER_ACCOUNT, FREE_PER_ADDRESS, *milliseconds]
@@ -96,23 +92,13 @@ class RedisLogins:
         )
 
     async def succeed(self, username: str, address: str, attempt: Attempt) -> None:
-        """Undo the attempt, and record that the account logged in from this address.
-
-        Raises:
-            RedisError, OSError, TimeoutError: Redis is unavailable.
-
-        """
+        """Undo the attempt, and record that the account logged in from this address."""
         keys = login_keys(username, address)
         address_until = [int(until) for key, until in attempt.counted.items() if key == keys[1]]
         await self._run(SUCCESS, keys, [KNOWN_TTL_SECONDS, *address_until])
 
     async def release(self, attempt: Attempt) -> None:
-        """Undo an attempt that was neither a success nor a failure.
-
-        Raises:
-            RedisError, OSError, TimeoutError: Redis is unavailable.
-
-        """
+        """Undo an attempt that was neither a success nor a failure."""
         if attempt.counted:
             untils = [int(until) for until in attempt.counted.values()]
             await self._run(RELEASE, tuple(attempt.counted), untils)

@@ -7,6 +7,7 @@ clears the slots of a process that was killed.
 import fcntl
 import mmap
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -34,8 +35,7 @@ class StreamTable:
     def __init__(self, processes: int, slots: int = SLOTS) -> None:
         self.words = memoryview(mmap.mmap(-1, processes * slots * _BYTES)).cast("Q")
         self._slots = slots
-        self._lock, path = tempfile.mkstemp()
-        Path(path).unlink()
+        self._lock = _unnamed_file()
         weakref.finalize(self, os.close, self._lock)
 
     def of(self, number: int) -> "Slots":
@@ -92,6 +92,15 @@ class Slots:
     def free(self, slot: int) -> None:
         """Release a slot."""
         self._words[slot] = _FREE
+
+
+def _unnamed_file() -> int:
+    """Return the descriptor of an empty file, on Linux one that needs no writable folder."""
+    if sys.platform != "linux":
+        descriptor, path = tempfile.mkstemp()
+        Path(path).unlink()
+        return descriptor
+    return os.memfd_create("streams")
 
 
 def _word(client: str) -> int:

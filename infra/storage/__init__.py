@@ -6,19 +6,24 @@ from urllib.parse import unquote, urlsplit
 
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
+from infra.storage.measured import MeasuredStorage
 from infra.storage.stored_object import StoredObject
 
 __all__ = [
+    "BACKUPS_PREFIX",
     "Storage",
     "StorageError",
     "StorageRefused",
     "StorageUnavailable",
     "StoredObject",
+    "open_backup_storage",
     "open_storage",
 ]
 
 # The path of objects, served by this service or by a proxy in front of it.
 MEDIA_PATH = "/media"
+# Backups are below it, if no store is set for them: readers of images get none of these objects.
+BACKUPS_PREFIX = "backups/"
 _WILDCARD_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
 
 
@@ -40,6 +45,10 @@ class Storage(Protocol):
         """Return the keys that start with the prefix (all for an empty one), sorted."""
         ...
 
+    async def list_sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes in bytes of the objects whose key starts with the prefix, by key."""
+        ...
+
     def url(self, key: str) -> str:
         """Return the public address of an object."""
         ...
@@ -50,15 +59,31 @@ class Storage(Protocol):
 
 
 def open_storage(settings: Settings) -> Storage:
-    """Open the store that the settings name.
+    """Open the store that the settings name; its calls are counted.
 
     Raises:
         StorageError: they name none, or one that can't be used.
 
     """
-    if settings.storage is None:
+    return MeasuredStorage(_store_of(settings, settings.storage, "STORAGE_URL"))
+
+
+def open_backup_storage(settings: Settings) -> Storage:
+    """Open the store of the backups: BACKUP_URL, or that of the images.
+
+    Raises:
+        StorageError: they name none, or one that can't be used.
+
+    """
+    if settings.backup_url is None:
+        return open_storage(settings)
+    return MeasuredStorage(_store_of(settings, settings.backup_url, "BACKUP_URL"))
+
+
+def _store_of(settings: Settings, url: str | None, setting: str) -> Storage:
+    if url is None:
         raise StorageError("STORAGE_URL or S3_BUCKET_NAME is missing")
-    parts = urlsplit(settings.storage)
+    parts = urlsplit(url)
     public = settings.storage_public_url
     # Imported on use: boto3 is slow to import and takes much memory.
     match parts.scheme:
@@ -76,8 +101,7 @@ def open_storage(settings: Settings) -> Storage:
 
             return MemoryStorage(public or MEDIA_PATH)
     raise StorageError(
-        f"STORAGE_URL must be s3://bucket[/prefix], file:///directory or memory://"
-        f" (it is {settings.storage!r})"
+        f"{setting} must be s3://bucket[/prefix], file:///directory or memory:// (it is {url!r})"
     )
 
 

@@ -52,6 +52,11 @@ class FileStorage:
             check_prefix(prefix)
         return await asyncio.to_thread(self._list, prefix)
 
+    async def list_sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes of the files."""
+        keys = await self.list_keys(prefix)
+        return await asyncio.to_thread(self._sizes, keys)
+
     def url(self, key: str) -> str:
         """Return the public URL of the file."""
         return public_url(self._base_url, key)
@@ -126,6 +131,13 @@ class FileStorage:
             ]
         inside = (path for path in paths if not path.startswith(INCOMING))
         return sorted(path for path in inside if path.startswith(prefix))
+
+    def _sizes(self, keys: list[str]) -> dict[str, int]:
+        sizes = {}
+        for key in keys:
+            with _translate_errors(key), suppress(FileNotFoundError):  # deleted meanwhile
+                sizes[key] = (self._root / key).stat().st_size
+        return sizes
 
 
 def _move(source: Path, target: Path) -> None:

@@ -31,9 +31,13 @@ class MemoryStorage:
 
     async def list_keys(self, prefix: str) -> list[str]:
         """Return the keys, sorted."""
+        return sorted(await self.list_sizes(prefix))
+
+    async def list_sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes."""
         if prefix:
             check_prefix(prefix)
-        return sorted(key for key in self.objects if key.startswith(prefix))
+        return {key: len(each.data) for key, each in self.objects.items() if key.startswith(prefix)}
 
     def url(self, key: str) -> str:
         """Return the object's URL."""

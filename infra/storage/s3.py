@@ -61,6 +61,10 @@ class S3Storage:
 
     async def list_keys(self, prefix: str) -> list[str]:
         """Return the keys, sorted."""
+        return sorted(await self.list_sizes(prefix))
+
+    async def list_sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes of the objects."""
         if prefix:
             check_prefix(prefix)
         return await asyncio.to_thread(self._list, prefix)
@@ -98,7 +102,7 @@ class S3Storage:
 
     def _delete(self, prefix: str) -> int:
         # List everything first: a listing during deletion may skip keys.
-        keys = self._list(prefix)
+        keys = sorted(self._list(prefix))
         for start in range(0, len(keys), DELETE_BATCH):
             batch = keys[start : start + DELETE_BATCH]
             objects: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in batch]
@@ -114,13 +118,13 @@ class S3Storage:
                 )
         return len(keys)
 
-    def _list(self, prefix: str) -> list[str]:
+    def _list(self, prefix: str) -> dict[str, int]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + prefix
         )
         with _translate_errors(f"list {prefix}"):
-            keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        return sorted(key.removeprefix(self._prefix) for key in keys)
+            items = [item for page in pages for item in page.get("Contents", ())]
+        return {item["Key"].removeprefix(self._prefix): item["Size"] for item in items}
 
 
 def _client(settings: Settings, *, connect: int, read: int, attempts: int) -> "S3Client":

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from mimetypes import guess_type
 
 DEFAULT_TYPE = "application/octet-stream"
-# Python 3.11 doesn't know WebP.
-_TYPES = {".webp": "image/webp"}
+# Python 3.11 doesn't know them.
+_TYPES = {".webp": "image/webp", ".avif": "image/avif"}
 
 
 @dataclass(frozen=True)

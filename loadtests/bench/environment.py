@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -136,6 +137,7 @@ class Environment:
             "BROKER_URL": self._broker_url,
             "DATA_DIR": str(self._folder / name),
             "API_WORKERS": "1",
+            "DRAIN_SECONDS": "0",
         }
         command = (sys.executable, "-m", "cli", "api")
         return await self._start(name, command, env | settings, "/health/live")
@@ -148,11 +150,15 @@ class Environment:
         return (first, others[0]) if others else ()
 
     def pin(self, instance: Instance, cores: tuple[int, ...]) -> None:
-        """Pin each server process to a core of its own."""
+        """Pin each server process to a core of its own; the metrics process is none."""
+        port = urlsplit(instance.url).port
         serving = [
             child
             for child in psutil.Process(instance.pid).children()
-            if any(each.status == psutil.CONN_LISTEN for each in child.net_connections("tcp"))
+            if any(
+                each.status == psutil.CONN_LISTEN and each.laddr.port == port
+                for each in child.net_connections("tcp")
+            )
         ]
         for process, core in zip(serving, cores, strict=True):
             process.cpu_affinity([core])

@@ -16,6 +16,7 @@ KINDS = (
     "paths",
     "profile",
     "images",
+    "avif",
     "reads",
     "warming",
     "logins",

@@ -1,4 +1,4 @@
-"""python -m loadtests.load SHAPE [--host URL] [--seconds N] [--uploads N] [--slo FILE] …"""
+"""python -m loadtests.load SHAPE [--host URL] [--seconds N] [--uploads N] [--limits FILE] …"""
 
 import argparse
 import shutil
@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deploy.observe.slo import spec
+from deploy.observe.slo.spec import SloError
 from loadtests.bench import pages, results
 from loadtests.bench.results import print_progress
 from loadtests.load import baseline, measures, slo, stack, watch
@@ -14,7 +16,7 @@ from loadtests.load.machine import Machine
 from loadtests.load.measures import Ramp
 from loadtests.load.report import Report, verdict_table, write_csv
 from loadtests.load.shapes import SHAPES, Shape
-from loadtests.load.slo import SloError, Target
+from loadtests.load.slo import Target
 from loadtests.load.stack import StackError
 from loadtests.load.swarm import Run, Swarm, SwarmError
 
@@ -27,7 +29,7 @@ def main() -> int:
     """Play a shape and judge it; 0 when all targets are met, 1 when not, 2 when it did not run."""
     options = _options()
     try:
-        targets = slo.load(options.slo)
+        targets = slo.load(options.limits, options.slo)
         report = _play(options, targets)
     except (SloError, StackError, SwarmError) as error:
         print_progress(str(error))
@@ -108,7 +110,8 @@ def _options() -> argparse.Namespace:
         "--share", type=float, default=1.0, help="this part of the students' requests"
     )
     parser.add_argument("--uploads", type=float, help="courses with a picture a minute")
-    parser.add_argument("--slo", type=Path, default=slo.FILE, help="other targets")
+    parser.add_argument("--slo", type=Path, default=spec.FILE, help="other objectives")
+    parser.add_argument("--limits", type=Path, default=slo.LIMITS, help="other limits")
     parser.add_argument("--out", type=Path, default=results.RESULTS, help="where the results go")
     parser.add_argument("--reports", type=Path, default=REPORTS, help="where Locust's files go")
     parser.add_argument(

@@ -1,7 +1,9 @@
 """A user's HTTP client, which measures from when a request was due."""
 
 import gzip
+import itertools
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -19,6 +21,11 @@ from loadtests.load.recorder import Recorder
 _HEADERS = browser.headers("fetch") | {"Accept-Encoding": "gzip"}
 _OK = frozenset({HTTPStatus.OK})
 _CHECKED_SHARE = 0.01
+# The report counts all; the paths of a process's first ones are in locust.log.
+_LOGGED_FAILURES = 20
+_failures = itertools.count()
+
+log = logging.getLogger(__name__)
 
 
 class RequestFailed(Exception):
@@ -77,6 +84,8 @@ class Client:
             error = f"status {answer.status}"
         elif answer and is_right and self._random.random() < _CHECKED_SHARE:
             error = _look_into(answer, is_right)
+        if error and next(_failures) < _LOGGED_FAILURES:
+            log.warning("%s %s: %s", endpoint.method, path, error)
         code = answer.status if answer else 0
         size = len(answer.body) if answer else 0
         waited = ended - (due or started)

@@ -1,4 +1,4 @@
-"""The targets of slo.toml, and the verdict on each."""
+"""The targets of a load test, and the verdict on each: deploy/slo.yaml, and limits.toml."""
 
 import operator
 import tomllib
@@ -8,10 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from deploy.observe.slo import spec
+from deploy.observe.slo.spec import Slo, SloError
 from loadtests.load import endpoints
+from loadtests.load.endpoints import COURSE, IMAGE, IMAGE_READY, PAGE
 from loadtests.load.shapes import SHAPES
 
-FILE = Path(__file__).with_name("slo.toml")
+LIMITS = Path(__file__).with_name("limits.toml")
 STEP = "step"
 
 _BOUNDS = {
@@ -36,10 +39,6 @@ _UNITS = {
 
 # What was seen, by measure and endpoint ("" is all); None is what could not be measured.
 Measures = Mapping[tuple[str, str], float | None]
-
-
-class SloError(Exception):
-    """The file of SLOs is not usable; the message names the target and what is wrong."""
 
 
 class Outcome(StrEnum):
@@ -96,6 +95,60 @@ class Target:
         return f"{_BOUNDS[self.relation][0]} {show(self.measure, self.bound)}"
 
 
+# In `smoke` and `spike` a cold cache, and students who wait, are what is tried.
+_STEADY = ("sustained", "peak", "soak")
+_JUDGED = ("smoke", *_STEADY, "spike")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How Locust sees an objective: by a measure of some endpoints, in some shapes."""
+
+    measure: str
+    relation: str
+    titles: tuple[str, ...] = ("",)
+    shapes: tuple[str, ...] = (*_JUDGED, STEP)
+
+
+# The others are about parts that no client sees; the production's Prometheus judges those.
+OBJECTIVES = {
+    "availability": Judged("errors", "at_most"),
+    "cached-reads": Judged("errors", "at_most", (PAGE.title, COURSE.title)),
+    "latency-300ms": Judged("percentile", "below"),
+    "latency-1s": Judged("percentile", "below"),
+    "images-200ms": Judged("percentile", "below", (IMAGE.title,)),
+    "cache-hits": Judged("hit_ratio", "above", shapes=_STEADY),
+    "pool-use": Judged("pool_use", "below", shapes=_STEADY),
+    "tasks-start": Judged("task_lag", "below", shapes=_JUDGED),
+    "tasks-succeed": Judged("errors", "at_most", (IMAGE_READY.title,), _JUDGED),
+}
+
+
+def _of_objective(slo: Slo, judged: Judged) -> list[Target]:
+    measure, bound = judged.measure, slo.threshold
+    if measure == "percentile":
+        measure, bound = f"p{slo.objective:g}", 1000 * bound if bound else None
+    elif measure == "errors":
+        bound = slo.budget
+    elif measure == "hit_ratio":
+        bound = slo.objective / 100
+    if bound is None:
+        raise SloError(f"{slo.name}: its query has no threshold")
+    described = f"{slo.name}: {slo.description}"
+    return [
+        Target.of(
+            {
+                "name": f"{described} ({title})" if len(judged.titles) > 1 else described,
+                "measure": measure,
+                "endpoint": title,
+                judged.relation: bound,
+                "shapes": judged.shapes,
+            }
+        )
+        for title in judged.titles
+    ]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A target and its outcome."""
@@ -109,13 +162,23 @@ class Verdict:
         return self.target.outcome(self.seen)
 
 
-def load(path: Path = FILE) -> list[Target]:
-    """Read the targets.
+def load(limits: Path = LIMITS, objectives: Path = spec.FILE) -> list[Target]:
+    """Read the targets: the service's objectives, then the limits of the shapes.
 
     Raises:
-        SloError: the file is not TOML, or a target is not usable.
+        SloError: a file can't be read, or a target is not usable.
 
     """
+    found = [
+        target
+        for slo in spec.load(objectives).slos
+        if slo.name in OBJECTIVES
+        for target in _of_objective(slo, OBJECTIVES[slo.name])
+    ]
+    return found + _limits(limits)
+
+
+def _limits(path: Path) -> list[Target]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:

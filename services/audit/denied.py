@@ -6,6 +6,7 @@ from uuid import UUID
 from infra.aio.periodic import periodic
 from infra.db.engine import UNUSABLE, is_unavailable
 from infra.observability import logs
+from infra.observability.events import Event
 from models import AuditEntry, Outcome
 from services.audit import trail
 from services.audit.trail import Action
@@ -71,12 +72,12 @@ class DeniedAudit:
             await AuditEntry.bulk_create(entries)
         except UNUSABLE as error:
             if is_unavailable(error):
-                log.warning("denials_not_written", error=str(error), entries=len(entries))
+                log.warning(Event.DENIALS_NOT_WRITTEN, error=str(error), entries=len(entries))
             else:
                 await _write_one_by_one(entries)
         except Exception:
             # An error here would end the loop that flushes.
-            log.exception("denials_failed", entries=len(entries))
+            log.exception(Event.DENIALS_FAILED, entries=len(entries))
             await _write_one_by_one(entries)
 
 
@@ -86,20 +87,12 @@ async def _write_one_by_one(entries: list[AuditEntry]) -> None:
         try:
             await entry.save(force_create=True)
         except Exception as error:  # noqa: BLE001  the next entry may be valid
-            log.warning("denial_not_written", action=entry.action, error=str(error))
+            log.warning(Event.DENIAL_NOT_WRITTEN, action=entry.action, error=str(error))
             if is_unavailable(error):
                 return
 
 
 def _entry(denial: Denial, tally: _Tally) -> AuditEntry:
-    return trail.entry_of(
-        action=denial.action,
-        outcome=Outcome.REFUSED,
-        actor=denial.actor,
-        actor_id=denial.actor_id,
-        target=denial.target,
-        address=denial.address,
-        request_id=tally.request_id,
-        count=tally.count,
-        details={"code": denial.code},
-    )
+    about = vars(denial) | {"details": {"code": denial.code}}
+    del about["code"]
+    return trail.entry_of(outcome=Outcome.REFUSED, **about, **vars(tally))

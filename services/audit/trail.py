@@ -16,15 +16,17 @@ from uuid import UUID
 from infra.db import batches
 from infra.db.transactions import after_commit
 from infra.observability import logs
+from infra.observability.events import Event
 from models import AuditEntry, Outcome, User
+from services.errors import Code
 
 # The trigger of the table refuses to delete entries of the last 365 days.
 KEPT_DAYS = 400
-EVENT = "audit"
 # The name of the detail that is an email.
 STUDENT = "student"
 
-log = logs.get_logger(EVENT)
+log = logs.get_logger("audit")
+security = logs.get_logger("security")
 
 
 class Action(StrEnum):
@@ -45,11 +47,41 @@ class Action(StrEnum):
     RETRY_TASK = "tasks.retry"
     CANCEL_TASK = "tasks.cancel"
     DROP_TASK = "tasks.drop"
+    PAUSE_SCHEDULE = "schedules.pause"
+    RESUME_SCHEDULE = "schedules.resume"
+    SET_SCHEDULE = "schedules.set"
+    PAUSE_QUEUE = "queues.pause"
+    RESUME_QUEUE = "queues.resume"
+    LIMIT_QUEUE = "queues.limit"
+    UNLIMIT_QUEUE = "queues.unlimit"
     ADD_USER = "users.add"
     CHANGE_PASSWORD = "users.passwd"  # noqa: S105  an act, not a secret
     DISABLE_USER = "users.disable"
     ENABLE_USER = "users.enable"
     ROTATE_KEYS = "keys.rotate"
+    SET_FLAG = "flags.set"
+    KILL_FLAG = "flags.kill"
+    DELETE_FLAG = "flags.delete"
+
+
+_ACCOUNT = frozenset(
+    {
+        Action.ADD_USER,
+        Action.CHANGE_PASSWORD,
+        Action.DISABLE_USER,
+        Action.ENABLE_USER,
+        Action.END_SESSION,
+        Action.ROTATE_KEYS,
+    }
+)
+_REFUSALS: dict[str, Event] = {
+    Code.INVALID_CREDENTIALS: Event.LOGIN_REFUSED,
+    Code.MISSING_TOKEN: Event.TOKEN_REFUSED,
+    Code.INVALID_TOKEN: Event.TOKEN_REFUSED,
+    Code.TOKEN_EXPIRED: Event.TOKEN_REFUSED,
+    Code.FORBIDDEN: Event.ACCESS_REFUSED,
+    Code.RATE_LIMITED: Event.RATE_LIMITED,
+}
 
 
 @dataclass(frozen=True)
@@ -103,19 +135,27 @@ async def _log_after_commit(entry: AuditEntry) -> None:
 
 
 def log_entry(entry: AuditEntry) -> None:
-    """Write an entry to the log; a student's email is in the table only."""
+    """Write an entry to the log; a student's email is in the table only.
+
+    A refusal and a change of an account are lines of the logger `security`, too.
+    """
     details = {key: value for key, value in (entry.details or {}).items() if key != STUDENT}
-    log.info(
-        EVENT,
-        action=entry.action,
-        outcome=entry.outcome.value,
-        actor=entry.actor,
-        target=entry.target,
-        address=entry.address,
-        request_id=entry.request_id,
-        count=entry.count,
-        details=details or None,
-    )
+    about = {
+        "action": entry.action,
+        "outcome": entry.outcome.value,
+        "actor": entry.actor,
+        "target": entry.target,
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "count": entry.count,
+        "details": details or None,
+    }
+    log.info(Event.AUDIT, **about)
+    if entry.outcome is Outcome.REFUSED:
+        event = _REFUSALS.get(details.get("code", ""), Event.CALLS_REFUSED)
+        security.info(event, **about)
+    elif entry.action in _ACCOUNT:
+        security.info(Event.ACCOUNT_CHANGED, **about)
 
 
 def entry_of(**fields: Any) -> AuditEntry:

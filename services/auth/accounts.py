@@ -9,6 +9,7 @@ from tortoise.exceptions import IntegrityError
 
 from infra.db.sql import rows
 from infra.db.transactions import transaction
+from infra.observability import metrics
 from models import Role, User
 from services.audit import trail
 from services.audit.trail import Action
@@ -58,8 +59,14 @@ async def authenticate(username: str, password: str) -> User:
     # Repeated if another login or an operator changes the hash meanwhile.
     while True:
         stored = await _stored(username)
-        matches, better = await passwords.check(password, stored)
+        try:
+            matches, better = await passwords.check(password, stored)
+        except passwords.HashersBusy:
+            metrics.login_failures.inc(labels=("busy",))
+            raise
         if not matches:
+            reason = "unknown_account" if stored is None else "wrong_password"
+            metrics.login_failures.inc(labels=(reason,))
             raise InvalidCredentials
         user = await User.get_or_none(username=username, password_hash=stored, disabled_at=None)
         if user is None:

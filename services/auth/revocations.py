@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
 
+from infra.db.feed import Subscriber
 from services.auth import sessions
 
 # With an older poll, a revocation of a second ago could be missing.
@@ -23,7 +24,7 @@ _ALL = """
 _LATEST = _ALL + "AND revoked_at > now() - interval '1 minute'"
 
 
-class Revocations:
+class Revocations(Subscriber):
     """The ended sessions with unexpired tokens, kept current by `infra.db.feed`."""
 
     channel = "revocations"
@@ -68,6 +69,6 @@ class Revocations:
             self.add(row["id"])
         self._asked_at = asked_at
 
-    def hear(self, payload: str) -> None:
+    def on_notification(self, payload: str) -> None:
         """Add the session of a notification."""
         self.add(UUID(payload))

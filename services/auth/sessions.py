@@ -17,16 +17,22 @@ from uuid_utils.compat import uuid7
 
 from infra.db.sql import rows
 from infra.db.transactions import transaction
-from infra.observability import logs
+from infra.observability import logs, metrics
+from infra.observability.events import Event
 from models import User
 from services.audit import trail
 from services.audit.trail import Action
-from services.errors import InvalidCredentials, InvalidRefreshToken, RefreshTokenExpired
+from services.errors import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    RefreshTokenExpired,
+    RefreshTokenReused,
+)
 
 TOKEN_BYTES = 32
 OVERLAP_SECONDS = 10
 
-log = logs.get_logger(__name__)
+security = logs.get_logger("security")
 
 
 @dataclass(frozen=True)
@@ -97,14 +103,15 @@ async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
 
     Raises:
         RefreshTokenExpired: it or the session has expired.
-        InvalidRefreshToken: it is unknown, its session has ended, or it was used before; in the
-            last case the session ends now.
+        InvalidRefreshToken: it is unknown, or its session has ended.
+        RefreshTokenReused: it was used before, so the session has ended now.
 
     """
     async with transaction():
         found = await _find(token)
         if not found["is_spent"]:
             if found["has_expired"]:
+                metrics.login_failures.inc(labels=("refresh_expired",))
                 raise RefreshTokenExpired
             while found["successor_nonce"]:
                 token = _successor(token, found["successor_nonce"])
@@ -115,10 +122,11 @@ async def refresh(token: str, lifetimes: Lifetimes) -> Opened:
             successor = _successor(token, nonce)
             await _spend(found, nonce, successor, lifetimes)
             return await _continue(found, successor, lifetimes)
-    log.warning("refresh_token_reused", session_id=str(found["session_id"]))
+    security.warning(Event.REFRESH_TOKEN_REUSED, session_id=str(found["session_id"]))
+    metrics.login_failures.inc(labels=("refresh_reused",))
     # A token that is used twice was stolen.
     await end(found["session_id"], Action.END_SESSION)
-    raise InvalidRefreshToken
+    raise RefreshTokenReused(found["session_id"])
 
 
 async def _find(token: str) -> dict[str, Any]:
@@ -136,6 +144,7 @@ async def _find(token: str) -> dict[str, Any]:
         OVERLAP_SECONDS,
     )
     if not known:
+        metrics.login_failures.inc(labels=("refresh_invalid",))
         raise InvalidRefreshToken
     return known[0]
 
@@ -173,6 +182,7 @@ async def _continue(found: dict[str, Any], token: str, lifetimes: Lifetimes) -> 
     )
     user = await User.get_or_none(id=found["user_id"], disabled_at=None)
     if not continued or user is None:
+        metrics.login_failures.inc(labels=("refresh_invalid",))
         raise InvalidRefreshToken
     return Opened(session_id, user, token, continued[0]["expires_at"])
 

@@ -70,14 +70,14 @@ async def change(
         await publish_after_commit(cache)
 
 
-async def ask_to_warm() -> None:
+async def enqueue_warming() -> None:
     """Enqueue the task that fills invalidated entries before clients read them."""
     await enqueue(TaskName.WARM_CACHE, {}, dedupe_key=TaskName.WARM_CACHE)
 
 
 async def publish_after_commit(cache: Cache) -> None:
     """Make this instance's readers see the running transaction as soon as it commits."""
-    await ask_to_warm()
+    await enqueue_warming()
     # Last: it locks out the commits of all other catalogue writers until this one commits.
     if changes := await feed.running_changes():
         after_commit(lambda: cache.publish(changes))

@@ -5,9 +5,11 @@ Deferred triggers write them at the end of each transaction: see migrations and 
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from infra.cache import ResponseCache
+from infra.db.feed import Subscriber
 from infra.db.history import MOST_CHANGES, Change, Step
 from infra.db.sql import rows
 
@@ -25,7 +27,7 @@ CATALOGUE_POLL_SECONDS = 0.25
 POLL_TIMEOUT_SECONDS = 3.0
 
 
-class CatalogueFeed:
+class CatalogueFeed(Subscriber):
     """Keeps the cache of a process in step with the catalogue (`infra.db.feed`)."""
 
     channel = "catalogue"
@@ -33,16 +35,9 @@ class CatalogueFeed:
     def __init__(self, cache: ResponseCache) -> None:
         self._cache = cache
 
-    def hear(self, payload: str) -> None:
-        """Ignore the payload: the feed polls after each notification."""
-
     async def poll(self, connection: Any, *, is_first: bool) -> None:  # noqa: ARG002  the protocol's
         """Read the changes since the last poll."""
-
-        async def fetch(*args: object) -> Any:
-            return await connection.fetch(*args, timeout=POLL_TIMEOUT_SECONDS)
-
-        await _poll(self._cache, fetch)
+        await _poll(self._cache, partial(connection.fetch, timeout=POLL_TIMEOUT_SECONDS))
 
 
 async def catch_up(cache: ResponseCache) -> None:

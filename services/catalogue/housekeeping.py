@@ -1,6 +1,7 @@
 """Removal of staged bytes and objects left by failures; idempotent, and safe during uploads."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -50,6 +51,37 @@ async def remove_orphans(storage: Storage) -> int:
             # Key by key: the prefix of a stray object right below `courses/` covers all objects.
             removed += sum([await storage.delete_prefix(key) for key in found])
     return removed
+
+
+@dataclass(frozen=True)
+class FaultyObject:
+    """An object that a course shows and the store lacks, or has in another size (bytes)."""
+
+    key: str
+    size: int
+    stored_size: int | None
+
+
+async def check_objects(storage: Storage) -> tuple[int, list[FaultyObject]]:
+    """Compare the images that the database names with the store's listing.
+
+    Returns the number of images and those that are missing or have another size, by key.
+    """
+    named = await _named_objects()
+    stored = await storage.list_sizes(COURSES_PREFIX)
+    suspects = {key: size for key, size in named.items() if stored.get(key) != size}
+    # Removed while the bucket was listed: they are no fault.
+    still_named = await _named_objects() if suspects else {}
+    return len(named), [
+        FaultyObject(key, size, stored.get(key))
+        for key, size in sorted(suspects.items())
+        if still_named.get(key) == size
+    ]
+
+
+async def _named_objects() -> dict[str, int]:
+    found = await rows("SELECT key, bytes FROM image_variants")
+    return {row["key"]: row["bytes"] for row in found}
 
 
 def _upload_id(prefix: str) -> UUID | None:

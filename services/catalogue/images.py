@@ -8,14 +8,15 @@ from infra.queue.enqueue import enqueue
 from models import Course, ImageVariant, Upload
 from services.catalogue.change import Change
 from services.errors import UploadGone
-from services.images import variants as images_variants
 from services.images.pipeline import StoredVariant, prefix_of
+from services.images.variants import WEBP
 from services.task_names import TaskName
 
 
 async def widest_key(course_id: UUID) -> str | None:
-    """Return the key of a course's widest variant; None: it has no variants."""
-    widest = await ImageVariant.filter(course_id=course_id).order_by("-width").first()
+    """Return the key that `image_url` has, of the widest WebP; None: there are no variants."""
+    shown = ImageVariant.filter(course_id=course_id, format=WEBP.format)
+    widest = await shown.order_by("-width").first()
     return widest.key if widest else None
 
 
@@ -28,7 +29,7 @@ async def stage(change: Change, data: bytes) -> None:
     """Store the bytes and enqueue the task that makes the variants."""
     upload = await Upload.create(course_id=change.course_id, data=data)
     task_id = await enqueue(
-        TaskName.PROCESS_IMAGE, {"upload_id": str(upload.id), "course_id": str(change.course_id)}
+        TaskName.PROCESS_IMAGE, {"upload_id": upload.id, "course_id": change.course_id}
     )
     await Course.filter(id=change.course_id).update(
         image_task_id=task_id, updated_at=RawSQL("now()")
@@ -57,15 +58,7 @@ async def publish(
         return
     await _retire_variants(change)
     await ImageVariant.bulk_create(
-        ImageVariant(
-            course_id=change.course_id,
-            width=variant.width,
-            height=variant.height,
-            format=images_variants.FORMAT,
-            bytes=variant.bytes,
-            key=variant.key,
-        )
-        for variant in variants
+        ImageVariant(course_id=change.course_id, **vars(variant)) for variant in variants
     )
     await Course.filter(id=change.course_id).update(
         image_task_id=None, image_url=None, updated_at=RawSQL("now()")

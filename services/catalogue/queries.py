@@ -264,8 +264,8 @@ def _near(filters: Filters, first: int) -> _Parts:
         # PostgreSQL estimates an unknown LIMIT as a tenth of the rows. A tenth of `FIRST` is a
         # page, so all pages keep one generic plan. With a filter the best plan depends on how
         # frequent the difficulty is.
-        courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {first}) AS first"  # noqa: S608
-    return _Parts(_COUNTED, f"SELECT * FROM {courses} ORDER BY {order} LIMIT $2 OFFSET $1")  # noqa: S608
+        courses = f"(SELECT * FROM courses ORDER BY {order} LIMIT {first}) AS first"  # noqa: S608  constants only
+    return _Parts(_COUNTED, f"SELECT * FROM {courses} ORDER BY {order} LIMIT $2 OFFSET $1")  # noqa: S608  constants only
 
 
 def _far(filters: Filters) -> _Parts:
@@ -294,7 +294,7 @@ def _far(filters: Filters) -> _Parts:
             (SELECT {columns} FROM courses {where} ORDER BY {reverse}
              LIMIT (SELECT back FROM walk) OFFSET (SELECT behind FROM walk))
         ) AS walked
-    """  # noqa: S608
+    """  # noqa: S608  constants only
     return _Parts(_COUNTED + walk, _of(picked))
 
 
@@ -334,8 +334,8 @@ def _searching(filters: Filters, length: int) -> str:
                    $3::text[] AS difficulties
             FROM found
         )
-    """  # noqa: S608
-    picked = f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"  # noqa: S608
+    """  # noqa: S608  constants only
+    picked = f"SELECT id FROM found ORDER BY {order} LIMIT $2 OFFSET $1"  # noqa: S608  constants only
     return _statement(filters, _Parts(tables, _of(picked)))
 
 
@@ -355,7 +355,7 @@ def _where(filters: Filters) -> str:
 
 def _of(picked: str) -> str:
     # An array: PostgreSQL expects few elements of it, but many rows of an unknown LIMIT.
-    return f"SELECT * FROM courses WHERE id = ANY(ARRAY({picked}))"  # noqa: S608
+    return f"SELECT * FROM courses WHERE id = ANY(ARRAY({picked}))"  # noqa: S608  constants only
 
 
 def _qualified(order: str) -> str:

@@ -17,8 +17,10 @@ from services.catalogue import queries, render
 from services.catalogue.folding import fold
 from services.catalogue.queries import Filters, Sort
 from services.catalogue.render import UrlOf
-from services.catalogue.search_slots import SearchesBusy
+from services.catalogue.search_slots import SearchesBusy, SearchesOff
 from services.errors import CourseNotFound
+from services.flags.evaluate import Flags
+from services.flags.registry import SEARCHES
 
 _COURSE = "course:"
 # Pages beyond so many courses, and reads of more courses by id, are rare and unbounded in number.
@@ -61,17 +63,19 @@ async def newest(cache: ResponseCache, url_of: UrlOf) -> Entry:
     return await cache.get(NEWEST, lambda: queries.newest(url_of))
 
 
-async def page(
-    cache: ResponseCache, filters: Filters, number: int, limit: int, url_of: UrlOf
+async def page(  # noqa: PLR0913  the page, and what it is made of
+    cache: ResponseCache, filters: Filters, number: int, limit: int, url_of: UrlOf, *, flags: Flags
 ) -> Entry:
     """Return one page of the courses that match.
 
     Raises:
         SearchesBusy: the filters have a search, and too many searches run.
+        SearchesOff: the search is not cached, and searches are switched off.
         TooManyFills: it is a far page, and too many of these are being filled.
 
     """
-    make = partial(queries.page, filters, number, limit, url_of)
+    is_off = bool(filters.search) and not flags.is_on(SEARCHES)
+    make = _refuse if is_off else partial(queries.page, filters, number, limit, url_of)
     key = key_of_page(filters, number, limit)
     if key is None:
         return await make()
@@ -83,12 +87,16 @@ async def page(
     return await cache.slice(Slice(key, _key_of_block(filters, on_block), make_block, cut, make))
 
 
-async def by_name(cache: ResponseCache, name: str, url_of: UrlOf) -> Entry:
+async def _refuse() -> Entry:
+    raise SearchesOff
+
+
+async def by_name(cache: ResponseCache, name: str, url_of: UrlOf, *, flags: Flags) -> Entry:
     """Return the entry whose key has this name.
 
     Raises:
         CourseNotFound: it is the entry of a deleted course.
-        SearchesBusy: it is the entry of a search, and too many searches run.
+        SearchesBusy, SearchesOff: it is the entry of a search, as for `page`.
         ValueError: no key has this name.
 
     """
@@ -100,7 +108,7 @@ async def by_name(cache: ResponseCache, name: str, url_of: UrlOf) -> Entry:
     if limit is None:
         make = partial(queries.block, filters, number, url_of)
         return await cache.get(_key_of_block(filters, number), make)
-    return await page(cache, filters, number, limit, url_of)
+    return await page(cache, filters, number, limit, url_of, flags=flags)
 
 
 def _parsed(name: str) -> tuple[Filters, int, int | None]:
@@ -122,14 +130,14 @@ def _parsed(name: str) -> tuple[Filters, int, int | None]:
         raise ValueError(f"{name!r} says no {error}") from None
 
 
-async def warm(cache: ResponseCache, names: Iterable[str], url_of: UrlOf) -> int:
+async def warm(cache: ResponseCache, names: Iterable[str], url_of: UrlOf, *, flags: Flags) -> int:
     """Fill the missing entries of these names, lists first; return how many are filled now."""
     warmed = 0
     # Lists first: a change outdates all of them, and all readers use them.
     for name in sorted(names, key=lambda name: name.startswith(_COURSE)):
         # A request makes an entry that is left out here.
-        with suppress(CourseNotFound, SearchesBusy, ValueError):
-            await by_name(cache, name, url_of)
+        with suppress(CourseNotFound, SearchesBusy, SearchesOff, ValueError):
+            await by_name(cache, name, url_of, flags=flags)
             warmed += 1
     return warmed
 

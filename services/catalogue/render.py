@@ -17,6 +17,8 @@ Row = Mapping[str, Any]
 _OPEN = frozenset({TaskState.QUEUED.value, TaskState.RUNNING.value})
 _CANCELLED = "The processing was cancelled"
 _VARIANT = ("width", "height", "format", "bytes", "url")
+# What clients without `sources` get.
+_WEBP = "webp"
 
 
 def is_in_processing(row: Row) -> bool:
@@ -32,7 +34,9 @@ def course(row: Row, url_of: UrlOf) -> bytes:
         "description": row["description"],
         "difficulty": row["difficulty"],
     }
-    variants = _variants(row, url_of)
+    found = _variants(row, url_of)
+    variants = [each for each in found if each["format"] == _WEBP]
+    others = [each for each in found if each["format"] != _WEBP]
     image_url = variants[0]["url"] if variants else row["image_url"]
     if image_url is not None:
         shown["image_url"] = image_url
@@ -40,6 +44,8 @@ def course(row: Row, url_of: UrlOf) -> bytes:
         shown["image"] = _unfinished(row)
     elif variants:
         shown["image"] = {"status": "ready", "variants": variants}
+        if others:
+            shown["image"]["sources"] = [_source(others), _source(variants)]
     shown["created_at"] = row["created_at"]
     shown["updated_at"] = row["updated_at"]
     return _json(shown)
@@ -48,6 +54,12 @@ def course(row: Row, url_of: UrlOf) -> bytes:
 def _variants(row: Row, url_of: UrlOf) -> list[dict[str, Any]]:
     found = orjson.loads(row["variants"]) if row["variants"] else ()
     return [dict(zip(_VARIANT, (*each[:4], url_of(each[4])), strict=True)) for each in found]
+
+
+def _source(variants: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the attributes of a `<source>`: browsers take the first one whose type they know."""
+    srcset = ", ".join(f"{each['url']} {each['width']}w" for each in variants)
+    return {"type": f"image/{variants[0]['format']}", "srcset": srcset}
 
 
 def _unfinished(row: Row) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from infra.aio.places import NoPlace, Places
-from services.errors import Unavailable
+from services.errors import SwitchedOff, Unavailable
 
 # The slots of the database, for all processes of all instances; a search keeps a processor busy.
 SLOTS = 1
@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 class SearchesBusy(Unavailable):
     """Too many searches are running at once; try again soon"""
+
+
+class SearchesOff(SwitchedOff):
+    """Searches are switched off for now; lists and courses are shown"""
 
 
 class SearchSlots:

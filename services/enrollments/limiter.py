@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 
 from services.errors import Unavailable
 
@@ -37,17 +38,9 @@ class KeyedLimiter:
         """Return whether the key has no holders."""
         return key not in self._holders
 
-    def hold(self, key: Hashable) -> "Hold":
+    @asynccontextmanager
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
         """Hold a slot of the key for the length of the block.
-
-        Raises:
-            CourseBusy: no slot was free in time.
-
-        """
-        return Hold(self, key)
-
-    async def acquire(self, key: Hashable) -> None:
-        """Take a slot of the key.
 
         Raises:
             CourseBusy: no slot was free in time.
@@ -55,6 +48,10 @@ class KeyedLimiter:
         """
         if not self._try_acquire(key):
             await self._wait(key)
+        try:
+            yield
+        finally:
+            self._release(key)
 
     def _try_acquire(self, key: Hashable) -> bool:
         holders = self._holders.get(key, 0)
@@ -80,14 +77,14 @@ class KeyedLimiter:
 
     def _abandon(self, key: Hashable, acquired: asyncio.Event) -> None:
         if acquired.is_set():
-            self.release(key)
+            self._release(key)
             return
         queue = self._queues[key]
         queue.remove(acquired)
         if not queue:
             del self._queues[key]
 
-    def release(self, key: Hashable) -> None:
+    def _release(self, key: Hashable) -> None:
         """Pass a key's own slot to its next waiter, and a shared slot to the keys in rotation."""
         self._holders[key] -= 1
         is_shared = self._holders[key] > 0
@@ -105,19 +102,3 @@ class KeyedLimiter:
         self._holders[key] += 1
         if queue:
             self._queues[key] = queue
-
-
-class Hold:
-    """A slot for the length of a block."""
-
-    __slots__ = ("_key", "_limiter")
-
-    def __init__(self, limiter: KeyedLimiter, key: Hashable) -> None:
-        self._limiter = limiter
-        self._key = key
-
-    async def __aenter__(self) -> None:
-        await self._limiter.acquire(self._key)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._limiter.release(self._key)

@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image, ImageFile
@@ -32,12 +31,7 @@ _MOST_FRAMES = 1000
 _FRAME_STARTS = {"PNG": b"fcTL", "GIF": b"\0,", "WEBP": b"ANMF"}
 
 _WEBP_HEADER_BYTES = 30
-_CONTENT_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WEBP": "image/webp",
-}
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 
 # What Pillow raises on damaged input, by its source and by fuzzing.
 DAMAGE = (
@@ -57,16 +51,6 @@ DAMAGE = (
 # Pillow's own limit is a warning, which a thread can't turn into an error for itself alone, and
 # a fixed one at twice that. `opened` holds every image to the caller's limit before it is decoded.
 Image.MAX_IMAGE_PIXELS = None
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """The data of an image's header; width and height are as stored, before any rotation."""
-
-    format: str
-    width: int
-    height: int
-    content_type: str
 
 
 class _OfImage(ServiceError):
@@ -116,25 +100,13 @@ class ImageTooLarge(_OfImage, TooLarge):
         super().__init__(f"The image has {pixels:,} pixels; at most {allowed:,} are allowed")
 
 
-def inspect(data: bytes, max_pixels: int) -> ImageInfo:
-    """Read the header without decoding.
+def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """Return the image with its header read, and no pixel decoded.
 
     Raises:
         UnsupportedImage: not one of the accepted formats, or the header is truncated.
         ImageTooLarge: it has more pixels than `max_pixels` or its format's limit.
         TooManyFrames: it has more than a thousand frames.
-
-    """
-    image = opened(data, max_pixels)
-    name = str(image.format)
-    return ImageInfo(name, image.width, image.height, _CONTENT_TYPES[name])
-
-
-def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """Return the image with its header read.
-
-    Raises:
-        UnsupportedImage, ImageTooLarge, TooManyFrames: as `inspect`.
 
     """
     whole, data = data, chunks.relevant(data)
@@ -144,7 +116,7 @@ def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) > _MOST_SCANS:
         raise TooManyScans
     try:
-        image = Image.open(BytesIO(data), formats=tuple(_CONTENT_TYPES))
+        image = Image.open(BytesIO(data), formats=_FORMATS)
     except ValueError as error:
         raise UnreadableHeader from error
     except DAMAGE as error:

@@ -3,21 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
+from infra.db.feed import Subscriber
 from infra.queue.fragments import of_name
 from infra.storage.object_cache import MAX_REMOVED
 from services.task_names import TaskName
 
 # A removal is a task, inserted in the transaction that stops showing the image. The interval is
 # longer than any such transaction: it may commit behind a later one.
-_REMOVED = f"SELECT args->>'prefix' AS prefix FROM ({of_name(TaskName.REMOVE_IMAGES)}) AS task"  # noqa: S608
+_REMOVED = f"SELECT args->>'prefix' AS prefix FROM ({of_name(TaskName.REMOVE_IMAGES)}) AS task"  # noqa: S608  constants only
 _LATEST = _REMOVED + " WHERE created_at > now() - interval '1 minute'"
 _ALL = _REMOVED + " ORDER BY created_at DESC LIMIT $1"
 
 
-class RemovedImages:
+class RemovedImages(Subscriber):
     """Tells `remove` the key prefix of each removed image, several times (`infra.db.feed`)."""
-
-    channel = None
 
     def __init__(self, remove: Callable[[str], None]) -> None:
         self._remove = remove
@@ -28,6 +27,3 @@ class RemovedImages:
         # The oldest first, for those are forgotten first.
         for row in reversed(await connection.fetch(*asked, timeout=10)):
             self._remove(row["prefix"])
-
-    def hear(self, payload: str) -> None:
-        """Take nothing: there is no channel."""

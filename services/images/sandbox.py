@@ -12,15 +12,16 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from infra.observability import logs
+from infra.observability import logs, tracing
+from infra.observability.events import Event
 from services.images import headers, variants
 from services.images.headers import BrokenImage, ImageTooCostly, ImageTooLarge
 from services.images.sandbox_process import ENDED, JOB, Ended
-from services.images.variants import Rendition
+from services.images.variants import WEBP, Encoding, Rendition
 
-COMMAND = (sys.executable, "-I", "-m", "services.images.sandbox_process")
+COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", "services.images.sandbox_process")
 
-# Every image that `headers.inspect` accepts needs less.
+# Every image that `headers.opened` accepts needs less.
 MEMORY_BYTES = 256 * 1024 * 1024
 # Three times the most expensive accepted image on a busy machine.
 CPU_SECONDS = 3
@@ -29,6 +30,8 @@ WALL_SECONDS = 30.0
 
 _MOST_RESPONSE_BYTES = 32 * 1024 * 1024
 _CHUNK = 256 * 1024
+# What a pipe holds.
+_MOST_OUTPUT_BYTES = 64 * 1024
 
 # A child reports an error by a name and two numbers, never by text.
 _ERRORS = {
@@ -51,7 +54,7 @@ class DecoderFailed(Exception):
     """The decoder was killed or did not respond; another attempt may succeed"""
 
 
-async def render(data: bytes, max_pixels: int) -> list[Rendition]:
+async def render(data: bytes, max_pixels: int, encoding: Encoding = WEBP) -> list[Rendition]:
     """Make the variants as `variants.render` does, in a child.
 
     Raises:
@@ -61,10 +64,21 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
         DecoderFailed: the decoder was killed, or got no time from the machine.
 
     """
+    with tracing.span("decode"):
+        response = await _decode(data, max_pixels, encoding)
+    try:
+        return parse(response, encoding)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DecoderFailed("the decoder's response is malformed") from error
+
+
+async def _decode(data: bytes, max_pixels: int, encoding: Encoding) -> bytes:
+    """Return the response of a child."""
     process = _take()
     try:
         async with asyncio.timeout(WALL_SECONDS):
-            job = JOB.pack(max_pixels, MEMORY_BYTES, CPU_SECONDS)
+            form = encoding.format.encode()
+            job = JOB.pack(max_pixels, MEMORY_BYTES, CPU_SECONDS, form)
             response, ended = await process.run(job + data)
     except (OSError, TimeoutError) as error:
         process.kill()
@@ -74,16 +88,14 @@ async def render(data: bytes, max_pixels: int) -> list[Rendition]:
         raise
     _idle.append(process)
     log.info(
-        "image_decoded",
-        status=ended.status,
+        Event.IMAGE_DECODED,
+        format=encoding.format,
+        exit_status=ended.status,
         megabytes=ended.memory >> 20,
         core_seconds=round(ended.seconds, 3),
     )
     _check(ended.status)
-    try:
-        return parse(response)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DecoderFailed("the decoder's response is malformed") from error
+    return response
 
 
 def _take() -> "_DecoderProcess":
@@ -101,16 +113,20 @@ class _DecoderProcess:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
         self._control.settimeout(0)
+        self._output, output = os.pipe()
+        os.set_blocking(self._output, False)
         with theirs:
             self._process = subprocess.Popen(
                 [*COMMAND, str(os.getpid())],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
+                stderr=output,
                 env={},
                 # Its own group, to kill it together with its child. Its own session, which is
                 # what Linux shares the processor among.
                 start_new_session=True,
             )
+        os.close(output)
 
     async def run(self, job: bytes) -> tuple[bytes, Ended]:
         """Run a job in a child; return its response and how it ended."""
@@ -129,6 +145,7 @@ class _DecoderProcess:
         ended = await asyncio.get_running_loop().sock_recv(self._control, ENDED.size)
         if len(ended) < ENDED.size:
             raise ConnectionResetError("the decoder's parent has ended")
+        self._log_output()
         return response, Ended(*ENDED.unpack(ended))
 
     def is_alive(self) -> bool:
@@ -141,6 +158,14 @@ class _DecoderProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._log_output()
+        os.close(self._output)
+
+    def _log_output(self) -> None:
+        """Log what the process wrote: it is no log line itself."""
+        with suppress(BlockingIOError):
+            if text := os.read(self._output, _MOST_OUTPUT_BYTES):
+                log.warning(Event.DECODER_OUTPUT, text=text.decode(errors="replace"))
 
 
 # Started on demand and reused; they end with this process.
@@ -168,7 +193,7 @@ def _check(status: int) -> None:
         raise BrokenImage  # a crash
 
 
-def parse(response: bytes) -> list[Rendition]:
+def parse(response: bytes, encoding: Encoding = WEBP) -> list[Rendition]:
     """Return the variants of a child's response, or raise the error that it reports."""
     line, _, body = response.partition(b"\n")
     content = json.loads(line)
@@ -177,7 +202,7 @@ def parse(response: bytes) -> list[Rendition]:
     renditions, position = [], 0
     for width, height, size in content["renditions"]:
         data = body[position : position + size]
-        if not variants.is_variant(data):
+        if not variants.is_variant(data, encoding):
             raise ValueError(data[:12])
         renditions.append(Rendition(int(width), int(height), data))
         position += size

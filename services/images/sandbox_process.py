@@ -21,10 +21,11 @@ from infra.process.system import die_with_parent, lower_priority
 from services.errors import ServiceError
 from services.images import variants
 from services.images.headers import ImageTooCostly, ImageTooLarge
+from services.images.variants import ENCODINGS, WEBP, Encoding
 
-# Before the image: its most pixels, the memory in bytes beyond what a child starts with, and the
-# seconds of one core that it may take.
-JOB = struct.Struct("QQI")
+# Before the image: its most pixels, the memory in bytes beyond what a child starts with, the
+# seconds of one core that it may take, and the variants' format.
+JOB = struct.Struct("QQI4s")
 _KILOBYTE = 1024 if sys.platform == "linux" else 1  # of `ru_maxrss`
 _FILES = 32
 
@@ -59,22 +60,22 @@ def main() -> None:  # pragma: no cover  nothing tells a process without environ
 
 
 def _work(job: socket.socket, parent: int) -> None:  # pragma: no cover  see above
-    """Answer one job and end; whatever goes wrong ends with the process."""
+    """Handle one job and end; whatever goes wrong ends with the process."""
     try:
         die_with_parent(parent=parent)
         with job, job.makefile("rwb") as stream:
-            max_pixels, memory, seconds = JOB.unpack(stream.read(JOB.size))
+            max_pixels, memory, seconds, form = JOB.unpack(stream.read(JOB.size))
             _limit(memory, seconds)
-            stream.write(answer(stream.read(), max_pixels))
+            stream.write(handle(stream.read(), max_pixels, ENCODINGS[form.decode()]))
     except BaseException:  # noqa: BLE001  a child must never come back into its parent's loop
         os._exit(1)
     os._exit(0)
 
 
-def answer(data: bytes, max_pixels: int) -> bytes:
+def handle(data: bytes, max_pixels: int, encoding: Encoding = WEBP) -> bytes:
     """Return a line of JSON about the variants, or about what is wrong, and the variants."""
     try:
-        renditions = variants.render(data, max_pixels)
+        renditions = variants.render(data, max_pixels, encoding)
     except MemoryError:
         return _fault(ImageTooCostly())
     except ServiceError as error:

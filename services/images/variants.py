@@ -3,22 +3,25 @@
 `services.images.sandbox` runs them in a limited process.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from math import sqrt
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import (
+    AvifImagePlugin,  # noqa: F401  registers the format
+    ExifTags,
+    Image,
+    ImageFile,
+    WebPImagePlugin,  # noqa: F401  registers the format
+)
 
 from services.images import pixels
 from services.images.headers import DAMAGE, BrokenImage, opened
 
-FORMAT = "webp"
-CONTENT_TYPE = "image/webp"
 WIDTHS = (1280, 640, 320)
 
-_QUALITY = 80
-_METHOD = 1  # 2 takes half as long again; 0 makes drawings up to a quarter larger
 _REDUCING_GAP = 1.0  # averages sources of twice the size, in a tenth of a filter's time
 _LONGEST_SIDE = 16_383  # the limit of WebP
 _LARGEST = 1280 * 4096  # pixels of a variant: a taller image gets narrower
@@ -41,6 +44,24 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How variants are encoded, and by which bytes, and where, a file of it is known."""
+
+    format: str
+    content_type: str
+    magic: bytes
+    magic_at: int
+    options: Mapping[str, int]
+
+
+# WebP's method 2 takes half as long again; 0 makes drawings up to a quarter larger. A sandboxed
+# process can start no threads.
+WEBP = Encoding("webp", "image/webp", b"WEBP", 8, {"quality": 80, "method": 1})
+AVIF = Encoding("avif", "image/avif", b"ftypavif", 4, {"quality": 60, "speed": 8, "max_threads": 1})
+ENCODINGS = {each.format: each for each in (WEBP, AVIF)}
+
+
+@dataclass(frozen=True)
 class Rendition:
     """One variant, encoded."""
 
@@ -49,7 +70,7 @@ class Rendition:
     data: bytes
 
 
-def render(data: bytes, max_pixels: int) -> list[Rendition]:
+def render(data: bytes, max_pixels: int, encoding: Encoding = WEBP) -> list[Rendition]:
     """Make the variants, widest first: upright, in sRGB, without metadata, never enlarged.
 
     Raises:
@@ -86,7 +107,7 @@ def render(data: bytes, max_pixels: int) -> list[Rendition]:
     for size in sizes:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
         encoded = BytesIO()
-        picture.save(encoded, FORMAT, quality=_QUALITY, method=_METHOD)
+        picture.save(encoded, encoding.format, **encoding.options)
         renditions.append(Rendition(*size, encoded.getvalue()))
     return renditions
 
@@ -122,9 +143,9 @@ def _completed(
     return image
 
 
-def is_variant(data: bytes) -> bool:
-    """Return whether the bytes are a WebP file, as `render` makes."""
-    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+def is_variant(data: bytes, encoding: Encoding) -> bool:
+    """Return whether the bytes are a file of this encoding, as `render` makes."""
+    return data.startswith(encoding.magic, encoding.magic_at)
 
 
 def _orientation(image: Image.Image) -> int:

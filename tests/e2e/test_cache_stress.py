@@ -58,7 +58,7 @@ pytestmark = pytest.mark.timeout(180 + WRITES // 5)
 
 @pytest.fixture
 async def site(service, new_database, tmp_path):
-    """Two instances on a database and a Redis of their own; no worker: nobody else announces."""
+    """Two instances on a database and a Redis of their own; no worker, so only writers publish."""
     async with running(tmp_path / "servers", {"cache"}) as servers:
         environment = service.env | {
             "DATABASE_URL": await new_database(),
@@ -250,7 +250,7 @@ async def _hang_up(client, admin, course: Course, told: tuple, verdict: Verdict)
 
 
 async def test_what_a_client_commits_that_hangs_up_is_shown_a_second_later(site):
-    """Writes that are cut off at many moments, where nobody else announces anything."""
+    """Writes that are cut off at many moments, where no other process publishes changes."""
     _, clients, database = site
     admin, random = (await Api.log_in(clients[0])).headers, Random(3)
     made = [await _create(clients, admin, number) for number in range(HANG_UPS)]
@@ -363,7 +363,7 @@ async def _mischief(servers, database, verdict: Verdict) -> None:
         await asyncio.sleep(0.7)
         async with Redis.from_url(url) as redis:
             links = await database.fetch(FEEDS)
-            assert links, "nobody hears of changes"
+            assert links, "no process follows the changes"
             for each in links[:2]:
                 await database.execute("SELECT pg_terminate_backend($1)", each["pid"])
                 verdict.mischief["feeds cut"] += 1

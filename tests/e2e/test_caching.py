@@ -26,7 +26,7 @@ async def _metric(client, name: str) -> float:
 
 
 async def _made(client, *by: str) -> list[str]:
-    """Return how many answers the database, or whoever is named, has given."""
+    """Return how many responses the database, or the named tiers, have given."""
     await asyncio.sleep(0.3)  # each process looks at its cache by then
     text = await scrape(client)
     names = "|".join(by or ["database"])
@@ -249,7 +249,7 @@ async def test_what_is_read_most_is_in_memory_unasked_and_again_when_lost(servic
 
 
 async def test_the_task_that_warms_makes_what_no_api_has(service, api, client):
-    # An order that nobody has asked for: what an API has at hand it makes anew by itself.
+    # An order that no client has asked for: an API refills what is in its memory by itself.
     given = "sort=title&difficulty=Advanced,Beginner"
     block = f"courses?block=0&{given}".encode()
     name = f"courses?page=1&limit=7&{given}&search="

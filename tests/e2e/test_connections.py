@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from api.protocol.accept import bind
+from infra.process.sockets import bind
 from infra.process.system import AUTOGROUP
 from tests.processes import connections_of
 

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import re
-import signal
 import time
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 import asyncpg
 import httpx
@@ -16,6 +14,7 @@ from deploy.embedded.servers import running
 from infra.db.migrations import migrate
 from tests.factories import COURSE, Api, eventually, refused, scrape
 from tests.instances import instance
+from tests.processes import frozen, pid_of_postgres
 
 LIST = "/api/v1/courses"
 TARGETS = (LIST, f"{LIST}?page=1", f"{LIST}?limit=100", f"{LIST}?search=Course")
@@ -53,19 +52,6 @@ async def site(service, servers, tmp_path, **settings):
         yield client, admin
 
 
-@contextmanager
-def frozen(pid: int):
-    """Stop the server and all its sessions."""
-    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    for each in pids:
-        os.kill(each, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for each in pids:
-            os.kill(each, signal.SIGCONT)
-
-
 async def _read(base, until: float, answers: list[tuple[float, httpx.Response]]) -> None:
     """Read what is cached, on a connection of its own."""
     async with httpx.AsyncClient(base_url=base, timeout=20) as client:
@@ -90,18 +76,10 @@ def _assert_fast(answers) -> None:
         assert times[int(len(times) * 0.95)] < P95_SECONDS
 
 
-async def _pid_of_postgres(servers) -> int:
-    connection = await asyncpg.connect(servers.environment["DATABASE_URL"])
-    folder = await connection.fetchval("SHOW data_directory")
-    await connection.close()
-    text = await asyncio.to_thread(Path(folder, "postmaster.pid").read_text)
-    return int(text.splitlines()[0])
-
-
 async def test_reads_go_on_and_say_so_while_the_database_is_frozen(service, servers, tmp_path):
     async with site(service, servers, tmp_path) as (client, admin):
         before = {target: (await client.get(target)).content for target in TARGETS}
-        with frozen(await _pid_of_postgres(servers)):
+        with frozen(await pid_of_postgres(servers)):
             answers = await _read_for(5, client)
             assert {answer.status_code for _, answer in answers} == {200}
             stale = [answer for _, answer in answers if "cache-status" in answer.headers]
@@ -131,7 +109,7 @@ async def test_reads_go_on_and_say_so_while_the_database_is_frozen(service, serv
 
 async def test_after_too_long_they_are_refused_and_then_go_on(service, servers, tmp_path):
     async with site(service, servers, tmp_path, STALE_IF_ERROR_SECONDS="2") as (client, _):
-        with frozen(await _pid_of_postgres(servers)):
+        with frozen(await pid_of_postgres(servers)):
             await asyncio.sleep(3)
             for _ in range(3):
                 answer = await client.get(LIST)

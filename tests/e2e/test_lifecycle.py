@@ -80,6 +80,7 @@ async def run_and_signal(
         "FLOWER_PORT": str(flower_port),
         "METRICS_PORT": str(metrics_port),
         "DATA_DIR": str(folder / "data"),
+        "DRAIN_SECONDS": "0",
         "TMPDIR": str(folder / "tmp"),
     }
     with (folder / "output").open("wb") as output:

@@ -10,11 +10,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics_server import MAX_CONNECTIONS, PACE_SECONDS
+from infra.db.engine import direct_connection
+from infra.metrics_server import MAX_CONNECTIONS, PACE_SECONDS
 from infra.observability.meters import OTHER
 from infra.settings import default_metrics_port
-from tests.factories import free_ports, scrape
+from tests.factories import eventually, free_ports, scrape
 from tests.instances import instance
+from tests.metrics_of import api_address, key, series
 
 MADE_UP = 2000
 
@@ -23,7 +25,9 @@ MADE_UP = 2000
 async def own_client(service, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an API that only this module uses."""
     async with (
-        instance(tmp_path_factory.mktemp("metrics"), service.env) as base,
+        instance(
+            tmp_path_factory.mktemp("metrics"), service.env, RATE_LIMIT_EXEMPT="127.0.0.1"
+        ) as base,
         httpx.AsyncClient(base_url=base, timeout=30) as client,
     ):
         yield client
@@ -39,6 +43,16 @@ def requests_by_labels(text: str) -> dict[tuple, float]:
     }
 
 
+def of_requests(text: str) -> set[tuple]:
+    """Return the series whose labels a request chooses."""
+    return {
+        (sample.name, *sorted(sample.labels.items()))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith(("http_", "login_", "rate_"))
+    }
+
+
 async def send_made_up(client: httpx.AsyncClient, name: str, count: int) -> None:
     """Send requests with random methods and paths."""
 
@@ -48,6 +62,11 @@ async def send_made_up(client: httpx.AsyncClient, name: str, count: int) -> None
             await client.request(f"M{word}".upper(), "/api/v1/courses")
             await client.request("GET", f"/{word}/x?{word}=1")
             await client.request(f"{word}", f"/api/v1/courses/{word}", headers={word: word})
+            await client.get(f"/media/courses/{word}.webp")
+            await client.post("/api/v1/auth/refresh", json={"refresh_token": word})
+            if number % 50 == 0:  # slow on purpose
+                login = {"username": word, "password": word}
+                await client.post("/api/v1/auth/login", json=login)
 
     await asyncio.gather(*(some(range(first, count, 8)) for first in range(8)))
 
@@ -58,9 +77,59 @@ async def test_unknown_methods_and_paths_create_no_series(own_client):
     await send_made_up(own_client, "many", MADE_UP // 3)
     after = await scrape(own_client)
     assert requests_by_labels(after).keys() == requests_by_labels(before).keys()
+    assert of_requests(after) - of_requests(before) == set()
     assert len(after) < 200_000
     assert any(("method", OTHER) in each for each in requests_by_labels(after))
     assert "many1" not in after.lower()
+
+
+async def test_refused_logins_are_counted_by_their_reason(own_client, new_user):
+    account = await new_user()
+    before = await series(api_address(str(own_client.base_url)))
+    for login in (account | {"password": "wrong"}, {"username": "nobody", "password": "wrong"}):
+        assert (await own_client.post("/api/v1/auth/login", json=login)).status_code == 401
+    made_up = {"refresh_token": "made up"}
+    assert (await own_client.post("/api/v1/auth/refresh", json=made_up)).status_code == 401
+    assert (await own_client.post("/api/v1/auth/login", json=account)).status_code == 200
+
+    async def grown() -> dict[str, float]:
+        after = await series(api_address(str(own_client.base_url)))
+        return {
+            dict(labels)["reason"]: figure - before[name, labels]
+            for (name, labels), figure in after.items()
+            if name == "login_failures_total" and figure != before[name, labels]
+        }
+
+    async def are_counted() -> bool:
+        return await grown() == {"wrong_password": 1, "unknown_account": 1, "refresh_invalid": 1}
+
+    await eventually(are_counted)
+
+
+async def test_requests_in_flight_are_those_whose_response_is_not_complete(own_client, service):
+    """A lock on the table of users makes a login wait."""
+    address = api_address(str(own_client.base_url))
+
+    async def in_flight() -> float:
+        return (await series(address))[key("http_requests_in_flight")]
+
+    async def are_none() -> bool:
+        return await in_flight() == 0
+
+    async def are_three() -> bool:
+        return await in_flight() == 3
+
+    login = {"username": "nobody", "password": "wrong"}
+    async with direct_connection(service.env["DATABASE_URL"]) as locker:
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            waiting = [
+                asyncio.create_task(own_client.post("/api/v1/auth/login", json=login))
+                for _ in range(3)
+            ]
+            await eventually(are_three)
+        await asyncio.gather(*waiting)
+    await eventually(are_none)
 
 
 async def test_the_api_port_does_not_show_metrics(own_client):

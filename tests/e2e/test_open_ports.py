@@ -14,6 +14,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from tests.metrics_of import addresses
 from tests.processes import connections_of
 
 ANSWER_SECONDS = 5.0
@@ -103,17 +104,16 @@ def listening_ports(service):
 @pytest.fixture
 def public_content(service):
     """The ports with public content: what is public, by the start of a probe."""
-    metrics = urlsplit(service.base_url).port + 1000
     return {
         # The API is public by design; other tests cover its authorization.
         urlsplit(service.base_url).port: None,
-        # Metrics for Prometheus (METRICS_HOST, METRICS_PORT).
-        metrics: ("GET",),
+        # Metrics for Prometheus (METRICS_HOST, METRICS_PORT), of the API and each worker.
+        **{urlsplit(each).port: ("GET",) for each in addresses(service).values()},
     }
 
 
 async def test_no_port_serves_an_unauthenticated_client(listening_ports, public_content):
-    assert len(listening_ports) >= 14
+    assert len(listening_ports) >= 16
     assert {address for address, _ in listening_ports} == {"127.0.0.1"}
     unverified = ssl.create_default_context()
     unverified.check_hostname = False

@@ -1,14 +1,16 @@
 """The whole service through PgBouncer in transaction mode, with fewer sessions than clients."""
 
 import asyncio
+import os
+import sys
 
 import httpx
 import pytest
 
-from infra.db.engine import database, direct_connection, open_pool
+from infra.db.engine import PoolerAnswersError, database, direct_connection, open_pool
 from tests import photos
 from tests.debian import pgbouncer
-from tests.factories import ADMIN, COURSE, Api, bearer, dies_everywhere, new_email
+from tests.factories import ADMIN, COURSE, Api, bearer, dies_everywhere, free_ports, new_email
 from tests.instances import instance
 from tests.plugins import brokers
 
@@ -105,6 +107,23 @@ async def test_a_logout_takes_effect_at_once(environment):
         ended = await client.post("/api/v1/auth/logout", headers=bearer(token))
         assert ended.status_code == 204
         await dies_everywhere(base, token)
+
+
+async def test_a_pooler_without_the_direct_url_is_refused_at_the_start(environment, tmp_path):
+    """Half of the calls would fail, because sessions are shared."""
+    _, direct = environment
+    tmp_path.chmod(0o755)
+    own = {"PORT": str(free_ports(1)[0]), "POOLER_DIRECTORY": ""}
+    async with pgbouncer(tmp_path / "own", direct) as pooled:
+        for name in ("api", "migrate"):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "cli", name),
+                env=os.environ | own | {"DATABASE_URL": pooled, "STORAGE_URL": "memory://"},
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, complaint = await process.communicate()
+            assert process.returncode == 2
+            assert complaint.decode() == f"enroll: {PoolerAnswersError()}\n"
 
 
 async def test_transactions_get_the_limits_that_a_pooled_session_cannot_have(environment, tmp_path):

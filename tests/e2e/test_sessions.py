@@ -101,7 +101,7 @@ async def test_a_late_refresh_gets_the_latest_token_of_the_session(client, rows)
     assert len(await _token_chain(rows, first)) == 3
 
 
-async def test_a_copied_refresh_token_is_detected_at_its_second_use(client, rows):
+async def test_a_copied_refresh_token_is_detected_at_its_second_use(service, client, rows):
     """Owner and thief have the same successor, so its second use ends the session."""
     session = await log_in(client)
     owner, thief = [(await refresh(client, session["refresh_token"])).json() for _ in range(2)]
@@ -111,6 +111,7 @@ async def test_a_copied_refresh_token_is_detected_at_its_second_use(client, rows
     await rows(late, digest(owner["refresh_token"]))
     refused(await refresh(client, thief["refresh_token"]), 401, "INVALID_TOKEN", SPENT)
     assert await profile(client, owner) == 401
+    await dies_everywhere(service.base_url, owner["token"])
 
 
 async def test_neither_a_spent_token_nor_the_database_reveals_the_successor(client, rows):

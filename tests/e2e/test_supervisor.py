@@ -20,7 +20,7 @@ import pytest
 from deploy.embedded.errors import StartError
 from deploy.embedded.service import ROOT, Service, start_service
 from infra.settings import embedded_env_file
-from tests.processes import commands_of
+from tests.processes import commands_of, processes_of
 
 # Three small programs replace the real services; the test chooses the worker.
 DUMMIES = """
@@ -30,7 +30,7 @@ from deploy.embedded.__main__ import main
 from deploy.embedded.plan import Plan
 from deploy.embedded.process import ProcessSpec
 
-def dummies(settings):
+def dummies(settings, _data_dir):
     def python(code):
         return (sys.executable, "-c", code)
     async def answers():
@@ -97,19 +97,6 @@ def refused(**environment: str) -> tuple[int, list[str]]:
         check=False,
     )
     return ended.returncode, ended.stderr.splitlines()
-
-
-def processes_of(data_dir: Path) -> list[psutil.Process]:
-    """Return every process that names the data folder or works in it."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            told = " ".join([*process.cmdline(), process.environ().get("DATA_DIR", "")])
-            if str(data_dir) in f"{told} {process.cwd()}":
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def wait_until(check: Callable[[], bool], seconds: float) -> None:

@@ -86,8 +86,10 @@ async def test_metrics_count_failed_tasks(api, client):
 
 async def test_an_empty_queue_has_metrics_of_zero(client):
     shown = await samples(client)
-    assert shown["tasks_oldest_due_seconds", ("queue", "-")] >= 0
-    assert shown["tasks_open", ("queue", "-"), ("state", "failed")] >= 0
+    kind = (("queue", "-"), ("task", "images.process"))
+    assert shown["tasks_oldest_due_seconds", *kind] >= 0
+    assert shown["tasks_open", kind[0], ("state", "failed"), kind[1]] >= 0
+    assert shown["relay_lag_seconds",] >= 0
 
 
 async def test_swagger_ui_loads_nothing_from_other_hosts(client):

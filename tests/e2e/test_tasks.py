@@ -13,7 +13,7 @@ import psutil
 import pytest
 from uuid_utils.compat import uuid7
 
-from api import metrics_server
+from infra import metrics_server
 from infra.process.system import NICENESS
 from tests import photos
 from tests.factories import NO_ID, TIME, bearer, eventually, free_ports, refused, token
@@ -185,7 +185,7 @@ def test_background_processes_yield_the_processor_to_the_api(service):
         if not {"worker", "api"}.isdisjoint(command):
             assert session_niceness(part.pid) in {None, NICENESS * is_worker}
             niceness = {child.nice() for child in commands_of(part)}
-            # The process that serves Prometheus has a lower priority than those that serve clients.
-            of_metrics = set() if is_worker else {max(os.nice(0), metrics_server.NICENESS)}
+            # The process that serves Prometheus has a lower priority than the others.
+            of_metrics = {max(os.nice(0), metrics_server.NICENESS)}
             assert niceness == {max(os.nice(0), NICENESS * is_worker)} | of_metrics, command
     assert len([command for command in parts.values() if "worker" in command]) == 2

@@ -45,10 +45,11 @@ class Site:
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def start_worker(
-        self, fault: str = "", queues: str = "", **environment: str
+        self, fault: str = "", queues: str = "", name: str = "", **environment: str
     ) -> "subprocess.Popen[bytes]":
         """Start a worker of two processes in a process group of its own."""
         chosen = ["--queues", queues] if queues else []
+        chosen += ["--name", name] if name else []
         with self.log_of(len(self.workers)).open("wb") as output:
             worker = subprocess.Popen(
                 [sys.executable, HERE / "launcher.py", "worker", "--concurrency", "2", *chosen],
@@ -88,8 +89,10 @@ class Site:
                 await asyncio.sleep(POLL_SECONDS)
 
         keeper = asyncio.create_task(keep())
-        yield
-        keeper.cancel()
+        try:
+            yield
+        finally:
+            keeper.cancel()
 
     def server_process(self, name: str) -> psutil.Process:
         """Return the process that listens on a server's port."""

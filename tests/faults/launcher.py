@@ -1,5 +1,6 @@
 """A worker with short intervals: the same code, so that a fault takes seconds, not minutes."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from fault_effects import REFUSED, meet
+from fault_effects import REFUSED, TICK, meet
 from kombu import Producer
 
 import infra.queue.publish
@@ -16,8 +17,9 @@ import worker.app
 import worker.heartbeat
 import worker.relay
 from cli.main import main
-from infra.queue import leases
+from infra.queue import leases, successors
 from infra.queue.leases import Claim
+from infra.queue.schedule import Scheduler
 from models import Task
 
 leases.LEASE_SECONDS = 2.0
@@ -33,9 +35,9 @@ def watch_claims() -> None:
     """Kill marked workers between message and claim; log refused claims."""
     claim = leases.claim
 
-    async def claiming(task_id: UUID, worker: str) -> Claim | None:
+    async def claiming(task_id: UUID, *worker: object) -> Claim | None:
         meet("before the claim", task_id)
-        claimed = await claim(task_id, worker)
+        claimed = await claim(task_id, *worker)
         if claimed is None:
             task = await Task.get_or_none(id=task_id)
             sys.stdout.write(f"{REFUSED} {task and task.state.value} {task_id}\n")
@@ -69,17 +71,57 @@ def die_publishing(place: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if place == "after":
-        relay._send_all = sending_all  # noqa: SLF001
+        relay._send_all = sending_all  # noqa: SLF001  it has no public name
     else:
         Producer.batch = one_by_one
-        relay._send = sending  # noqa: SLF001
+        relay._send = sending  # noqa: SLF001  it has no public name
+
+
+def die_scheduling(place: str) -> None:
+    """Kill this worker before, during or after the statement that enqueues a slot."""
+    enqueue = Scheduler._enqueue  # noqa: SLF001  the place is there
+
+    async def enqueueing(self: Scheduler, schedule: dict[str, str], *rest: object) -> None:
+        is_victim = schedule["name"] == TICK
+        if is_victim and place == "before":
+            die()
+        if is_victim and place == "during":
+            asyncio.get_running_loop().call_later(0.2, die)
+        await enqueue(self, schedule, *rest)
+        if is_victim:
+            die()
+
+    Scheduler._enqueue = enqueueing  # noqa: SLF001  it has no public name
+
+
+def die_telling(place: str) -> None:
+    """Kill this worker when its relay has told successors, before its commit or after it."""
+    function = "_tell_of" if place == "before the commit" else "tell"
+    tell = getattr(successors, function)
+
+    async def telling(*args: object) -> object:
+        told = await tell(*args)
+        if args[1]:
+            die()
+        return told
+
+    setattr(successors, function, telling)
+
+
+def die() -> None:
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 watch_claims()
-match os.environ.get("FAULT", "").partition(" publishing "):
-    case ["die", _, place] if place:
+match os.environ.get("FAULT", "").split(" ", 2):
+    case ["die", "publishing", place]:
         die_publishing(place)
-    case ["no heartbeat", *_]:
+    case ["die", "scheduling", place]:
+        die_scheduling(place)
+    case ["die", "telling", place]:
+        die_telling(place)
+    case ["no", "heartbeat"]:
         worker.heartbeat.HEARTBEAT_SECONDS = 3600
 if __name__ == "__main__":
     main()

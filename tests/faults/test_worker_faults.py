@@ -33,6 +33,17 @@ async def test_child_killed(site, place):
     assert not site.doomed()
 
 
+@pytest.mark.parametrize("place", ["in work", "before the commit"])
+async def test_child_killed_with_a_thread(site, place):
+    ids = await site.enqueue(TASKS, "fault.plain")
+    site.doom("child", place, ids[:: TASKS // DEATHS])
+    site.start_worker()
+    fault = f"worker child killed {place}, plain functions"
+    outcome = await settle(site, fault, time.monotonic())
+    assert outcome.done == TASKS
+    assert not site.doomed()
+
+
 @pytest.mark.parametrize("place", PLACES)
 async def test_main_killed(site, place):
     ids = await site.enqueue(TASKS)
@@ -105,10 +116,13 @@ def _is_waiting(site: Site) -> bool:
     return any("b" in client["flags"] for client in site.broker.client_list())
 
 
-@pytest.mark.parametrize("fault", ["", "no heartbeat"])
-async def test_worker_frozen_past_its_leases_wakes_up(site, fault):
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("fault.effect", ""), ("fault.effect", "no heartbeat"), ("fault.plain", "no heartbeat")],
+)
+async def test_worker_frozen_past_its_leases_wakes_up(site, name, fault):
     """It continues beside the next attempt; without a heartbeat only the fence stops its commit."""
-    await site.enqueue(2, seconds=1.5, slow_attempts=2)
+    await site.enqueue(2, name, seconds=1.5, slow_attempts=2)
     frozen = site.start_worker(fault)
     await site.until("count(*) FILTER (WHERE name LIKE 'fault.%' AND state = 'running') = 2")
     os.killpg(frozen.pid, signal.SIGSTOP)
@@ -119,12 +133,13 @@ async def test_worker_frozen_past_its_leases_wakes_up(site, fault):
     os.killpg(frozen.pid, signal.SIGCONT)
     await site.wait_for(lambda: site.log_of(0).read_text().count("task_taken_away") >= 2)
     how = f"worker frozen past its leases, then thawed{f', {fault}' if fault else ''}"
+    how += ", plain functions" if name == "fault.plain" else ""
     assert (await settle(site, how, since)).done == TASKS
 
 
 async def test_one_message_delivered_three_times_in_parallel(site, relay, monkeypatch):
     """The copies of a message are neighbours, so that idle processes take them concurrently."""
-    send = relay._send  # noqa: SLF001
+    send = relay._send  # noqa: SLF001  it has no public name
 
     def send_thrice(row) -> None:
         for _ in range(3):

@@ -14,7 +14,7 @@ from botocore.config import Config
 from celery import Celery
 
 from tests.faults.harness import POLL_SECONDS, TASKS, Site
-from tests.faults.plugin.fault_effects import EFFECTS, body
+from tests.faults.plugin.fault_effects import EFFECTS, TICK, body
 
 DRAIN_SECONDS = 30.0 + TASKS / 10
 
@@ -32,7 +32,10 @@ class Outcome:
     seconds: float
 
 
-WITH_EFFECT = ["fault.effect", "fault.blocking", "fault.plain"]
+WITH_EFFECT = [
+    *("fault.effect", "fault.limited", "fault.snoozing", "fault.blocking", "fault.plain"),
+    *("fault.versioned", TICK),
+]
 
 OUTCOMES: list[Outcome] = []
 

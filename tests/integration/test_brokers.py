@@ -20,6 +20,8 @@ from infra.queue.enqueue import enqueue
 from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Task, TaskState
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 from services.task_names import TaskName
 from tasks.registry import Registration
 from tests.absent import is_absent
@@ -118,13 +120,13 @@ async def test_messages_arrive_in_their_queues_with_the_ids_of_their_rows(relay)
 
 async def test_the_depth_of_each_queue_is_known(relay):
     task_queue, other_queue = (relay.registry[name].queue for name in (TASK, OTHER))
-    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001
+    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001  it has no public name
     for _ in range(3):
         await enqueue(TASK, {})
     await relay.publish()
-    assert relay._depths() == {task_queue: 3, other_queue: 0}  # noqa: SLF001
+    assert relay._depths() == {task_queue: 3, other_queue: 0}  # noqa: SLF001  it has no public name
     _drain_queue(relay)
-    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001
+    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001  it has no public name
 
 
 async def test_a_lost_message_is_published_again_and_a_waiting_one_is_not(relay):
@@ -145,7 +147,8 @@ async def test_a_message_is_enough_to_run_its_task(relay):
     (headers,) = _drain_queue(relay)
     storage, settings = MemoryStorage("/media"), Settings(_env_file=None)
     cache = ResponseCache(SecondLevel("memory://"), memory_bytes=0)
-    backends = Backends(settings, storage, cache, relay.registry, "this", Heartbeat("unused"))
+    parts = settings, storage, cache, FlagFeed(Flags()), relay.registry
+    backends = Backends(*parts, "this", Heartbeat("unused"))
     assert await execute(backends, UUID(headers["id"])) == "succeeded"
     assert (await queries.get(task_id)).state == TaskState.SUCCEEDED
 

@@ -12,8 +12,10 @@ from infra.settings import Settings
 from infra.storage.memory import MemoryStorage
 from models import Difficulty, Task, TaskState
 from services.catalogue import courses, read
-from services.catalogue.change import ask_to_warm
+from services.catalogue.change import enqueue_warming
 from services.catalogue.queries import Filters
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 from services.task_names import TaskName
 from tasks import cache
 from tasks.registry import TaskContext
@@ -56,12 +58,13 @@ async def _start(worker):
     await Task.filter(id=task.id).update(max_attempts=1)
     claim = await leases.claim(task.id, "a worker")
     parts = {"settings": Settings(_env_file=None), "storage": MemoryStorage("/media")}
-    return TaskContext(claim, **parts, cache=worker, log=logs.get_logger(__name__))
+    parts |= {"cache": worker, "flags": FlagFeed(Flags())}
+    return TaskContext(claim, **parts, log=logs.get_logger(__name__))
 
 
 async def test_changes_ask_once_for_a_warming_that_has_not_begun(worker):
     for _ in range(3):
-        await ask_to_warm()
+        await enqueue_warming()
     assert await _warmings(TaskState.QUEUED) == 1
 
 
@@ -75,12 +78,12 @@ async def test_a_change_asks_for_a_warming(worker):
 
 async def test_a_change_during_a_warming_is_warmed_by_the_next(worker, level, monkeypatch):
     """It may be past the entry that the change made old."""
-    await ask_to_warm()
+    await enqueue_warming()
     await level.count({read.NEWEST.name: 1})
 
     async def make(url_of):
-        await ask_to_warm()
-        await ask_to_warm()
+        await enqueue_warming()
+        await enqueue_warming()
         return Entry.of(b"[]")
 
     monkeypatch.setattr("services.catalogue.queries.newest", make)
@@ -105,7 +108,7 @@ async def test_what_is_lacking_is_warmed_lists_first(worker, level, monkeypatch)
     await cache.warm(await _start(worker))
     # A course whose picture is being made is not stored.
     assert filled == [BLOCK, "courses"]
-    await ask_to_warm()
+    await enqueue_warming()
     await cache.warm(await _start(worker))
     assert filled == [BLOCK, "courses"]
     await courses.delete(NoCache(), created.id)
@@ -114,12 +117,12 @@ async def test_what_is_lacking_is_warmed_lists_first(worker, level, monkeypatch)
 
 
 async def test_without_a_second_level_nothing_is_warmed(worker, monkeypatch):
-    await ask_to_warm()
+    await enqueue_warming()
 
     async def fail(_number):
         raise CacheDown
 
-    monkeypatch.setattr(worker, "top", fail)
+    monkeypatch.setattr(worker.level, "top", fail)
     await cache.warm(await _start(worker))
 
 

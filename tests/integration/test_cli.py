@@ -21,8 +21,14 @@ SECRET = "hunter2-hunter2"
 COMMANDS = {"api", "worker", "flower", "migrate", "demo", "openapi", "seed"}
 GROUPS = {
     "tasks": {"list", "show", "retry", "cancel", "drop", "stats", "drain", "watch"},
+    "queues": {"list", "pause", "resume", "limit", "unlimit"},
+    "workers": {"list", "drain", "resume"},
+    "workflows": {"list", "show", "retry", "cancel"},
     "users": {"add", "passwd", "disable", "enable", "list", "sessions"},
     "keys": {"rotate", "list"},
+    "migrate": {"status"},
+    "backfills": {"list", "start", "pause", "resume"},
+    "release": {"check", "run", "status", "abort"},
 }
 
 
@@ -92,8 +98,14 @@ async def test_help_lists_every_command(enroll):
 async def test_each_command_has_help(enroll):
     calls = [(name,) for name in sorted(COMMANDS)]
     calls += [(group, name) for group, names in GROUPS.items() for name in sorted(names)]
-    # Help must not depend on the settings, so they are broken here.
-    all_done = await asyncio.gather(*(enroll(*call, "--help", PORT="x") for call in calls))
+    few = asyncio.Semaphore(4)
+
+    async def ask(call):
+        async with few:
+            # Help must not depend on the settings, so they are broken here.
+            return await enroll(*call, "--help", PORT="x")
+
+    all_done = await asyncio.gather(*map(ask, calls))
     for call, done in zip(calls, all_done, strict=True):
         assert (done.code, done.complaint) == (0, ""), call
         usage, about, *_ = [line for line in done.output.splitlines() if line.strip()]
@@ -101,7 +113,7 @@ async def test_each_command_has_help(enroll):
         assert about.strip().endswith(".")
 
 
-@pytest.mark.parametrize("call", [(), ("tasks",), ("users",), ("keys",)])
+@pytest.mark.parametrize("call", [(), ("tasks",), ("workers",), ("users",), ("keys",)])
 async def test_without_a_command_the_help_is_printed(enroll, call):
     done = await enroll(*call)
     assert "Usage: enroll" in done.output
@@ -131,10 +143,28 @@ async def test_without_a_command_the_help_is_printed(enroll, call):
         (["tasks", "list", "--older-than", "5y"], ["--older-than", "'5y'"]),
         (["tasks", "list", "--limit", "0"], ["--limit", "0"]),
         (["tasks", "drain", "--timeout", "soon"], ["--timeout", "'soon'"]),
+        (["workers", "resume", "images@here"], ["--queue"]),
+        (["release", "run"], ["file"]),
+        (["release", "run", "no-plan.yaml"], ["no-plan.yaml can't be read: No such file"]),
+        (["release", "status", "no-folder"], ["no-folder has no release"]),
+        (["release", "abort", "no-folder"], ["no-folder has no release"]),
+        (["workers", "resume"], ["worker"]),
+        (["migrate", "--phase", "both"], ["--phase", "'both'"]),
+        (["migrate", "--timeout", "-1"], ["--timeout", "-1"]),
+        (["backfills", "start", "no.such"], ["there is none"]),
     ],
 )
 async def test_a_usage_error_is_one_sentence(enroll, call, named):
     assert_one_sentence(await enroll(*call), USAGE, *named)
+
+
+@pytest.mark.parametrize(
+    "call", [("list",), ("drain", "a@b", "--queue=images"), ("resume", "a@b", "--queue=images")]
+)
+async def test_without_a_broker_no_worker_is_reached(enroll, call):
+    [port] = free_ports(1)
+    done = await enroll("workers", *call, BROKER_URL=f"redis://127.0.0.1:{port}/0")
+    assert_one_sentence(done, FAILED, "The broker is away")
 
 
 @pytest.mark.parametrize("name", ["api", "worker", "flower", "migrate", "demo", "seed"])
@@ -191,15 +221,24 @@ async def test_a_database_that_refuses_the_login_is_one_sentence(enroll, service
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("api", "PORT"), ("api", "METRICS_PORT"), ("flower", "FLOWER_PORT")]
+    ("name", "key"),
+    [
+        ("api", "PORT"),
+        ("api", "METRICS_PORT"),
+        ("flower", "FLOWER_PORT"),
+        ("worker", "WORKER_METRICS_PORT"),
+    ],
 )
-async def test_a_port_in_use_is_named(enroll, unreachable_database, name, key):
+async def test_a_port_in_use_is_named(enroll, unreachable_database, tmp_path, name, key):
     """The port is checked before the database, which does not answer here."""
+    servers = {
+        "DATABASE_URL": unreachable_database,
+        "BROKER_URL": "memory://",
+        "STORAGE_URL": f"file://{tmp_path}",
+    }
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = await enroll(
-            name, DATABASE_URL=unreachable_database, BROKER_URL="memory://", **{key: port}
-        )
+        done = await enroll(name, **servers, **{key: port})
     assert_one_sentence(done, USAGE, f"{key}: {port} of 127.0.0.1 is taken")
 
 
@@ -324,6 +363,25 @@ async def test_a_failed_start_ends_only_its_own_processes(tmp_path, service):
     assert "Traceback" not in complaint.decode()
 
 
+async def test_the_processes_of_the_api_know_the_arguments_of_tasks(tmp_path, service):
+    showing = (
+        "import sys; from api.protocol import server; from cli.main import main;"
+        "from infra.queue.kind import KINDS;"
+        "server.create_app = lambda *_: print(*KINDS, flush=True) or sys.exit(1);"
+        "sys.argv[1:] = ['api']; main()"
+    )
+    (port,) = free_ports(1)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", showing),
+        env=os.environ | service.env | {"PORT": str(port), "DATA_DIR": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert "images.process" in output.decode().split()
+
+
 async def test_unusable_keys_are_one_sentence(enroll, new_database, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/keys.json").write_text('{"keys": [')
@@ -391,3 +449,12 @@ async def test_openapi_needs_no_settings_and_prints_the_served_document(enroll, 
     done = await enroll("openapi")
     assert (done.code, done.complaint) == (0, "")
     assert json.loads(done.output) == (await client.get("/openapi.json")).json()
+
+
+@pytest.mark.parametrize("call", [("nothing",), ("tasks", "--nothing"), ("api",)])
+async def test_with_json_each_complaint_is_a_log_line(enroll, tmp_path, call):
+    (tmp_path / ".env").write_text("LOG_FORMAT=json\n", encoding="utf-8")
+    done = await enroll(*call, LOG_LEVEL="no level")
+    lines = [json.loads(line) for line in done.complaint.splitlines()]
+    assert {line["event"] for line in lines} == {"command_failed"}
+    assert (done.code, done.output) == (2, "")

@@ -21,6 +21,8 @@ from services.catalogue import images as course_images
 from services.catalogue.change import change
 from services.catalogue.courses import CourseFields
 from services.errors import UploadGone
+from services.flags.evaluate import Flags
+from services.flags.feed import FlagFeed
 from services.images import pipeline
 from tasks.registry import load_tasks
 from tests import photos
@@ -53,7 +55,9 @@ async def _uploaded(storage: MemoryStorage, *, publish: bool):
     async def report(percent):
         reported.append(percent)
 
-    variants = await pipeline.store_variants(storage, course.id, upload.id, PIXELS, report)
+    variants = await pipeline.store_variants(
+        storage, course.id, upload.id, PIXELS, report, flags=Flags()
+    )
     assert reported == [50, 75]
     if publish:
         async with change(NoCache(), course.id) as finished:
@@ -100,7 +104,7 @@ async def test_a_retry_after_the_retention_fails_permanently_with_a_reason(url):
     assert course.image_task_id == failed.id
 
 
-@pytest.mark.parametrize("name", [each for each, kind in load_tasks().items() if kind.every])
+@pytest.mark.parametrize("name", [each for each, kind in load_tasks().items() if kind.timing])
 async def test_each_scheduled_task_may_run_twice(url, name):
     for _ in range(2):
         task_id = await enqueue(name, {})
@@ -111,7 +115,8 @@ async def test_each_scheduled_task_may_run_twice(url, name):
 def _backends(url: str) -> Backends:
     settings = Settings(_env_file=None, database_url=url)
     cache = ResponseCache(SecondLevel("memory://"), memory_bytes=0)
-    return Backends(settings, MemoryStorage("/media"), cache, load_tasks(), "this", Heartbeat(url))
+    parts = settings, MemoryStorage("/media"), cache, FlagFeed(Flags()), load_tasks()
+    return Backends(*parts, "this", Heartbeat(url))
 
 
 async def test_the_statistics_have_a_longer_statement_timeout_than_the_pool(url, monkeypatch):

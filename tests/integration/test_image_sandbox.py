@@ -4,15 +4,20 @@ import asyncio
 import os
 import signal
 import sys
+from io import BytesIO
 
 import psutil
 import pytest
+import structlog
+from PIL import Image, ImageChops, ImageStat
+from structlog.testing import capture_logs
 
 from infra.process.system import NICENESS
 from services.errors import ServiceError
-from services.images import headers, sandbox, variants
+from services.images import headers, pipeline, sandbox, variants
 from services.images.headers import BrokenImage, ImageTooCostly, ImageTooLarge, UnsupportedImage
-from services.images.sandbox_process import answer
+from services.images.sandbox_process import handle
+from services.images.variants import AVIF
 from tests import photos
 from tests.factories import eventually
 from tests.processes import commands_of, is_over, session_niceness
@@ -25,7 +30,7 @@ HARMLESS = photos.jpeg(64, 48)
 def own_processes(monkeypatch):
     """Starts decoders of the test's own and ends them."""
     # Those of other tests of this process.
-    others = sandbox._idle  # noqa: SLF001
+    others = sandbox._idle  # noqa: SLF001  it has no public name
     while others:
         others.pop().kill()
     idle = []
@@ -43,7 +48,7 @@ def malicious_decoder(monkeypatch):
         program = (
             "import json, os, signal, sys, time\n"
             "import services.images.sandbox_process\n"
-            f"services.images.sandbox_process.answer = lambda data, limit: {line}\n"
+            f"services.images.sandbox_process.handle = lambda data, limit, encoding: {line}\n"
             "services.images.sandbox_process.main()\n"
         )
         monkeypatch.setattr(sandbox, "COMMAND", (sys.executable, "-I", "-c", program))
@@ -242,15 +247,62 @@ async def test_decoders_end_with_the_process_that_started_them():
 def test_results_are_serialized_without_loss(make, error):
     # In this process, where coverage is measured.
     with pytest.raises(error):
-        sandbox.parse(answer(make(), LIMIT))
+        sandbox.parse(handle(make(), LIMIT))
     whole = photos.jpeg()
-    assert sandbox.parse(answer(whole, LIMIT)) == variants.render(whole, LIMIT)
+    assert sandbox.parse(handle(whole, LIMIT)) == variants.render(whole, LIMIT)
 
 
 def test_a_memory_error_means_that_the_image_is_too_costly(monkeypatch):
-    def starve(_data, _limit):
+    def starve(_data, _limit, _encoding):
         raise MemoryError
 
     monkeypatch.setattr(variants, "render", starve)
     with pytest.raises(ServiceError, match="too much memory or time"):
-        sandbox.parse(answer(b"", LIMIT))
+        sandbox.parse(handle(b"", LIMIT))
+
+
+@pytest.mark.parametrize("make", [photos.jpeg, photos.png_alpha, photos.animated_gif])
+async def test_variants_in_avif_have_the_sizes_and_pixels_of_those_in_webp(make):
+    data = make()
+    found, others = await sandbox.render(data, LIMIT, AVIF), variants.render(data, LIMIT)
+    assert [(each.width, each.height) for each in found] == [
+        (each.width, each.height) for each in others
+    ]
+    for avif, webp in zip(found, others, strict=True):
+        shown, expected = (Image.open(BytesIO(each.data)) for each in (avif, webp))
+        assert (shown.format, shown.mode, shown.size) == ("AVIF", expected.mode, expected.size)
+        assert not shown.getexif()
+        assert not [key for key in ("exif", "xmp", "icc_profile") if shown.info.get(key)]
+        apart = ImageChops.difference(shown.convert("RGBA"), expected.convert("RGBA"))
+        assert max(ImageStat.Stat(apart).mean) < 6
+
+
+async def test_the_largest_variants_fit_into_the_limits_in_avif():
+    tall = photos.encoded(photos.photograph(1280, 4096), "PNG", compress_level=1)
+    assert len(await sandbox.render(tall, LIMIT, AVIF)) == 3
+
+
+async def test_an_image_that_is_too_costly_in_avif_has_its_variants_in_webp(monkeypatch):
+    render = sandbox.render
+
+    async def costly(data, limit, encoding=variants.WEBP):
+        if encoding is AVIF:
+            raise ImageTooCostly
+        return await render(data, limit, encoding)
+
+    monkeypatch.setattr(sandbox, "render", costly)
+    made = await pipeline._made(photos.jpeg(400, 300), LIMIT, has_avif=True)  # noqa: SLF001  it has no public name
+    assert [(encoding.format, each.width) for encoding, each in made] == [
+        ("webp", 400),
+        ("webp", 320),
+    ]
+
+
+async def test_what_a_decoder_writes_is_a_log_line(monkeypatch):
+    code = "import os; os.write(2, b'Fatal: marked'); os._exit(1)"
+    monkeypatch.setattr(sandbox, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(sandbox, "log", structlog.get_logger())
+    with capture_logs() as lines, pytest.raises(sandbox.DecoderFailed):
+        await sandbox.render(photos.jpeg(), LIMIT)
+    [line] = [line for line in lines if line["event"] == "decoder_output"]
+    assert line["text"] == "Fatal: marked"

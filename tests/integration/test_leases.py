@@ -11,6 +11,7 @@ from infra.queue import leases, operations, queries
 from infra.queue.enqueue import enqueue
 from infra.queue.errors import LeaseLost, TaskNotRetryable
 from models import Course, Difficulty, Task, TaskState
+from tasks.registry import Registration
 
 
 @pytest.fixture
@@ -40,6 +41,54 @@ def _course() -> Course:
     return Course(title="made by the task", description="d", difficulty=Difficulty.BEGINNER)
 
 
+def _kinds(**versions: int) -> dict[str, Registration]:
+    names = {f"test.{name}": version for name, version in versions.items()}
+    return {
+        name: Registration(name, print, "default", 3, 60, (), None, version=version)
+        for name, version in names.items()
+    }
+
+
+NEWEST = _kinds(task=2, other=9)
+
+
+async def test_a_task_of_a_newer_version_is_left_to_another_worker():
+    task = await _published()
+    await Task.filter(id=task.id).update(
+        version=2,
+        published_at=datetime.now(UTC),
+        lease_until=datetime.now(UTC) + timedelta(minutes=1),
+    )
+    for known in ({}, _kinds(task=1), _kinds(other=2)):
+        assert await leases.claim(task.id, "old", known) is None
+    left = await queries.get(task.id)
+    assert (left.state, left.attempts, left.published_at, left.lease_until) == (
+        *(TaskState.QUEUED, 0),
+        *(None, None),
+    )
+    assert timedelta() < left.available_at - datetime.now(UTC) <= timedelta(seconds=2)
+    await _make_due(task.id)
+    claim = await leases.claim(task.id, "new", NEWEST)
+    assert (claim.version, claim.attempt) == (2, 1)
+
+
+async def test_a_task_of_a_newer_version_keeps_its_backoff_and_its_run():
+    waiting, running = await _published(), await _published()
+    later = datetime.now(UTC) + timedelta(minutes=10)
+    await Task.filter(id=waiting.id).update(version=2, available_at=later)
+    await Task.filter(id=running.id).update(version=2)
+    claim = await leases.claim(running.id, "new", NEWEST)
+    assert await leases.claim(waiting.id, "old") is None
+    assert await leases.claim(running.id, "old") is None
+    assert (await queries.get(waiting.id)).available_at == later
+    await leases.extend(claim)
+
+
+async def test_a_newer_worker_claims_older_tasks():
+    task = await _published()
+    assert (await leases.claim(task.id, "new", NEWEST)).version == 1
+
+
 async def test_a_task_of_a_transaction_that_rolls_back_is_none():
     with pytest.raises(RuntimeError):
         async with transaction():
@@ -51,7 +100,7 @@ async def test_a_task_of_a_transaction_that_rolls_back_is_none():
 async def test_a_claim_counts_the_attempt_and_is_had_once():
     task = await _published()
     claim = await leases.claim(task.id, "one")
-    assert (claim.name, claim.args, claim.attempt) == ("test.task", {"a": 1}, 1)
+    assert (claim.name, claim.args, claim.attempt) == ("test.task", '{"a": 1}', 1)
     assert await leases.claim(task.id, "two") is None
     running = await queries.get(task.id)
     assert (running.state, running.attempts, running.worker) == (TaskState.RUNNING, 1, "one")
@@ -67,6 +116,21 @@ async def test_nothing_is_claimed_that_is_not_there_not_due_or_cancelled():
     cancelled = await _published()
     await Task.filter(id=cancelled.id).update(cancel_requested=True)
     assert await leases.claim(cancelled.id, "one") is None
+
+
+@pytest.mark.parametrize(
+    ("attempt", "backoff", "seconds"),
+    [(1, (100, 1000), 100), (2, (100, 1000), 1000), (9, (100, 1000), 1000), (1, (), 2)],
+)
+async def test_the_wait_after_a_failed_attempt_is_that_of_its_kind(attempt, backoff, seconds):
+    task = await _published(max_attempts=20)
+    await Task.filter(id=task.id).update(attempts=attempt - 1)
+    claim = await leases.claim(task.id, "one")
+    began = datetime.now(UTC)
+    await leases.fail_attempt(claim, "error", "", permanent=False, backoff=backoff)
+    wait = ((await queries.get(task.id)).available_at - began).total_seconds()
+    # With jitter over the upper half.
+    assert seconds / 2 - 1 <= wait <= seconds + 1
 
 
 async def test_the_effect_and_succeeded_commit_together():
@@ -149,11 +213,27 @@ async def test_an_error_waits_longer_each_time_and_ends_failed():
         waits.append((left.available_at - before).total_seconds())
         assert state == ("failed" if attempt == 3 else "queued")
     assert (left.state, left.error, left.traceback) == (TaskState.FAILED, "broken", "Traceback")
+    kept = [(each["attempt"], each["error"], each["traceback"]) for each in left.errors]
+    assert kept == [(n, "broken", "Traceback") for n in (1, 2, 3)]
+    assert {each["worker"] for each in left.errors} == {"one"}
     assert left.finished_at
     # Each times a jitter of 0.5 to 1.
     for wait, longest in zip(waits, (2, 4, 8), strict=True):
         assert longest / 2 - 0.1 <= wait <= longest
     assert await leases.claim(task.id, "one") is None
+
+
+async def test_the_errors_of_the_last_attempts_are_kept_and_the_ends_of_tracebacks():
+    task = await _published(max_attempts=100)
+    for attempt in range(1, leases.KEPT_ERRORS + 3):
+        await _make_due(task.id)
+        claim = await leases.claim(task.id, "one")
+        traceback = "x" * leases.KEPT_TRACEBACK + str(attempt)
+        await leases.fail_attempt(claim, "broken", traceback, permanent=False)
+    errors = (await queries.get(task.id)).errors
+    assert [each["attempt"] for each in errors] == list(range(3, leases.KEPT_ERRORS + 3))
+    assert len(errors[-1]["traceback"]) == leases.KEPT_TRACEBACK
+    assert errors[-1]["traceback"].endswith(f"x{leases.KEPT_ERRORS + 2}")
 
 
 async def test_a_permanent_error_is_not_tried_again():

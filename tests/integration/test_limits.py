@@ -15,18 +15,16 @@ from uuid_utils.compat import uuid7
 from api.security.rate_limits import Limits
 from deploy.embedded.servers import running
 from infra import rate_limits
-from infra.rate_limits import (
+from infra.rate_limits.buckets import (
     FallbackBuckets,
-    FallbackLogins,
     MemoryBuckets,
-    MemoryLogins,
     Rate,
     RateClass,
     RedisBuckets,
-    RedisLogins,
     TokenRequest,
 )
-from infra.rate_limits.logins import COUNT_TTL_SECONDS, login_keys
+from infra.rate_limits.logins import COUNT_TTL_SECONDS, FallbackLogins, MemoryLogins, login_keys
+from infra.rate_limits.logins_redis import RedisLogins
 from infra.settings import Settings
 from services.auth.passwords import HashersBusy
 from services.errors import InvalidCredentials, RateLimited

@@ -10,13 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from infra.db import migrations
-from infra.db.migrations import (
-    LAST_OF_0,
-    MIGRATIONS,
-    SchemaTooOldError,
-    migrate,
-)
+from infra.db import adoption
+from infra.db.adoption import LAST_OF_0, SchemaTooOldError
+from infra.db.migration_files import MIGRATIONS
+from infra.db.migrations import migrate
 
 # A `pg_dump --schema-only` after the last migration of 0.x, with the totals and aerich's rows.
 SCHEMA = Path(__file__).with_name("schema_0.1.sql").read_text("utf-8")
@@ -131,7 +128,7 @@ async def test_a_failed_adoption_changes_nothing(old, monkeypatch, tmp_path):
     url, connection = old
     failing = tmp_path / "failing.sql"
     failing.write_text("DROP TABLE uploads; SELECT 1 / 0")
-    monkeypatch.setattr(migrations, "UPGRADE_FROM_0", failing)
+    monkeypatch.setattr(adoption, "UPGRADE_FROM_0", failing)
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(url)
     monkeypatch.undo()

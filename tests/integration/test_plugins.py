@@ -78,7 +78,7 @@ async def test_a_task_of_an_installed_package_runs_on_its_own_queue(plugged):
     for title in ("Optics", "Algebra"):
         await Course.create(title=title, description="-", difficulty=Difficulty.BEGINNER)
     task = await _succeeded(await enqueue("catalogue.export", {"partner": "acme"}))
-    assert (objects / "exports/acme.txt").read_text() == "Algebra\nOptics\n"
+    assert (objects / f"exports/acme/{task.id}.txt").read_text() == "Algebra\nOptics\n"
     assert (task.queue, task.attempts, task.max_attempts) == ("catalogue", 1, 3)
 
 

@@ -16,7 +16,7 @@ from infra.db.engine import database, direct_connection, primary
 from infra.queue import operations, queries
 from infra.queue.publish import PLANNER
 from infra.queue.queries import TaskFilters
-from infra.queue.stats import queue_stats
+from infra.queue.stats import kind_stats, queue_stats
 from models import Course, Difficulty, Enrollment, TaskState
 from services.catalogue import queries as catalogue_queries
 from services.catalogue.queries import Filters, Sort
@@ -176,6 +176,7 @@ READS = {
     ),
     "students": lambda _c, _e: listing.students(primary(), 5, 100),
     "tasks of the queues": lambda _c, _e: queue_stats(),
+    "tasks of the kinds": lambda _c, _e: kind_stats(primary()),
     "latest tasks": lambda _c, _e: queries.list_tasks(TaskFilters(), 100),
     "failed tasks": lambda _c, _e: queries.list_tasks(
         TaskFilters(states=frozenset({TaskState.FAILED})), 100

@@ -4,17 +4,18 @@ import asyncio
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 from celery import Celery
 from uuid_utils.compat import uuid7
 
-from infra.db.engine import database
-from infra.queue import leases, queries
+from infra.queue import leases, operations, queries
 from infra.queue.enqueue import enqueue
 from infra.queue.publish import BATCH, WINDOW
 from infra.queue.sweep import LOST_WORKER
+from infra.queue.timing import EPOCH, Every
 from models import Task, TaskSchedule, TaskState
 from services.task_names import TaskName
 from tasks.registry import Registration, load_tasks
@@ -25,23 +26,9 @@ async def _nothing(_context) -> None:
     """Do nothing."""
 
 
-def _kind(name: str, queue: str, every: int | None = None) -> Registration:
-    return Registration(name, _nothing, queue, 4, 10, (), every)
-
-
-@pytest.fixture
-async def connect(new_database):
-    """Open connections to a database of the test's own."""
-    url, opened = await new_database(), []
-
-    async def connect():
-        opened.append(await asyncpg.connect(url))
-        return opened[-1]
-
-    async with database(url, pool_size=3):
-        yield connect
-    for connection in opened:
-        await connection.close()
+def _kind(name: str, queue: str, every: int | None = None, version: int = 1) -> Registration:
+    timing = every and Every(every)
+    return Registration(name, _nothing, queue, 4, 10, (), timing, version=version)
 
 
 @pytest.fixture
@@ -65,6 +52,26 @@ def _messages(relay) -> list[str]:
         while message := broker.default_channel.basic_get(queue, no_ack=True):
             ids.append(message.headers["id"])
     return ids
+
+
+async def test_tasks_of_a_newer_version_wait_for_a_relay_that_knows_it(relay, connect):
+    made = [await enqueue("test.task", {}) for _ in range(3)]
+    for version, task_id in enumerate(made, start=1):
+        await Task.filter(id=task_id).update(version=version)
+    assert await relay.publish() == 1
+    assert _messages(relay) == [str(made[0])]
+    queue = relay.registry["test.task"].queue
+    kinds = {"test.task": _kind("test.task", queue, version=2)}
+    with closing(Relay(await connect(), relay.celery, kinds)) as newer:
+        assert await newer.publish() == 1
+        assert _messages(newer) == [str(made[1])]
+
+
+async def test_a_periodic_task_has_the_version_of_the_relays_code(relay):
+    queue = relay.registry["test.task"].queue
+    relay.registry = {"test.periodic": _kind("test.periodic", queue, 60, version=3)}
+    await relay.schedule()
+    assert await Task.all().values_list("version", flat=True) == [3]
 
 
 async def test_due_tasks_are_published_once_and_marked(relay):
@@ -261,7 +268,10 @@ async def test_a_slot_of_a_transaction_that_rolls_back_is_not_served(relay):
         await relay.connection.execute("ALTER TABLE tasks ADD CHECK (name <> 'test.hourly')")
     with pytest.raises(asyncpg.CheckViolationError):
         await relay.schedule()
-    assert await TaskSchedule.all().count() == 0
+    assert (await TaskSchedule.get(name="test.hourly")).last_slot == EPOCH
+    await relay.connection.execute("ALTER TABLE tasks DROP CONSTRAINT tasks_name_check")
+    await relay.schedule()
+    assert await Task.filter(name="test.hourly").count() == 1
 
 
 async def test_a_task_that_was_due_before_what_is_published_already_is_found_in_a_second(relay):
@@ -272,6 +282,52 @@ async def test_a_task_that_was_due_before_what_is_published_already_is_found_in_
     await asyncio.sleep(1.05)
     assert await relay.publish() == 1
     assert str(late) in _messages(relay)
+
+
+@pytest.mark.usefixtures("task_hooks")
+async def test_a_task_with_a_time_is_published_when_that_has_come(relay):
+    in_a_second = datetime.now(UTC) + timedelta(seconds=1)
+    later = await enqueue("test.task", {}, run_at=in_a_second.astimezone(ZoneInfo("Asia/Tokyo")))
+    delayed = await enqueue("test.task", {}, delay=1)
+    in_a_day = await enqueue("test.task", {}, delay=86400)
+    now = await enqueue("test.task", {}, delay=0)
+    past = await enqueue("test.task", {}, run_at=datetime.now(UTC) - timedelta(days=1))
+    assert (await queries.get(later)).available_at == in_a_second
+    created = (await queries.get(past)).created_at
+    assert abs((await queries.get(past)).available_at - created) < timedelta(seconds=1)
+    assert await relay.publish() == 2
+    assert _messages(relay) == [str(now), str(past)]
+    await asyncio.sleep(1.1)
+    assert await relay.publish() == 2
+    assert set(_messages(relay)) == {str(later), str(delayed)}
+    # An operator can let one run at once.
+    await operations.retry(in_a_day)
+    assert await relay.publish() == 1
+
+
+async def test_a_waiting_task_with_the_key_keeps_its_time(relay):
+    first = await enqueue("test.task", {}, dedupe_key="k", delay=3600)
+    due = (await queries.get(first)).available_at
+    assert await enqueue("test.task", {}, dedupe_key="k") == first
+    assert (await queries.get(first)).available_at == due
+    assert await relay.publish() == 0
+
+
+@pytest.mark.parametrize(
+    ("when", "fault"),
+    [
+        ({"run_at": datetime(2026, 9, 27, 2, 30)}, "run_at must have a time zone"),  # noqa: DTZ001  that is the fault
+        ({"delay": -1}, "delay must be 0 to"),
+        ({"delay": float("nan")}, "delay must be 0 to"),
+        ({"delay": float("inf")}, "delay must be 0 to"),
+        ({"delay": 1e12}, "delay must be 0 to"),
+        ({"delay": 1, "run_at": datetime(2026, 9, 27, tzinfo=UTC)}, "run_at or delay, not both"),
+    ],
+)
+async def test_an_invalid_time_is_refused_when_it_is_enqueued(relay, when, fault):
+    with pytest.raises(ValueError, match=fault):
+        await enqueue("test.task", {}, **when)
+    assert await Task.all().count() == 0
 
 
 async def test_a_priority_that_is_new_is_published_at_once_and_in_its_order(relay):

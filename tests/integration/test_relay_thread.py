@@ -12,7 +12,7 @@ from celery import Celery
 from uuid_utils.compat import uuid7
 
 from deploy.embedded import probe
-from infra.db import engine
+from infra.db import dsn
 from tasks.registry import Registration
 from worker import relay_thread
 from worker.relay_thread import relay_forever
@@ -144,7 +144,7 @@ async def test_a_lost_notification_costs_a_second_at_most(start, database_url, r
 
 async def test_a_database_that_went_silent_is_left(proxy, start, rows, monkeypatch):
     monkeypatch.setattr(relay_thread, "STATEMENT_SECONDS", 0.5)
-    monkeypatch.setattr(engine, "CONNECT_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(dsn, "CONNECT_TIMEOUT_SECONDS", 0.5)
     way, url = proxy
     start(url)
     await _published_after(rows)

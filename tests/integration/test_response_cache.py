@@ -20,14 +20,14 @@ from infra.cache import (
     Key,
     ResponseCache,
     SecondLevel,
-    Shared,
     Slice,
     TooManyFills,
 )
 from infra.cache.filler import FILLS, LONG_TAIL_FILLS, PLACE_SECONDS
-from infra.cache.trust import TRUST_SECONDS
+from infra.db.change_ring import ChangeRing
 from infra.db.feed import DatabaseFeed
 from infra.db.history import Change
+from infra.db.trust import TRUST_SECONDS
 from services.catalogue.feed import CATALOGUE_POLL_SECONDS, CatalogueFeed
 from tests.factories import eventually
 
@@ -109,7 +109,7 @@ def patience(monkeypatch):
     """Take a machine that runs other tests as well for slow, not for broken."""
     monkeypatch.setattr("infra.cache.level.TIMEOUT_SECONDS", 2.0)
     monkeypatch.setattr("infra.cache.filler.FILL_WAIT_SECONDS", 5.0)
-    monkeypatch.setattr("infra.cache.trust.POLL_WAIT_SECONDS", 5.0)
+    monkeypatch.setattr("infra.db.trust.POLL_WAIT_SECONDS", 5.0)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def process(server, redis, truth):
         async def make(shared=None, *, url=None, follows=True, **options) -> ResponseCache:
             level = SecondLevel(url or server.environment["CACHE_URL"])
             options = {"memory_bytes": 1_000_000} | options
-            cache = ResponseCache(level, shared=shared, **options)
+            cache = ResponseCache(level, change_ring=shared, **options)
             started.push_async_callback(cache.close)
             if follows:
                 feed = DatabaseFeed(truth.url, CatalogueFeed(cache), seconds=CATALOGUE_POLL_SECONDS)
@@ -298,29 +298,29 @@ async def test_the_writer_reads_its_write_at_once_and_the_others_soon(patience, 
 
 
 async def test_processes_of_one_instance_read_each_others_writes_at_once(patience, process, truth):
-    memory = Shared()
+    memory = ChangeRing()
     one, other = await process(memory), await process(memory)
     for number in range(1, 200):
         await _kept(other, truth)
-        other.remember(TARGET, LIST)
+        other.memory.remember(TARGET, LIST.name)
         await one.publish(await truth.write(number))
-        assert other.index.get(TARGET) is None
+        assert other.find(TARGET) is None
         assert await _read(other, truth) == number
 
 
 async def test_they_do_while_the_database_is_too_busy_for_a_poll(process, truth):
-    memory = Shared()
+    memory = ChangeRing()
     one, other = await process(memory), await process(memory)
     await _kept(other, truth)
-    other.remember(TARGET, LIST)
+    other.memory.remember(TARGET, LIST.name)
     changes = await truth.write(1)
     other.trust.until = float("inf")
     await one.publish(changes)
-    assert other.index.get(TARGET) is None
+    assert other.find(TARGET) is None
 
 
 async def test_more_writes_than_the_ring_holds_empty_memory(patience, process, truth):
-    memory = Shared()
+    memory = ChangeRing()
     one, other = await process(memory), await process(memory)
     await _kept(other, truth)
     changes = await truth.write(1)
@@ -330,7 +330,7 @@ async def test_more_writes_than_the_ring_holds_empty_memory(patience, process, t
 
 
 async def test_a_touch_makes_old_what_shows_the_thing_and_nothing_else(patience, process, truth):
-    memory = Shared()
+    memory = ChangeRing()
     one, sibling, other = await process(memory), await process(memory), await process()
     showing = Key("courses?page=1", lock_on_fill=True)
     without = Key("courses?page=2", lock_on_fill=True)
@@ -446,22 +446,22 @@ async def test_the_index_cuts_again_what_a_change_made_old(patience, process, tr
     cache = await process()
     part = _part(truth)
     await cache.slice(part)
-    cache.remember(TARGET, PART)
+    cache.memory.remember(TARGET, PART.name)
     cache.memory.targets[TARGET].entry.prepared = Head((await cache.slice(part)).digest)
-    assert cache.index.recut(TARGET) is None  # `get` finds it
+    assert cache.memory.recut(TARGET) is None  # `get` finds it
 
     await cache.publish(await truth.write(3))
-    assert (cache.index.get(TARGET), cache.index.recut(TARGET)) == (None, None)
+    assert (cache.find(TARGET), cache.memory.recut(TARGET)) == (None, None)
     await _kept(cache, truth, BLOCK)
-    assert cache.index.get(TARGET) is None
-    slot = cache.index.recut(TARGET)
+    assert cache.find(TARGET) is None
+    slot = cache.memory.recut(TARGET)
     assert slot.entry.body == b"30"
     assert slot.entry.prepared == Head(slot.entry.digest)
-    assert slot is cache.index.get(TARGET)
+    assert slot is cache.find(TARGET)
     assert slot.expires == cache.memory.get("block").expires
 
     await cache.publish(await truth.write(4))
-    assert cache.index.recut(TARGET) is None
+    assert cache.memory.recut(TARGET) is None
 
 
 async def test_a_process_that_caches_nothing_makes_the_slice_alone(process, truth):
@@ -516,14 +516,15 @@ async def test_a_reader_that_leaves_during_a_fill_takes_it_from_no_other(patienc
 async def test_the_index_finds_what_was_remembered_while_it_is_true(patience, process, truth):
     one, other = await process(), await process()
     await _kept(one, truth)
-    assert one.index.get(TARGET) is None
-    one.remember(TARGET, LIST)
-    assert one.index.get(TARGET).entry.body == b"0"
-    assert one.index.hits == 0
-    one.index.count(one.index.get(TARGET))
-    assert one.index.hits == 1
+    assert one.find(TARGET) is None
+    one.memory.remember(TARGET, LIST.name)
+    read = one.counts.memory
+    assert one.find(TARGET).entry.body == b"0"
+    assert one.counts.memory == read
+    one.count(one.find(TARGET))
+    assert one.counts.memory == read + 1
     await other.publish(await truth.write(1))
-    await eventually(lambda: asyncio.sleep(0, one.index.get(TARGET) is None), within=TRUST_SECONDS)
+    await eventually(lambda: asyncio.sleep(0, one.find(TARGET) is None), within=TRUST_SECONDS)
 
 
 FEEDS = """
@@ -573,7 +574,7 @@ async def test_a_restarted_redis_is_used_again_and_costs_no_memory(process, trut
 async def test_a_redis_that_sleeps_through_a_write_wakes_with_the_past_and_is_not_believed(
     process, truth, redis
 ):
-    memory = Shared()
+    memory = ChangeRing()
     caches = writer, sibling, stranger = (
         await process(memory),
         await process(memory),
@@ -615,7 +616,7 @@ async def test_a_frozen_redis_does_not_hold_up_reads(process, truth, redis):
 
 @pytest.mark.parametrize("second", ["redis://127.0.0.1:1/0", "memory://"])
 async def test_without_redis_memory_is_as_true(process, truth, second):
-    memory = Shared()
+    memory = ChangeRing()
     one, sibling, other = [await process(shared, url=second) for shared in (memory, memory, None)]
     for number in range(1, 10):
         for cache in (one, sibling, other):
@@ -623,7 +624,7 @@ async def test_without_redis_memory_is_as_true(process, truth, second):
         await one.publish(await truth.write(number))
         assert await _read(one, truth) == await _read(sibling, truth) == number
         await _shows(other, truth, number)
-    assert await (await process(url="memory://")).top(3) == []
+    assert await (await process(url="memory://")).level.top(3) == []
 
 
 async def test_what_is_read_most_is_told_to_all(patience, process, truth, redis, monkeypatch):
@@ -631,15 +632,15 @@ async def test_what_is_read_most_is_told_to_all(patience, process, truth, redis,
     one, other = await process(), await process()
     await _kept(one, truth)
     await _kept(other, truth, COURSE)
-    one.remember(TARGET, LIST)
+    one.memory.remember(TARGET, LIST.name)
     for _ in range(50):
-        one.index.count(one.index.get(TARGET))
+        one.count(one.find(TARGET))
 
     async def is_told() -> bool:
         return await redis.zrevrange("enroll:reads", 0, -1) == [b"courses", b"course:1"]
 
     await eventually(is_told, within=5)
-    assert await other.top(1) == ["courses"]
+    assert await other.level.top(1) == ["courses"]
 
 
 async def test_a_gap_in_the_history_empties_memory_and_says_so(patience, process, truth):
@@ -695,12 +696,12 @@ async def test_while_polls_are_late_memory_is_served_as_stale_and_then_no_more(
     monkeypatch.setattr("infra.cache.response_cache.LATE_FILL_SECONDS", 0.3)
     cache = await process(stale_seconds=3)
     await _kept(cache, truth)
-    cache.remember(TARGET, LIST)
+    cache.memory.remember(TARGET, LIST.name)
     async with truth.pool.acquire() as holder, holder.transaction():
         # Neither a poll nor a fill can be answered.
         await holder.execute("LOCK TABLE catalogue_version IN ACCESS EXCLUSIVE MODE")
         await asyncio.sleep(TRUST_SECONDS)
-        assert cache.index.get(TARGET) is None
+        assert cache.find(TARGET) is None
         await cache.get(LIST, truth)
         times = []
         for _ in range(100):
@@ -719,8 +720,28 @@ async def test_while_polls_are_late_memory_is_served_as_stale_and_then_no_more(
     assert (await cache.get(LIST, truth)).stale_seconds is None
 
 
+async def test_a_slow_fill_goes_on_for_later_readers(process, truth, monkeypatch):
+    monkeypatch.setattr("infra.cache.response_cache.LATE_FILL_SECONDS", 0.2)
+    cache = await process()
+    # Its polls are late, as those of a process that has too little of the processor.
+    monkeypatch.setattr(cache, "follow", lambda *_: None)
+    await asyncio.sleep(TRUST_SECONDS)
+    truth.seconds = 0.8
+    failed = 0
+    while True:
+        try:
+            entry = await cache.get(LIST, truth)
+        except TimeoutError:
+            failed += 1
+            assert failed < 5
+        else:
+            break
+    assert (entry.body, truth.asked) == (b"0", 1)
+    assert failed > 0
+
+
 async def test_a_process_behind_its_siblings_drops_its_lists(patience, process, truth, monkeypatch):
-    memory = Shared()
+    memory = ChangeRing()
     one, other = await process(memory), await process(memory)
     await _kept(other, truth)
     await _kept(other, truth, COURSE)

@@ -24,6 +24,7 @@ from infra.storage import (
     StorageUnavailable,
     open_storage,
 )
+from infra.storage.measured import MeasuredStorage
 from infra.storage.s3 import S3Storage
 
 WEBP = "image/webp"
@@ -46,6 +47,14 @@ async def bucket(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
     folder = tmp_path_factory.mktemp("bucket")
     async with running(folder, only={"storage"}, fsync=False) as servers:
         yield lowered(servers.environment)
+
+
+def bucket_of(settings: Settings) -> S3Storage:
+    """Open a bucket without what counts its calls."""
+    store = open_storage(settings)
+    assert isinstance(store, MeasuredStorage)
+    assert isinstance(store.inner, S3Storage)
+    return store.inner
 
 
 @pytest.fixture(params=["memory", "file", "s3", "s3 below a prefix"])
@@ -198,11 +207,10 @@ async def test_more_objects_are_listed_than_one_page_has(
 async def test_an_object_that_cannot_be_deleted_raises(
     bucket: dict[str, object], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_storage(settings(**bucket))
-    assert isinstance(store, S3Storage)
+    store = bucket_of(settings(**bucket))
     await store.put(f"{folder}1", b"x", WEBP)
     response = {"Errors": [{"Key": f"{folder}1", "Code": "InternalError"}]}
-    monkeypatch.setattr(store._client, "delete_objects", lambda **_: response)  # noqa: SLF001
+    monkeypatch.setattr(store._client, "delete_objects", lambda **_: response)  # noqa: SLF001  it has no public name
     with pytest.raises(StorageUnavailable, match=r"1 objects were not deleted.*InternalError"):
         await store.delete_prefix(folder)
 
@@ -246,9 +254,8 @@ async def test_a_buckets_error_code_becomes_a_storage_error(
     code: str, status: int, error: type[StorageError]
 ) -> None:
     keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
-    store = open_storage(settings(storage_url="s3://b", **keys))
-    assert isinstance(store, S3Storage)
-    with Stubber(store._client) as stub:  # noqa: SLF001
+    store = bucket_of(settings(storage_url="s3://b", **keys))
+    with Stubber(store._client) as stub:  # noqa: SLF001  it has no public name
         stub.add_client_error("put_object", code, http_status_code=status)
         with pytest.raises(error, match=rf"put a/1: {code} \({status}\)"):
             await store.put("a/1", b"x", WEBP)
@@ -295,9 +302,8 @@ async def test_a_server_that_never_answers(bucket: dict[str, object]) -> None:
 async def test_a_health_check_has_a_timeout_and_leaves_no_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = open_storage(settings(storage_url="s3://b"))
-    assert isinstance(store, S3Storage)
-    prompt = store._fast_client  # noqa: SLF001
+    store = bucket_of(settings(storage_url="s3://b"))
+    prompt = store._fast_client  # noqa: SLF001  it has no public name
     config = prompt.meta.config
     assert config.connect_timeout + config.read_timeout <= 2  # type: ignore[attr-defined]
     monkeypatch.setattr(prompt, "head_bucket", lambda **_: time.sleep(3))  # a silent name server

@@ -80,7 +80,7 @@ async def production(service, tmp_path_factory):
     folder = tmp_path_factory.mktemp("production")
     output = folder / "api.log"
     (port,) = free_ports(1)
-    places = {"PORT": str(port), "DATA_DIR": str(folder / "data")}
+    places = {"PORT": str(port), "DATA_DIR": str(folder / "data"), "DRAIN_SECONDS": "0"}
     async with tls_database(service.env["DATABASE_URL"], folder) as url:
         environment = os.environ | service.env | SETTINGS | places | {"DATABASE_URL": url}
         with output.open("wb") as file:

@@ -24,16 +24,25 @@ class Server:
 
 @asynccontextmanager
 async def own_api(
-    service, folder: Path, *, module: str = "cli", **settings: str
+    service,
+    folder: Path,
+    *,
+    module: str = "cli",
+    within: tuple[str, ...] = (),
+    stderr: int | None = None,
+    **settings: str,
 ) -> AsyncIterator[Server]:
-    """Run an API with these settings and one server process; `module` starts it."""
-    (port,) = free_ports(1)
-    places = {"PORT": str(port), "DATA_DIR": str(folder), "API_WORKERS": "1"}
-    with (folder / "log").open("wb") as log:
+    """Run an API with these settings and one server process; `module` starts it.
+
+    The command `within` becomes that process. Its log is the file `log`, or `stderr`.
+    """
+    port = settings.get("PORT") or str(free_ports(1)[0])
+    places = {"PORT": port, "DATA_DIR": str(folder), "API_WORKERS": "1", "DRAIN_SECONDS": "0"}
+    with (folder / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, "api"),
+            *(*within, sys.executable, "-m", module, "api"),
             env=os.environ | service.env | places | settings,
-            stderr=log,
+            stderr=log if stderr is None else stderr,
         )
     address = f"http://127.0.0.1:{port}"
     try:

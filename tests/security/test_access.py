@@ -82,6 +82,32 @@ FOR_ADMINS = {
     ("GET", "/api/v1/admin/tasks"),
     ("POST", "/api/v1/admin/tasks/<task_id>/retry"),
     ("POST", "/api/v1/admin/tasks/<task_id>/cancel"),
+    ("GET", "/api/v1/admin/flags"),
+    ("GET", "/api/v1/admin/flags/<flag_name>"),
+    ("PUT", "/api/v1/admin/flags/<flag_name>"),
+    ("DELETE", "/api/v1/admin/flags/<flag_name>"),
+    ("POST", "/api/v1/admin/flags/<flag_name>/kill"),
+    ("GET", "/api/v1/admin/flags/<flag_name>/history"),
+}
+# Its pages have a session of their own: test_console.py.
+CONSOLE = {
+    ("GET", "/console/login"),
+    ("POST", "/console/login"),
+    ("POST", "/console/logout"),
+    ("GET", "/console/tasks"),
+    ("GET", "/console/tasks/<task_id>"),
+    ("POST", "/console/tasks/<task_id>/retry"),
+    ("POST", "/console/tasks/<task_id>/cancel"),
+    ("GET", "/console/tasks/bulk"),
+    ("POST", "/console/tasks/bulk"),
+    ("GET", "/console/queues/<queue>"),
+    ("POST", "/console/queues/<queue>/pause"),
+    ("POST", "/console/queues/<queue>/resume"),
+    *(
+        (method, f"/console/assets/{file}")
+        for method in ("GET", "HEAD")
+        for file in ("console.css", "htmx.min.js", "icon.svg")
+    ),
 }
 EVERY_ROUTE = FOR_ANYONE | FOR_USERS | FOR_ADMINS
 
@@ -252,14 +278,14 @@ async def is_dead(client, headers: dict[str, str]) -> None:
 
 
 async def test_every_route_is_in_the_access_table(app):
-    assert routes_of(app) == EVERY_ROUTE
+    assert routes_of(app) == EVERY_ROUTE | CONSOLE
     assert not FOR_ANYONE & FOR_USERS | FOR_ANYONE & FOR_ADMINS | FOR_USERS & FOR_ADMINS
 
 
 async def test_the_routes_of_a_file_store_are_in_the_access_table(tmp_path):
     app = create_app(Settings(_env_file=None, storage_url=tmp_path.as_uri()))
     try:
-        assert routes_of(app) == EVERY_ROUTE | MEDIA
+        assert routes_of(app) == EVERY_ROUTE | CONSOLE | MEDIA
     finally:
         Sanic.unregister_app(app)
 

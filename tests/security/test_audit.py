@@ -30,6 +30,7 @@ from tests.security.conftest import SETTINGS
 from tests.security.test_enrollment_rights import student
 
 UNKNOWN_TASK = "test.of_the_audit_log"
+FLAG = "/admin/flags/avif-variants"
 
 
 @pytest.fixture
@@ -112,6 +113,9 @@ async def writes(api, client, database):
         ),
         "retry_task": (Action.RETRY_TASK, "POST", f"/admin/tasks/{failed}/retry", {}, failed),
         "cancel_task": (Action.CANCEL_TASK, "POST", f"/admin/tasks/{queued}/cancel", {}, queued),
+        "set_flag": (Action.SET_FLAG, "PUT", FLAG, {"json": {"enabled": False}}, "avif-variants"),
+        "kill_flag": (Action.KILL_FLAG, "POST", f"{FLAG}/kill", {}, "avif-variants"),
+        "delete_flag": (Action.DELETE_FLAG, "DELETE", FLAG, {}, "avif-variants"),
         "delete_course": (Action.DELETE_COURSE, "DELETE", f"/courses/{course_id}", {}, course_id),
     }
 

@@ -183,7 +183,7 @@ async def test_keys_expire_after_a_day(send, database):
     )
     await database.execute(
         "INSERT INTO tasks (id, name, args) VALUES (gen_random_uuid(), $1, '{}')",
-        "maintenance.prune_answers",
+        "maintenance.prune_idempotent_responses",
     )
 
     async def is_forgotten():

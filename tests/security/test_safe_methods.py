@@ -65,6 +65,7 @@ async def test_reading_changes_nothing(service, database, tmp_path):
             "<course_id>": course.json()["id"],
             "<email>": email,
             "<task_id>": str(task_id),
+            "<flag_name>": "searches",
         }
         before = await contents(connection)
         for path in READS:

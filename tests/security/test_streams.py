@@ -17,7 +17,8 @@ import api.routes.tasks
 from api.security import sse_limits
 from api.security.rate_limits import Limits
 from api.security.sse_limits import Streams
-from infra.rate_limits import MemoryBuckets, MemoryLogins
+from infra.rate_limits.buckets import MemoryBuckets
+from infra.rate_limits.logins import MemoryLogins
 from infra.settings import Settings
 from models import Task, TaskState
 from services.errors import RateLimited

@@ -3,18 +3,18 @@
 import json
 import shutil
 import subprocess
-import threading
 import tomllib
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from deploy.security import checks
-from deploy.security.__main__ import EXIT_FOUND, EXIT_NOT_CHECKED, exit_code, main
+from deploy.security.__main__ import EXIT_FOUND, exit_code, main
 from deploy.security.outcome import Outcome, Verdict
 from deploy.security.rules import formatted_sql
+from deploy.verdict import EXIT_NOT_CHECKED
+from tests.stub_server import Handler, serving
 
 ROOT = Path(__file__).parent.parent.parent
 HASH = "sha256:" + "0" * 64
@@ -32,18 +32,19 @@ PASSED, FOUND, NOT_CHECKED = (Outcome(verdict, "") for verdict in Verdict)
 
 @pytest.fixture
 def tree(tmp_path):
-    """A folder with the configuration and one small module a package."""
-    for name in ("pyproject.toml", ".secrets.baseline"):
-        shutil.copy(ROOT / name, tmp_path)
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    """A folder with the configuration and an empty module for each of ours."""
+    shutil.copy(ROOT / ".secrets.baseline", tmp_path)
+    configuration = (ROOT / "pyproject.toml").read_text()
+    contracts = tomllib.loads(configuration)["tool"]["importlinter"]
+    # The empty modules lack the imports that are exempt.
+    unmatched = 'unmatched_ignore_imports_alerting = "none"\nignore_imports'
+    (tmp_path / "pyproject.toml").write_text(configuration.replace("ignore_imports", unmatched))
+    # The contracts name modules of each package.
     for package in contracts["root_packages"]:
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text('"""A package."""\n')
-    # The contracts name these.
-    for room in ("infra", "services"):
-        for each in (ROOT / room).iterdir():
-            if each.suffix == ".py" or (each / "__init__.py").is_file():
-                (tmp_path / room / f"{each.stem}.py").write_text('"""A module."""\n')
+        for module in (ROOT / package).rglob("*.py"):
+            stub = tmp_path / module.relative_to(ROOT)
+            stub.parent.mkdir(parents=True, exist_ok=True)
+            stub.write_text('"""A module."""\n')
     return tmp_path
 
 
@@ -174,22 +175,15 @@ def test_without_a_checkout_secrets_are_not_checked(tree):
 def osv(answer, status=200):
     """Serve a fake vulnerability database, for tests have no network."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Database(Handler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield ("--osv-url", f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
-        thread.join()
+    with serving(Database) as address:
+        yield ("--osv-url", f"http://{address}")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from api import middleware
 from infra.observability import access_log, logs
 
-LINE = (1_763_946_000.25, "id-1", "GET", "/api/v1/courses", 200, 0.0123456, "127.0.0.1")
+LINE = (1_763_946_000.25, "id-1", "GET", "/api/v1/courses", 200, 0.0123456, "127.0.0.1", None)
 
 
 @pytest.fixture
@@ -31,7 +32,11 @@ def test_a_line_has_the_form_of_other_log_lines(written):
     access_log.record(LINE)
     assert written() == ""
     access_log.flush()
-    assert json.loads(written()) == {
+    line = json.loads(written())
+    assert line.pop("version")
+    assert line == {
+        "service": "course-enrollment-service",
+        "pid": os.getpid(),
         "process": "api",
         "request_id": "id-1",
         "method": "GET",

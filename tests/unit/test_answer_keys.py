@@ -8,6 +8,7 @@ from infra.cache import Entry
 from models import Difficulty
 from services.catalogue import read
 from services.catalogue.queries import Filters, Sort
+from services.flags.evaluate import Flags
 
 BEGINNER, INTERMEDIATE, ADVANCED = Difficulty
 COURSE = UUID("019aae3c-5f00-7cc0-8000-3f1bb9a3c001")
@@ -100,7 +101,7 @@ class Asked:
 )
 async def test_a_name_is_enough_to_ask_again(key):
     asked = Asked()
-    await read.by_name(asked, key.name, str)
+    await read.by_name(asked, key.name, str, flags=Flags())
     assert asked.key == key
 
 
@@ -111,7 +112,7 @@ async def test_a_name_is_enough_to_ask_again(key):
 async def test_a_page_is_cut_from_its_block(number, limit, block):
     filters = Filters(difficulties=frozenset([BEGINNER]), sort=Sort.TITLE)
     asked = Asked()
-    await read.page(asked, filters, number, limit, str)
+    await read.page(asked, filters, number, limit, str, flags=Flags())
     assert asked.block.name == f"courses?block={block}&sort=title&difficulty=Beginner"
 
 
@@ -121,7 +122,7 @@ async def test_a_page_is_cut_from_its_block(number, limit, block):
 )
 async def test_a_page_that_is_rare_or_on_two_blocks_stands_alone(filters, number, limit):
     asked = Asked()
-    await read.page(asked, filters, number, limit, str)
+    await read.page(asked, filters, number, limit, str, flags=Flags())
     assert asked.key == read.key_of_page(filters, number, limit)
     assert asked.block is None
 
@@ -129,7 +130,7 @@ async def test_a_page_that_is_rare_or_on_two_blocks_stands_alone(filters, number
 async def test_a_block_is_asked_for_by_its_name():
     asked = Asked()
     name = "courses?block=3&sort=oldest&difficulty="
-    await read.by_name(asked, name, str)
+    await read.by_name(asked, name, str, flags=Flags())
     assert asked.key.name == name
 
 
@@ -143,4 +144,4 @@ async def test_a_block_is_asked_for_by_its_name():
     ],
 )
 async def test_a_name_of_no_key_warms_nothing(name):
-    assert await read.warm(Asked(), [name], str) == 0
+    assert await read.warm(Asked(), [name], str, flags=Flags()) == 0

@@ -26,6 +26,7 @@ from infra.settings import Settings
 from models import Difficulty
 from services.catalogue.queries import Sort
 from services.errors import Code, Invalid, TooLarge
+from services.fields import MAX_NAME
 from tests.factories import COURSE, NO_ID
 
 DIFFICULTY = "Difficulty must be one of: Beginner, Intermediate, Advanced"
@@ -243,7 +244,7 @@ def test_faults_of_a_url(url):
 def test_unknown_fields_are_named_and_truncated():
     long = "x" * 500
     content = f'{{"username": "a", "password": "b", "{long}": 1, "{{label}}": 2}}'.encode()
-    shown = long[: binding.MAX_NAME]
+    shown = long[:MAX_NAME]
     assert faults(body, content, LoginIn) == [
         (shown, Code.UNKNOWN_FIELD, f"There is no field called '{shown}'"),
         ("{label}", Code.UNKNOWN_FIELD, "There is no field called '{label}'"),

@@ -7,8 +7,8 @@ import pytest
 
 from infra.cache import Entry, Key, Slice
 from infra.cache.memory import SLOT_BYTES, TARGETS_A_SLOT, Memory, Recut
-from infra.cache.trust import Trust
 from infra.db.history import Change
+from infra.db.trust import Trust
 
 SOON = time.monotonic() + 3600
 LISTED, TOUCHED = Change(2, "two", listed=True), Change(2, "two", listed=False)

@@ -121,9 +121,9 @@ class Wire:
         )
         slot = SimpleNamespace(entry=self.entry)
         self.counted = []
-        request_index = SimpleNamespace(
-            get={b"/x": slot, b"/y": slot}.get,
-            recut={b"/x?cut": slot}.get,
+        cache = SimpleNamespace(
+            find={b"/x": slot, b"/y": slot}.get,
+            memory=SimpleNamespace(recut={b"/x?cut": slot}.get),
             count=self.counted.append,
         )
         self.protocol = object.__new__(FastPathProtocol)
@@ -136,7 +136,7 @@ class Wire:
             }.get
         )
         origins = SimpleNamespace(lines={"https://a.example.org": b"cors\r\n"}.get)
-        self.protocol._shortcut = FastPath(request_index, object_cache, limits, origins)
+        self.protocol._fast_path = FastPath(cache, object_cache, limits, origins)
         self.protocol._can_write = asyncio.Event()
         self.protocol._can_write.set()
         self.protocol.transport = SimpleNamespace(write=self.written.append)

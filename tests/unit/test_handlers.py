@@ -16,11 +16,11 @@ def _handlers():
 
 
 def _declares(decorator) -> bool:
-    """Return whether this is `@operation(...)` or a blueprint's `.get(...)`."""
+    """Return whether this is `@operation(...)`, `@page(...)` or a blueprint's `.get(...)`."""
     if not isinstance(decorator, ast.Call):
         return False
     name = getattr(decorator.func, "id", None) or getattr(decorator.func, "attr", None)
-    return name in {"operation", "get", "head", "post", "put", "patch", "delete"}
+    return name in {"operation", "page", "get", "head", "post", "put", "patch", "delete"}
 
 
 def _lines_of(function, source) -> int:

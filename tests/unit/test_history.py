@@ -25,7 +25,7 @@ def _outdated(history, version, subject=None, body=b""):
 
 
 def test_the_first_poll_knows_what_the_log_has(history):
-    assert [history.knows(version) for version in (4, 5, 9, 10, 11)] == [
+    assert [history.covers(version) for version in (4, 5, 9, 10, 11)] == [
         *(False, True, True, True, False)
     ]
     assert history.version == 10
@@ -34,7 +34,7 @@ def test_the_first_poll_knows_what_the_log_has(history):
 def test_of_an_empty_log_only_the_version_is_known():
     history = History()
     assert history.follow(7, []) is None
-    assert [history.knows(version) for version in (6, 7)] == [False, True]
+    assert [history.covers(version) for version in (6, 7)] == [False, True]
     assert history.follow(7, []) == []
 
 
@@ -61,8 +61,8 @@ def test_a_change_makes_old_its_thing_and_if_it_is_listed_all_lists(history):
 def test_after_a_gap_nothing_known_before_counts(history, version, steps):
     assert history.follow(version, steps) is None
     assert history.version == version
-    assert history.knows(version)
-    assert history.knows(10) is False
+    assert history.covers(version)
+    assert history.covers(10) is False
     assert history.follow(version, []) == []
 
 
@@ -78,7 +78,7 @@ def test_more_changes_than_are_read_at_once_are_a_gap(history, monkeypatch):
     steps = [step(11, 12, A), step(11, 12, B), step(12, 13, C)]
     assert history.follow(13, steps) is None
     # Of the oldest some changes may be missing.
-    assert [history.knows(version) for version in (10, 11, 12, 13)] == [False, False, True, True]
+    assert [history.covers(version) for version in (10, 11, 12, 13)] == [False, False, True, True]
     assert _outdated(history, 12, C)
     assert history.follow(14, [step(13, 14)]) is not None
 
@@ -87,7 +87,7 @@ def test_an_own_change_counts_before_it_is_polled_and_is_no_gap_then(history):
     own = Change(12, A, listed=True)
     history.note(own)
     assert _outdated(history, 10)
-    assert (history.knows(12), history.version) == (True, 10)
+    assert (history.covers(12), history.version) == (True, 10)
     # Another instance's version came in between.
     other = step(10, 11, B, listed=False)
     assert history.follow(12, [other, Step(11, own)]) == [other.change, own]
@@ -110,7 +110,7 @@ def test_what_is_remembered_is_bounded_and_what_is_older_is_unknown(history, mon
     monkeypatch.setattr(module, "MOST_CHANGES", 10)
     for version in range(11, 100):
         history.follow(version, [step(version - 1, version, str(version), listed=False)])
-    assert [history.knows(version) for version in (10, 50, 88, 95, 99)] == [
+    assert [history.covers(version) for version in (10, 50, 88, 95, 99)] == [
         *(False, False, False, True, True)
     ]
     assert _outdated(history, 95, "96")
@@ -121,16 +121,16 @@ def test_what_is_remembered_is_bounded_and_what_is_older_is_unknown(history, mon
 def test_after_a_reset_the_next_poll_begins_anew(history):
     history.reset()
     assert history.version is None
-    assert not history.knows(10)
+    assert not history.covers(10)
     assert history.follow(10, [step(9, 10)]) is None
-    assert history.knows(9)
+    assert history.covers(9)
 
 
 def test_a_noted_change_that_a_later_poll_does_not_find_was_lost(history):
     history.note(Change(11, A, listed=True))
     assert history.follow(10, []) == []  # the poll began before its commit
     assert history.follow(12, [step(10, 12)]) is None
-    assert not history.knows(11)
+    assert not history.covers(11)
 
 
 def test_a_noted_change_that_a_poll_finds_stays(history):
@@ -138,4 +138,4 @@ def test_a_noted_change_that_a_poll_finds_stays(history):
     history.note(noted.change)
     assert history.follow(11, [noted]) == [noted.change]
     assert history.follow(12, [step(11, 12)]) == [step(11, 12).change]
-    assert history.knows(11)
+    assert history.covers(11)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from services.errors import ServiceError
-from services.images.headers import BrokenImage, ImageTooLarge, UnsupportedImage, inspect
+from services.images.headers import BrokenImage, ImageTooLarge, UnsupportedImage, opened
 from services.images.variants import Rendition, render
 from tests import photos
 
@@ -77,18 +77,18 @@ def chunks(data: bytes) -> set[bytes]:
     ],
 )
 def test_the_header_is_read(make: Callable[[], bytes], expected: tuple[object, ...]) -> None:
-    info = inspect(make(), LIMIT)
-    assert (info.format, info.width, info.height, info.content_type) == expected
+    info = opened(make(), LIMIT)
+    assert (info.format, info.width, info.height, info.get_format_mimetype()) == expected
 
 
 def test_the_header_is_read_without_decoding() -> None:
-    assert inspect(photos.truncated_jpeg(), LIMIT).width == 1600
+    assert opened(photos.truncated_jpeg(), LIMIT).width == 1600
 
 
 def test_the_pixel_limit_is_exact_and_named() -> None:
     data = photos.jpeg(40, 30)
-    assert inspect(data, 1200).width == 40
-    for function in (inspect, render):
+    assert opened(data, 1200).width == 40
+    for function in (opened, render):
         with pytest.raises(ImageTooLarge, match="has 1,200 pixels; at most 1,199 are") as caught:
             function(data, 1199)
         assert (caught.value.pixels, caught.value.allowed) == (1200, 1199)
@@ -326,5 +326,5 @@ def test_hostile_images_are_refused(make: Callable[[], bytes], error: type[Servi
         render(data, LIMIT)
     if error is not BrokenImage:
         with pytest.raises(error):
-            inspect(data, LIMIT)
+            opened(data, LIMIT)
     assert time.perf_counter() - started < HOSTILE_SECONDS

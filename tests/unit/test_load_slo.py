@@ -2,6 +2,8 @@
 
 import pytest
 
+from deploy.observe.slo import spec
+from deploy.observe.slo.spec import SloError
 from loadtests.load import endpoints, measures, slo, watch
 from loadtests.load.exposition import Reading
 from loadtests.load.histogram import Histogram
@@ -9,7 +11,7 @@ from loadtests.load.measures import Ramp
 from loadtests.load.records import Row
 from loadtests.load.report import verdict_table
 from loadtests.load.shapes import SHAPES, Shape, Step
-from loadtests.load.slo import Outcome, SloError, Target
+from loadtests.load.slo import Outcome, Target
 
 P95 = {"name": "P95", "measure": "p95", "below": 15, "shapes": ["sustained"]}
 
@@ -80,7 +82,15 @@ def test_an_unreadable_file_is_named(tmp_path):
         slo.load(path)
 
 
-def test_the_file_of_the_repository_has_targets_for_every_shape():
+def test_each_objective_that_a_client_sees_is_judged():
+    unseen = {
+        *("database-availability", "database-100ms"),
+        *("images-availability", "cache-availability"),
+    }
+    assert slo.OBJECTIVES.keys() == {each.name for each in spec.load().slos} - unseen
+
+
+def test_the_files_of_the_repository_have_targets_for_every_shape():
     targets = slo.load()
     for shape in SHAPES:
         assert any(shape in target.shapes for target in targets), shape
@@ -109,12 +119,19 @@ REQUESTED = ("sustained", "peak", "spike", "soak")
         (("knee", "", "above", 4000), ("break",)),
         (("memory_growth", "", "below", 0.05), ("soak",)),
         (("errors", endpoints.IMAGE_READY.title, "at_most", 0), ("smoke", *REQUESTED)),
-        (("task_lag", "", "below", 10), ("smoke", *REQUESTED)),
+        (("task_lag", "", "below", 5), ("smoke", *REQUESTED)),
+        (("p95", "", "below", 300), ("smoke", *REQUESTED, slo.STEP)),
+        (("p99", "", "below", 1000), ("smoke", *REQUESTED, slo.STEP)),
+        (("p95", "GET image", "below", 200), ("smoke", *REQUESTED, slo.STEP)),
+        (("errors", "", "at_most", 0.001), ("smoke", *REQUESTED, slo.STEP)),
+        (("errors", "GET /courses?page", "at_most", 0.0005), ("smoke", *REQUESTED, slo.STEP)),
+        (("hit_ratio", "", "above", 0.85), ("sustained", "peak", "soak")),
+        (("errors", endpoints.IMAGE_READY.title, "at_most", 0.001), ("smoke", *REQUESTED)),
         (("pool_use", "", "below", 0.8), ("sustained", "peak", "soak")),
         (("pool_waiting", "", "at_most", 0), ("sustained", "peak", "soak")),
     ],
 )
-def test_the_file_of_the_repository_keeps_the_required_bounds(target, shapes):
+def test_the_files_of_the_repository_keep_the_required_bounds(target, shapes):
     found = {
         shape
         for each in slo.load()
@@ -143,8 +160,8 @@ def test_images_that_are_never_ready_fail_the_run(tasks, outcome):
         seen[title].errors.update({"task failed": errors} if errors else {})
     found = measures.of_rows(seen, due=100)
     assert found["errors", ""] == 0
-    (verdict,) = (v for v in slo.judge(slo.load(), "smoke", found) if v.target.endpoint == IMAGES)
-    assert verdict.outcome is outcome
+    verdicts = [v for v in slo.judge(slo.load(), "smoke", found) if v.target.endpoint == IMAGES]
+    assert [verdict.outcome for verdict in verdicts] == [outcome, outcome]
 
 
 POOL = """

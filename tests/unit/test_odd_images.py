@@ -9,7 +9,7 @@ import pytest
 import pyvips
 from PIL import Image
 
-from services.images.headers import BrokenImage, UnsupportedImage, inspect
+from services.images.headers import BrokenImage, UnsupportedImage, opened
 from services.images.variants import render
 from tests import odd_images, photos
 
@@ -25,7 +25,7 @@ POINTS = ((0.25, 0.25), (0.75, 0.75))
 
 
 def ours(data: bytes) -> list[tuple[int, ...]]:
-    inspect(data, LIMIT)
+    opened(data, LIMIT)
     picture = Image.open(BytesIO(render(data, LIMIT)[0].data)).convert("RGBA")
     return [picture.getpixel((int(x * picture.width), int(y * picture.height))) for x, y in POINTS]
 

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STATEMENT = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE|ONLY)\s+(?:tasks|task_schedules)\b")
+TABLES = "tasks|task_edges|task_schedules|task_queues"
+STATEMENT = re.compile(rf"\b(?:FROM|INTO|UPDATE|JOIN|TABLE|ONLY)\s+(?:{TABLES})\b")
 ROOMS = ("api", "cli", "infra", "models", "services", "tasks", "worker")
 # Answers of the new cache know no tasks.
 GOING = {"services/catalogue/read.py"}

@@ -1,5 +1,6 @@
 """Registering kinds of tasks: validation, defaults, and the queues of workers."""
 
+import re
 import sys
 from functools import wraps
 from importlib.metadata import EntryPoint
@@ -9,6 +10,7 @@ import pytest
 
 import celeryconfig
 from infra.queue.leases import BASE_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
+from infra.queue.timing import Cron, Every
 from services.task_names import TaskName
 from tasks import registry
 from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues, task
@@ -37,7 +39,7 @@ def test_a_kind_has_defaults():
     kind = _register("test.plain")
     assert (kind.name, kind.body) == ("test.plain", _body)
     assert (kind.queue, kind.max_attempts, kind.timeout) == ("default", 5, 60)
-    assert (kind.every, kind.priority) == (None, 0)
+    assert (kind.timing, kind.priority) == (None, 0)
     assert kind.permanent == (PermanentError,)
 
 
@@ -52,8 +54,29 @@ def test_a_kinds_options_are_kept():
         priority=3,
     )
     assert kind.priority == 3
-    assert (kind.queue, kind.max_attempts, kind.timeout, kind.every) == ("cache", 2, 1.5, 60)
+    assert (kind.queue, kind.max_attempts, kind.timeout) == ("cache", 2, 1.5)
+    assert kind.timing == Every(60)
     assert kind.permanent == (PermanentError, KeyError)
+
+
+def test_a_kind_may_have_its_own_back_off_and_concurrency():
+    kind = _register("test.own", backoff=[60, 300.5], concurrency_per_key=3)
+    assert (kind.backoff, kind.concurrency_per_key) == ((60, 300.5), 3)
+    plain = _register("test.plain")
+    assert (plain.backoff, plain.concurrency_per_key) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"backoff": (1, -1)}, r"backoff of test.bad must be seconds from 0 .* \(1, -1\)"),
+        ({"backoff": (float("nan"),)}, "backoff of test.bad"),
+        ({"concurrency_per_key": 0}, "concurrency_per_key of test.bad must be from 1"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(properties, said):
+    with pytest.raises(ValueError, match=said):
+        _register("test.bad", **properties)
 
 
 @pytest.mark.parametrize("name", [TaskName.PROCESS_IMAGE, TaskName.REMOVE_IMAGES])
@@ -102,6 +125,76 @@ def test_a_plain_function_runs_in_a_thread():
     assert not _register("test.coroutine").runs_in_thread
 
 
+def test_arguments_that_cannot_be_validated_are_refused():
+    async def body(_context, number: object, /) -> None:
+        """Takes a parameter that has no name."""
+
+    with pytest.raises(TypeError, match=r"'number' of 'test\.refused' can't"):
+        task("test.refused")(body)
+    assert "test.refused" not in REGISTRY
+
+
+def test_a_periodic_task_needs_no_arguments():
+    async def needy(_context, number: int, text: str = "") -> None:
+        """Needs an argument that no schedule has."""
+
+    with pytest.raises(TypeError, match=r"'test\.refused' can't need arguments: number"):
+        task("test.refused", every=60)(needy)
+    assert "test.refused" not in REGISTRY
+    task("test.accepted")(needy)
+
+
+def _first(args: dict) -> dict:
+    return args
+
+
+async def _awaits(args: dict) -> dict:
+    return args
+
+
+def test_a_version_has_an_upgrade_from_each_older_one():
+    kind = _register("test.versioned", version=3, upgrade={1: _first, 2: _first})
+    assert (kind.version, set(kind.upgrade)) == (3, {1, 2})
+    assert _register("test.plain").version == 1
+    for properties, fault in [
+        ({"version": 0}, "must be at least 1 .it is 0"),
+        ({"version": 2}, r"version 2 of 'test\.refused' has no upgrade from 1$"),
+        ({"version": 4, "upgrade": {2: _first}}, "has no upgrade from 1, 3$"),
+        ({"upgrade": {1: _first}}, "can't have an upgrade from 1$"),
+        ({"version": 2, "upgrade": {1: _first, 7: _first}}, "can't have an upgrade from 7$"),
+    ]:
+        with pytest.raises(ValueError, match=fault):
+            _register("test.refused", **properties)
+    for step in (_awaits, None):
+        with pytest.raises(TypeError, match=r"must be a plain function, and .* is not"):
+            _register("test.refused", version=2, upgrade={1: step})
+    assert "test.refused" not in REGISTRY
+
+
+def test_a_kind_has_a_cron_expression_in_a_time_zone():
+    weekly = _register("test.weekly", cron="0 6 * * mon", tz="Pacific/Auckland")
+    assert weekly.timing == Cron("0 6 * * mon", "Pacific/Auckland")
+    assert _register("test.utc", cron="0 6 * * mon").timing == Cron("0 6 * * mon", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("properties", "fault"),
+    [
+        ({"cron": "0 6 * *"}, "must have five fields"),
+        ({"cron": "0 25 * * *"}, "cron '0 25 * * *': bad hour"),
+        ({"cron": "0 6 * * mon", "tz": "Mars/Base"}, "tz 'Mars/Base' is no time zone"),
+        ({"tz": "Pacific/Auckland"}, "tz is for cron"),
+        ({"cron": "0 6 * * mon", "every": 60}, "every or cron, not both"),
+        ({"every": 0}, "every must be whole seconds"),
+    ],
+)
+def test_an_invalid_schedule_is_refused_at_its_declaration(properties, fault):
+    with pytest.raises(ValueError, match=re.escape(fault)) as refused:
+        _register("test.refused", **properties)
+    assert str(refused.value).startswith("@task('test.refused'): ")
+    assert "test.refused" not in REGISTRY
+
+
 def test_a_name_can_be_registered_once():
     _register("test.taken")
 
@@ -132,7 +225,7 @@ def test_every_task_name_of_services_is_registered():
 
 
 def test_the_scheduled_kinds():
-    scheduled = {name for name, kind in load_tasks().items() if kind.every}
+    scheduled = {name for name, kind in load_tasks().items() if kind.timing}
     assert scheduled == {TaskName.WARM_CACHE} | {
         name for name in TaskName if name.startswith("maintenance.")
     }

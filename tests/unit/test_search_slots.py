@@ -20,7 +20,10 @@ async def test_no_search_runs_without_a_slot():
         return running
 
     searching = [asyncio.create_task(slots.run(search)) for _ in range(40)]
-    await asyncio.sleep(0.3)
+    refused = asyncio.as_completed(searching)
+    for _ in range(40 - SLOTS):
+        with pytest.raises(SearchesBusy):
+            await next(refused)
     assert running == SLOTS
     release.set()
     done = await asyncio.gather(*searching, return_exceptions=True)

@@ -1,5 +1,7 @@
 """Settings: sources, defaults, and error messages."""
 
+import errno
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -320,6 +322,32 @@ def test_the_database_url_is_made_of_its_quoted_parts(settings_of):
     assert require_database(settings) == settings.database
 
 
+def test_each_of_several_database_hosts_gets_the_port(settings_of):
+    settings = settings_of(DB_HOST="one, two,::1", DB_PORT="6543")
+    assert urlsplit(settings.database).netloc == "postgres:@one:6543,two:6543,[::1]:6543"
+
+
+@pytest.mark.parametrize("target", ["any", "standby", "prefer-standby", "read-only"])
+@pytest.mark.parametrize("key", ["DATABASE_URL", "DATABASE_DIRECT_URL"])
+def test_what_writes_needs_the_primary(settings_of, fault_of, key, target):
+    urls = {"DATABASE_URL": "postgresql://a@pooler/x"} if key == "DATABASE_DIRECT_URL" else {}
+    url = f"postgresql://a@one,two/x?target_session_attrs={target}"
+    message = fault_of(**urls | {key: url})
+    assert message == (
+        f"{key}: target_session_attrs must be primary or read-write, for what writes "
+        f"(it is '{target}')"
+    )
+    settings_of(
+        DATABASE_URL="postgresql://a@one/x", DATABASE_DIRECT_URL="", DATABASE_REPLICA_URL=url
+    )
+
+
+def test_several_poolers_follow_the_primary_themselves(settings_of):
+    poolers = "postgresql://a@one:6432,two:6432/x"
+    direct = "postgresql://a@one,two/x"
+    settings_of(DATABASE_URL=poolers, DATABASE_DIRECT_URL=direct)
+
+
 def test_the_cache_url_is_made_of_its_quoted_parts(settings_of):
     settings = settings_of(
         REDIS_HOST="cache", REDIS_PORT="6380", REDIS_PASSWORD="a@b:/c", REDIS_DB="3"
@@ -403,7 +431,7 @@ def test_the_env_file_is_read_and_the_environment_has_precedence(settings_of, tm
         encoding="utf-8",
     )
     settings = settings_of(PORT="9001")
-    assert (settings.port, settings.host, settings.admin_username) == (9001, "0.0.0.0", "dé an")  # noqa: S104
+    assert (settings.port, settings.host, settings.admin_username) == (9001, "0.0.0.0", "dé an")  # noqa: S104  compared, not bound to
 
 
 def test_an_error_in_the_env_file_is_named(fault_of, tmp_path):
@@ -496,3 +524,42 @@ def test_production_validates_only_what_a_process_uses(monkeypatch, uses, named)
     with pytest.raises(SettingsError) as caught:
         load_settings(uses=uses)
     assert [line.split()[0] for line in str(caught.value).splitlines()] == named
+
+
+@pytest.fixture
+def secrets(tmp_path, monkeypatch):
+    """A folder of files with secrets, and the setting that names it."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_secrets_are_read_from_files(secrets, monkeypatch):
+    (secrets / "jwt_secret").write_text(f"{SECRET}\n")
+    (secrets / "ADMIN_PASSWORD").write_text(SECRET)
+    (secrets / "db_user").write_text("of-the-file")
+    monkeypatch.setenv("DB_USER", "of-the-environment")
+    settings = load_settings()
+    assert settings.jwt_secret.get_secret_value() == SECRET
+    assert settings.admin_password.get_secret_value() == SECRET
+    assert settings.db_user == "of-the-environment"
+
+
+def test_a_missing_folder_of_secrets_is_a_fault(fault_of):
+    assert fault_of(SECRETS_DIR="/nowhere") == "SECRETS_DIR: /nowhere is no folder"
+
+
+def test_a_secret_that_is_no_text_is_a_fault(secrets, fault_of):
+    (secrets / "jwt_secret").write_bytes(b"\xff")
+    assert fault_of().startswith("SECRETS_DIR: 'utf-8' codec can't decode")
+
+
+def test_a_secret_that_cannot_be_read_is_a_fault(secrets, fault_of, monkeypatch):
+    (secrets / "jwt_secret").touch()
+
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read every file
+    assert fault_of() == f"SECRETS_DIR: {secrets / 'jwt_secret'} can't be used: Permission denied"

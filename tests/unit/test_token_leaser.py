@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from infra.rate_limits import MemoryBuckets, Rate, RateClass, TokenGrant, TokenLeaser, TokenRequest
+from infra.rate_limits.buckets import MemoryBuckets, Rate, RateClass, TokenGrant, TokenRequest
+from infra.rate_limits.leasing import TokenLeaser
 
 PER_MINUTE = 6_000
 BATCH = 60

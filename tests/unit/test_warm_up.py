@@ -17,6 +17,10 @@ class Cache:
         self.emptied.set()
         self.asked = 0
 
+    @property
+    def level(self):
+        return self
+
     async def top(self, number):
         self.asked += 1
         if self.asked == 1:
@@ -27,7 +31,7 @@ class Cache:
 async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
     tried, cache = [], Cache()
 
-    async def warm(_cache, names, _url_of):
+    async def warm(_cache, names, _url_of, *, flags):
         tried.extend(names)
         if len(tried) == 1:
             raise OSError("the database is away")
@@ -38,7 +42,7 @@ async def test_what_could_not_be_warmed_is_tried_again(monkeypatch):
     settings = SimpleNamespace(cache_warm_responses=7)
     storage = SimpleNamespace(url=str)
     warming = asyncio.create_task(
-        warm_up(SimpleNamespace(cache=cache, settings=settings, storage=storage))
+        warm_up(SimpleNamespace(cache=cache, settings=settings, storage=storage, flags=None))
     )
     await asyncio.sleep(0.05)
     assert tried == ["2 of 7", "3 of 7"]

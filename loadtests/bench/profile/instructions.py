@@ -26,9 +26,10 @@ from api.security.rate_limits import Limits
 from infra.cache import Entry, ResponseCache, SecondLevel
 from infra.settings import Settings
 from infra.storage import open_storage
-from loadtests.bench.profile.costs import ASKED, BODY_BYTES, CLIENT, shortcut_of
+from loadtests.bench.profile.costs import ASKED, BODY_BYTES, CLIENT, fast_path_of
 from services.catalogue import read as catalogue_read
 from services.catalogue.queries import Filters
+from services.flags.evaluate import Flags
 
 TIMES, WARM = 100, 10
 LIMIT_SECONDS = 170.0
@@ -125,7 +126,7 @@ async def read(times: int) -> None:
         Settings(_env_file=None, rate_limit_reads=100_000_000, storage_url="memory://")
     )
     async with AsyncExitStack() as resources:
-        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):  # noqa: ASYNC230, PTH123  nothing else runs
             transport = await _open(app, resources)
             protocol = FastPathProtocol(loop=asyncio.get_running_loop(), app=app)
             protocol.connection_made(transport)
@@ -133,7 +134,7 @@ async def read(times: int) -> None:
             for data in (NORMAL, ASKED):
                 # The first plain one takes the normal path and leaves its head for the others.
                 await _ask(protocol, transport, data, WARM)
-            if app.ctx.fast_path.answer(ASKED, CLIENT) is None:
+            if app.ctx.fast_path.respond(ASKED, CLIENT) is None:
                 raise SystemExit("the fast path was not taken")
             for data in PATHS.values():
                 os.getsid(0)
@@ -146,9 +147,10 @@ async def _open(app: Application, resources: AsyncExitStack) -> Nowhere:
     context = app.ctx
     context.limits = await Limits.open(context.settings, None, context.streams, resources)
     context.storage = open_storage(context.settings)
+    context.flags = Flags()
     context.cache = ResponseCache(SecondLevel("memory://"), memory_bytes=1 << 24)
     context.cache.trust.until = inf
-    context.fast_path = shortcut_of(app, context.cache)
+    context.fast_path = fast_path_of(app, context.cache)
     context.limits.reads.take(CLIENT)
     await context.limits.reads.lease_tokens()
     key = catalogue_read.key_of_page(Filters(), 1, 20)

@@ -9,7 +9,9 @@ from uuid import UUID
 EFFECTS = "effects/"
 # A worker logs this, the task's state and its id for a message whose claim is refused.
 REFUSED = "claim refused:"
-PLACES = ("before the claim", "in work", "after the put", "after the commit")
+# This kind is enqueued once a second by workers that have the variable.
+TICK, TICKING = "fault.tick", "FAULT_TICK"
+PLACES = ("before the claim", "in work", "after the put", "before the commit", "after the commit")
 
 
 def body(task_id: object) -> bytes:

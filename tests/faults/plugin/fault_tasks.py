@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-from fault_effects import EFFECTS, body, meet
+from fault_effects import EFFECTS, TICK, TICKING, body, meet
 from tortoise.connection import get_connections
 
+from infra.queue.errors import Snooze
 from tasks.registry import PermanentError, TaskContext, task
 from tasks.threads import ThreadTaskContext
 
+SNOOZES = 4
 MEGABYTE = 1 << 20
 
 
@@ -24,6 +26,53 @@ async def effect(context: TaskContext, seconds: float = 0, slow_attempts: int = 
     await asyncio.sleep(seconds if context.attempt <= slow_attempts else 0)
     await context.storage.put(f"{EFFECTS}{context.id}", body(context.id), "text/plain")
     meet("after the put", context.id)
+    async with context.finishing():
+        await _insert(context.id, context.attempt)
+        meet("before the commit", context.id)
+    meet("after the commit", context.id)
+
+
+@task(TICK, max_attempts=20, every=1 if TICKING in os.environ else None)
+async def tick(context: TaskContext) -> None:
+    """Have the effect once a second."""
+    await effect(context)
+
+
+@task("fault.limited", queue="limited", max_attempts=20, timeout=60)
+async def limited(context: TaskContext, seconds: float = 0, slow_attempts: int = 1) -> None:
+    """Have the effect, in a queue that tests limit."""
+    await effect(context, seconds, slow_attempts)
+
+
+@task("fault.snoozing", max_attempts=2)
+async def snoozing(context: TaskContext) -> None:
+    """Snooze more often than there are attempts, then have the effect."""
+    if context.attempt <= SNOOZES:
+        meet("in work", context.id)
+        raise Snooze(0.1)
+    await effect(context)
+
+
+@task("fault.member", max_attempts=20)
+async def member(context: TaskContext, *, fails: bool) -> None:
+    """Insert a row and hand it on, or fail for good."""
+    meet("in work", context.id)
+    if fails:
+        raise PermanentError
+    context.set_result(str(context.id))
+    async with context.finishing():
+        await _insert(context.id, context.attempt)
+    meet("after the commit", context.id)
+
+
+@task("fault.callback", max_attempts=20)
+async def callback(context: TaskContext) -> None:
+    """Insert a row, if all tasks of the batch have ended and handed on their results."""
+    meet("in work", context.id)
+    for each in (await context.predecessors()).values():
+        handed_on = each.result if each.state == "succeeded" else None
+        if (each.state, handed_on) not in {("succeeded", str(each.id)), ("failed", None)}:
+            raise PermanentError(f"{each.id} is {each.state}")
     async with context.finishing():
         await _insert(context.id, context.attempt)
     meet("after the commit", context.id)
@@ -37,11 +86,36 @@ async def blocking(context: TaskContext, seconds: float) -> None:
 
 
 @task("fault.plain", max_attempts=20)
-def plain(context: ThreadTaskContext, seconds: float) -> None:
-    """Run in a thread for longer than a lease, then have the effect."""
-    time.sleep(seconds)
+def plain(context: ThreadTaskContext, seconds: float = 0, slow_attempts: int = 1) -> None:
+    """Put an object and insert a row from a thread; the first attempts are slow."""
+    meet("in work", context.id)
+    time.sleep(seconds if context.attempt <= slow_attempts else 0)
     context.run(context.storage.put, f"{EFFECTS}{context.id}", body(context.id), "text/plain")
-    context.finish_with(_insert, context.id, context.attempt)
+    meet("after the put", context.id)
+    with context.finishing():
+        context.run(_insert, context.id, context.attempt)
+        meet("before the commit", context.id)
+    meet("after the commit", context.id)
+
+
+if os.environ.get("FAULT_RELEASE") == "old":
+
+    @task("fault.versioned", max_attempts=20)
+    async def versioned(context: TaskContext, seconds: float) -> None:
+        """Have the effect, in the first version."""
+        await effect(context, seconds)
+
+else:
+
+    @task(
+        "fault.versioned",
+        max_attempts=20,
+        version=2,
+        upgrade={1: lambda args: {"milliseconds": round(args["seconds"] * 1000)}},
+    )
+    async def versioned(context: TaskContext, milliseconds: int) -> None:
+        """Have the effect, in the second version."""
+        await effect(context, milliseconds / 1000)
 
 
 async def _insert(task_id: UUID, attempt: int) -> None:

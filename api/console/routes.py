@@ -1,0 +1,153 @@
+"""The pages of the console: login, queues and tasks; each calls what the API's routes call."""
+
+from urllib.parse import quote
+
+from sanic import HTTPResponse, Request
+
+from api.console import sessions
+from api.console.pages import HOME, LOGIN, console, page, show, to
+from api.console.schemas import (
+    MOST_IN_BULK,
+    OPERABLE,
+    BulkForm,
+    BulkQuery,
+    LoginForm,
+    LoginQuery,
+    NoticeQuery,
+    PauseForm,
+    TasksQuery,
+)
+from api.schemas.fields import QueueName, TaskId
+from api.security import logins
+from infra.queue import operations, queries
+from infra.queue.errors import QueueNotFound
+from infra.queue.hooks import Operation
+from infra.queue.stats import UNASSIGNED, QueueOverview, overview
+from infra.queue.table import FINAL
+from infra.rate_limits.buckets import RateClass
+from services import queues
+
+__all__ = ["console"]
+
+PAGE_LIMIT = 50
+_SHOWN_IN_BULK = 10
+_ACTS = {Operation.RETRY: operations.retry, Operation.CANCEL: operations.cancel}
+
+
+@page("GET /login", is_public=True)
+async def show_login(request: Request, query: LoginQuery) -> HTTPResponse:
+    """Ask for name and password."""
+    return show(request, "login.html", next=query.next, message=None)
+
+
+@page("POST /login", kind=RateClass.LOGINS, is_public=True)
+async def log_in(request: Request, form: LoginForm) -> HTTPResponse:
+    """Open a session, with the limits and records of the API's login."""
+    request.ctx.next = form.next
+    logged_in = await logins.log_in(request, form.username, form.password, admins_only=True)
+    response = to(form.next)
+    sessions.set_token(request, response, logged_in)
+    return response
+
+
+@page("POST /logout")
+async def log_out(request: Request) -> HTTPResponse:
+    """End the session."""
+    await logins.log_out(request, request.ctx.identity.session_id)
+    response = to(LOGIN)
+    sessions.clear_token(request, response)
+    return response
+
+
+@page("GET /tasks")
+async def show_tasks(request: Request, query: TasksQuery) -> HTTPResponse:
+    """Show the queues, and a page of the tasks that match."""
+    known, names = await overview()
+    found = await queries.list_page(query.filters(), PAGE_LIMIT, query.cursor)
+    bulk = _operations(query)
+    return show(
+        request, "tasks.html", query=query, queues=known, names=names, page=found, bulk=bulk
+    )
+
+
+def _operations(query: TasksQuery) -> list[BulkQuery]:
+    """Return what can be done to all tasks of these filters."""
+    return [
+        BulkQuery(operation=operation, **query.parameters())
+        for operation, states in OPERABLE.items()
+        if query.state is None or query.state in states
+    ]
+
+
+@page("GET /tasks/<task_id>")
+async def show_task(request: Request, task_id: TaskId, query: NoticeQuery) -> HTTPResponse:
+    """Show the life of a task."""
+    task = await queries.get(task_id)
+    return show(
+        request,
+        "task.html",
+        task=task,
+        notice=query.done,
+        is_live=query.live and task.state not in FINAL,
+        operations=[each for each, states in OPERABLE.items() if task.state in states],
+    )
+
+
+@page("POST /tasks/<task_id>/retry")
+async def retry(_request: Request, task_id: TaskId) -> HTTPResponse:
+    """Queue a task again."""
+    await operations.retry(task_id)
+    return to(f"{HOME}/{task_id}", done="retried")
+
+
+@page("POST /tasks/<task_id>/cancel")
+async def cancel(_request: Request, task_id: TaskId) -> HTTPResponse:
+    """Cancel a task."""
+    await operations.cancel(task_id)
+    return to(f"{HOME}/{task_id}", done="cancelled")
+
+
+@page("GET /tasks/bulk")
+async def confirm_bulk(request: Request, query: BulkQuery) -> HTTPResponse:
+    """Say how many tasks an operation would change, and ask."""
+    meant = query.meant()
+    ids = await queries.list_ids(meant.filters(), MOST_IN_BULK + 1)
+    newest = await queries.list_tasks(meant.filters(), _SHOWN_IN_BULK)
+    counted, are_more = ids[:MOST_IN_BULK], len(ids) > MOST_IN_BULK
+    return show(request, "bulk.html", query=meant, tasks=newest, ids=counted, are_more=are_more)
+
+
+@page("POST /tasks/bulk")
+async def do_bulk(request: Request, form: BulkForm) -> HTTPResponse:
+    """Change the tasks that the confirmation counted, and say what came of it."""
+    refusals = await operations.for_each(_ACTS[form.operation], form.ids)
+    done = len(form.ids) - len(refusals)
+    return show(request, "bulk_done.html", form=form, done=done, refusals=refusals)
+
+
+@page("GET /queues/<queue>")
+async def show_queue(request: Request, queue: QueueName, query: NoticeQuery) -> HTTPResponse:
+    """Show a queue, and the forms that pause and resume it."""
+    return show(request, "queue.html", queue=await _known(queue), notice=query.done)
+
+
+@page("POST /queues/<queue>/pause")
+async def pause(_request: Request, queue: QueueName, form: PauseForm) -> HTTPResponse:
+    """Let no more tasks of a queue start."""
+    await _known(queue)
+    await queues.pause(queue, form.duration())
+    return to(f"/console/queues/{quote(queue, safe='')}", done="paused")
+
+
+@page("POST /queues/<queue>/resume")
+async def resume(_request: Request, queue: QueueName) -> HTTPResponse:
+    """Let tasks of a queue start again."""
+    await queues.resume(queue)
+    return to(f"/console/queues/{quote(queue, safe='')}", done="resumed")
+
+
+async def _known(name: str) -> QueueOverview:
+    for each in (await overview())[0]:
+        if each.stats.queue == name != UNASSIGNED:
+            return each
+    raise QueueNotFound

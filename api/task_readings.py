@@ -1,0 +1,75 @@
+"""The metrics of the durable queue, which the metrics process reads for each scrape."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from tortoise import BaseDBAsyncClient
+
+from infra.db.engine import UNUSABLE, open_pool
+from infra.metrics_server import Read
+from infra.observability import logs
+from infra.observability.events import Event
+from infra.observability.exposition import Reading
+from infra.observability.meters import LabelValues
+from infra.queue.stats import UNASSIGNED, KindStats, kind_stats
+from services.task_names import TaskName
+
+# Time limit of the query; after it the exposition omits these metrics.
+DATABASE_SECONDS = 2.0
+# Bounds on the series: the names come from the database.
+MAX_QUEUES, MAX_TASKS = 50, 200
+STATES = ("queued", "running", "failed")
+
+_queues = LabelValues(dynamic=MAX_QUEUES)
+_tasks = LabelValues(*TaskName, dynamic=MAX_TASKS)
+_states = LabelValues(*STATES)
+
+log = logs.get_logger(__name__)
+
+
+@asynccontextmanager
+async def task_readings(database_url: str) -> AsyncIterator[Read]:
+    """Open a connection for reading the queue."""
+    async with open_pool(database_url, pool_size=1) as source:
+        yield partial(_read, source)
+
+
+async def _read(source: BaseDBAsyncClient) -> list[Reading]:
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            return readings_of(await kind_stats(source))
+    except UNUSABLE as error:  # TimeoutError is an OSError
+        log.warning(Event.QUEUES_NOT_READ, error=str(error))
+        return []
+
+
+def readings_of(found: Iterable[KindStats]) -> list[Reading]:
+    """Return the metrics of all known kinds of tasks, and of others that have open ones."""
+    known = {(UNASSIGNED, name): KindStats(UNASSIGNED, name=name) for name in TaskName}
+    kinds = (known | {(each.queue, each.name): each for each in found}).values()
+    return [
+        Reading(
+            "tasks_open",
+            "Tasks that are not done; at most the oldest 10,000 of each state count.",
+            {"queue": _queues, "task": _tasks, "state": _states},
+            {
+                (each.queue, each.name, state): float(getattr(each, state))
+                for each in kinds
+                for state in STATES
+            },
+        ),
+        Reading(
+            "tasks_oldest_due_seconds",
+            "Time since the task became due that has waited longest for its claim.",
+            {"queue": _queues, "task": _tasks},
+            {(each.queue, each.name): each.oldest_due_seconds for each in kinds},
+        ),
+        Reading(
+            "relay_lag_seconds",
+            "Time since the task became due that has waited longest for its publication.",
+            {},
+            {(): max((each.relay_lag_seconds for each in kinds), default=0.0)},
+        ),
+    ]

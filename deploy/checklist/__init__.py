@@ -1,0 +1,1 @@
+"""The release checklist: each line is verified by running something."""

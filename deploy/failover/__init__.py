@@ -1,0 +1,1 @@
+"""A primary and its standby on this machine: promotion under load, and what it harms."""

@@ -1,0 +1,1 @@
+"""What operators see with: Prometheus, Alertmanager, dashboards, objectives."""

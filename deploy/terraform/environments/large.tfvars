@@ -1,0 +1,3 @@
+# Registration day.
+environment = "production"
+size        = "large"

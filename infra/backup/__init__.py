@@ -1,0 +1,1 @@
+"""Backups of the database: base backups and WAL in an archive, and restores to a time."""

@@ -1,0 +1,153 @@
+"""Connects to the server of a URL's hosts that fits; after a failover that is the new primary.
+
+asyncpg tries the hosts one after the other within one time limit, so a host that is silent uses it
+up. Here each host has the limit for itself, and the next one is tried soon.
+"""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import asyncpg
+
+from infra.db import dsn
+
+# As RFC 8305 recommends for addresses: the next host is tried after this time without an answer.
+NEXT_HOST_SECONDS = 0.25
+# A silent host of several has less time than a single one: another may become the primary.
+HOST_SECONDS = 2.0
+# A server whose machine is gone, or a network that drops its packets, ends a connection after this.
+SILENCE_SECONDS = 5
+_KEEPALIVE = {"TCP_KEEPIDLE": SILENCE_SECONDS, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": SILENCE_SECONDS}
+# In a failover, every request would otherwise open a connection to the server that is promoted.
+PAUSE_SECONDS = 0.1
+# Another host may do where one fails so; libpq gives up after other errors, as of a password.
+_TRY_NEXT = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.TargetServerAttributeNotMatched,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+# By DSN: the host of the latest connection; until when no host fits, and why.
+_latest: dict[str, str] = {}
+_unfit: dict[str, tuple[float, str]] = {}
+
+
+class NoHostFitsError(ConnectionError):
+    """No host of the URL can be used; the message has the reason of each."""
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that breaks if the server's machine is gone, and does not wait for it.
+
+    `host` is the one of several hosts that it leads to.
+    """
+
+    host = ""
+
+    def __init__(self, protocol: Any, transport: Any, *args: Any, **options: Any) -> None:
+        super().__init__(protocol, transport, *args, **options)
+        _bound_silence(transport.get_extra_info("socket"))
+
+
+async def connect(
+    text: str, *, connection_class: type[Connection] = Connection, **options: Any
+) -> Connection:
+    """Connect to the first host of a DSN that fits its `target_session_attrs`.
+
+    Raises:
+        NoHostFitsError: none of several hosts can be reached and fits.
+
+    """
+    hosts = dsn.each_host(text)
+    if len(hosts) == 1:
+        return await _attempt(text, connection_class, options)
+    until, reasons = _unfit.get(text, (0.0, ""))
+    if time.monotonic() < until:
+        raise NoHostFitsError(reasons)
+    options["timeout"] = HOST_SECONDS
+    attempts: dict[asyncio.Task[Connection], str] = {}
+    try:
+        for host, address in hosts.items():
+            attempt = asyncio.create_task(_attempt(address, connection_class, options))
+            attempts[attempt] = host
+            await asyncio.wait({attempt}, timeout=NEXT_HOST_SECONDS)
+            if found := _first(attempts):
+                return _noted(text, found)
+        pending = {each for each in attempts if not each.done()}
+        while pending:
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if found := _first(attempts):
+                return _noted(text, found)
+    finally:
+        await _abandon(attempts)
+    reasons = _reasons(attempts)
+    _unfit[text] = (time.monotonic() + PAUSE_SECONDS, reasons)
+    raise NoHostFitsError(reasons)
+
+
+def has_moved(text: str, connection: Connection) -> bool:
+    """Return whether this process has found the primary of a DSN at another host since."""
+    moved = connection.host != _latest.get(text, connection.host)
+    return moved and dsn.parse(text).target in dsn.WRITABLE_TARGETS
+
+
+def _noted(text: str, connection: Connection) -> Connection:
+    _latest[text] = connection.host
+    return connection
+
+
+async def _attempt(
+    address: str, connection_class: type[Connection], options: dict[str, Any]
+) -> Connection:
+    connection: Connection = await asyncpg.connect(  # noqa: TID251  the one place
+        address, connection_class=connection_class, **options
+    )
+    return connection
+
+
+def _first(attempts: dict[asyncio.Task[Connection], str]) -> Connection | None:
+    """Take the first connection, so that it is not abandoned; raise what no other host mends."""
+    for attempt in [each for each in attempts if each.done()]:
+        error = attempt.exception()
+        if error is None:
+            connection = attempt.result()
+            connection.host = attempts.pop(attempt)
+            return connection
+        if not isinstance(error, _TRY_NEXT):
+            raise error
+    return None
+
+
+async def _abandon(attempts: dict[asyncio.Task[Connection], str]) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+    for outcome in await asyncio.gather(*attempts, return_exceptions=True):
+        if isinstance(outcome, Connection):
+            outcome.terminate()
+
+
+def _reasons(attempts: dict[asyncio.Task[Connection], str]) -> str:
+    reasons = [f"{host}: {_reason(attempt.exception())}" for attempt, host in attempts.items()]
+    return f"no database server fits: {'; '.join(reasons)}"
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return "not of its target_session_attrs"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return str(error) or type(error).__name__
+
+
+def _bound_silence(transport: socket.socket | None) -> None:
+    if transport is None or transport.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    transport.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        transport.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_SECONDS * 1000)

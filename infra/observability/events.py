@@ -1,0 +1,122 @@
+"""The names of all log events; docs/operations.md says what each means."""
+
+from enum import StrEnum, auto
+
+
+class Event(StrEnum):
+    """What a log line reports: a constant to search for; ids and figures are fields."""
+
+    # Any process
+    COMMAND_FAILED = auto()
+    UNEXPECTED_ERROR = auto()
+    UNCAUGHT_ERROR = auto()
+    LOG_LINES_LOST = auto()
+    LIBRARY_MESSAGE = auto()
+    LINE_NOT_RENDERED = auto()
+    MIGRATION_APPLIED = auto()
+    MIGRATION_WAITS = auto()
+    DEMO_COURSES_CREATED = auto()
+    PERIODIC_WORK_FAILED = auto()
+    PROCESS_ENDED = auto()
+    PROCESSES_KILLED = auto()
+    PROCESSES_REPLACED = auto()
+    REPLACEMENT_FAILED = auto()
+    TRACE_RECEIVER_AWAY = auto()
+    TRACE_RECEIVER_BACK = auto()
+
+    # The API
+    REQUEST = auto()
+    UNFORESEEN_ERROR = auto()
+    SERVER_PROCESS_READY = auto()
+    IMAGES_WITHOUT_NOSNIFF = auto()
+    TOKENS_LIVE_LONG = auto()
+    QUEUES_NOT_READ = auto()
+    KEY_FILE_UNUSABLE = auto()
+
+    # Audit and security
+    AUDIT = auto()
+    DENIAL_NOT_WRITTEN = auto()
+    DENIALS_NOT_WRITTEN = auto()
+    DENIALS_FAILED = auto()
+    LOGIN_REFUSED = auto()
+    TOKEN_REFUSED = auto()
+    ACCESS_REFUSED = auto()
+    RATE_LIMITED = auto()
+    CALLS_REFUSED = auto()
+    ACCOUNT_CHANGED = auto()
+    REFRESH_TOKEN_REUSED = auto()
+
+    # Outages: a request that met one was 503
+    DISK_FULL = auto()
+    DATABASE_READ_ONLY = auto()
+    DATABASE_UNAVAILABLE = auto()
+    REDIS_UNAVAILABLE = auto()
+    TRANSACTION_ENDED = auto()
+    RESPONSE_TIMEOUT = auto()
+
+    # Database, cache and rate limits
+    DATABASE_LEASE_EXPIRED = auto()
+    FOLLOW_UP_FAILED = auto()
+    FEED_LOST_DATABASE = auto()
+    FEED_FAILED = auto()
+    CONNECTIONS_EXCEED_LIMIT = auto()
+    REPLICA_AWAY = auto()
+    REPLICA_FAILED = auto()
+    CACHE_FAILED = auto()
+    CACHE_WARMED = auto()
+    CACHE_NOT_WARMED = auto()
+    RATE_LIMIT_REDIS_UNAVAILABLE = auto()
+    TOKEN_LEASING_FAILED = auto()
+
+    # Feature flags
+    FLAGS_LOADED = auto()
+    FLAGS_NOT_READ = auto()
+    FLAGS_NOT_KEPT = auto()
+    FLAGS_FILE_UNUSABLE = auto()
+    FLAG_DEFINITIONS_REFUSED = auto()
+    FLAG_EXPOSED = auto()
+    FLAG_STALE = auto()
+
+    # Workers
+    TASK_SUCCEEDED = auto()
+    TASK_ATTEMPT_FAILED = auto()
+    TASK_TAKEN_AWAY = auto()
+    TASK_SNOOZED = auto()
+    TASK_EXPIRED = auto()
+    TASK_PREDECESSOR_FAILED = auto()
+    RESULT_NOT_STORED = auto()
+    TASK_LOST_DATABASE = auto()
+    TASK_LOST_ITS_WORKER = auto()
+    SCHEDULE_INVALID = auto()
+    TASKS_RELEASED = auto()
+    RELEASE_FAILED = auto()
+    SHUTDOWN_INTERRUPTS_TASKS = auto()
+    EVENT_LOOP_BLOCKED = auto()
+    HEARTBEAT_FAILED = auto()
+    WORKER_PROCESS_HAS_NO_MEMORY = auto()
+    WORKER_PROCESS_LEAVES_THREAD = auto()
+    RELAY_LOST_DATABASE = auto()
+    RELAY_LOST_BROKER = auto()
+    RELAY_FAILED = auto()
+    BROKER_LOST_TASKS = auto()
+    PLUGIN_FAILED = auto()
+
+    # What the tasks did
+    IMAGE_DECODED = auto()
+    DECODER_OUTPUT = auto()
+    AVIF_TOO_COSTLY = auto()
+    IMAGE_PROCESSED = auto()
+    IMAGES_REMOVED = auto()
+    ORPHANS_REMOVED = auto()
+    TASKS_PRUNED = auto()
+    UPLOADS_PRUNED = auto()
+    SESSIONS_PRUNED = auto()
+    IDEMPOTENT_RESPONSES_PRUNED = auto()
+    CHANGES_PRUNED = auto()
+    AUDIT_LOG_PRUNED = auto()
+    STALE_FLAGS_REPORTED = auto()
+    DATABASE_ANALYZED = auto()
+    BACKUP_MADE = auto()
+    BACKUPS_PRUNED = auto()
+    OBJECTS_CHECKED = auto()
+    OBJECT_FAULTY = auto()

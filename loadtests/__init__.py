@@ -1,0 +1,1 @@
+"""Load, benchmarks and drills, and what they share."""

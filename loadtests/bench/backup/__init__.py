@@ -1,0 +1,1 @@
+"""Measures backups and restores."""

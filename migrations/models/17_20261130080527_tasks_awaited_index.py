@@ -1,0 +1,14 @@
+from tortoise import BaseDBAsyncClient
+
+RUN_IN_TRANSACTION = False
+
+
+async def upgrade(db: BaseDBAsyncClient) -> str:
+    return """
+        CREATE INDEX CONCURRENTLY IF NOT EXISTS "ix_tasks_awaited"
+            ON "tasks" (finished_at) WHERE is_awaited AND finished_at IS NOT NULL;"""
+
+
+async def downgrade(db: BaseDBAsyncClient) -> str:
+    return """
+        DROP INDEX CONCURRENTLY IF EXISTS "ix_tasks_awaited";"""

@@ -1,0 +1,15 @@
+from tortoise import BaseDBAsyncClient
+
+RUN_IN_TRANSACTION = False
+EXEMPT = {"tighter": "the release before gives no task a slot, and the index has no row without one"}
+
+
+async def upgrade(db: BaseDBAsyncClient) -> str:
+    return """
+        CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS "uq_tasks_queue_slot"
+            ON "tasks" (queue, queue_slot) WHERE state = 'running' AND queue_slot IS NOT NULL;"""
+
+
+async def downgrade(db: BaseDBAsyncClient) -> str:
+    return """
+        DROP INDEX CONCURRENTLY IF EXISTS "uq_tasks_queue_slot";"""
