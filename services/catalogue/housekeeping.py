@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from infra.db.sql import rows
@@ -13,6 +13,9 @@ from services.catalogue import images
 from services.task_names import TaskName
 
 COURSES_PREFIX = "courses/"
+# Longer than backups are kept by default: a database that is restored from one, and another service
+# of the same bucket, don't know the latest objects.
+ORPHANED_AFTER = timedelta(days=30)
 
 
 async def prune_uploads(ended_before: datetime) -> int:
@@ -35,21 +38,19 @@ async def prune_uploads(ended_before: datetime) -> int:
 
 
 async def remove_orphans(storage: Storage) -> int:
-    """Delete the objects of uploads that are neither shown nor in processing; return how many.
+    """Delete the objects of old uploads that are neither shown nor in processing; return how many.
 
     The bucket is listed first, so the database shows an upload that is published in between.
+    Objects whose key names no upload were not stored by this service, and stay.
     """
-    keys: dict[str, list[str]] = defaultdict(list)
+    uploads: dict[UUID, list[str]] = defaultdict(list)
     for key in await storage.list_keys(COURSES_PREFIX):
-        keys[key.rpartition("/")[0] + "/"].append(key)
+        if (upload_id := _upload_id(key)) and _is_old(upload_id):
+            uploads[upload_id].append(key)
     removed = 0
-    for prefix, found in keys.items():
-        upload_id = _upload_id(prefix)
-        if upload_id and await Upload.exists(id=upload_id):
-            continue
-        if not await images.are_shown(found):
-            # Key by key: the prefix of a stray object right below `courses/` covers all objects.
-            removed += sum([await storage.delete_prefix(key) for key in found])
+    for upload_id, keys in uploads.items():
+        if not (await Upload.exists(id=upload_id) or await images.are_shown(keys)):
+            removed += sum([await storage.delete_prefix(key) for key in keys])
     return removed
 
 
@@ -84,8 +85,15 @@ async def _named_objects() -> dict[str, int]:
     return {row["key"]: row["bytes"] for row in found}
 
 
-def _upload_id(prefix: str) -> UUID | None:
+def _upload_id(key: str) -> UUID | None:
+    """Return the upload in a key of the form `courses/<course>/<upload>/<file>`."""
     try:
-        return UUID(prefix.rstrip("/").rpartition("/")[2])
-    except ValueError:
+        return UUID(key.split("/")[2])
+    except (IndexError, ValueError):
         return None
+
+
+def _is_old(upload_id: UUID) -> bool:
+    """Return whether an id of UUID version 7, which begins with milliseconds, is an old one."""
+    created_at = datetime.fromtimestamp((upload_id.int >> 80) / 1000, UTC)
+    return created_at < datetime.now(UTC) - ORPHANED_AFTER
