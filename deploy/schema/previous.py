@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
+import venv
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -67,23 +69,21 @@ def check(
 ) -> int:
     """Run tests of a commit on this release's expanded schema; return pytest's exit code.
 
-    They run in an environment of that commit's lock, or faster in the running one.
+    They run in an environment of that commit's lock, or faster with the running one's packages.
     """
     with tempfile.TemporaryDirectory(prefix="previous-") as made:
         folder = Path(made)
         _check_out(commit, folder)
         _expand(folder)
-        python = sys.executable
-        # Without what a running pytest tells its own processes.
-        environment = {key: os.environ[key] for key in os.environ if not key.startswith("PYTEST_")}
         if shares_environment:
-            # Before the folder to which this environment's installed package leads.
-            environment["PYTHONPATH"] = str(folder)
+            _share_packages(folder)
         else:
-            python = str(folder / ".venv/bin/python")
             make = ("make", f"PYTHON={sys.executable}", _SET_UP)
             if code := subprocess.run(make, cwd=folder, check=False).returncode:
                 return code
+        # Without what a running pytest tells its own processes.
+        environment = {key: os.environ[key] for key in os.environ if not key.startswith("PYTEST_")}
+        python = str(folder / ".venv/bin/python")
         command = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
@@ -103,6 +103,18 @@ def _expand(folder: Path, ours: Path = MIGRATIONS / "models") -> None:
     for each in load(ours):
         if each.phase is Phase.EXPAND and each.name not in own:
             shutil.copy(ours / each.name, models)
+
+
+def _share_packages(folder: Path) -> None:
+    """Make an environment of the running one's packages and the folder's code.
+
+    Each process of the folder gets them, an isolated one too, that has no PYTHONPATH.
+    """
+    venv.create(folder / ".venv", symlinks=True)
+    at = {"base": str(folder / ".venv"), "platbase": str(folder / ".venv")}
+    own = Path(sysconfig.get_path("purelib", "venv", vars=at))
+    # A path that is named there is not searched for further .pth files, which name this checkout.
+    (own / "shared.pth").write_text(f"{folder}\n{sysconfig.get_path('purelib')}\n", "utf-8")
 
 
 def _git(root: Path, *arguments: str) -> str:

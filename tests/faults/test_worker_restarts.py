@@ -20,16 +20,20 @@ STREAM_SECONDS = 0.1
 async def stream(site):
     """Accept tasks during the block, some twenty a second."""
 
+    ended = asyncio.Event()
+
+    # It is not cancelled: what a cancelled one had just committed would not count as accepted.
     async def enqueue():
-        while True:
+        while not ended.is_set():
             await site.enqueue(2, seconds=0.05)
             await asyncio.sleep(STREAM_SECONDS)
 
-    running = asyncio.create_task(enqueue())
-    try:
-        yield
-    finally:
-        running.cancel()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(enqueue())
+        try:
+            yield
+        finally:
+            ended.set()
 
 
 async def test_workers_restarted_one_by_one(site):
