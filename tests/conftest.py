@@ -55,23 +55,26 @@ async def api(client):
 
 @pytest.fixture(scope="session")
 async def new_database(service):
-    """Creates databases on the service's server; all are dropped at the end."""
+    """Creates databases on the service's server; they end with it."""
     url = service.env["DATABASE_URL"]
     server = await asyncpg.connect(url)
-    made = []
+    templates = []
+
+    async def create(template: str = "template1") -> tuple[str, str]:
+        name = f"test_{uuid7().hex}"
+        await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name, url.replace("/course_enrollment", f"/{name}")
 
     async def make(*, migrated: bool = True) -> str:
-        name = f"test_{uuid7().hex}"
-        await server.execute(f'CREATE DATABASE "{name}"')
-        made.append(name)
-        own = url.replace("/course_enrollment", f"/{name}")
-        if migrated:
+        if migrated and not templates:
+            template, own = await create()
             await migrate(own)
+            # A copy takes a fraction of the time of all migrations.
+            templates.append(template)
+        _, own = await create(*templates[:migrated])
         return own
 
     yield make
-    for name in made:
-        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await server.close()
 
 
