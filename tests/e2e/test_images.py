@@ -51,6 +51,15 @@ async def until_deleted(api, addresses: list[str]) -> None:
     await eventually(all_gone)
 
 
+async def until_tidy(bucket, course: dict) -> None:
+    """Wait until the bucket has three objects of the course; the API hides removed ones before."""
+
+    async def is_tidy() -> bool:
+        return len(await bucket.list_keys(f"courses/{course['id']}/")) == 3
+
+    await eventually(is_tidy)
+
+
 async def until_empty(bucket, course: dict) -> None:
     """Wait until the bucket has no object of the course."""
 
@@ -107,7 +116,7 @@ async def test_the_old_image_is_shown_until_its_replacement_is_ready(api, client
     assert [variant["width"] for variant in now["image"]["variants"]] == [900, 640, 320]
     await until_deleted(api, old)
     assert await are_stored(api, variant_urls(now))
-    assert len(await bucket.list_keys(f"courses/{course['id']}/")) == 3
+    await until_tidy(bucket, course)
 
 
 async def test_a_broken_replacement_keeps_the_old_image(api):
@@ -127,11 +136,7 @@ async def test_of_several_replacements_the_last_one_stays(api, bucket):
         await until_final(api, response["image"]["task_id"])
     now = await api.settled(course["id"])
     assert [variant["width"] for variant in now["image"]["variants"]] == [900, 640, 320]
-
-    async def is_tidy() -> bool:
-        return len(await bucket.list_keys(f"courses/{course['id']}/")) == 3
-
-    await eventually(is_tidy)
+    await until_tidy(bucket, course)
     assert await are_stored(api, variant_urls(now))
 
 
