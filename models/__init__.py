@@ -7,7 +7,15 @@ from models.flag import FeatureFlag, FeatureFlagUse
 from models.idempotency import IdempotentResponse
 from models.image import ImageVariant, Upload
 from models.session import RefreshToken, Session
-from models.task import Task, TaskEdge, TaskQueue, TaskSchedule, TaskState
+from models.task import (
+    Task,
+    TaskDedupeKey,
+    TaskEdge,
+    TaskQueue,
+    TaskRetention,
+    TaskSchedule,
+    TaskState,
+)
 from models.totals import CourseTotal, EnrollmentTotal, Student
 from models.user import Role, User
 
@@ -28,8 +36,10 @@ __all__ = [
     "Session",
     "Student",
     "Task",
+    "TaskDedupeKey",
     "TaskEdge",
     "TaskQueue",
+    "TaskRetention",
     "TaskSchedule",
     "TaskState",
     "Upload",

@@ -142,6 +142,31 @@ class TaskEdge(Model):
         )
 
 
+class TaskDedupeKey(Model):
+    """A dedupe key that is held for a period, also after the end of the task that has it."""
+
+    key = fields.CharField(max_length=255, primary_key=True)
+    task_id = fields.UUIDField()
+    held_until = fields.DatetimeField()
+
+    class Meta:
+        table = "task_dedupe_keys"
+        indexes = (SqlIndex("ix_task_dedupe_keys_held_until", "(held_until)"),)
+
+
+class TaskRetention(Model):
+    """A kind of task whose ended tasks have a retention of their own.
+
+    Those that had ended before `pruned_until` are deleted, so no pruning reads them again.
+    """
+
+    name = fields.CharField(max_length=128, primary_key=True)
+    pruned_until = fields.DatetimeField()
+
+    class Meta:
+        table = "task_retentions"
+
+
 class TaskSchedule(Model):
     """A kind of task that is enqueued once a slot, and the start of the last slot that was served.
 

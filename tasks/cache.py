@@ -2,7 +2,7 @@
 
 from infra.cache import CacheDown
 from infra.observability.events import Event
-from infra.queue.enqueue import release_dedupe_key
+from infra.queue.unique import release_dedupe_key
 from services.catalogue import read
 from services.catalogue.feed import catch_up
 from services.task_names import TaskName

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -33,6 +34,7 @@ BUILT_IN = ("tasks.backups", "tasks.cache", "tasks.images", "tasks.maintenance")
 QUEUES = frozenset({"default", "images", "cache", "maintenance"})
 
 MAX_CONCURRENCY = 10_000
+MAX_KEPT = timedelta(days=100 * 366)
 
 log = logs.get_logger(__name__)
 
@@ -155,7 +157,8 @@ class Registration:
     """A kind of task. `timeout` is in seconds; `permanent` errors are not retried.
 
     `priority` is added to the priority of each row. Of the tasks with one concurrency key,
-    `concurrency_per_key` run at a time.
+    `concurrency_per_key` run at a time. `keep_for` is the retention of those that succeeded or were
+    cancelled.
     """
 
     name: str
@@ -171,6 +174,7 @@ class Registration:
     upgrade: Mapping[int, Upgrade] = field(default_factory=dict)
     concurrency_per_key: int = 1
     backoff: tuple[float, ...] = ()
+    keep_for: timedelta | None = None
 
     @property
     def runs_in_thread(self) -> bool:
@@ -221,6 +225,7 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     upgrade: Mapping[int, Upgrade] = MappingProxyType({}),
     concurrency_per_key: int = 1,
     backoff: Sequence[float] = (),
+    keep_for: timedelta | None = None,
 ) -> Callable[[Body], Body]:
     """Register a function as the kind of task called `name`.
 
@@ -236,6 +241,9 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
 
     `backoff` has the seconds to wait after the first failed attempt, the second and so on, with
     jitter; the last one counts for all later ones. Without it they double from 2 s to 10 min.
+
+    Tasks that succeeded or were cancelled are kept with their results for `keep_for` after their
+    end, or for as long as the setting says. Failed ones stay.
 
     Pydantic validates the arguments by the annotations of the parameters: `enqueue` refuses what
     does not fit, and the function gets values of these types, such as UUIDs, enums and models.
@@ -261,6 +269,8 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
         raise ValueError(
             f"backoff of {name} must be seconds from 0 to {MAX_SNOOZE_SECONDS:g} (it is {backoff})"
         )
+    if keep_for is not None and not timedelta() <= keep_for <= MAX_KEPT:
+        raise ValueError(f"keep_for of {name} must be from 0 to {MAX_KEPT} (it is {keep_for})")
     try:
         timing = declared(every, cron, tz)
     except InvalidTiming as error:
@@ -286,6 +296,7 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
             upgrade=dict(upgrade),
             concurrency_per_key=concurrency_per_key,
             backoff=tuple(backoff),
+            keep_for=keep_for,
         )
         needed = registration.arguments.required
         if timing and needed:

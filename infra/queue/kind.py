@@ -1,6 +1,7 @@
 """The queue's interface to a kind of task, and the kinds that this process knows."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from infra.queue.arguments import Arguments
@@ -33,6 +34,10 @@ class TaskKind(Protocol):
     @property
     def concurrency_per_key(self) -> int:
         """The most tasks with the same concurrency key that run at a time."""
+
+    @property
+    def keep_for(self) -> timedelta | None:
+        """How long its tasks are kept that succeeded or were cancelled; None: as all others."""
 
     @property
     def priority(self) -> int:

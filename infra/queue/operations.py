@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
@@ -18,6 +18,7 @@ from infra.queue.errors import (
     TaskNotRetryable,
 )
 from infra.queue.hooks import Operation
+from infra.queue.kind import KINDS
 from infra.queue.queries import get
 from infra.queue.successors import IS_AWAITED
 from infra.queue.table import CHANNEL, COLUMNS, TaskRow, unindexed
@@ -66,6 +67,14 @@ _IS_PRUNABLE = """
         SELECT FROM task_edges JOIN tasks AS child ON child.id = child_id
         WHERE parent_id = tasks.id AND (child.state = 'failed'
             OR child.finished_at IS NULL OR child.finished_at >= $1)))
+"""
+_TO_PRUNE = """
+    SELECT now() - $2::interval AS until, coalesce(
+        (SELECT pruned_until FROM task_retentions WHERE name = $1), '-infinity') AS since
+"""
+_PRUNED = """
+    INSERT INTO task_retentions (name, pruned_until) VALUES ($1, $2)
+    ON CONFLICT (name) DO UPDATE SET pruned_until = excluded.pruned_until
 """
 
 
@@ -176,7 +185,33 @@ async def _operate_on_all(operation: Operation, statement: str, workflow_id: UUI
 
 
 async def prune(finished_before: datetime) -> int:
-    """Delete the tasks that succeeded or were cancelled before a time; failed tasks stay."""
-    pruned = await batches.delete("tasks", _IS_PRUNABLE, finished_before)
+    """Delete the tasks that succeeded or were cancelled before a time; failed tasks stay.
+
+    Those of a kind with a retention of its own are deleted after that. Dedupe keys whose periods
+    have ended are deleted, too.
+    """
+    own = {kind.name: kind.keep_for for kind in KINDS.values() if kind.keep_for is not None}
+    now = datetime.now(UTC)
+    longer = [name for name, keep_for in own.items() if now - keep_for < finished_before]
+    pruned = await batches.delete(
+        "tasks", f"{_IS_PRUNABLE} AND name <> ALL($2::text[])", finished_before, longer
+    )
+    for name, keep_for in own.items():
+        pruned += await _prune_kind(name, keep_for)
     await batches.delete("task_edges", "NOT EXISTS (SELECT FROM tasks WHERE id = child_id)")
+    await batches.delete("task_dedupe_keys", "held_until < now()")
+    return pruned
+
+
+async def _prune_kind(name: str, keep_for: timedelta) -> int:
+    """Delete the tasks of a kind whose retention has ended since the last time."""
+    (period,) = await rows(_TO_PRUNE, name, keep_for)
+    pruned = await batches.delete(
+        "tasks",
+        f"{_IS_PRUNABLE} AND name = $2 AND finished_at >= $3",
+        period["until"],
+        name,
+        period["since"],
+    )
+    await rows(_PRUNED, name, period["until"])
     return pruned

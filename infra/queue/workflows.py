@@ -11,29 +11,16 @@ from uuid_utils.compat import uuid7
 
 from infra.db.sql import rows
 from infra.db.transactions import transaction
-from infra.observability import logs, tracing
+from infra.observability import tracing
 from infra.observability.spans import Kind
 from infra.queue import operations, successors
 from infra.queue.enqueue import stored_arguments
 from infra.queue.errors import InvalidWorkflow, WorkflowNotFound, WorkflowStateConflict
+from infra.queue.insert import NewTask, Shared, insert
 from infra.queue.successors import Edge, OnFailure
-from infra.queue.table import CHANNEL, COLUMNS, TaskRow
+from infra.queue.table import COLUMNS, TaskRow
 
 CALLBACK = "callback"
-# How many tasks a statement inserts.
-CHUNK = 2000
-
-_INSERT = """
-    INSERT INTO tasks (id, name, args, version, priority, waits_for, is_awaited, available_at,
-        due_at, concurrency_key, workflow_id, request_id, trace_context)
-    SELECT id, name, args::jsonb, version, priority, waits_for, is_awaited,
-        CASE WHEN waits_for = 0 AND key IS NULL THEN clock_timestamp() ELSE 'infinity' END,
-        CASE WHEN waits_for = 0 AND key IS NOT NULL THEN clock_timestamp() END,
-        key, $9, $10, $11
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::smallint[], $6::int[],
-        $7::bool[], $8::text[])
-        AS new (id, name, args, version, priority, waits_for, is_awaited, key)
-"""
 _COUNTS = ", ".join(
     f"count(*) FILTER (WHERE {condition}) AS {name}"
     for name, condition in {
@@ -111,29 +98,26 @@ async def enqueue_workflow(steps: Mapping[str, Step]) -> Workflow:
     workflow = Workflow(uuid7(), {name: uuid7() for name in steps})
     with tracing.span("enqueue workflow", Kind.PRODUCER, {"app.tasks": len(steps)}):
         async with transaction():
-            names = list(steps)
-            for start in range(0, len(names), CHUNK):
-                chunk = names[start : start + CHUNK]
-                await rows(
-                    _INSERT,
-                    [workflow.tasks[name] for name in chunk],
-                    [steps[name].name for name in chunk],
-                    [stored[name][0] for name in chunk],
-                    [stored[name][1] for name in chunk],
-                    [steps[name].priority for name in chunk],
-                    [len(before[name]) for name in chunk],
-                    [name in awaited for name in chunk],
-                    [steps[name].concurrency_key for name in chunk],
-                    workflow.id,
-                    logs.request_id(),
-                    tracing.traceparent(),
-                )
+            await insert(
+                [
+                    NewTask(
+                        workflow.tasks[name],
+                        step.name,
+                        *stored[name],
+                        step.priority,
+                        concurrency_key=step.concurrency_key,
+                        waits_for=len(before[name]),
+                        is_awaited=name in awaited,
+                    )
+                    for name, step in steps.items()
+                ],
+                Shared(workflow_id=workflow.id),
+            )
             await successors.connect(
                 Edge(workflow.tasks[parent], workflow.tasks[child], parent, steps[child].on_failure)
                 for child, parents in before.items()
                 for parent in parents
             )
-            await rows("SELECT pg_notify($1, '')", CHANNEL)
     return workflow
 
 

@@ -11,8 +11,9 @@ from infra.db.engine import database, direct_connection
 from infra.db.transactions import transaction
 from infra.observability import logs
 from infra.queue import leases, queries
-from infra.queue.enqueue import CHUNK, enqueue, enqueue_many
+from infra.queue.enqueue import enqueue, enqueue_many
 from infra.queue.errors import InvalidArguments
+from infra.queue.insert import CHUNK
 from infra.queue.kind import KINDS
 from infra.queue.table import CHANNEL
 from models import Task
@@ -156,6 +157,16 @@ async def test_of_many_with_the_same_key_one_is_enqueued():
     assert made[1] == made[4] == open_one
     assert len({*made, ended}) == 4
     assert await Task.all().count() == 4
+
+
+async def test_an_id_that_exists_is_enqueued_once_also_with_a_key():
+    task_id = await enqueue(NAME, _many(1)[0], dedupe_key="a")
+    await Task.filter(id=task_id).update(state="succeeded", finished_at=datetime.now(UTC))
+    assert await enqueue(NAME, _many(1)[0], task_id=task_id, dedupe_key="a") == task_id
+    assert await enqueue(NAME, _many(1)[0], task_id=task_id) == task_id
+    other = await enqueue(NAME, _many(1)[0], dedupe_key="a")
+    assert await enqueue(NAME, _many(1)[0], task_id=uuid4(), dedupe_key="a") == other
+    assert await Task.all().count() == 2
 
 
 async def test_each_of_many_has_its_own_key():

@@ -13,9 +13,11 @@ from infra.queue.errors import (
     TaskNotFound,
     TaskNotRetryable,
 )
+from infra.queue.kind import KINDS
 from infra.queue.queries import Cursor, TaskFilters
 from infra.queue.table import FINAL
 from models import Task, TaskState
+from tasks.registry import task
 
 NO_ID = "019aae3c-5f00-7cc0-8000-3f1bb9a3c001"
 
@@ -133,3 +135,43 @@ async def test_pruning_keeps_what_failed_and_what_is_recent():
     assert await operations.prune(datetime.now(UTC) - week) == 2
     assert await operations.prune(datetime.now(UTC) - week) == 0
     assert {task.id for task in await Task.all()} == {task.id for task in kept}
+
+
+@pytest.fixture
+def _kinds():
+    """Two kinds with retentions of their own: shorter and longer than that of the others."""
+    names = {"test.brief": timedelta(days=1), "test.long": timedelta(days=60)}
+    for name, keep_for in names.items():
+        task(name, keep_for=keep_for)(_nothing)
+    yield
+    for name in names:
+        del KINDS[name]
+
+
+async def _nothing(_context) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.usefixtures("_kinds")
+async def test_a_kind_may_have_a_retention_of_its_own():
+    day = timedelta(days=1)
+    kept = [
+        await _task(TaskState.SUCCEEDED, "test.brief"),
+        await _task(TaskState.FAILED, "test.brief", 2 * day),
+        await _task(TaskState.SUCCEEDED, "test.long", 50 * day),
+        await _task(TaskState.SUCCEEDED, age=2 * day),
+    ]
+    for name, age in (("test.brief", 2), ("test.long", 70), ("test.task", 40)):
+        await _task(TaskState.CANCELLED, name, age * day)
+    assert await operations.prune(datetime.now(UTC) - 30 * day) == 3
+    assert {task.id for task in await Task.all()} == {task.id for task in kept}
+    # What has been looked at is not read again, but goes with all others.
+    await _task(TaskState.SUCCEEDED, "test.brief", 2 * day)
+    assert await operations.prune(datetime.now(UTC) - 30 * day) == 0
+    assert await operations.prune(datetime.now(UTC) - day) == 2
+
+
+@pytest.mark.parametrize("keep_for", [timedelta(seconds=-1), timedelta.max])
+def test_a_retention_has_a_range(keep_for):
+    with pytest.raises(ValueError, match=r"keep_for of test\.odd"):
+        task("test.odd", keep_for=keep_for)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TABLES = "tasks|task_edges|task_schedules|task_queues"
+TABLES = r"tasks|task_\w+"
 STATEMENT = re.compile(rf"\b(?:FROM|INTO|UPDATE|JOIN|TABLE|ONLY)\s+(?:{TABLES})\b")
 ROOMS = ("api", "cli", "infra", "models", "services", "tasks", "worker")
 # Answers of the new cache know no tasks.
