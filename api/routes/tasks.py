@@ -18,8 +18,8 @@ from infra.queue import operations, queries
 from infra.queue.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
 from infra.queue.queries import OLDEST, TaskFilters, TaskPage
 from infra.queue.table import FINAL, TaskRow
+from infra.queue.watch import Status, watching
 
-POLL_SECONDS = 0.3
 KEEP_ALIVE_SECONDS = 15.0
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
@@ -70,26 +70,30 @@ async def _watch(request: Request, task: TaskRow, seen: str | None) -> None:
     response = await request.respond(content_type=EVENT_STREAM, headers=_NOT_KEPT)
     # Sanic sends the head with the first bytes, so a comment opens the stream at once.
     await response.send(": watching\n\n")
-    started = quiet_since = time.monotonic()
-    while True:
-        event = _event_id(task)
-        if event != seen:
-            shown = (await _shown(request, task)).model_dump_json()
-            await response.send(f"id: {event}\ndata: {shown}\n\n")
-            seen, quiet_since = event, time.monotonic()
-        elif time.monotonic() - quiet_since > KEEP_ALIVE_SECONDS:
-            await response.send(": still there\n\n")
-            quiet_since = time.monotonic()
-        if task.state in FINAL or time.monotonic() - started > sse_limits.MAX_SECONDS:
-            break
-        if await limits.streams.pause(POLL_SECONDS):
-            await response.send(sse_limits.restart_event())
-            break
-        task = await queries.get(task.id)
+    ends = time.monotonic() + sse_limits.MAX_SECONDS
+    with watching(task.id) as watch:
+        while True:
+            event = _event_id(task)
+            if event != seen:
+                shown = (await _shown(request, task)).model_dump_json()
+                await response.send(f"id: {event}\ndata: {shown}\n\n")
+                seen = event
+            left = ends - time.monotonic()
+            if task.state in FINAL or left <= 0:
+                break
+            if await limits.streams.pause(watch.changed, min(KEEP_ALIVE_SECONDS, left)):
+                await response.send(sse_limits.restart_event())
+                break
+            if watch.changed.is_set():
+                status = await watch.next()
+                if status is None or _event_id(status) != seen:
+                    task = await queries.get(task.id)
+            elif left > KEEP_ALIVE_SECONDS:
+                await response.send(": still there\n\n")
     await response.eof()
 
 
-def _event_id(task: TaskRow) -> str:
+def _event_id(task: TaskRow | Status) -> str:
     return f"{task.attempts}-{task.state}-{task.progress}"
 
 

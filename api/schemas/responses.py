@@ -193,13 +193,17 @@ class TaskOut(BaseModel):
     started_at: datetime | None = described("When it was first started; null before.")
     finished_at: datetime | None = described("When it ended; null before.")
     error: str | None = described("Why it failed, or null.")
+    has_result: bool | None = _absent("True if the task has left a result; else absent.")
     args: dict[str, Any] | None = _absent("Admins only.")
     traceback: str | None = _absent("Admins only.")
 
     @classmethod
     def of(cls, task: TaskRow, *, whole: bool) -> Self:
         """Return the response for a task; with `whole`, arguments and traceback for admins too."""
-        shown = vars(task) | {"status": task.state}
+        shown = vars(task) | {
+            "status": task.state,
+            "has_result": task.result is not None or None,
+        }
         return cls.model_validate(shown if whole else shown | {"args": None, "traceback": None})
 
 

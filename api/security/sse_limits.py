@@ -60,13 +60,15 @@ class Streams:
         """End all streams, current and future."""
         self.ending.set()
 
-    async def pause(self, seconds: float) -> bool:
-        """Wait until the next poll of a stream; return True at once if the stream must end."""
+    async def pause(self, until: asyncio.Event, seconds: float) -> bool:
+        """Wait for an event, at most so long; return True at once if the stream must end."""
+        waits = [asyncio.create_task(each.wait()) for each in (self.ending, until)]
         try:
-            async with asyncio.timeout(seconds):
-                return await self.ending.wait()
-        except TimeoutError:
-            return False
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        return self.ending.is_set()
 
     def _refusal(self, limit: int) -> RateLimited:
         metrics.rate_limit_refusals.inc(labels=("streams",))

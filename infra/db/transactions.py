@@ -46,6 +46,11 @@ def transaction() -> TransactionContext:
     return get_connections().get(PRIMARY)._in_transaction()  # noqa: SLF001  it has no public name
 
 
+def is_in_transaction() -> bool:
+    """Return whether a transaction is running."""
+    return isinstance(get_connections().get(PRIMARY), TransactionClient)
+
+
 def after_commit(follow_up: FollowUp) -> None:
     """Await `follow_up` after the commit of the running transaction, before its block ends.
 

@@ -69,6 +69,22 @@ class InvalidResult(QueueError):
     """The result of a task can't be stored"""
 
 
+class TaskFailed(QueueError):
+    """The task has failed"""
+
+
+class TaskCancelled(QueueError):
+    """The task was cancelled"""
+
+
+class TaskExpired(TaskCancelled):
+    """It was too late to start the task"""
+
+
+class ResultNotKept(TaskNotFound):
+    """No task has this id, or it is no longer kept"""
+
+
 class LeaseLost(Exception):
     """The task was given to another worker, or was cancelled: nothing of this run may commit"""
 

@@ -63,9 +63,11 @@ async def test_progress_is_sent_at_once_and_the_stream_ends_with_the_task(client
             await task(f"state = 'running', attempts = 1, progress = {percent}")
             _, seen = await asyncio.wait_for(anext(events), PROMPT_SECONDS)
             assert (seen["status"], seen["progress"]) == ("running", percent)
-        await task("state = 'succeeded', progress = 100, finished_at = now()")
+        assert "has_result" not in seen
+        await task("state = 'succeeded', progress = 100, finished_at = now(), result = '0'")
         _, last = await asyncio.wait_for(anext(events), PROMPT_SECONDS)
-        assert last["status"] == "succeeded"
+        assert (last["status"], last["has_result"]) == ("succeeded", True)
+        assert "result" not in last
         assert [event async for event in events] == []
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from contextlib import AsyncExitStack, ExitStack
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import asyncpg
@@ -13,14 +12,15 @@ import psutil
 import pytest
 from uuid_utils.compat import uuid7
 
-import api.routes.tasks
+from api.routes.tasks import watch_task
 from api.security import sse_limits
 from api.security.rate_limits import Limits
 from api.security.sse_limits import Streams
+from infra.db.engine import database
+from infra.queue.enqueue import enqueue
 from infra.rate_limits.buckets import MemoryBuckets
 from infra.rate_limits.logins import MemoryLogins
 from infra.settings import Settings
-from models import Task, TaskState
 from services.errors import RateLimited
 from tests.factories import bearer, eventually, refused, token
 from tests.security.servers import own_api
@@ -160,19 +160,8 @@ def test_the_streams_of_a_process_are_limited():
             opened.enter_context(counted.one("exempt", is_exempt=True))
 
 
-async def test_a_stream_ends_and_is_resumed(monkeypatch):
+async def test_a_stream_ends_and_is_resumed(new_database, monkeypatch):
     sent, ends = [], []
-    task = Task(
-        id=uuid7(),
-        name="test.unknown",
-        state=TaskState.QUEUED,
-        attempts=0,
-        progress=0,
-        created_at=datetime.now(UTC),
-    )
-
-    async def get(_id):
-        return task
 
     class Response:
         async def send(self, text):
@@ -194,12 +183,13 @@ async def test_a_stream_ends_and_is_resumed(monkeypatch):
         ip="192.0.2.1",
         respond=respond,
     )
-    monkeypatch.setattr(api.routes.tasks.queries, "get", get)
     monkeypatch.setattr(sse_limits, "MAX_SECONDS", 0.5)
-    await api.routes.tasks.watch_task(request, task.id)
-    assert ends == [2]
-    last = sent[1].partition("\n")[0].removeprefix("id: ")
-    request.headers = {"last-event-id": last}
-    await api.routes.tasks.watch_task(request, task.id)
+    async with database(await new_database(), pool_size=1):
+        task_id = await enqueue("test.unknown", {})
+        await watch_task(request, task_id)
+        assert ends == [2]
+        last = sent[1].partition("\n")[0].removeprefix("id: ")
+        request.headers = {"last-event-id": last}
+        await watch_task(request, task_id)
     # Without new events, no event is repeated.
     assert ends == [2, 3]
