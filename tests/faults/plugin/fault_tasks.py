@@ -54,7 +54,7 @@ async def snoozing(context: TaskContext) -> None:
 
 
 @task("fault.member", max_attempts=20)
-async def member(context: TaskContext, *, fails: bool) -> None:
+async def member(context: TaskContext, *, fails: bool, number: int = 0) -> None:
     """Insert a row and hand it on, or fail for good."""
     meet("in work", context.id)
     if fails:
