@@ -6,9 +6,11 @@ task has ended or its process was lost. The relay publishes lost messages again.
 
 from urllib.parse import urlsplit
 
-from kombu import Queue
+from kombu.entity import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
-from infra.settings import Use, load_settings
+from infra import plugins
+from infra.settings import SettingsError, Use, load_settings
 from infra.tls import broker_tls
 from tasks.registry import queues
 
@@ -40,11 +42,27 @@ def transport_options(url: str) -> dict[str, object]:
     return {**_FEW_RETRIES, **_BY_SCHEME.get(urlsplit(url).scheme, {})}
 
 
+def register_transport(url: str) -> None:
+    """Tell kombu of the transport of a package that the URL names.
+
+    Raises:
+        SettingsError: neither kombu nor a package has one of this scheme.
+
+    """
+    scheme = urlsplit(url).scheme
+    if point := plugins.installed(plugins.BROKERS).get(scheme):
+        TRANSPORT_ALIASES[scheme] = point.value
+    if scheme not in TRANSPORT_ALIASES:
+        known = ", ".join(f"{each}://" for each in sorted(TRANSPORT_ALIASES))
+        raise SettingsError(f"BROKER_URL: there is no transport {scheme}://, but {known}")
+
+
 _settings = load_settings(uses=Use.BROKER)
 broker_url, broker_use_ssl = broker_tls(_settings.broker or "redis://127.0.0.1:6379/0")
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-broker_transport_options = transport_options(broker_url)
+register_transport(broker_url)
+broker_transport_options = transport_options(broker_url) | (_settings.broker_options or {})
 visibility_timeout = _VISIBILITY_TIMEOUT_SECONDS
 result_backend_transport_options = {"visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS}
 

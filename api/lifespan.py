@@ -13,7 +13,7 @@ from api.protocol.fast_path import FastPath
 from api.security.rate_limits import Limits
 from infra import rate_limits
 from infra.aio.shield import drain
-from infra.cache import CacheDown, ResponseCache, SecondLevel
+from infra.cache import CacheDown, ResponseCache, open_level
 from infra.db import dsn
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, database, open_pool
 from infra.db.feed import DatabaseFeed
@@ -144,7 +144,7 @@ async def _open_cache(context: Context) -> None:
     settings = context.settings
     namespace = partial(read.namespace, context.storage.url)
     context.cache = ResponseCache(
-        SecondLevel(settings.cache or "memory://", namespace),
+        open_level(settings.cache or "memory://", namespace),
         memory_bytes=settings.cache_memory_bytes,
         stale_seconds=settings.stale_if_error_seconds,
         change_ring=context.change_ring,

@@ -8,12 +8,10 @@ import typer
 from cli.console import print_json, print_line, print_table
 from cli.database import run_with_database
 from cli.options import AsJson
-from infra.cache import NoCache
-from infra.queue import hooks, operations, queries
+from infra.queue import operations, queries
 from infra.queue.errors import TaskNotFound
 from infra.queue.queries import TaskFilters
 from infra.queue.table import TaskRow
-from services.task_hooks import TaskHooks
 from tasks import backfills
 from tasks.registry import load_tasks
 
@@ -93,8 +91,4 @@ def _row(name: str, task: TaskRow | None) -> dict[str, object]:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    async def with_hooks() -> T:
-        with hooks.registered(TaskHooks(NoCache())):
-            return await work()
-
-    return run_with_database("backfills", with_hooks)
+    return run_with_database("backfills", work)

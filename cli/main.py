@@ -1,6 +1,7 @@
 """`enroll`: the service's command line. Each command imports what it needs when it runs."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Annotated, Any
@@ -119,7 +120,7 @@ def api() -> None:
 
 
 @app.command()
-def worker(
+def worker(  # noqa: PLR0913, PLR0917  each is an option of the command line
     queues: Annotated[str, typer.Option(help="Comma list; default: all.")] = "",
     exclude_queues: Annotated[str, typer.Option(help="Comma list of queues not to serve.")] = "",
     concurrency: Annotated[int, typer.Option(min=0, help="Processes; 0: as in settings.")] = 0,
@@ -127,18 +128,23 @@ def worker(
         int, typer.Option(min=1, help="Messages a process may hold, the running one included.")
     ] = 1,
     name: Annotated[str, typer.Option(help="Its name, if a machine has several alike.")] = "",
+    task_app: Annotated[
+        str,
+        typer.Option(
+            "--app", help="The module of an application with tasks of its own; default: TASK_APP."
+        ),
+    ] = "",
 ) -> None:
     """Run tasks, and relay them from the database to the broker."""
-    settings = _settings("worker", Use.WORKER)
-    from cli.setup import check, refuse_default_password
-    from infra.db.engine import UNUSABLE
+    if task_app:
+        # Also for the processes that are forked.
+        os.environ["TASK_APP"] = task_app
+    settings = _settings("worker", Use.QUEUE)
+    if settings.task_app is None:
+        _check_courses()
     from worker.app import app as celery
     from worker.metrics_process import served
 
-    check(settings)
-    # A worker also starts while the database is down or not migrated; then no account can log in.
-    with suppress(*UNUSABLE):
-        signals.run(refuse_default_password(settings))
     arguments = [
         "worker",
         "--pool=prefork",
@@ -157,6 +163,18 @@ def worker(
         arguments.append(f"--hostname={name}@%h")
     with served(settings):
         celery.worker_main(arguments)
+
+
+def _check_courses() -> None:
+    """Check what the tasks of courses need, and those of an application don't."""
+    settings = load_settings(uses=Use.WORKER)
+    from cli.setup import check, refuse_default_password
+    from infra.db.engine import UNUSABLE
+
+    check(settings)
+    # A worker also starts while the database is down or not migrated; then no account can log in.
+    with suppress(*UNUSABLE):
+        signals.run(refuse_default_password(settings))
 
 
 @app.command()
@@ -205,7 +223,7 @@ def demo() -> None:
 @app.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    import api.app  # noqa: F401  its import declares the operations
+    from api import app as _  # noqa: F401  its import declares the operations
     from api.endpoint.openapi import build_document
 
     document = build_document()

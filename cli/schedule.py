@@ -10,11 +10,9 @@ import typer
 from cli.console import print_json, print_line, print_table
 from cli.database import run_with_database
 from cli.options import AsJson, UsageError, age
-from infra.cache import NoCache
-from infra.queue import hooks, schedules
+from infra.queue import schedules
 from infra.queue.schedules import Schedule
 from infra.queue.timing import InvalidTiming, Timing, declared
-from services.task_hooks import TaskHooks
 from tasks.registry import load_tasks
 
 COLUMNS = ("task", "state", "timing", "declared", "last slot", "next slot")
@@ -103,8 +101,4 @@ def _row(schedule: Schedule) -> tuple[object, ...]:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    async def with_hooks() -> T:
-        with hooks.registered(TaskHooks(NoCache())):
-            return await work()
-
-    return run_with_database("schedule", with_hooks)
+    return run_with_database("schedule", work)

@@ -15,13 +15,11 @@ from rich.table import Table
 from cli.console import print_error, print_json, print_line, print_table, table, terminal
 from cli.database import run_with_database
 from cli.options import AsJson, Limit, PageNumber, age
-from infra.cache import NoCache
-from infra.queue import hooks, operations, queries
+from infra.queue import operations, queries
 from infra.queue.queries import TaskFilters
 from infra.queue.stats import QueueStats, queue_stats
 from infra.queue.table import TaskRow
 from models import TaskState
-from services.task_hooks import TaskHooks
 
 EXIT_NOT_DRAINED = 3
 WAITING = "waiting"
@@ -225,10 +223,5 @@ def state_of(task: TaskRow) -> str:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine with the database and the domain's hooks."""
-
-    async def with_hooks() -> T:
-        with hooks.registered(TaskHooks(NoCache())):
-            return await work()
-
-    return run_with_database("tasks", with_hooks)
+    """Run a coroutine with the database and the hooks of operations."""
+    return run_with_database("tasks", work)

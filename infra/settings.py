@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from infra import tls
+from infra import plugins, tls
 from infra.db import dsn
 from infra.process import worker_groups
 
@@ -59,6 +59,8 @@ class Use(Flag):
     FLOWER = auto()
     ALL = HTTP | TOKENS | ADMIN | DATABASE | CACHE | BROKER | STORAGE
     WORKER = DATABASE | CACHE | BROKER | STORAGE
+    # What a worker of TASK_APP needs.
+    QUEUE = DATABASE | BROKER
 
 
 _uses: ContextVar[Use] = ContextVar("uses", default=Use.ALL)
@@ -81,17 +83,26 @@ class SslMode(StrEnum):
     VERIFY_FULL = "verify-full"
 
 
-def _url(*schemes: str) -> AfterValidator:
-    """Accept a URL only with one of these schemes."""
+def _url(*schemes: str, group: str = "") -> AfterValidator:
+    """Accept a URL only with one of these schemes, or with one of a package of the group."""
 
     def check(value: str | None) -> str | None:
         if value is None or urlsplit(value).scheme in schemes:
+            return value
+        if group and urlsplit(value).scheme in plugins.installed(group):
             return value
         expected = ", ".join(f"{scheme}://" for scheme in schemes)
         message = f"must be a URL that starts with {expected}"
         raise ValueError(message)
 
     return AfterValidator(check)
+
+
+def _check_transport(value: str | None) -> str | None:
+    if value is not None and not (urlsplit(value).scheme and "://" in value):
+        message = "must be a URL that starts with a transport of kombu, such as redis:// or amqp://"
+        raise ValueError(message)
+    return value
 
 
 def _check_tls(value: str | None) -> str | None:
@@ -114,13 +125,17 @@ def _check_groups(value: str) -> str:
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 DatabaseUrl = Annotated[str | None, _url("postgres", "postgresql")]
 VerifiedTls = AfterValidator(_check_tls)
-CacheUrl = Annotated[str | None, _url("redis", "rediss", "memory"), VerifiedTls]
-BrokerUrl = Annotated[str | None, _url("redis", "rediss", "amqp", "amqps", "memory"), VerifiedTls]
-StorageUrl = Annotated[str | None, _url("s3", "file", "memory")]
+CacheUrl = Annotated[
+    str | None, _url("redis", "rediss", "memory", group=plugins.CACHE), VerifiedTls
+]
+# The worker compares it with the transports of kombu.
+BrokerUrl = Annotated[str | None, AfterValidator(_check_transport), VerifiedTls]
+StorageUrl = Annotated[str | None, _url("s3", "file", "memory", group=plugins.STORAGE)]
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
 PerMinute = Annotated[int, Field(ge=1, le=100_000_000)]
 WorkerQueues = Annotated[str, AfterValidator(_check_groups)]
+ModuleName = Annotated[str | None, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 HttpUrl = Annotated[str | None, _url("http", "https")]
 
 
@@ -182,6 +197,7 @@ class Settings(BaseSettings):
     stale_if_error_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
     cache_warm_responses: Annotated[int, Field(ge=0, le=10_000)] = 300
     broker_url: BrokerUrl = Field(default=None, repr=False)
+    broker_options: dict[str, Any] | None = Field(default=None, repr=False)
     cache_plaintext: bool = False
     cache_in_process: bool = False
     broker_plaintext: bool = False
@@ -222,6 +238,7 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5
     api_workers: Annotated[int, Field(ge=1, le=64)] = 2
     worker_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    task_app: ModuleName = None
     worker_queues: WorkerQueues = "images:1 *:1"
     task_retention_days: Annotated[int, Field(ge=1, le=3650)] = 7
     worker_shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 3

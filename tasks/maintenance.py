@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from infra.db import engine
 from infra.observability.events import Event
-from infra.queue import operations
 from infra.settings import require_direct_database
 from services.audit import trail
 from services.auth import sessions
@@ -15,13 +14,6 @@ from services.task_names import TaskName
 from tasks.registry import TaskContext, task
 
 DAY_SECONDS = 24 * 60 * 60
-
-
-@task(TaskName.PRUNE_TASKS, queue="maintenance", timeout=600, every=3600)
-async def prune_tasks(context: TaskContext) -> None:
-    """Delete tasks that succeeded or were cancelled before the retention period."""
-    removed = await operations.prune(_retained_since(context))
-    context.log.info(Event.TASKS_PRUNED, tasks=removed)
 
 
 @task(TaskName.PRUNE_UPLOADS, queue="maintenance", every=3600)

@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,24 +15,29 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from infra import plugins
 from infra.cache import ResponseCache
 from infra.db.transactions import transaction
+from infra.identity import qualified
 from infra.observability import logs, tracing
 from infra.observability.events import Event
-from infra.queue import checkpoints, leases, results
+from infra.queue import checkpoints, leases, life, results
 from infra.queue.arguments import Arguments
 from infra.queue.errors import MAX_SNOOZE_SECONDS
 from infra.queue.kind import KINDS
 from infra.queue.leases import Claim
 from infra.queue.results import Predecessor
 from infra.queue.timing import InvalidTiming, Timing, declared
-from infra.settings import Settings
+from infra.settings import Settings, SettingsError, Use, load_settings
 from infra.storage import Storage
 from services.flags.evaluate import Flags
 from services.flags.feed import FlagFeed
 
-PLUGINS = "course_enrollment.tasks"
-BUILT_IN = ("tasks.backups", "tasks.cache", "tasks.images", "tasks.maintenance")
+QUEUE = qualified("tasks.queue")
+BUILT_IN = (
+    *(qualified(f"tasks.{name}") for name in ("backups", "cache", "images", "maintenance")),
+    QUEUE,
+)
 QUEUES = frozenset({"default", "images", "cache", "maintenance"})
 
 MAX_CONCURRENCY = 10_000
@@ -43,6 +50,10 @@ class PermanentError(Exception):
     """The task can't succeed however often it is tried"""
 
 
+class NoBackend(RuntimeError):
+    """The application of TASK_APP does not have what its task uses"""
+
+
 class TaskContext:
     """The context of a running task: its id and attempt, the backends, progress, and its commit."""
 
@@ -51,22 +62,34 @@ class TaskContext:
         claim: Claim,
         *,
         settings: Settings,
-        storage: Storage,
+        storage: Storage | None,
         cache: ResponseCache,
-        flags: FlagFeed,
+        flags: FlagFeed | None,
         log: logs.Logger,
     ) -> None:
         self.id: UUID = claim.id
         self.attempt = claim.attempt
         self.settings = settings
-        self.storage = storage
         self.cache = cache
         self.log = log
         # True while the task is marked succeeded: the heartbeat then neither renews nor cancels.
         self.is_finishing = False
         self._claim = claim
+        self._storage = storage
         self._flags = flags
         self._result: str | None = None
+
+    @property
+    def storage(self) -> Storage:
+        """The image store.
+
+        Raises:
+            NoBackend: the application's settings name none.
+
+        """
+        if self._storage is None:
+            raise NoBackend("STORAGE_URL or S3_BUCKET_NAME is missing")
+        return self._storage
 
     async def progress(self, percent: int) -> None:
         """Report how far the work is, 0 to 100.
@@ -91,7 +114,14 @@ class TaskContext:
         await checkpoints.save(self._claim, checkpoint, percent)
 
     async def flags(self) -> Flags:
-        """Return the feature flags as they are now; call it before `finishing`."""
+        """Return the feature flags as they are now; call it before `finishing`.
+
+        Raises:
+            NoBackend: the tasks are those of TASK_APP, which has no flags.
+
+        """
+        if self._flags is None:
+            raise NoBackend("TASK_APP has no feature flags")
         await self._flags.catch_up()
         return self._flags.flags
 
@@ -311,18 +341,38 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
 def load_tasks() -> dict[str, Registration]:
     """Import the built-in task modules and those of plug-ins; return the registry.
 
-    A plug-in that fails to import is logged and left out: its tasks wait in the database.
+    With TASK_APP the built-in ones are the queue's, and that of the application. A plug-in that
+    fails to import is logged and left out: its tasks wait in the database.
+
+    Raises:
+        SettingsError: the application can't be imported.
+
     """
-    for module in BUILT_IN:
+    app = load_settings(uses=Use(0), use_running_servers=False).task_app
+    for module in BUILT_IN if app is None else (QUEUE,):
         importlib.import_module(module)
-    for plugin in entry_points(group=PLUGINS):
+    if app is not None:
+        _load_app(app)
+    for plugin in entry_points(group=plugins.TASKS):
         _load_plugin(plugin)
+    # Here, so that the first task that is enqueued does not wait for it.
+    life.registered()
     return REGISTRY
 
 
 def queues() -> list[str]:
     """Return the default queues of a worker: the built-in ones and those of all tasks."""
     return sorted(QUEUES | {kind.queue for kind in load_tasks().values()})
+
+
+def _load_app(module: str) -> None:
+    # As of `python -m`: the folder in which an installed command runs is not on the path.
+    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  the path has text
+        sys.path.insert(0, here)
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise SettingsError(f"TASK_APP: {module} can't be imported: {error}") from error
 
 
 def _load_plugin(plugin: EntryPoint) -> None:

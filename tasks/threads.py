@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from infra.queue.errors import LeaseLost
 from infra.queue.results import Predecessor
+from infra.storage import Storage
 from services.flags.evaluate import Flags
 from tasks.registry import PermanentError, TaskBody, TaskContext
 
@@ -31,7 +32,6 @@ class ThreadTaskContext:
         self.id = context.id
         self.attempt = context.attempt
         self.settings = context.settings
-        self.storage = context.storage
         self.cache = context.cache
         self.log = context.log
         self._context = context
@@ -41,6 +41,16 @@ class ThreadTaskContext:
         self._blocks: set[asyncio.Task[object] | None] = set()
         self._block_context: Context | None = None
         self._is_abandoned = False
+
+    @property
+    def storage(self) -> Storage:
+        """The image store.
+
+        Raises:
+            NoBackend: the application's settings name none.
+
+        """
+        return self._context.storage
 
     def run(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function on the process's event loop; return what it returns.

@@ -11,7 +11,7 @@ from billiard import heap
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import Retry
 
-from infra.identity import SERVICE
+from infra.identity import SERVICE, qualified
 from infra.observability import tracing
 from infra.settings import Use, load_settings, require_direct_database
 from models import TaskState
@@ -40,7 +40,7 @@ class _Arena:
 
 heap.Arena = _Arena
 
-app = Celery(SERVICE, config_source="celeryconfig")
+app = Celery(SERVICE, config_source=qualified("celeryconfig"))
 
 _process: WorkerProcess | None = None
 
@@ -99,7 +99,7 @@ class RelayStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: object, **options: object) -> None:
         super().__init__(worker, **options)
-        self._settings = load_settings(uses=Use.WORKER)
+        self._settings = load_settings(uses=Use.QUEUE)
         url = require_direct_database(self._settings)
         self._thread = RelayThread(url, app)
         Shutdown(url, WORKER, self._settings.worker_shutdown_seconds).watch(worker)

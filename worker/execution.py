@@ -14,9 +14,10 @@ from infra.errors import DeclaredError
 from infra.observability import logs, metrics, task_metrics, tracing
 from infra.observability.events import Event
 from infra.observability.spans import Kind
-from infra.queue import leases
+from infra.queue import leases, life
 from infra.queue.errors import InvalidArguments, InvalidResult, LeaseLost, Snooze
 from infra.queue.leases import Claim
+from infra.queue.life import HookedTask
 from infra.settings import Settings
 from infra.storage import Storage
 from services.flags.feed import FlagFeed
@@ -34,9 +35,9 @@ class Backends:
     """The resources that the tasks of this process share."""
 
     settings: Settings
-    storage: Storage
+    storage: Storage | None
     cache: ResponseCache
-    flags: FlagFeed
+    flags: FlagFeed | None
     registry: dict[str, Registration]
     worker: str
     heartbeat: Heartbeat
@@ -90,7 +91,13 @@ async def _run(backends: Backends, claim: Claim, note: Callable[[str], None]) ->
     )
     thread = BodyThread(registration.body) if registration.runs_in_thread else None
     task_metrics.waits.observe(claim.wait_seconds, (claim.name,))
+    task = HookedTask(claim.id, claim.name, claim.attempt)
+    await life.state_changed(task, "running")
     state = await _attempt(backends, claim, context, thread, note)
+    if state == "succeeded":
+        await life.after(task)
+    if state is not None:
+        await life.state_changed(task, state)
     if thread and not await thread.has_ended():
         raise ThreadLeftBehind
     return state
@@ -111,6 +118,7 @@ async def _attempt(
         async with limit:
             with backends.heartbeat.keeping(run):
                 args = registration.arguments_of(claim)
+                await life.before(HookedTask(claim.id, claim.name, claim.attempt))
                 if thread:
                     result = await thread.run(context, args)
                 else:
@@ -182,6 +190,8 @@ async def _fail_attempt(
         backoff=registration.backoff,
     )
     note(sentence)
+    if state is not None:
+        await life.failed(HookedTask(claim.id, claim.name, claim.attempt), sentence, state)
     tracing.annotate({"app.state": state or "lost"}, sentence)
     # The traceback of a declared error is of no use.
     trace = None if _is_declared(error, registration) else error

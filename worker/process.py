@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
-from infra.cache import ResponseCache, SecondLevel
+from infra.cache import ResponseCache, open_level
 from infra.db.engine import COMMAND_TIMEOUT_SECONDS, UNUSABLE, database, pop_expired_leases
 from infra.observability import logs, metrics, tracing
 from infra.observability.events import Event
@@ -16,6 +17,7 @@ from infra.process.system import die_with_parent, lower_priority
 from infra.queue import hooks
 from infra.settings import Use, load_settings, require_database, require_direct_database
 from infra.storage import open_storage
+from services.audit import trail
 from services.catalogue import read
 from services.flags.evaluate import Flags
 from services.flags.feed import FlagFeed
@@ -38,7 +40,7 @@ class WorkerProcess:
     def __init__(self, worker: str, parent: int) -> None:
         die_with_parent(parent=parent)
         lower_priority()
-        settings = load_settings(uses=Use.WORKER)
+        settings = load_settings(uses=Use.QUEUE)
         logs.configure(settings.log_level, settings.log_format, process="worker")
         tracing.start(settings, "worker")
         # The standard loop: with uvloop Celery's soft time limit never fires in a task.
@@ -54,15 +56,20 @@ class WorkerProcess:
         lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
         pool = database(require_database(settings), POOL_SIZE, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
-        storage = open_storage(settings)
-        namespace = partial(read.namespace, storage.url)
-        level = SecondLevel(settings.cache or "memory://", namespace)
+        storage = open_storage(settings) if settings.storage or not settings.task_app else None
+        namespace: Callable[[], Awaitable[str]] | None = None
+        flags: FlagFeed | None = None
+        if settings.task_app:
+            trail.keep_in_log_only()
+        elif storage:
+            namespace = partial(read.namespace, storage.url)
+            flags = FlagFeed(Flags(), settings.flags_at)
+            self._runner.run(flags.start())
+            self._resources.push_async_callback(flags.stop)
+        level = open_level(settings.cache or "memory://", namespace)
         cache = ResponseCache(level, memory_bytes=0)
         self._resources.push_async_callback(cache.close)
         self._resources.enter_context(hooks.registered(TaskHooks(cache)))
-        flags = FlagFeed(Flags(), settings.flags_at)
-        self._runner.run(flags.start())
-        self._resources.push_async_callback(flags.stop)
         heartbeat = Heartbeat(require_direct_database(settings))
         heartbeat.start()
         self._resources.callback(heartbeat.stop)

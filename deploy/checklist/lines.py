@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy.checklist.outcome import Outcome
 from deploy.checklist.suite import Suite
 from deploy.verdict import EXIT_NOT_CHECKED, Verdict
+from infra.identity import qualified
 
 MIGRATION_TESTS = (
     *("tests/unit/test_migration_files.py", "tests/integration/test_migrations.py"),
@@ -57,7 +58,8 @@ def _tests(_root: Path, suite: Suite) -> Outcome:
 
 
 def _security(root: Path, _suite: Suite) -> Outcome:
-    return run(root, sys.executable, "-m", "deploy.security", not_checked=EXIT_NOT_CHECKED)
+    module = qualified("deploy.security")
+    return run(root, sys.executable, "-m", module, not_checked=EXIT_NOT_CHECKED)
 
 
 def _performance(root: Path, _suite: Suite) -> Outcome:
@@ -82,7 +84,7 @@ def _dashboards(root: Path, suite: Suite) -> Outcome:
     enroll = str(Path(sys.executable).with_name("enroll"))
     return Outcome.of_all(
         [
-            run(root, sys.executable, "-m", "deploy.observe.dashboards", "--check"),
+            run(root, sys.executable, "-m", qualified("deploy.observe.dashboards"), "--check"),
             run(root, enroll, "slo", "rules", "--check"),
             suite.outcome(*DASHBOARD_TESTS),
         ]

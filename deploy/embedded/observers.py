@@ -25,6 +25,7 @@ from deploy.embedded.process import ProcessSpec
 from deploy.embedded.servers import Servers
 from deploy.observe import runbooks
 from deploy.observe.alerting import local_config
+from infra.identity import qualified
 from infra.process.private_files import PRIVATE_FOLDER, private_folder, write_private_file
 from infra.settings import Settings
 
@@ -188,7 +189,7 @@ class Observers:
 
         folder = private_folder(self._data_dir.root / "traces")
         options = ("--port", str(self._settings.traces_port), "--data", str(folder))
-        command = (sys.executable, "-m", "deploy.observe.traces", *options)
+        command = (sys.executable, "-m", qualified("deploy.observe.traces"), *options)
         return ProcessSpec("traces", command, is_ready)
 
     def _alertmanager(self) -> ProcessSpec:

@@ -9,6 +9,7 @@ from deploy.embedded import probe
 from deploy.embedded.data_dir import DataDir
 from deploy.embedded.ports import Ports
 from deploy.embedded.process import ProcessSpec
+from infra.identity import qualified
 from infra.process import worker_groups
 from infra.process.worker_groups import WorkerGroup
 from infra.settings import Settings
@@ -129,4 +130,4 @@ def _worker(group: WorkerGroup) -> tuple[str, ...]:
 
 def enroll(*command: str) -> tuple[str, ...]:
     """Return the command line of an `enroll` command."""
-    return (sys.executable, "-m", "cli", *command)
+    return (sys.executable, "-m", qualified("cli"), *command)

@@ -17,7 +17,7 @@ from deploy.embedded.process_supervisor import tail
 from infra.settings import embedded_env_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMMAND = (sys.executable, "-m", "deploy.embedded")
+COMMAND = (sys.executable, "-m", __package__)
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05

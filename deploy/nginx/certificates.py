@@ -50,7 +50,7 @@ def issue(parameters: Parameters, email: str, *, server: str, options: list[str]
 
     """
     # Certbot refuses a hook that does not begin with a program.
-    hook = shlex.join(["env", f"--chdir={ROOT}", sys.executable, "-m", "deploy.nginx", "install"])
+    hook = shlex.join(["env", f"--chdir={ROOT}", sys.executable, "-m", __package__, "install"])
     command = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--email", email]
     command += ["--server", server, "--webroot", "--webroot-path", parameters.webroot]
     command += ["--domain", parameters.name, "--key-type", "ecdsa"]

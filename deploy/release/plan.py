@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from infra.errors import DeclaredError
+from infra.identity import qualified
 
 FULL = 100
 # How long the router and the instances may take to tell their state.
@@ -135,7 +136,7 @@ class Checks(_Part):
     """What runs before a release; a command passes with the exit code 0, and 3 is `not checked`."""
 
     slo: bool = True
-    schema_linter: tuple[str, ...] = (sys.executable, "-m", "deploy.schema", "lint")
+    schema_linter: tuple[str, ...] = (sys.executable, "-m", qualified("deploy.schema"), "lint")
     # What both revisions have to answer alike on the present schema.
     paths: Annotated[tuple[str, ...], Field(min_length=1)] = ("/api/v1/courses?limit=5",)
 

@@ -7,7 +7,17 @@ from typing import Any
 from deploy.security import rules
 from deploy.security.outcome import Outcome, Verdict, last_line, run_tool
 
-CODE = ("api", "cli", "deploy", "infra", "models", "services", "tasks", "worker")
+CODE = (
+    "api",
+    "cli",
+    "course_enrollment",
+    "deploy",
+    "infra",
+    "models",
+    "services",
+    "tasks",
+    "worker",
+)
 LOCKS = (
     *("requirements.lock", "requirements-production.lock"),
     *("requirements-dev.lock", "requirements-bench.lock"),

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from infra.cache.entry import Entry, Key, Page, Slice
 from infra.cache.filler import TooManyFills
-from infra.cache.level import CacheDown, SecondLevel
+from infra.cache.level import CacheDown, SecondLevel, open_level
 from infra.cache.response_cache import ResponseCache
 from infra.db.history import Change
 
@@ -20,6 +20,7 @@ __all__ = [
     "SecondLevel",
     "Slice",
     "TooManyFills",
+    "open_level",
 ]
 
 

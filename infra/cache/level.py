@@ -7,8 +7,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
+from infra import plugins
 from infra.aio.timeouts import timeout_with_grace
 from infra.redis_py import NoBackoff, RedisError, Retry, connect
 
@@ -27,6 +29,18 @@ _DOWN = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 
 class CacheDown(Exception):
     """The shared cache did not answer in time, or refused"""
+
+
+def open_level(url: str, namespace: Callable[[], Awaitable[str]] | None = None) -> "SecondLevel":
+    """Open the second level that the scheme of CACHE_URL names: Redis, none, or a package's.
+
+    Raises:
+        PluginError: the package can't be used.
+
+    """
+    point = plugins.installed(plugins.CACHE).get(urlsplit(url).scheme)
+    level = plugins.load(point) if point else SecondLevel
+    return cast("SecondLevel", level(url, namespace))
 
 
 class SecondLevel:

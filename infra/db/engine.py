@@ -15,8 +15,9 @@ from infra.aio.shield import drain
 from infra.db import dsn, hosts
 from infra.db.pool import LEASE_SECONDS, POOL_WAIT_SECONDS, BoundedPool, PooledClient
 from infra.db.session import Session
-from infra.db.transactions import BROKEN, PRIMARY
+from infra.db.transactions import BROKEN, PRIMARY, borrowed
 from infra.errors import SelfDescribed
+from infra.identity import qualified
 
 COMMAND_TIMEOUT_SECONDS = 30
 # The errors of a query: Tortoise translates some of asyncpg's, but not a closed connection.
@@ -59,8 +60,8 @@ def tortoise_config(url: str, pool: PoolOptions) -> dict[str, Any]:
 def tortoise_config_of(credentials: dict[str, Any]) -> dict[str, Any]:
     """Return Tortoise's configuration for the arguments of its client."""
     return {
-        "connections": {PRIMARY: {"engine": "infra.db.pool", "credentials": credentials}},
-        "apps": {"models": {"models": ["models"], "default_connection": PRIMARY}},
+        "connections": {PRIMARY: {"engine": PooledClient.__module__, "credentials": credentials}},
+        "apps": {"models": {"models": [qualified("models")], "default_connection": PRIMARY}},
         "use_tz": True,
     }
 
@@ -142,8 +143,8 @@ async def open_pool(
 
 
 def primary() -> BaseDBAsyncClient:
-    """Return the client of the primary."""
-    return get_connections().get(PRIMARY)
+    """Return the client of the primary, or of the connection that the block has borrowed."""
+    return borrowed.get() or get_connections().get(PRIMARY)
 
 
 @dataclass(frozen=True)

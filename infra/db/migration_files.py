@@ -1,7 +1,7 @@
 """The migrations of this release as data: aerich's files, which only have SQL."""
 
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
@@ -26,13 +26,24 @@ class Phase(StrEnum):
     CONTRACT = "contract"
 
 
+class Tables(StrEnum):
+    """Which tables a database has; the value is the name of the application in aerich's table.
+
+    `QUEUE` is for a project of its own: it has the tasks, and none of the courses.
+    """
+
+    ALL = "models"
+    QUEUE = "queue"
+
+
 @dataclass(frozen=True)
 class Migration:
     """A migration; `name` is its file's, `state` aerich's compressed description of the models.
 
     aerich compares the models with the state of the last migration, so earlier ones have none.
     `requires` is a query for one boolean: a contracting migration waits until it is true. `exempt`
-    has the rules of `deploy.schema` that it may break, with the reasons.
+    has the rules of `deploy.schema` that it may break, with the reasons. `queue_sql` is what it
+    does to a database that has the queue only; None is nothing.
     """
 
     name: str
@@ -42,6 +53,7 @@ class Migration:
     state: str | None
     requires: str | None
     exempt: dict[str, str]
+    queue_sql: str | None = None
 
 
 def load(folder: Path = MIGRATIONS / "models") -> list[Migration]:
@@ -62,7 +74,17 @@ def required(folder: Path = MIGRATIONS / "models") -> str:
 
     Databases get the migrations in their order, so it has those before it, too.
     """
-    return next(each.name for each in reversed(load(folder)) if each.phase is Phase.EXPAND)
+    return last_expanding(load(folder))
+
+
+def last_expanding(migrations: list[Migration]) -> str:
+    """Return the name of the last migration that expands."""
+    return next(each.name for each in reversed(migrations) if each.phase is Phase.EXPAND)
+
+
+def of_queue(migrations: list[Migration]) -> list[Migration]:
+    """Return what the migrations do to a database that has the queue only."""
+    return [replace(each, sql=sql) for each in migrations if (sql := each.queue_sql) is not None]
 
 
 def due(pending: list[Migration], phase: Phase | None) -> list[Migration]:
@@ -108,6 +130,7 @@ def _read(path: Path) -> Migration:
         content.get("MODELS_STATE"),
         content.get("REQUIRES"),
         content.get("EXEMPT", {}),
+        _sql(path, content["upgrade_queue"]) if "upgrade_queue" in content else None,
     )
 
 

@@ -17,13 +17,21 @@ from tortoise import BaseDBAsyncClient
 from infra.db import dsn
 from infra.db.adoption import adoption
 from infra.db.engine import UNUSABLE, direct_connection, tortoise_config_of
-from infra.db.migration_files import MIGRATIONS, Migration, MigrationError, Phase, due, load
+from infra.db.migration_files import (
+    MIGRATIONS,
+    Migration,
+    MigrationError,
+    Phase,
+    Tables,
+    due,
+    load,
+    of_queue,
+)
 from infra.db.session import Session
 from infra.observability import logs
 from infra.observability.events import Event
 
 MIGRATION_LOCK = 0x434F5552  # "COUR": one number that only our migrations lock
-APP = "models"
 # How long a migration may wait for a lock, and thus hold up what waits behind it.
 LOCK_TIMEOUT = "300ms"
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 5.0
@@ -56,7 +64,7 @@ def migration_config(url: str) -> dict[str, Any]:
         "lease_seconds": None,
     }
     config = tortoise_config_of(unbounded)
-    config["apps"][APP]["models"].append("aerich.models")
+    config["apps"][Tables.ALL.value]["models"].append("aerich.models")
     return config
 
 
@@ -64,53 +72,77 @@ async def migrate(
     url: str,
     phase: Phase | None = None,
     *,
+    tables: Tables = Tables.ALL,
     folder: Path = MIGRATIONS / "models",
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> list[str]:
     """Apply the migrations that the database has not; one process at a time, the others wait.
 
-    An empty database has no older release to spare, so it gets all of them in any phase.
+    An empty database has no older release to spare, so it gets all of them in any phase. The tables
+    of `Tables.QUEUE` are made in the first schema of the URL's `search_path`.
 
     Returns:
         The names of the migrations applied now.
 
     Raises:
         MigrationError: a lock was not free before the deadline, the other phase comes first, a
-            file is no migration, or the database is of a release before the last of 0.x.
+            file is no migration, or the database is of a release before the last of 0.x, or has
+            been migrated with other `tables`.
 
     """
     migrations = load(folder)
     # The lock's session is the one that migrates: it has the lock as long as it can change things.
     async with direct_connection(url) as connection:
         await _take_lock(connection)
-        known = await _applied(connection)
+        if tables is Tables.QUEUE:
+            migrations = of_queue(migrations)
+            await _create_namespace(connection)
+        await _check_tables(connection, tables)
+        known = await _applied(connection, tables)
         adopted = adoption(known, migrations[0])
         pending = [each for each in migrations if each.name not in known]
         first = [adopted] if adopted else []
         chosen = first + due(pending[len(first) :], phase if known else None)
         for each in chosen:
-            await _apply(connection, each, time.monotonic() + deadline_seconds)
+            await _apply(connection, each, tables, time.monotonic() + deadline_seconds)
         return [each.name for each in chosen]
 
 
-async def applied_in(url: str) -> list[str]:
+async def applied_in(url: str, tables: Tables = Tables.ALL) -> list[str]:
     """Return the names of the migrations that a database has, in their order."""
     async with direct_connection(url) as connection:
-        return await _applied(connection)
+        return await _applied(connection, tables)
 
 
-async def _applied(connection: asyncpg.Connection) -> list[str]:
+async def _applied(connection: asyncpg.Connection, tables: Tables) -> list[str]:
     if not await connection.fetchval("SELECT to_regclass('aerich') IS NOT NULL"):
         return []
-    found = await connection.fetch("SELECT version FROM aerich WHERE app = $1 ORDER BY id", APP)
-    return [row["version"] for row in found]
+    query = "SELECT version FROM aerich WHERE app = $1 ORDER BY id"
+    return [row["version"] for row in await connection.fetch(query, tables)]
+
+
+async def _check_tables(connection: asyncpg.Connection, tables: Tables) -> None:
+    """Check that the database has not been migrated with other tables."""
+    (other,) = set(Tables) - {tables}
+    if await _applied(connection, other):
+        has, use = ("the queue only", "with") if other is Tables.QUEUE else ("all", "without")
+        raise MigrationError(f"the database has {has}: migrate it {use} --only queue")
+
+
+async def _create_namespace(connection: asyncpg.Connection) -> None:
+    """Create PostgreSQL's schema that `search_path` names first, unless it is the default."""
+    path = await connection.fetchval("SHOW search_path")
+    first = path.partition(",")[0].strip()
+    is_there = await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", first)
+    if not is_there and first != '"$user"':
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {first}")
 
 
 async def has_migration(source: BaseDBAsyncClient, name: str) -> bool:
     """Return whether the database has a migration; it may have those of later releases, too."""
     query = "SELECT version FROM aerich WHERE app = $1 AND version = $2"
     try:
-        return bool(await source.execute_query_dict(query, [APP, name]))
+        return bool(await source.execute_query_dict(query, [Tables.ALL, name]))
     except UNUSABLE:
         return False  # there is no such table, or the database is gone
 
@@ -123,7 +155,9 @@ async def _take_lock(connection: asyncpg.Connection) -> None:
         await asyncio.sleep(LOCK_POLL_SECONDS)
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration, deadline: float) -> None:
+async def _apply(
+    connection: asyncpg.Connection, migration: Migration, tables: Tables, deadline: float
+) -> None:
     """Apply a migration; try again while its locks are not free.
 
     Raises:
@@ -136,7 +170,7 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, deadline:
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
-            return await run(connection, migration)
+            return await run(connection, migration, tables)
         except _BUSY as error:
             oldest = await connection.fetchrow(_OLDEST)
             reason = str(error)
@@ -152,14 +186,18 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, deadline:
         pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
 
-async def _run_in_transaction(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _run_in_transaction(
+    connection: asyncpg.Connection, migration: Migration, tables: Tables
+) -> None:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         await connection.execute(migration.sql)
-        await _record(connection, migration)
+        await _record(connection, migration, tables)
 
 
-async def _run_concurrently(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _run_concurrently(
+    connection: asyncpg.Connection, migration: Migration, tables: Tables
+) -> None:
     """Run CREATE or DROP INDEX CONCURRENTLY, which holds no lock that readers or writers want.
 
     It may wait long for older transactions, and need not give up: no statement waits behind it.
@@ -177,7 +215,7 @@ async def _run_concurrently(connection: asyncpg.Connection, migration: Migration
         # A unique index refuses rows even while it is invalid.
         await _drop_invalid(connection, found[1])
         raise
-    await _record(connection, migration)
+    await _record(connection, migration, tables)
 
 
 async def _drop_invalid(connection: asyncpg.Connection, index: str) -> None:
@@ -193,10 +231,10 @@ async def _drop_invalid(connection: asyncpg.Connection, index: str) -> None:
         await connection.execute(statement)
 
 
-async def _record(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _record(connection: asyncpg.Connection, migration: Migration, tables: Tables) -> None:
     await connection.execute(
         "INSERT INTO aerich (version, app, content) VALUES ($1, $2, $3::jsonb)",
-        *(migration.name, APP, _state(migration)),
+        *(migration.name, tables, _state(migration)),
     )
 
 

@@ -5,11 +5,16 @@ Tortoise takes its own transactions from the client, so they are of these classe
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
-from tortoise.backends.base.client import TransactionContext, TransactionContextPooled
+from tortoise.backends.base.client import (
+    BaseDBAsyncClient,
+    TransactionContext,
+    TransactionContextPooled,
+)
 from tortoise.connection import get_connections
 from tortoise.exceptions import TransactionManagementError
 
@@ -23,6 +28,9 @@ PRIMARY = "default"
 # The errors of a connection that can't be used any more. asyncpg raises the last one if the server
 # has closed the connection between two statements.
 BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+# In a block of `infra.db.borrowed`: the client of a connection that another library has opened.
+borrowed: ContextVar[BaseDBAsyncClient | None] = ContextVar("borrowed", default=None)
 
 FollowUp = Callable[[], Awaitable[object]]
 
@@ -43,12 +51,15 @@ def transaction() -> TransactionContext:
     COMMIT and the follow-ups of `after_commit` are shielded: a cancellation of the caller is raised
     after them.
     """
-    return get_connections().get(PRIMARY)._in_transaction()  # noqa: SLF001  it has no public name
+    client = borrowed.get() or get_connections().get(PRIMARY)
+    return client._in_transaction()  # noqa: SLF001  it has no public name
 
 
 def is_in_transaction() -> bool:
     """Return whether a transaction is running."""
-    return isinstance(get_connections().get(PRIMARY), TransactionClient)
+    return borrowed.get() is not None or isinstance(
+        get_connections().get(PRIMARY), TransactionClient
+    )
 
 
 def after_commit(follow_up: FollowUp) -> None:
@@ -169,13 +180,13 @@ class Transaction(TransactionContextPooled):
 class Savepoint(TransactionContext):
     """A transaction within another one."""
 
-    client: TransactionClient
+    client: Any
 
-    def __init__(self, client: TransactionClient) -> None:
+    def __init__(self, client: Any) -> None:
         self.client = client
         self.connection_name = client.connection_name
 
-    async def __aenter__(self) -> TransactionClient:
+    async def __aenter__(self) -> Any:
         self._followed_before = len(self.client.follow_ups)
         await self.client.savepoint()
         return self.client

@@ -100,6 +100,7 @@ class Event(StrEnum):
     RELAY_FAILED = auto()
     BROKER_LOST_TASKS = auto()
     PLUGIN_FAILED = auto()
+    HOOK_FAILED = auto()
 
     # What the tasks did
     IMAGE_DECODED = auto()

@@ -9,6 +9,8 @@ from uuid import UUID
 from infra.db.sql import rows
 from infra.db.transactions import transaction
 from infra.observability import logs, tracing
+from infra.queue import life
+from infra.queue.life import HookedTask
 from infra.queue.table import CHANNEL
 from infra.queue.unique import OnConflict, Unique, hold, leave
 
@@ -111,8 +113,21 @@ async def insert(
 ) -> Inserted:
     """Insert tasks in chunks, unless an open one has their key, or any has their id.
 
-    The keys are those of `unique`, if it is given.
+    The keys are those of `unique`, if it is given. Hooks of packages run for new tasks.
     """
+    if not life.registered():
+        return await _insert_unless_held(new, shared, unique)
+    async with transaction():
+        inserted = await _insert_unless_held(new, shared, unique)
+        for each in new if inserted.count else ():
+            if inserted.by_key.get(each.dedupe_key, each.id) == each.id:
+                await life.enqueued(HookedTask(each.id, each.name), each.args)
+    return inserted
+
+
+async def _insert_unless_held(
+    new: Sequence[NewTask], shared: Shared, unique: Unique | None
+) -> Inserted:
     if unique is None:
         return await _insert_all(new, shared, OnConflict.KEEP)
     if unique.on_conflict is OnConflict.REPLACE:

@@ -3,14 +3,15 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
 
 from infra.db import batches
 from infra.db.sql import rows
-from infra.db.transactions import transaction
-from infra.queue import hooks, successors
+from infra.db.transactions import after_commit, transaction
+from infra.queue import hooks, life, successors
 from infra.queue.errors import (
     QueueError,
     TaskNotCancellable,
@@ -19,6 +20,7 @@ from infra.queue.errors import (
 )
 from infra.queue.hooks import Operation
 from infra.queue.kind import KINDS
+from infra.queue.life import HookedTask
 from infra.queue.queries import get
 from infra.queue.successors import IS_AWAITED
 from infra.queue.table import CHANNEL, COLUMNS, TaskRow, unindexed
@@ -172,7 +174,7 @@ async def _operate(
             await get(task_id)
             raise refusal
         task = TaskRow.of(found[0])
-        await hooks.run(operation, task)
+        await _run_hooks(operation, task)
     return task
 
 
@@ -180,8 +182,16 @@ async def _operate_on_all(operation: Operation, statement: str, workflow_id: UUI
     """Run a statement on a workflow, and the hooks of each task, in the running transaction."""
     tasks = [TaskRow.of(row) for row in await rows(statement, workflow_id, CHANNEL)]
     for task in tasks:
-        await hooks.run(operation, task)
+        await _run_hooks(operation, task)
     return tasks
+
+
+async def _run_hooks(operation: Operation, task: TaskRow) -> None:
+    await hooks.run(operation, task)
+    # A running task ends later, where it runs.
+    if life.registered() and operation is not Operation.DROP and task.state != "running":
+        about = HookedTask(task.id, task.name, task.attempts)
+        after_commit(partial(life.state_changed, about, task.state))
 
 
 async def prune(finished_before: datetime) -> int:

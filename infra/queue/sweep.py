@@ -7,8 +7,10 @@ import orjson
 
 from infra.observability import logs, task_metrics
 from infra.observability.events import Event
+from infra.queue import life
 from infra.queue.kind import TaskKind
 from infra.queue.leases import ended_attempt
+from infra.queue.life import HookedTask
 from infra.queue.table import CHANNEL
 
 LOST_WORKER = "The worker died or stopped answering while the task ran"
@@ -51,6 +53,9 @@ async def sweep(connection: asyncpg.Connection, kinds: Collection[TaskKind] = ()
             worker=row["worker"],
             request_id=row["request_id"],
         )
+        task = HookedTask(row["id"], row["name"], row["attempts"])
+        await life.failed(task, LOST_WORKER, row["state"])
+        await life.state_changed(task, row["state"])
     return len(swept)
 
 
@@ -75,6 +80,8 @@ async def expire(connection: asyncpg.Connection) -> int:
             attempt=row["attempts"],
             request_id=row["request_id"],
         )
+        task = HookedTask(row["id"], row["name"], row["attempts"])
+        await life.state_changed(task, "cancelled")
     return len(expired)
 
 

@@ -1,9 +1,10 @@
-"""The image store: a bucket, a directory, or memory, by the scheme of STORAGE_URL."""
+"""The image store, by the scheme of STORAGE_URL: a bucket, a directory, memory, or a package's."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
+from infra import plugins
 from infra.settings import Settings
 from infra.storage.errors import StorageError, StorageRefused, StorageUnavailable
 from infra.storage.measured import MeasuredStorage
@@ -100,6 +101,12 @@ def _store_of(settings: Settings, url: str | None, setting: str) -> Storage:
             from infra.storage.memory import MemoryStorage  # noqa: PLC0415  only the store in use is imported
 
             return MemoryStorage(public or MEDIA_PATH)
+        case scheme if point := plugins.installed(plugins.STORAGE).get(scheme):
+            base = public or f"{_service_url(settings)}{MEDIA_PATH}"
+            try:
+                return cast("Storage", plugins.load(point)(url, base))
+            except plugins.PluginError as error:
+                raise StorageError(f"{setting}: {error}") from error
     raise StorageError(
         f"{setting} must be s3://bucket[/prefix], file:///directory or memory:// (it is {url!r})"
     )

@@ -5,6 +5,51 @@ from migrations import sql
 RUN_IN_TRANSACTION = True
 
 # As aerich generates it from the models.
+QUEUE = """
+CREATE TABLE "tasks" (
+    "id" UUID NOT NULL PRIMARY KEY,
+    "name" VARCHAR(128) NOT NULL,
+    "args" JSONB NOT NULL,
+    "queue" VARCHAR(64),
+    "priority" SMALLINT NOT NULL DEFAULT 0,
+    "dedupe_key" VARCHAR(255),
+    "state" VARCHAR(16) NOT NULL DEFAULT 'queued',
+    "cancel_requested" BOOL NOT NULL DEFAULT False,
+    "progress" SMALLINT NOT NULL DEFAULT 0,
+    "attempts" INT NOT NULL DEFAULT 0,
+    "max_attempts" INT,
+    "available_at" TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    "published_at" TIMESTAMPTZ,
+    "lease_until" TIMESTAMPTZ,
+    "worker" VARCHAR(255),
+    "error" TEXT,
+    "traceback" TEXT,
+    "request_id" VARCHAR(128),
+    "created_at" TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "started_at" TIMESTAMPTZ,
+    "finished_at" TIMESTAMPTZ
+);
+CREATE INDEX "ix_tasks_due" ON "tasks" (name, priority DESC, available_at) WHERE state = 'queued';
+CREATE INDEX "ix_tasks_lease" ON "tasks" (lease_until) WHERE state IN ('queued', 'running');
+CREATE UNIQUE INDEX "uq_tasks_dedupe_key" ON "tasks" (dedupe_key) WHERE state IN ('queued', 'running');
+CREATE INDEX "ix_tasks_finished" ON "tasks" (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX "ix_tasks_images_removed" ON "tasks" (created_at DESC) WHERE name = 'images.remove';
+CREATE INDEX "ix_tasks_newest" ON "tasks" (created_at DESC, id DESC);
+CREATE INDEX "ix_tasks_state_newest" ON "tasks" (state, created_at DESC, id DESC);
+COMMENT ON COLUMN "tasks"."state" IS 'QUEUED: queued\nRUNNING: running\nSUCCEEDED: succeeded\nFAILED: failed\nCANCELLED: cancelled';
+COMMENT ON TABLE "tasks" IS 'A piece of slow work, inserted in the caller''s transaction.';
+CREATE TABLE "task_schedules" (
+    "name" VARCHAR(128) NOT NULL PRIMARY KEY,
+    "last_slot" TIMESTAMPTZ NOT NULL
+);
+COMMENT ON TABLE "task_schedules" IS 'A kind of task that is enqueued once a slot, and the start of the last slot that was served.';
+CREATE TABLE IF NOT EXISTS "aerich" (
+    "id" SERIAL NOT NULL PRIMARY KEY,
+    "version" VARCHAR(255) NOT NULL,
+    "app" VARCHAR(100) NOT NULL,
+    "content" JSONB NOT NULL
+);
+"""
 TABLES = """
 CREATE TABLE "audit_log" (
     "id" UUID NOT NULL PRIMARY KEY,
@@ -51,38 +96,6 @@ CREATE TABLE "students" (
     "enrollment_count" INT NOT NULL
 );
 COMMENT ON TABLE "students" IS 'A student who is in at least one course.';
-CREATE TABLE "tasks" (
-    "id" UUID NOT NULL PRIMARY KEY,
-    "name" VARCHAR(128) NOT NULL,
-    "args" JSONB NOT NULL,
-    "queue" VARCHAR(64),
-    "priority" SMALLINT NOT NULL DEFAULT 0,
-    "dedupe_key" VARCHAR(255),
-    "state" VARCHAR(16) NOT NULL DEFAULT 'queued',
-    "cancel_requested" BOOL NOT NULL DEFAULT False,
-    "progress" SMALLINT NOT NULL DEFAULT 0,
-    "attempts" INT NOT NULL DEFAULT 0,
-    "max_attempts" INT,
-    "available_at" TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
-    "published_at" TIMESTAMPTZ,
-    "lease_until" TIMESTAMPTZ,
-    "worker" VARCHAR(255),
-    "error" TEXT,
-    "traceback" TEXT,
-    "request_id" VARCHAR(128),
-    "created_at" TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    "started_at" TIMESTAMPTZ,
-    "finished_at" TIMESTAMPTZ
-);
-CREATE INDEX "ix_tasks_due" ON "tasks" (name, priority DESC, available_at) WHERE state = 'queued';
-CREATE INDEX "ix_tasks_lease" ON "tasks" (lease_until) WHERE state IN ('queued', 'running');
-CREATE UNIQUE INDEX "uq_tasks_dedupe_key" ON "tasks" (dedupe_key) WHERE state IN ('queued', 'running');
-CREATE INDEX "ix_tasks_finished" ON "tasks" (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX "ix_tasks_images_removed" ON "tasks" (created_at DESC) WHERE name = 'images.remove';
-CREATE INDEX "ix_tasks_newest" ON "tasks" (created_at DESC, id DESC);
-CREATE INDEX "ix_tasks_state_newest" ON "tasks" (state, created_at DESC, id DESC);
-COMMENT ON COLUMN "tasks"."state" IS 'QUEUED: queued\nRUNNING: running\nSUCCEEDED: succeeded\nFAILED: failed\nCANCELLED: cancelled';
-COMMENT ON TABLE "tasks" IS 'A piece of slow work, inserted in the caller''s transaction.';
 CREATE TABLE "courses" (
     "id" UUID NOT NULL PRIMARY KEY,
     "title" VARCHAR(255) NOT NULL,
@@ -123,11 +136,6 @@ CREATE TABLE "image_variants" (
     CONSTRAINT "uid_image_varia_course__502ffd" UNIQUE ("course_id", "width")
 );
 COMMENT ON TABLE "image_variants" IS 'One size of a course''s image: an object of the bucket under `key`.';
-CREATE TABLE "task_schedules" (
-    "name" VARCHAR(128) NOT NULL PRIMARY KEY,
-    "last_slot" TIMESTAMPTZ NOT NULL
-);
-COMMENT ON TABLE "task_schedules" IS 'A kind of task that is enqueued once a slot, and the start of the last slot that was served.';
 CREATE TABLE "uploads" (
     "id" UUID NOT NULL PRIMARY KEY,
     "data" BYTEA NOT NULL,
@@ -168,12 +176,6 @@ CREATE TABLE "refresh_tokens" (
 CREATE INDEX "ix_refresh_tokens_session" ON "refresh_tokens" (session_id);
 CREATE INDEX "ix_refresh_tokens_expires" ON "refresh_tokens" (expires_at);
 COMMENT ON TABLE "refresh_tokens" IS 'A refresh token, stored as its SHA-256 only: 64 hexadecimal digits.';
-CREATE TABLE IF NOT EXISTS "aerich" (
-    "id" SERIAL NOT NULL PRIMARY KEY,
-    "version" VARCHAR(255) NOT NULL,
-    "app" VARCHAR(100) NOT NULL,
-    "content" JSONB NOT NULL
-);
 """
 
 
@@ -181,11 +183,16 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
     return "\n".join(
         (
             "CREATE EXTENSION IF NOT EXISTS pg_trgm;",
+            QUEUE,
             TABLES,
             sql.read("constraints", "totals", "sessions", "audit", "tasks", "catalogue"),
             sql.read_search_text(),
         )
     )
+
+
+async def upgrade_queue(db: BaseDBAsyncClient) -> str:
+    return "\n".join((QUEUE, sql.read("tasks")))
 
 
 async def downgrade(db: BaseDBAsyncClient) -> str:

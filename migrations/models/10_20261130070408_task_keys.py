@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ADD "due_at" TIMESTAMPTZ;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         ALTER TABLE "tasks" DROP COLUMN "concurrency_key", DROP COLUMN "key_slot",

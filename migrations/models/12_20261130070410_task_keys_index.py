@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ON "tasks" (concurrency_key, due_at) WHERE state = 'queued' AND concurrency_key IS NOT NULL;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP INDEX CONCURRENTLY IF EXISTS "ix_tasks_key";"""

@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ON "tasks" (start_before) WHERE state = 'queued' AND start_before IS NOT NULL;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP INDEX CONCURRENTLY IF EXISTS "ix_tasks_start_before";"""

@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
         ALTER TABLE "tasks" ADD "errors" JSONB;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         ALTER TABLE "tasks" DROP COLUMN "result";

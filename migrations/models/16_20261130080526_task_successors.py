@@ -21,6 +21,9 @@ COMMENT ON TABLE "task_edges" IS 'A task, the child, waits for another one, the 
         ALTER TABLE "tasks" ADD "workflow_id" UUID;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         ALTER TABLE "tasks" DROP COLUMN "waits_for";

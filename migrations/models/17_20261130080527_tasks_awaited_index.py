@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ON "tasks" (finished_at) WHERE is_awaited AND finished_at IS NOT NULL;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP INDEX CONCURRENTLY IF EXISTS "ix_tasks_awaited";"""

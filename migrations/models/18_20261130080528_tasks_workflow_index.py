@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ON "tasks" (workflow_id) WHERE workflow_id IS NOT NULL;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP INDEX CONCURRENTLY IF EXISTS "ix_tasks_workflow";"""

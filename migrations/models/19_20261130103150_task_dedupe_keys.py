@@ -19,6 +19,9 @@ COMMENT ON TABLE "task_dedupe_keys" IS 'A dedupe key that is held for a period, 
 COMMENT ON TABLE "task_retentions" IS 'A kind of task whose ended tasks have a retention of their own.';"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP TABLE IF EXISTS "task_dedupe_keys";

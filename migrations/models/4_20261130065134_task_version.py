@@ -8,6 +8,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
         ALTER TABLE "tasks" ADD "version" SMALLINT NOT NULL DEFAULT 1;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         ALTER TABLE "tasks" DROP COLUMN "version";"""

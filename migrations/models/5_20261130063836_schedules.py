@@ -10,6 +10,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
         ALTER TABLE "task_schedules" ADD "timing" VARCHAR(255);"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         ALTER TABLE "task_schedules" DROP COLUMN "paused_at";

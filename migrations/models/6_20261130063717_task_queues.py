@@ -13,6 +13,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
 COMMENT ON TABLE "task_queues" IS 'What operators have set for a queue; one without a row is not paused.';"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP TABLE IF EXISTS "task_queues";"""

@@ -9,6 +9,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ADD "burst" INT, ADD "tokens" DOUBLE PRECISION, ADD "refilled_at" TIMESTAMPTZ;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         ALTER TABLE "task_queues" DROP COLUMN "concurrency", DROP COLUMN "rate", DROP COLUMN "rate_seconds",

@@ -10,6 +10,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ON "tasks" (queue, queue_slot) WHERE state = 'running' AND queue_slot IS NOT NULL;"""
 
 
+upgrade_queue = upgrade
+
+
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP INDEX CONCURRENTLY IF EXISTS "uq_tasks_queue_slot";"""

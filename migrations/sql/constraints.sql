@@ -12,13 +12,6 @@ ALTER TABLE enrollments
         CHECK (student_email <> '' AND student_email = lower(student_email));
 ALTER TABLE image_variants
     ADD CONSTRAINT ck_image_variants_size CHECK (width > 0 AND height > 0 AND bytes > 0);
-ALTER TABLE tasks
-    ADD CONSTRAINT ck_tasks_state
-        CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
-    ADD CONSTRAINT ck_tasks_progress CHECK (progress BETWEEN 0 AND 100),
-    ADD CONSTRAINT ck_tasks_attempts CHECK (attempts >= 0),
-    ADD CONSTRAINT ck_tasks_finished CHECK
-        ((finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled')));
 ALTER TABLE audit_log
     ADD CONSTRAINT ck_audit_log_outcome CHECK (outcome IN ('done', 'refused')),
     ADD CONSTRAINT ck_audit_log_action CHECK (action <> ''),

@@ -94,12 +94,19 @@ class Actor:
 
 
 UNKNOWN = Actor()
+_has_table = True
 _actor: ContextVar[Actor] = ContextVar("actor", default=UNKNOWN)
 
 
 def set_actor(actor: Actor) -> None:
     """Set the actor of all records of this request or command from now on."""
     _actor.set(actor)
+
+
+def keep_in_log_only() -> None:
+    """Write no entry of this process to the table: an application's database has none."""
+    global _has_table  # noqa: PLW0603  the process's
+    _has_table = False
 
 
 async def record(
@@ -126,7 +133,8 @@ async def record(
         request_id=logs.request_id(),
         details=details,
     )
-    await entry.save(force_create=True)
+    if _has_table:
+        await entry.save(force_create=True)
     after_commit(partial(_log_after_commit, entry))
 
 

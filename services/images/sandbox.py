@@ -14,12 +14,12 @@ from contextlib import suppress
 
 from infra.observability import logs, tracing
 from infra.observability.events import Event
-from services.images import headers, variants
+from services.images import headers, sandbox_process, variants
 from services.images.headers import BrokenImage, ImageTooCostly, ImageTooLarge
 from services.images.sandbox_process import ENDED, JOB, Ended
 from services.images.variants import WEBP, Encoding, Rendition
 
-COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", "services.images.sandbox_process")
+COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", sandbox_process.__name__)
 
 # Every image that `headers.opened` accepts needs less.
 MEMORY_BYTES = 256 * 1024 * 1024

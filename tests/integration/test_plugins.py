@@ -1,6 +1,7 @@
 """Plug-ins in real processes: valid and broken packages of tasks, and a file store."""
 
 import json
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -37,6 +38,79 @@ async def analyze(context):
     raise SystemExit
 """,
 }
+# Adds one of each kind, to what is there by other names.
+EACH_KIND = """
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kombu.transport.redis import Transport
+
+from course_enrollment.infra.cache import SecondLevel
+from course_enrollment.infra.storage.file import FileStorage
+from course_enrollment.queue import Hooks, PermanentError, enqueue, rows, task
+
+
+class Broker(Transport):
+    pass
+
+
+def open_folder(url, public):
+    return FileStorage(Path(urlsplit(url).path), public)
+
+
+def open_nothing(url, namespace):
+    assert url == "nothing://"
+    return SecondLevel("memory://", namespace)
+
+
+def note(*words):
+    with Path(os.environ["NOTES"]).open("a") as file:
+        print(*words, file=file)
+
+
+async def notify(task, error):
+    note("notified", task.name, error)
+
+
+class Noting(Hooks):
+    async def enqueued(self, task, args):
+        note("enqueued", task.name, args)
+        if args == '{"reason":"refused"}':
+            raise PermanentError("refused")
+        await rows("UPDATE tasks SET priority = 7 WHERE id = $1", task.id)
+
+    async def before(self, task):
+        note("before", task.name)
+
+    async def after(self, task):
+        note("after", task.name)
+        raise RuntimeError("this is logged")
+
+    async def failed(self, task, error, state):
+        note("failed", task.name, error, state)
+
+    async def state_changed(self, task, state):
+        note("is", task.name, state)
+
+
+@task("kinds.parent", queue="catalogue")
+async def parent(context, reason: str):
+    await enqueue("kinds.child", {"reason": reason})
+
+
+@task("kinds.child", queue="catalogue")
+async def child(context, reason: str):
+    raise PermanentError(reason)
+"""
+POINTS = {
+    "course_enrollment.tasks": "kinds = each_kind",
+    "course_enrollment.hooks": "noting = each_kind:Noting",
+    "course_enrollment.notifiers": "file = each_kind:notify",
+    "course_enrollment.storage": "folder = each_kind:open_folder",
+    "course_enrollment.cache": "nothing = each_kind:open_nothing",
+    "course_enrollment.brokers": "again = each_kind:Broker",
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +132,15 @@ async def plugged(servers, tmp_path_factory):
     pip_install(EXAMPLE, packages)
     for name, code in BROKEN.items():
         write_package(packages, name, code)
-    environment = {**servers, "STORAGE_URL": f"file://{folder}/media", "PYTHONPATH": str(packages)}
+    write_package(packages, "each_kind", EACH_KIND, POINTS)
+    environment = {
+        **servers,
+        "BROKER_URL": servers["BROKER_URL"].replace("redis:", "again:"),
+        "CACHE_URL": "nothing://",
+        "STORAGE_URL": f"folder://{folder}/media",
+        "PYTHONPATH": str(packages),
+        "NOTES": str(folder / "notes"),
+    }
     async with worker(folder, environment) as log:
         yield folder / "media", log
 
@@ -80,6 +162,49 @@ async def test_a_task_of_an_installed_package_runs_on_its_own_queue(plugged):
     task = await _succeeded(await enqueue("catalogue.export", {"partner": "acme"}))
     assert (objects / f"exports/acme/{task.id}.txt").read_text() == "Algebra\nOptics\n"
     assert (task.queue, task.attempts, task.max_attempts) == ("catalogue", 1, 3)
+
+
+async def test_the_hooks_and_the_notifier_of_a_package_are_called(plugged):
+    objects, log = plugged
+    notes = objects.with_name("notes")
+    notes.unlink(missing_ok=True)
+    await _succeeded(await enqueue("kinds.parent", {"reason": "no"}))
+
+    async def child() -> Task | None:
+        return await Task.get_or_none(name="kinds.child", state=TaskState.FAILED)
+
+    assert (await eventually(child)).priority == 7
+
+    async def told() -> list[str] | None:
+        lines = notes.read_text().splitlines()
+        return lines if "is kinds.child failed" in lines else None
+
+    lines = [each for each in await eventually(told) if "kinds." in each]
+    assert [each for each in lines if "child" in each] == [
+        'enqueued kinds.child {"reason":"no"}',
+        "is kinds.child running",
+        "before kinds.child",
+        "failed kinds.child no failed",
+        "notified kinds.child no",
+        "is kinds.child failed",
+    ]
+    assert [each for each in lines if "parent" in each] == [
+        "is kinds.parent running",
+        "before kinds.parent",
+        "after kinds.parent",
+        "is kinds.parent succeeded",
+    ]
+    assert '"hook_failed"' in log.read_text()
+
+
+async def test_a_hook_that_refuses_a_task_rolls_back_its_enqueuing(plugged):
+    refused = await enqueue("kinds.parent", {"reason": "refused"}, task_id=uuid4())
+
+    async def is_refused() -> bool:
+        return (await queries.get(refused)).state == TaskState.FAILED
+
+    await eventually(is_refused)
+    assert await Task.filter(name="kinds.child").count() == 1
 
 
 async def test_the_services_tasks_run_beside_broken_packages(plugged):

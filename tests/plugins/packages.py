@@ -18,11 +18,16 @@ def pip_install(source: Path, target: Path) -> None:
     subprocess.run([*pip, *options, "--target", str(target), str(copy)], check=True)
 
 
-def write_package(target: Path, name: str, code: str) -> None:
-    """Put a package of one module into the folder, as an installer does."""
+def write_package(target: Path, name: str, code: str, points: dict[str, str] | None = None) -> None:
+    """Put a package of one module into the folder, as an installer does.
+
+    `points` has entry points, `name = module:object`, by group; without, the module has tasks.
+    """
+    points = points or {GROUP: f"{name}-tasks = {name}"}
     target.mkdir(exist_ok=True)
     (target / f"{name}.py").write_text(code, encoding="utf-8")
     metadata = target / f"{name}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{name}-tasks = {name}\n")
+    lines = (f"[{group}]\n{point}\n" for group, point in points.items())
+    (metadata / "entry_points.txt").write_text("".join(lines))

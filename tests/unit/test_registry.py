@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import celeryconfig
+from infra import plugins
 from infra.queue.leases import BASE_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
 from infra.queue.timing import Cron, Every
 from services.task_names import TaskName
@@ -261,9 +262,9 @@ def plug(logged, monkeypatch, tmp_path):
     def plug(**modules: str) -> None:
         for name, code in modules.items():
             (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
-        found = [EntryPoint(name, name, registry.PLUGINS) for name in modules]
+        found = [EntryPoint(name, name, plugins.TASKS) for name in modules]
         monkeypatch.setattr(
-            registry, "entry_points", lambda group: found * (group == registry.PLUGINS)
+            registry, "entry_points", lambda group: found * (group == plugins.TASKS)
         )
         load_tasks.__wrapped__()
 
