@@ -13,6 +13,7 @@ from infra.queue.errors import (
 from infra.queue.life import HookedTask, Hooks
 from infra.queue.results import Predecessor
 from infra.queue.successors import OnFailure
+from infra.queue.unique import OnConflict, Unique
 from infra.queue.workflows import Step, enqueue_batch, enqueue_workflow
 from tasks.registry import PermanentError, TaskContext, task
 from tasks.threads import ThreadTaskContext
@@ -23,6 +24,7 @@ __all__ = [
     "InvalidArguments",
     "InvalidWorkflow",
     "LeaseLost",
+    "OnConflict",
     "OnFailure",
     "PermanentError",
     "Predecessor",
@@ -30,6 +32,7 @@ __all__ = [
     "Step",
     "TaskContext",
     "ThreadTaskContext",
+    "Unique",
     "UnknownPredecessor",
     "enqueue",
     "enqueue_batch",

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from kombu import Queue
 from uuid_utils.compat import uuid7
 
 import celeryconfig
+from course_enrollment.testing.brokers import BrokerContract
 from infra.cache import ResponseCache, SecondLevel
 from infra.db.engine import database, direct_connection
 from infra.queue import queries
@@ -106,38 +106,33 @@ def _drain_queue(relay, name: str = TASK) -> list[dict]:
     return found
 
 
-async def test_messages_arrive_in_their_queues_with_the_ids_of_their_rows(relay):
-    made = [await enqueue(TASK, {"n": n}) for n in range(3)]
-    other = await enqueue(OTHER, {})
-    assert await relay.publish() == 4
-    assert [(each["id"], each["task"]) for each in _drain_queue(relay)] == [
-        (str(i), TASK) for i in made
-    ]
-    assert [each["id"] for each in _drain_queue(relay, OTHER)] == [str(other)]
-    rows = await Task.all().values_list("queue", flat=True)
-    assert set(rows) == {kind.queue for kind in relay.registry.values()}
+class TestEachBroker(BrokerContract):
+    """The contract that packages run, too."""
+
+    @pytest.fixture
+    def broker_url(self, broker):
+        return broker.url
+
+    @pytest.fixture
+    async def queue_database(self, new_database):
+        return await new_database(migrated=False)
 
 
-async def test_the_depth_of_each_queue_is_known(relay):
-    task_queue, other_queue = (relay.registry[name].queue for name in (TASK, OTHER))
-    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001  it has no public name
-    for _ in range(3):
-        await enqueue(TASK, {})
-    await relay.publish()
-    assert relay._depths() == {task_queue: 3, other_queue: 0}  # noqa: SLF001  it has no public name
-    _drain_queue(relay)
-    assert relay._depths() == {task_queue: 0, other_queue: 0}  # noqa: SLF001  it has no public name
+class TestAnotherTransportOfKombu(BrokerContract):
+    """One that nothing here knows, named by its scheme."""
 
+    @pytest.fixture
+    def broker_url(self):
+        return "filesystem://"
 
-async def test_a_lost_message_is_published_again_and_a_waiting_one_is_not(relay):
-    lost, waits = await enqueue(TASK, {}), await enqueue(OTHER, {})
-    assert await relay.publish() == 2
-    _drain_queue(relay)
-    await Task.all().update(published_at=datetime.now(UTC) - timedelta(seconds=6))
-    assert await relay.recover() == 1
-    assert await relay.publish() == 1
-    assert [each["id"] for each in _drain_queue(relay)] == [str(lost)]
-    assert [each["id"] for each in _drain_queue(relay, OTHER)] == [str(waits)]
+    @pytest.fixture
+    def broker_options(self, tmp_path):
+        folders = {name: str(tmp_path) for name in ("data_folder_in", "data_folder_out")}
+        return folders | {"control_folder": str(tmp_path / "control")}
+
+    @pytest.fixture
+    async def queue_database(self, new_database):
+        return await new_database(migrated=False)
 
 
 async def test_a_message_is_enough_to_run_its_task(relay):

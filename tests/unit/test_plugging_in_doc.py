@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import test_storage as contract
+from course_enrollment.testing.hooks import HooksContract, NotifierContract
+from course_enrollment.testing.storage import StorageContract
+from course_enrollment.testing.tasks import TasksContract
+from infra import plugins
+from tasks.registry import REGISTRY
 from tests.plugins.packages import EXAMPLE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -18,7 +22,7 @@ DOC = ROOT / "docs/plugging-in.md"
 BIN = Path(sys.executable).parent
 SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-MOST_LINES = 40
+MOST_LINES = 45
 
 
 @dataclass
@@ -81,8 +85,10 @@ def test_each_plug_point_is_short(title):
 
 
 def test_every_plug_point_is_documented():
-    words = ("tasks", "broker", "store", "cache")
+    words = ("tasks", "Hooks", "notifier", "broker", "store", "cache")
     assert [next(word for word in words if word in title) for title in SECTIONS] == list(words)
+    groups = set(re.findall(r"`(course_enrollment\.\w+)` \|", DOC.read_text(encoding="utf-8")))
+    assert groups == {getattr(plugins, name) for name in dir(plugins) if name.isupper()}
 
 
 def test_the_package_is_the_one_that_a_real_worker_runs():
@@ -92,27 +98,49 @@ def test_the_package_is_the_one_that_a_real_worker_runs():
         assert block.text == (EXAMPLE / Path(block.file).name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "test",
-    [
-        contract.test_put_list_delete,
-        contract.test_an_object_is_read_as_it_was_stored,
-        contract.test_deleting_twice_and_deleting_nothing_succeed,
-        contract.test_a_prefix_is_text_and_not_a_folder,
-        contract.test_storing_again_replaces_the_object,
-        contract.test_many_concurrent_writes,
-        contract.test_an_empty_prefix_is_not_deleted,
-        contract.test_a_url_is_quoted,
-    ],
-)
-async def test_the_image_store_passes_the_contract(test, tmp_path):
-    await test(_sqlite_storage(tmp_path), "courses/1/")
+class TestTheImageStore(StorageContract):
+    """It passes the contract."""
+
+    @pytest.fixture
+    def storage(self, tmp_path):
+        return _sqlite_storage(tmp_path)
 
 
-async def test_the_image_store_refuses_bad_keys_and_is_connected(tmp_path):
-    storage = _sqlite_storage(tmp_path)
-    await contract.test_keys_that_are_no_plain_path_are_refused(storage)
-    await contract.test_is_connected(storage)
+class TestTheHooks(HooksContract):
+    """They pass the contract."""
+
+    @pytest.fixture
+    def hooks(self):
+        return _shown("Hooks")["Slow"]()
+
+
+class TestTheNotifier(NotifierContract):
+    """It passes the contract."""
+
+    @pytest.fixture
+    def notifier(self):
+        return _shown("A notifier")["notify"]
+
+
+class TestThePackageOfTasks(TasksContract):
+    """It passes the contract."""
+
+    @pytest.fixture
+    def module(self, monkeypatch):
+        before = dict(REGISTRY)
+        monkeypatch.syspath_prepend(EXAMPLE)
+        yield "catalogue_export"
+        REGISTRY.clear()
+        REGISTRY.update(before)
+        sys.modules.pop("catalogue_export")
+
+
+def _shown(title: str) -> dict[str, object]:
+    """Return the names that the program of a section defines."""
+    (block,) = SECTIONS[title]
+    names: dict[str, object] = {}
+    exec(block.text, names)  # noqa: S102  it is ours
+    return names
 
 
 def _sqlite_storage(folder: Path):
@@ -122,4 +150,4 @@ def _sqlite_storage(folder: Path):
     specification = importlib.util.spec_from_file_location("sqlite_storage", source)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    return module.SqliteStorage(folder / "objects.db", "/media")
+    return module.open_sqlite(f"sqlite://{folder}/objects.db", "/media")

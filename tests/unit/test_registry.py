@@ -12,6 +12,7 @@ import celeryconfig
 from infra import plugins
 from infra.queue.leases import BASE_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
 from infra.queue.timing import Cron, Every
+from infra.settings import SettingsError
 from services.task_names import TaskName
 from tasks import registry
 from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues, task
@@ -317,3 +318,14 @@ def test_a_package_cannot_take_the_name_of_another_kind(plug, taken):
 def test_packages_are_loaded_once_a_process(plug):
     plug(plug_late=_module("test.late"))
     assert load_tasks() is load_tasks() is REGISTRY
+
+
+def test_an_application_that_can_not_be_imported_is_a_fault_of_the_settings():
+    with pytest.raises(SettingsError, match=r"^TASK_APP: no_such_shop can't be imported: "):
+        registry._load_app("no_such_shop")  # noqa: SLF001  `load_tasks` runs once a process
+
+
+def test_a_transport_that_is_unknown_is_a_fault_of_the_settings():
+    celeryconfig.register_transport("filesystem://")
+    with pytest.raises(SettingsError, match=r"^BROKER_URL: there is no transport pigeon://, but "):
+        celeryconfig.register_transport("pigeon://coop")

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 DOC = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 ITEM = re.compile(r"^### (\S+) ([^\n]+)\n(.*?)(?=^##|\Z)", re.DOTALL | re.MULTILINE)
-NAMED = re.compile(r"`(tests/\S+\.py)::(\w+)`")
+NAMED = re.compile(r"`((?:tests|course_enrollment)/\S+\.py)::(\w+)`")
 ITEMS = {number: text for number, _, text in ITEM.findall(DOC)}
 
 

@@ -1,7 +1,7 @@
 """Writes the catalogue's titles to an object, for a partner to fetch."""
 
-from models import Course
-from tasks.registry import TaskContext, task
+from course_enrollment.models import Course
+from course_enrollment.queue import TaskContext, task
 
 
 @task("catalogue.export", queue="catalogue", max_attempts=3, timeout=60)
