@@ -1,7 +1,7 @@
 """The metrics of the durable queue, which the metrics process reads for each scrape."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -13,10 +13,11 @@ from infra.observability import logs
 from infra.observability.events import Event
 from infra.observability.exposition import Reading
 from infra.observability.meters import LabelValues
-from infra.queue.stats import UNASSIGNED, KindStats, kind_stats
+from infra.queue.kind import KINDS
+from infra.queue.stats import UNASSIGNED, KindStats, kind_stats, paused_seconds
 from services.task_names import TaskName
 
-# Time limit of the query; after it the exposition omits these metrics.
+# Time limit of the queries; after it the exposition omits these metrics.
 DATABASE_SECONDS = 2.0
 # Bounds on the series: the names come from the database.
 MAX_QUEUES, MAX_TASKS = 50, 200
@@ -39,26 +40,37 @@ async def task_readings(database_url: str) -> AsyncIterator[Read]:
 async def _read(source: BaseDBAsyncClient) -> list[Reading]:
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
-            return readings_of(await kind_stats(source))
+            return readings_of(await kind_stats(source), await paused_seconds(source))
     except UNUSABLE as error:  # TimeoutError is an OSError
         log.warning(Event.QUEUES_NOT_READ, error=str(error))
         return []
 
 
-def readings_of(found: Iterable[KindStats]) -> list[Reading]:
-    """Return the metrics of all known kinds of tasks, and of others that have open ones."""
-    known = {(UNASSIGNED, name): KindStats(UNASSIGNED, name=name) for name in TaskName}
+def readings_of(found: Iterable[KindStats], paused: Mapping[str, float]) -> list[Reading]:
+    """Return the metrics of all known kinds of tasks, and of others that have open ones.
+
+    `paused` has the seconds since queues were paused.
+    """
+    of_kinds = {kind.name: kind.queue for kind in KINDS.values()}
+    queues = dict.fromkeys(map(str, TaskName), UNASSIGNED) | of_kinds
+    known = {(queue, name): KindStats(queue, name=name) for name, queue in queues.items()}
     kinds = (known | {(each.queue, each.name): each for each in found}).values()
     return [
         Reading(
             "tasks_open",
-            "Tasks that are not done; at most the oldest 10,000 of each state count.",
+            "Tasks that are not done, in numbers with a bound.",
             {"queue": _queues, "task": _tasks, "state": _states},
             {
                 (each.queue, each.name, state): float(getattr(each, state))
                 for each in kinds
                 for state in STATES
             },
+        ),
+        Reading(
+            "tasks_due",
+            "Queued tasks whose time has come, in numbers with a bound.",
+            {"queue": _queues, "task": _tasks},
+            {(each.queue, each.name): float(each.due) for each in kinds},
         ),
         Reading(
             "tasks_oldest_due_seconds",
@@ -71,5 +83,14 @@ def readings_of(found: Iterable[KindStats]) -> list[Reading]:
             "Time since the task became due that has waited longest for its publication.",
             {},
             {(): max((each.relay_lag_seconds for each in kinds), default=0.0)},
+        ),
+        Reading(
+            "queue_paused_seconds",
+            "Time since an operator paused the queue; 0 while it starts tasks.",
+            {"queue": _queues},
+            {
+                (queue,): paused.get(queue, 0.0)
+                for queue in sorted(paused.keys() | {each.queue for each in kinds})
+            },
         ),
     ]

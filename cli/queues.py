@@ -1,9 +1,7 @@
 """`enroll queues`: shows the queues, pauses and resumes them for all workers."""
 
-from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
-from itertools import starmap
 from math import ceil
 from typing import Annotated, NamedTuple
 
@@ -12,12 +10,11 @@ import typer
 from cli.console import print_json, print_line, print_table
 from cli.database import run_with_database
 from cli.options import AsJson, UsageError, age, parse_age
-from infra.db.engine import primary
-from infra.queue.queues import Limits, QueueControl, list_controls
-from infra.queue.stats import UNASSIGNED, KindStats, kind_stats
+from infra.queue.queues import Limits, QueueControl
+from infra.queue.stats import QueueOverview, QueueStats, overview
 from services import queues
 
-COLUMNS = ("queue", "state", "at a time", "rate", "queued", "running", "oldest waits")
+COLUMNS = ("queue", "state", "at a time", "rate", "queued", "due", "running", "oldest waits")
 DISPENSABLE = ("oldest waits",)
 # Fits the columns; nobody means more.
 MOST = 10_000
@@ -59,32 +56,19 @@ def _rate_of(text: str) -> Rate:
 Queue = Annotated[str, typer.Argument(help="The queue.", parser=queue_name, metavar="QUEUE")]
 
 
-@dataclass
-class _Depth:
-    """The tasks of a queue, with those that no relay has published yet."""
-
-    queued: int = 0
-    running: int = 0
-    oldest_due_seconds: float = 0.0
-
-
 @app.command("list")
 def list_queues(*, as_json: AsJson = False) -> None:
     """List the queues: which are paused or limited, and what waits and runs."""
+    from tasks.registry import queues as known
 
-    async def read() -> tuple[list[QueueControl], list[KindStats]]:
-        return await list_controls(), await kind_stats(primary())
-
-    controls, kinds = run_with_database("queues", read)
-    depths = _depths(kinds)
-    by_name = {name: QueueControl(name=name) for name in depths} | {
-        each.name: each for each in controls
-    }
-    shown = [(control, depths[name]) for name, control in sorted(by_name.items())]
+    idle = {name: QueueOverview(QueueStats(name), QueueControl(name=name)) for name in known()}
+    found, _ = run_with_database("queues", overview)
+    shown = idle | {each.control.name: each for each in found}
+    listed = [each for _, each in sorted(shown.items())]
     if as_json:
-        print_json([asdict(control) | asdict(depth) for control, depth in shown])
+        print_json([asdict(each.control) | asdict(each.stats) for each in listed])
     else:
-        print_table(COLUMNS, starmap(_row, shown), dispensable=DISPENSABLE)
+        print_table(COLUMNS, map(_row, listed), dispensable=DISPENSABLE)
 
 
 @app.command()
@@ -145,30 +129,17 @@ def unlimit(name: Queue) -> None:
     print_line(f"{name} has no limits")
 
 
-def _depths(kinds: list[KindStats]) -> defaultdict[str, _Depth]:
-    from tasks.registry import load_tasks
-    from tasks.registry import queues as known
-
-    queue_of = {kind.name: kind.queue for kind in load_tasks().values()}
-    depths = defaultdict(_Depth, {name: _Depth() for name in known()})
-    for kind in kinds:
-        is_unpublished = kind.queue == UNASSIGNED
-        depth = depths[queue_of.get(kind.name, kind.queue) if is_unpublished else kind.queue]
-        depth.queued += kind.queued
-        depth.running += kind.running
-        depth.oldest_due_seconds = max(depth.oldest_due_seconds, kind.oldest_due_seconds)
-    return depths
-
-
-def _row(control: QueueControl, depth: _Depth) -> tuple[object, ...]:
+def _row(each: QueueOverview) -> tuple[object, ...]:
+    control, stats = each.control, each.stats
     return (
         control.name,
         _state(control),
         control.concurrency or "",
         _rate(control),
-        depth.queued,
-        depth.running,
-        f"{depth.oldest_due_seconds:.1f} s",
+        stats.queued,
+        stats.due,
+        stats.running,
+        f"{stats.oldest_due_seconds:.1f} s",
     )
 
 

@@ -17,14 +17,14 @@ from cli.database import run_with_database
 from cli.options import AsJson, Limit, PageNumber, age
 from infra.queue import operations, queries
 from infra.queue.queries import TaskFilters
-from infra.queue.stats import QueueStats, queue_stats
+from infra.queue.stats import QueueStats, queue_stats, unfinished
 from infra.queue.table import TaskRow
 from models import TaskState
 
 EXIT_NOT_DRAINED = 3
 WAITING = "waiting"
 WATCH_SECONDS = 1.0
-STATS_COLUMNS = ("queue", "queued", "running", "failed", "oldest waits")
+STATS_COLUMNS = ("queue", "queued", "due", "running", "failed", "oldest waits")
 TASK_COLUMNS = ("id", "name", "state", "progress", "attempts", "created", "error")
 DISPENSABLE = ("error", "progress", "attempts", "created", "state")
 
@@ -120,6 +120,7 @@ _bulk_command(
 @app.command()
 def stats(*, as_json: AsJson = False) -> None:
     """Show the number of tasks of each queue, by state."""
+    load_tasks()
     queues = run(queue_stats)
     if as_json:
         print_json([asdict(each) for each in queues])
@@ -130,12 +131,17 @@ def stats(*, as_json: AsJson = False) -> None:
 @app.command()
 def drain(
     timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait.")] = 300,
+    *,
+    later: Annotated[
+        bool,
+        typer.Option("--later", help="Wait also for tasks that are due later or wait for others."),
+    ] = False,
 ) -> None:
-    """Wait until nothing is queued or running; exit code 3 if that takes too long."""
+    """Wait until no task is due or running; exit code 3 if that takes too long."""
 
     async def wait() -> int:
         deadline = time.monotonic() + timeout
-        while left := sum(each.queued + each.running for each in await queue_stats()):
+        while left := await unfinished(later=later):
             if time.monotonic() >= deadline:
                 return left
             await asyncio.sleep(min(WATCH_SECONDS, timeout))
@@ -144,12 +150,13 @@ def drain(
     if left := run(wait):
         print_error(f"{left} tasks are not done after {timeout:g} s")
         raise typer.Exit(EXIT_NOT_DRAINED)
-    print_line("nothing is queued or running")
+    print_line("nothing is queued or running" if later else "nothing is due or running")
 
 
 @app.command()
 def watch() -> None:
     """Show the queues and the latest tasks, refreshed each second, until Ctrl-C."""
+    load_tasks()
 
     async def refresh() -> None:
         console = terminal()
@@ -202,7 +209,14 @@ def _filters(
 
 
 def _stats_row(each: QueueStats) -> tuple[object, ...]:
-    return each.queue, each.queued, each.running, each.failed, f"{each.oldest_due_seconds:.1f} s"
+    return (
+        each.queue,
+        each.queued,
+        each.due,
+        each.running,
+        each.failed,
+        f"{each.oldest_due_seconds:.1f} s",
+    )
 
 
 def _task_row(task: TaskRow) -> tuple[object, ...]:

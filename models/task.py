@@ -103,6 +103,7 @@ class Task(Model):
                 "ix_tasks_key",
                 "(concurrency_key, due_at) WHERE state = 'queued' AND concurrency_key IS NOT NULL",
             ),
+            SqlIndex("ix_tasks_line", "(due_at) WHERE state = 'queued' AND due_at IS NOT NULL"),
             SqlIndex(
                 "ix_tasks_start_before",
                 "(start_before) WHERE state = 'queued' AND start_before IS NOT NULL",

@@ -12,8 +12,13 @@ GB = 1_000_000_000
 
 BACKUP = 'backup_newest_timestamp_seconds{job="worker",instance="worker:1"}'
 
-# What a healthy service shows.
 DUE = f'tasks_oldest_due_seconds{{{API},queue="images",task="images.process"}}'
+PAUSED = f'queue_paused_seconds{{{API},queue="images"}}'
+STARTS = f'task_wait_seconds_count{{{WORKER},task="images.process"}}'
+# An operator has paused a queue: its tasks become old, and no worker starts one.
+PAUSE = {PAUSED: "60+60x20", DUE: "9+60x20", STARTS: "9x20"}
+OTHER_DUE = f'tasks_oldest_due_seconds{{{API},queue="cache",task="cache.warm"}}'
+# What a healthy service shows.
 HEALTHY = {
     f"up{{{API}}}": UP,
     f"up{{{WORKER}}}": UP,
@@ -24,7 +29,8 @@ HEALTHY = {
     f'tasks_open{{{API},queue="images",task="images.process",state="queued"}}': DOWN,
     f'tasks_open{{{API},queue="images",task="images.process",state="failed"}}': DOWN,
     DUE: DOWN,
-    f'task_wait_seconds_count{{{WORKER},task="images.process"}}': GROWS,
+    PAUSED: DOWN,
+    STARTS: GROWS,
     f'broker_publish_duration_seconds_count{{{WORKER},outcome="ok"}}': GROWS,
     f'broker_publish_duration_seconds_count{{{WORKER},outcome="error"}}': RESTARTED,
     f'storage_request_duration_seconds_count{{{WORKER},outcome="error"}}': RESTARTED,
@@ -80,13 +86,9 @@ FIRING: dict[str, list[tuple[dict[str, str | None], set[str]]]] = {
     "CacheStale": [({f'cache_requests_total{{{API},tier="stale"}}': GROWS}, set())],
     "FeatureFlagsStale": [({f"feature_flags_age_seconds{{{API}}}": "0+60x20"}, set())],
     "WorkersAway": [
-        (
-            {
-                DUE: "9+60x20",
-                f'task_wait_seconds_count{{{WORKER},task="images.process"}}': "9x20",
-            },
-            {"QueueOld"},
-        ),
+        ({DUE: "9+60x20", STARTS: "9x20"}, {"QueueOld"}),
+        # Another queue than the paused one.
+        (PAUSE | {OTHER_DUE: "9x20"}, set()),
         ({f"up{{{WORKER}}}": DOWN}, {"TargetDown"}),
         ({f"up{{{WORKER}}}": None}, set()),
     ],
@@ -99,11 +101,12 @@ FIRING: dict[str, list[tuple[dict[str, str | None], set[str]]]] = {
     ],
     # Claims go on: it is a long queue, and no worker is away.
     "QueueOld": [
-        (
-            {DUE: "301x20"},
-            set(),
-        )
+        ({DUE: "301x20"}, set()),
+        ({PAUSED: "60+60x20", DUE: "9+60x20", OTHER_DUE: "301x20"}, set()),
+        # A pause that has ended.
+        ({PAUSED: "600+60x10 0x10", DUE: "9+60x20"}, set()),
     ],
+    "QueuePaused": [(PAUSE | {PAUSED: "86401+60x20"}, set())],
     "TasksFailed": [
         ({f'tasks_open{{{API},queue="images",task="images.process",state="failed"}}': UP}, set())
     ],
@@ -152,7 +155,7 @@ FIRING: dict[str, list[tuple[dict[str, str | None], set[str]]]] = {
             set(),
         ),
     ],
-    "Watchdog": [({}, set())],
+    "Watchdog": [({}, set()), (PAUSE, set())],
     # The instance was away until ten minutes ago.
     "RecentCause": [({f"up{{{API}}}": "0x10 1x10"}, set())],
 }

@@ -1,6 +1,9 @@
 """The running service, once a session, and databases for tests that need their own."""
 
+import asyncio
+import os
 import signal
+import sys
 
 import asyncpg
 import httpx
@@ -38,6 +41,24 @@ def service(tmp_path_factory):
     running = start_service(folder, port, flower_port, environment=environment)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def enroll(service):
+    """Runs `enroll` with the service's settings; returns exit code, output and errors."""
+
+    async def run(*arguments, typed="", environment=None):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", *arguments),
+            env=os.environ | service.env | {"COLUMNS": "250"} | (environment or {}),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate(typed.encode())
+        return process.returncode, output.decode(), errors.decode()
+
+    return run
 
 
 @pytest.fixture(scope="session")

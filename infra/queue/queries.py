@@ -7,7 +7,7 @@ from uuid import UUID
 
 from infra.db.sql import rows
 from infra.queue.errors import TaskNotFound
-from infra.queue.stats import NEWEST
+from infra.queue.kind import KINDS
 from infra.queue.table import COLUMNS, TaskRow
 
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
@@ -18,12 +18,13 @@ _OLDEST_FIRST = "ORDER BY created_at, id"
 class TaskFilters:
     """Which tasks a listing shows; `older_than` is an age.
 
-    The tasks of a queue include those that no relay has assigned yet, if their kind was in it.
+    The tasks of a queue include those of its kinds that no relay has published yet.
     """
 
     states: frozenset[str] = frozenset()
     name: str | None = None
     queue: str | None = None
+    workflow_id: UUID | None = None
     older_than: timedelta | None = None
 
 
@@ -126,11 +127,12 @@ def _condition(filters: TaskFilters, cursor: Cursor | None = None) -> tuple[str,
     if filters.name:
         terms.append(f"name = {add(filters.name)}")
     if filters.queue:
-        queue = add(filters.queue)
+        names = add([name for name, kind in KINDS.items() if kind.queue == filters.queue])
         terms.append(
-            f"(queue = {queue} OR queue IS NULL AND name IN "  # noqa: S608  constants only
-            f"(SELECT name FROM ({NEWEST}) AS newest WHERE queue = {queue}))"
+            f"(queue = {add(filters.queue)} OR queue IS NULL AND name = ANY({names}::text[]))"
         )
+    if filters.workflow_id:
+        terms.append(f"workflow_id = {add(filters.workflow_id)}")
     if filters.older_than:
         terms.append(f"created_at < now() - {add(filters.older_than)}::interval")
     if cursor:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
 
 import httpx
@@ -47,24 +45,6 @@ async def _defaults(api):
     await reset()
     yield
     await reset()
-
-
-@pytest.fixture
-def enroll(service):
-    """Runs `enroll flags`; returns exit code, output and errors."""
-
-    async def run(*arguments, typed=""):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "flags", *arguments),
-            env=os.environ | service.env,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate(typed.encode())
-        return process.returncode, output.decode(), errors.decode()
-
-    return run
 
 
 async def search(base_url: str) -> set[tuple[int, str | None]]:
@@ -292,7 +272,7 @@ async def test_all_variants_of_a_deleted_course_are_removed(api):
 
 
 async def test_the_command_line_lists_shows_sets_and_kills(enroll, api):
-    code, output, _ = await enroll("list", "--json")
+    code, output, _ = await enroll("flags", "list", "--json")
     assert code == 0
     assert [flag["name"] for flag in json.loads(output)] == ["avif-variants", "searches"]
     steps = (
@@ -303,21 +283,21 @@ async def test_the_command_line_lists_shows_sets_and_kills(enroll, api):
         (("set", "avif-variants", "--off"), "on for 50 % -> off"),
     )
     for arguments, said in steps:
-        code, output, errors = await enroll(*arguments)
+        code, output, errors = await enroll("flags", *arguments)
         assert code == 0, errors
         assert said in output
     document = json.dumps({"enabled": True, "strategies": [{"name": "default"}]})
-    code, output, _ = await enroll("set", "avif-variants", "--file", "-", typed=document)
+    code, output, _ = await enroll("flags", "set", "avif-variants", "--file", "-", typed=document)
     assert (code, "off -> on" in output) == (0, True)
-    _, output, _ = await enroll("show", "avif-variants")
+    _, output, _ = await enroll("flags", "show", "avif-variants")
     assert "state:             on" in output
     assert '"name": "default"' in output
-    _, output, _ = await enroll("list")
+    _, output, _ = await enroll("flags", "list")
     assert "Runs searches in the database" in output
     assert "never" in output or "20" in output
-    code, output, _ = await enroll("reset", "avif-variants")
+    code, output, _ = await enroll("flags", "reset", "avif-variants")
     assert (code, (await api.call("GET", AVIF)).json()["state"]) == (0, "default")
-    _, output, _ = await enroll("history", "avif-variants", "--json", "--limit", "7")
+    _, output, _ = await enroll("flags", "history", "avif-variants", "--json", "--limit", "7")
     changes = json.loads(output)
     assert [change["action"] for change in changes] == [
         "flags.delete",
@@ -329,7 +309,7 @@ async def test_the_command_line_lists_shows_sets_and_kills(enroll, api):
         "flags.set",
     ]
     assert all(change["actor"].startswith("operator:") for change in changes)
-    _, output, _ = await enroll("history", "avif-variants", "--limit", "2")
+    _, output, _ = await enroll("flags", "history", "avif-variants", "--limit", "2")
     assert "flags.delete" in output
 
 
@@ -349,7 +329,7 @@ async def test_the_command_line_lists_shows_sets_and_kills(enroll, api):
     ],
 )
 async def test_the_command_line_names_faults(enroll, arguments, typed, said):
-    code, output, errors = await enroll(*arguments, typed=typed)
+    code, output, errors = await enroll("flags", *arguments, typed=typed)
     assert (code != 0, output) == (True, "")
     assert said in errors
 
@@ -357,5 +337,5 @@ async def test_the_command_line_names_faults(enroll, arguments, typed, said):
 async def test_a_percentage_does_not_replace_other_strategies(enroll, api):
     strategies = [{"name": "default"}, ROLLOUT]
     await api.call("PUT", AVIF, json={"enabled": True, "strategies": strategies})
-    code, _, errors = await enroll("set", "avif-variants", "--percent", "10")
+    code, _, errors = await enroll("flags", "set", "avif-variants", "--percent", "10")
     assert (code, "is not a plain rollout" in errors) == (2, True)

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
-import sys
 
 import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
 from tests.factories import eventually
+from tests.metrics_of import api_address, series
 
 
 @pytest.fixture
@@ -22,31 +21,19 @@ async def rows(service):
     await connection.close()
 
 
-@pytest.fixture
-def enroll(service):
-    """Runs `enroll queues`; returns exit code, output and errors."""
-
-    async def run(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "queues", *arguments),
-            env=os.environ | service.env | {"COLUMNS": "200"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        return process.returncode, output.decode(), errors.decode()
-
-    return run
-
-
 async def _listed(enroll):
-    code, output, _ = await enroll("list", "--json")
+    code, output, _ = await enroll("queues", "list", "--json")
     assert code == 0
     return {each["name"]: each for each in json.loads(output)}
 
 
-async def test_a_queue_is_paused_on_the_workers_and_resumed(enroll, rows):
-    assert (await enroll("pause", "cache", "--for", "1h"))[0] == 0
+async def test_a_queue_is_paused_on_the_workers_and_resumed(service, enroll, rows):
+    async def paused_seconds():
+        return (await series(api_address(service.base_url)))["queue_paused_seconds", of_queue]
+
+    of_queue = frozenset({("queue", "cache")})
+    assert await paused_seconds() == 0
+    assert (await enroll("queues", "pause", "cache", "--for", "1h"))[0] == 0
     task_id = uuid7()
     await rows.execute(
         "INSERT INTO tasks (id, name, args) VALUES ($1, 'cache.warm', '{}')", task_id
@@ -59,15 +46,19 @@ async def test_a_queue_is_paused_on_the_workers_and_resumed(enroll, rows):
     assert listed["paused_at"]
     assert listed["resume_at"]
     assert listed["queued"] >= 1
-    _, table, _ = await enroll("list")
+    assert listed["due"] >= 1
+    assert listed["oldest_due_seconds"] > 2
+    assert await paused_seconds() > 2
+    _, table, _ = await enroll("queues", "list")
     assert "paused until" in table
-    assert (await enroll("resume", "cache"))[0] == 0
+    assert (await enroll("queues", "resume", "cache"))[0] == 0
 
     async def has_ended():
         return await rows.fetchval(state, task_id) not in {"queued", "running"}
 
     await eventually(has_ended)
     assert (await _listed(enroll))["cache"]["paused_at"] is None
+    assert await paused_seconds() == 0
     actions = await rows.fetch(
         "SELECT action FROM audit_log WHERE target = 'cache' AND action LIKE 'queues.%' ORDER BY at"
     )
@@ -89,20 +80,22 @@ async def test_a_queue_is_paused_on_the_workers_and_resumed(enroll, rows):
     ],
 )
 async def test_what_makes_no_sense_is_refused_with_a_reason(enroll, rows, call, code, said):
-    refused = await enroll(*call)
+    refused = await enroll("queues", *call)
     assert refused[0] == code
     assert said in refused[2]
     assert await rows.fetchval("SELECT count(*) FROM task_queues") == 0
 
 
 async def test_limits_are_set_shown_and_removed(enroll, rows):
-    assert (await enroll("limit", "images", "--concurrency", "3", "--rate", "90/m"))[0] == 0
+    assert (await enroll("queues", "limit", "images", "--concurrency", "3", "--rate", "90/m"))[
+        0
+    ] == 0
     listed = (await _listed(enroll))["images"]
     shown = {key: listed[key] for key in ("concurrency", "rate", "rate_seconds", "burst")}
     assert shown == {"concurrency": 3, "rate": 90, "rate_seconds": 60, "burst": 2}
-    _, table, _ = await enroll("list")
+    _, table, _ = await enroll("queues", "list")
     assert "90 in 60 s, 2 at once" in table
-    assert (await enroll("unlimit", "images"))[0] == 0
+    assert (await enroll("queues", "unlimit", "images"))[0] == 0
     assert (await _listed(enroll))["images"]["rate"] is None
     assert await rows.fetchval("SELECT count(*) FROM audit_log WHERE action = 'queues.limit'")
     assert await rows.fetchval("SELECT count(*) FROM audit_log WHERE action = 'queues.unlimit'")

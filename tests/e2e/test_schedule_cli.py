@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 
 import asyncpg
 import pytest
@@ -16,29 +14,12 @@ GONE = "test.of_an_older_release"
 
 
 @pytest.fixture
-def enroll(service):
-    """Runs `enroll schedule`; returns exit code, output and errors."""
-
-    async def run(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "schedule", *arguments),
-            env=os.environ | service.env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        return process.returncode, output.decode(), errors.decode()
-
-    return run
-
-
-@pytest.fixture
 async def database(service, enroll):
     """The service's database; the schedule is as declared again afterwards."""
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     yield connection
-    await enroll("resume", NAME)
-    await enroll("set", NAME, "--as-declared")
+    await enroll("schedule", "resume", NAME)
+    await enroll("schedule", "set", NAME, "--as-declared")
     await connection.execute("DELETE FROM task_schedules WHERE name = $1", GONE)
     await connection.close()
 
@@ -51,13 +32,13 @@ def count(database):
 
 
 async def _listed(enroll, name=NAME):
-    code, output, _ = await enroll("list", "--json")
+    code, output, _ = await enroll("schedule", "list", "--json")
     assert code == 0
     return {each["name"]: each for each in json.loads(output)}[name]
 
 
 async def test_a_schedule_is_changed_paused_and_resumed_while_workers_run(enroll, count):
-    assert (await enroll("set", NAME, "--every", "1s"))[:2] == (0, f"{NAME}: every 1\n")
+    assert (await enroll("schedule", "set", NAME, "--every", "1s"))[:2] == (0, f"{NAME}: every 1\n")
     before = await count("succeeded")
 
     async def has_run():
@@ -67,12 +48,12 @@ async def test_a_schedule_is_changed_paused_and_resumed_while_workers_run(enroll
     listed = await _listed(enroll)
     assert (listed["state"], listed["timing"]) == ("active", "every 1")
     assert listed["declared"] == "every 86400"
-    assert (await enroll("pause", NAME))[:2] == (0, f"{NAME} is paused\n")
+    assert (await enroll("schedule", "pause", NAME))[:2] == (0, f"{NAME} is paused\n")
     paused = await count()
     await asyncio.sleep(3)
     assert await count() == paused
     assert (await _listed(enroll))["state"] == "paused"
-    assert (await enroll("resume", NAME))[:2] == (0, f"{NAME} is active\n")
+    assert (await enroll("schedule", "resume", NAME))[:2] == (0, f"{NAME} is active\n")
 
     async def has_run_again():
         return await count() > paused
@@ -83,16 +64,19 @@ async def test_a_schedule_is_changed_paused_and_resumed_while_workers_run(enroll
 async def test_a_cron_expression_in_a_zone(enroll, database):
     timing = "30 2 * * sun Pacific/Auckland"
     code, output, _ = await enroll(
-        "set", NAME, "--cron", "30 2 * * sun", "--tz", "Pacific/Auckland"
+        "schedule", "set", NAME, "--cron", "30 2 * * sun", "--tz", "Pacific/Auckland"
     )
     assert (code, output) == (0, f"{NAME}: {timing}\n")
     listed = await _listed(enroll)
     assert (listed["timing"], listed["state"]) == (timing, "active")
-    code, output, _ = await enroll("list")
+    code, output, _ = await enroll("schedule", "list")
     # The next slot by the clocks of Auckland, which may have gone forward then.
     row = next(line for line in output.splitlines() if NAME in line)
     assert any(f"{time}:00+1" in row for time in ("02:30", "03:00"))
-    assert (await enroll("set", NAME, "--as-declared"))[:2] == (0, f"{NAME}: as declared\n")
+    assert (await enroll("schedule", "set", NAME, "--as-declared"))[:2] == (
+        0,
+        f"{NAME}: as declared\n",
+    )
     assert (await _listed(enroll))["timing"] == "every 86400"
     actions = await database.fetch(
         "SELECT action, details FROM audit_log WHERE target = $1 ORDER BY at DESC LIMIT 2", NAME
@@ -113,7 +97,7 @@ async def test_a_schedule_whose_task_has_left_the_code_is_listed_as_such(enroll,
     assert (listed["state"], listed["next_slot"]) == ("undeclared", None)
     await asyncio.sleep(2)
     assert await database.fetchval("SELECT count(*) FROM tasks WHERE name = $1", GONE) == 0
-    code, _, errors = await enroll("pause", GONE)
+    code, _, errors = await enroll("schedule", "pause", GONE)
     assert (code, errors) == (1, "enroll: No task of this release has this schedule\n")
 
 
@@ -130,6 +114,6 @@ async def test_a_schedule_whose_task_has_left_the_code_is_listed_as_such(enroll,
     ],
 )
 async def test_a_timing_that_is_not_understood_is_named(enroll, arguments, fault):
-    code, output, errors = await enroll("set", NAME, *arguments)
+    code, output, errors = await enroll("schedule", "set", NAME, *arguments)
     assert (code, output) == (2, "")
     assert fault in errors

@@ -86,9 +86,12 @@ async def test_metrics_count_failed_tasks(api, client):
 
 async def test_an_empty_queue_has_metrics_of_zero(client):
     shown = await samples(client)
-    kind = (("queue", "-"), ("task", "images.process"))
+    # The API knows the queue of a kind before the first publication.
+    kind = (("queue", "images"), ("task", "images.process"))
     assert shown["tasks_oldest_due_seconds", *kind] >= 0
     assert shown["tasks_open", kind[0], ("state", "failed"), kind[1]] >= 0
+    assert shown["tasks_due", *kind] >= 0
+    assert shown["queue_paused_seconds", kind[0]] == 0
     assert shown["relay_lag_seconds",] >= 0
 
 

@@ -38,24 +38,6 @@ async def _task(rows, state="failed"):
     return str(task_id)
 
 
-@pytest.fixture
-def enroll(service):
-    """Runs `enroll tasks`; returns exit code, output and errors."""
-
-    async def run(*arguments, typed=""):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "tasks", *arguments),
-            env=os.environ | service.env,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate(typed.encode())
-        return process.returncode, output.decode(), errors.decode()
-
-    return run
-
-
 async def _state(rows, task_id):
     return await rows.fetchval("SELECT state FROM tasks WHERE id = $1", task_id)
 
@@ -65,7 +47,7 @@ async def test_a_list_is_paged(rows, enroll):
     seen = []
     for page in ("1", "2", "3"):
         _, output, _ = await enroll(
-            "list", "--name", NAME, "--limit", "2", "--page", page, "--json"
+            "tasks", "list", "--name", NAME, "--limit", "2", "--page", page, "--json"
         )
         seen.append([task["id"] for task in json.loads(output)])
     assert sorted(map(len, seen)) == [0, 1, 2]
@@ -74,41 +56,41 @@ async def test_a_list_is_paged(rows, enroll):
 
 async def test_list_and_show(rows, enroll):
     task_id = await _task(rows)
-    code, output, _ = await enroll("list", "--state", "failed", "--name", NAME)
+    code, output, _ = await enroll("tasks", "list", "--state", "failed", "--name", NAME)
     assert code == 0
     assert task_id in output
-    code, output, _ = await enroll("list", "--name", NAME, "--json")
+    code, output, _ = await enroll("tasks", "list", "--name", NAME, "--json")
     assert [each["id"] for each in json.loads(output)] == [task_id]
-    code, output, _ = await enroll("show", task_id)
+    code, output, _ = await enroll("tasks", "show", task_id)
     assert code == 0
     assert "It broke" in output
     assert "Traceback" in output
-    _, output, _ = await enroll("show", task_id, "--json")
+    _, output, _ = await enroll("tasks", "show", task_id, "--json")
     assert json.loads(output)["error"] == "It broke"
 
 
 async def test_retry_cancel_and_drop_of_one_task(rows, enroll):
     task_id = await _task(rows)
-    assert (await enroll("retry", task_id))[:2] == (0, "1 retried\n")
+    assert (await enroll("tasks", "retry", task_id))[:2] == (0, "1 retried\n")
     assert await _state(rows, task_id) == "queued"
-    assert (await enroll("cancel", task_id))[:2] == (0, "1 cancelled\n")
+    assert (await enroll("tasks", "cancel", task_id))[:2] == (0, "1 cancelled\n")
     assert await _state(rows, task_id) == "cancelled"
-    assert (await enroll("drop", task_id))[:2] == (0, "1 dropped\n")
+    assert (await enroll("tasks", "drop", task_id))[:2] == (0, "1 dropped\n")
     assert await _state(rows, task_id) is None
-    code, output, errors = await enroll("retry", task_id)
+    code, output, errors = await enroll("tasks", "retry", task_id)
     assert (code, output) == (1, "0 retried\n")
     assert errors == f"enroll: {task_id}: The requested task does not exist\n"
 
 
 async def test_a_bulk_retry_requires_confirmation(rows, enroll):
     made = [await _task(rows) for _ in range(3)]
-    code, output, errors = await enroll("retry", "--name", NAME, typed="n\n")
+    code, output, errors = await enroll("tasks", "retry", "--name", NAME, typed="n\n")
     assert code == 1
     assert "3 tasks will be retried" in output + errors
     assert {await _state(rows, each) for each in made} == {"failed"}
-    assert (await enroll("retry", "--name", NAME, "--yes"))[:2] == (0, "3 retried\n")
+    assert (await enroll("tasks", "retry", "--name", NAME, "--yes"))[:2] == (0, "3 retried\n")
     assert {await _state(rows, each) for each in made} == {"queued"}
-    assert (await enroll("retry", "--name", NAME, "--older-than", "1h"))[:2] == (
+    assert (await enroll("tasks", "retry", "--name", NAME, "--older-than", "1h"))[:2] == (
         0,
         "no task matches\n",
     )
@@ -116,14 +98,23 @@ async def test_a_bulk_retry_requires_confirmation(rows, enroll):
 
 async def test_stats_and_drain(rows, enroll):
     await _task(rows, "queued")
-    code, output, _ = await enroll("stats", "--json")
+    code, output, _ = await enroll("tasks", "stats", "--json")
     assert code == 0
     assert next(each for each in json.loads(output) if each["queue"] == "-")["queued"] == 1
-    code, _, errors = await enroll("drain", "--timeout", "0.2")
+    code, _, errors = await enroll("tasks", "drain", "--timeout", "0.2")
     assert code == 3
     assert "not done after 0.2 s" in errors
+    await rows.execute(
+        "UPDATE tasks SET available_at = now() + interval '1 h' WHERE name = $1", NAME
+    )
+    # What other tests have left ends meanwhile.
+    code, output, _ = await enroll("tasks", "drain", "--timeout", "30")
+    assert (code, output) == (0, "nothing is due or running\n")
+    code, _, errors = await enroll("tasks", "drain", "--later", "--timeout", "0.2")
+    assert (code, "not done after 0.2 s" in errors) == (3, True)
     await rows.execute("DELETE FROM tasks WHERE name = $1", NAME)
-    assert (await enroll("drain", "--timeout", "30"))[0] == 0
+    code, output, _ = await enroll("tasks", "drain", "--later", "--timeout", "30")
+    assert (code, output) == (0, "nothing is queued or running\n")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +130,7 @@ async def test_stats_and_drain(rows, enroll):
     ],
 )
 async def test_bad_input_is_reported_in_one_sentence(enroll, arguments, fault):
-    code, output, errors = await enroll(*arguments)
+    code, output, errors = await enroll("tasks", *arguments)
     assert (code, output) == (2, "")
     assert errors.startswith("enroll: ")
     assert fault in errors

@@ -1,9 +1,6 @@
 """`enroll workflows` and `enroll tasks` against the running service."""
 
-import asyncio
 import json
-import os
-import sys
 from uuid import UUID
 
 import asyncpg
@@ -14,23 +11,6 @@ from infra.db.transactions import transaction
 from infra.queue.workflows import Step, enqueue_workflow
 from models import Task
 from tests.factories import eventually
-
-
-@pytest.fixture
-def enroll(service):
-    """Runs `enroll`; returns exit code, output and errors."""
-
-    async def run(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *arguments),
-            env=os.environ | service.env | {"COLUMNS": "250"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        return process.returncode, output.decode(), errors.decode()
-
-    return run
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import sys
 from pathlib import Path
 
 import asyncpg
@@ -378,24 +376,6 @@ async def test_an_entry_is_also_a_log_line(api, client, service):
     ]
     assert (line["action"], line["actor"]) == ("courses.create", "admin")
     assert (line["target"], line["outcome"]) == (course.json()["id"], "done")
-
-
-@pytest.fixture
-def enroll(service):
-    """Runs `enroll`; returns exit code, output and errors."""
-
-    async def run(*arguments, typed="", environment=None):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *arguments),
-            env=os.environ | service.env | {"COLUMNS": "240"} | (environment or {}),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate(typed.encode())
-        return process.returncode, output.decode(), errors.decode()
-
-    return run
 
 
 async def test_operators_commands_are_audited_and_listed(enroll, database):

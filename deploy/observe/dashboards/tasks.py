@@ -25,10 +25,10 @@ DASHBOARD = dashboard(
     row(
         "Now",
         figure(
-            "Queued",
+            "Due",
             Unit.COUNT,
-            "Tasks that wait for a worker.",
-            Query(or_zero('sum(tasks_open{job="api", state="queued"})'), "tasks"),
+            "Tasks that wait for a worker, also those of paused queues.",
+            Query(or_zero('sum(tasks_due{job="api"})'), "tasks"),
         ),
         figure(
             "Running",
@@ -70,7 +70,7 @@ DASHBOARD = dashboard(
         graph(
             "Open tasks",
             Unit.COUNT,
-            "By queue and state; at most the oldest 10,000 of each state.",
+            "By queue and state, also those of the future; the numbers have bounds.",
             Query('sum by (queue, state) (tasks_open{job="api"})', "{{queue}} {{state}}"),
         ),
         graph(
