@@ -83,12 +83,15 @@ SERIES: dict[str, list[tuple[str, float, float]]] = {
         ('task_attempts_total{job="worker",task="images.process",outcome="failed"}', 0, 1),
     ],
 }
-# No errors of an objective: monitors ask these, which fail all the time, and constraints refuse.
+# No errors of an objective: monitors and operators ask these, which fail all the time, and
+# constraints refuse.
 BESIDE = (
     'database_errors_total{job="api",reason="constraint"}',
     _http(route="/health", status="503"),
     _http(route="/health/ready", status="503"),
     _http(route="/metrics", status="500"),
+    _http(route="/console/tasks", status="500"),
+    _http(route="/console/tasks/<task_id:str>"),
 )
 POOL = ('database_pool_size{job="api"}', 'database_pool_in_use{job="api"}')
 

@@ -19,8 +19,8 @@ from deploy.observe.dashboards.targets import bound
 
 REQUESTS = "http_request_duration_seconds"
 # What clients ask for: monitors send the others, and event streams stay open.
-_CLIENTS = 'job="api", route!~"/health.*|/metrics"'
-_TIMED = 'job="api", route!~"/health.*|/metrics|.*/events"'
+_CLIENTS = 'job="api", route!~"/health.*|/metrics|/console.*"'
+_TIMED = 'job="api", route!~"/health.*|/metrics|/console.*|.*/events"'
 _COUNT = f"{REQUESTS}_count{{{_CLIENTS}}}"
 _FAULTS = f'{REQUESTS}_count{{{_CLIENTS}, status=~"5.."}}'
 
