@@ -23,6 +23,7 @@ from api.routes.enrollments import enrollments
 from api.routes.flags import flags
 from api.routes.system import system
 from api.routes.tasks import admin_tasks, tasks
+from api.routes.workflows import workflows
 from api.security.sse_limits import Streams
 from infra.db.change_ring import ChangeRing
 from infra.identity import SERVICE
@@ -75,7 +76,9 @@ def create_app(
         RESPONSE_TIMEOUT=settings.response_seconds,
         KEEP_ALIVE_TIMEOUT=settings.keep_alive_seconds,
     )
-    app.blueprint([auth, courses, enrollments, tasks, admin_tasks, flags, admin, system, pages])
+    app.blueprint(
+        [auth, courses, enrollments, tasks, admin_tasks, workflows, flags, admin, system, pages]
+    )
     app.blueprint(console)
     if media.are_served_here(settings):
         app.blueprint(media.media)

@@ -19,7 +19,14 @@ from infra.errors import DeclaredError
 from infra.observability import logs
 from infra.observability.events import Event
 from infra.observability.metrics import CLIENT_GONE
-from infra.queue.errors import QueueNotFound, QueueNotPaused, TaskNotFound, TaskStateConflict
+from infra.queue.errors import (
+    QueueNotFound,
+    QueueNotPaused,
+    TaskNotFound,
+    TaskStateConflict,
+    WorkflowNotFound,
+    WorkflowStateConflict,
+)
 from services import errors
 from services.errors import Code, ServiceError
 
@@ -32,8 +39,10 @@ STATUSES: dict[type[DeclaredError], int] = {
     errors.NotFound: 404,
     TaskNotFound: 404,
     QueueNotFound: 404,
+    WorkflowNotFound: 404,
     errors.Conflict: 409,
     TaskStateConflict: 409,
+    WorkflowStateConflict: 409,
     QueueNotPaused: 409,
     errors.Changed: 412,
     errors.TooLarge: 413,

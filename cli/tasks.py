@@ -20,6 +20,7 @@ from infra.queue.queries import TaskFilters
 from infra.queue.stats import QueueStats, queue_stats, unfinished
 from infra.queue.table import TaskRow
 from models import TaskState
+from tasks.registry import load_tasks
 
 EXIT_NOT_DRAINED = 3
 WAITING = "waiting"

@@ -101,6 +101,16 @@ def token(
     return jwt.encode(kept, secret, algorithm, headers={"kid": kid} if kid else None)
 
 
+def table_of(output: str) -> list[dict[str, str]]:
+    """Return the rows of a table that `enroll` has printed, each by its columns."""
+    header, *rows = (
+        [cell.strip() for cell in line.strip("┃│").split("┃" if "┃" in line else "│")]
+        for line in output.splitlines()
+        if "┃" in line or "│" in line
+    )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
 def bearer(token: str) -> dict[str, str]:
     """Return the headers that carry a token."""
     return {"Authorization": f"Bearer {token}"}

@@ -4,7 +4,7 @@ The pages are no operations of the API: they are not in its document.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import wraps
 from http import HTTPStatus
@@ -20,12 +20,13 @@ from sanic.response import html as html_response
 from sanic.response import redirect
 
 from api import errors
-from api.console import sessions
+from api.console import drawing, sessions
 from api.endpoint import binding
 from api.protocol.request_body import read_body
 from api.security import tokens
 from api.security.admission import admit
 from infra.observability import logs
+from infra.queue.graphs import STATES
 from infra.rate_limits.buckets import RateClass
 from services.errors import Unauthenticated
 
@@ -218,6 +219,11 @@ def bounded(text: str) -> str:
     return _EMAIL.sub("(an email)", text[:MAX_SHOWN]) + ("…" if len(text) > MAX_SHOWN else "")
 
 
+def counted(counts: Mapping[str, int]) -> str:
+    """Return numbers of tasks by state for people."""
+    return ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts.get(state))
+
+
 def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
@@ -232,6 +238,13 @@ _templates = Environment(
     auto_reload=False,
 )
 _templates.filters.update(
-    time=shown_time, seconds=shown_seconds, bounded=bounded, json=_json, query=urlencode
+    time=shown_time,
+    seconds=shown_seconds,
+    bounded=bounded,
+    counted=counted,
+    json=_json,
+    query=urlencode,
 )
-_templates.globals["refresh_seconds"] = REFRESH_SECONDS
+_templates.globals.update(
+    refresh_seconds=REFRESH_SECONDS, box_width=drawing.WIDTH, box_height=drawing.HEIGHT
+)

@@ -1,13 +1,16 @@
 """The pages of the console: login, queues and tasks; each calls what the API's routes call."""
 
 from urllib.parse import quote
+from uuid import UUID
 
 from sanic import HTTPResponse, Request
 
 from api.console import sessions
+from api.console.drawing import Drawing, draw
 from api.console.pages import HOME, LOGIN, console, page, show, to
 from api.console.schemas import (
     MOST_IN_BULK,
+    OF_WORKFLOW,
     OPERABLE,
     BulkForm,
     BulkQuery,
@@ -17,10 +20,11 @@ from api.console.schemas import (
     PauseForm,
     TasksQuery,
 )
-from api.schemas.fields import QueueName, TaskId
+from api.schemas.fields import QueueName, TaskId, WorkflowId
 from api.security import logins
-from infra.queue import operations, queries
+from infra.queue import operations, queries, workflows
 from infra.queue.errors import QueueNotFound
+from infra.queue.graphs import Graph, graph_of
 from infra.queue.hooks import Operation
 from infra.queue.stats import UNASSIGNED, QueueOverview, overview
 from infra.queue.table import FINAL
@@ -30,6 +34,7 @@ from services import queues
 __all__ = ["console"]
 
 PAGE_LIMIT = 50
+WORKFLOWS = "/console/workflows"
 _SHOWN_IN_BULK = 10
 _ACTS = {Operation.RETRY: operations.retry, Operation.CANCEL: operations.cancel}
 
@@ -83,12 +88,16 @@ def _operations(query: TasksQuery) -> list[BulkQuery]:
 async def show_task(request: Request, task_id: TaskId, query: NoticeQuery) -> HTTPResponse:
     """Show the life of a task."""
     task = await queries.get(task_id)
+    graph = await graph_of(task.workflow_id, task_id) if task.workflow_id else None
+    is_open = task.state not in FINAL or (graph is not None and graph.is_open)
     return show(
         request,
         "task.html",
         task=task,
         notice=query.done,
-        is_live=query.live and task.state not in FINAL,
+        is_live=query.live and is_open,
+        graph=graph,
+        drawing=_drawn(graph),
         operations=[each for each, states in OPERABLE.items() if task.state in states],
     )
 
@@ -123,6 +132,71 @@ async def do_bulk(request: Request, form: BulkForm) -> HTTPResponse:
     refusals = await operations.for_each(_ACTS[form.operation], form.ids)
     done = len(form.ids) - len(refusals)
     return show(request, "bulk_done.html", form=form, done=done, refusals=refusals)
+
+
+def _drawn(graph: Graph | None) -> Drawing | None:
+    return draw(graph) if graph and not graph.is_large else None
+
+
+@page("GET /workflows/<workflow_id>")
+async def show_workflow(
+    request: Request, workflow_id: WorkflowId, query: NoticeQuery
+) -> HTTPResponse:
+    """Show a workflow as a graph, and what can be done to the whole."""
+    graph = await graph_of(workflow_id)
+    return show(
+        request,
+        "workflow.html",
+        workflow_id=workflow_id,
+        notice=query.done,
+        is_live=query.live and graph.is_open and not graph.is_large,
+        graph=graph,
+        drawing=_drawn(graph),
+        operations=[
+            each for each, states in OF_WORKFLOW.items() if any(graph.counts[s] for s in states)
+        ],
+    )
+
+
+@page("GET /workflows/<workflow_id>/retry")
+async def confirm_workflow_retry(request: Request, workflow_id: WorkflowId) -> HTTPResponse:
+    """Say how many tasks a retry of a workflow would change, and ask."""
+    return await _confirm_workflow(request, workflow_id, Operation.RETRY)
+
+
+@page("GET /workflows/<workflow_id>/cancel")
+async def confirm_workflow_cancel(request: Request, workflow_id: WorkflowId) -> HTTPResponse:
+    """Say how many tasks would be cancelled with a workflow, and ask."""
+    return await _confirm_workflow(request, workflow_id, Operation.CANCEL)
+
+
+async def _confirm_workflow(
+    request: Request, workflow_id: UUID, operation: Operation
+) -> HTTPResponse:
+    graph = await graph_of(workflow_id)
+    counts = {state: graph.counts[state] for state in OF_WORKFLOW[operation] if graph.counts[state]}
+    return show(
+        request,
+        "workflow_confirm.html",
+        workflow_id=workflow_id,
+        operation=operation,
+        counts=counts,
+        is_large=graph.is_large,
+    )
+
+
+@page("POST /workflows/<workflow_id>/retry")
+async def retry_workflow(_request: Request, workflow_id: WorkflowId) -> HTTPResponse:
+    """Retry the tasks of a workflow that failed or were cancelled."""
+    await workflows.retry(workflow_id)
+    return to(f"{WORKFLOWS}/{workflow_id}", done="retried")
+
+
+@page("POST /workflows/<workflow_id>/cancel")
+async def cancel_workflow(_request: Request, workflow_id: WorkflowId) -> HTTPResponse:
+    """Cancel the tasks of a workflow that have not ended."""
+    await workflows.cancel(workflow_id)
+    return to(f"{WORKFLOWS}/{workflow_id}", done="cancelled")
 
 
 @page("GET /queues/<queue>")

@@ -9,15 +9,21 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from api.console.pages import HOME, Form
 from api.schemas import cursors
 from api.schemas.cursors import CursorField
-from api.schemas.fields import Name, NameOfTask, QueueName
+from api.schemas.fields import Name, NameOfTask, QueueName, WorkflowId
 from infra.queue.hooks import Operation
 from infra.queue.queries import Cursor, TaskFilters
 from models import TaskState
 from services.errors import Code
 from services.fields import refuse
 
+OWN_PAGES = (f"{HOME}/", f"{HOME}?", "/console/queues/", "/console/workflows/")
 MOST_IN_BULK = 1_000
 MAX_MINUTES = 366 * 24 * 60
+# By operation: the states of the tasks of a workflow that it changes.
+OF_WORKFLOW = {
+    Operation.RETRY: ("failed", "cancelled"),
+    Operation.CANCEL: ("queued", "running", "waiting"),
+}
 # The states of tasks that an operation can change; without a filter it is meant for the first.
 OPERABLE = {
     Operation.RETRY: (TaskState.FAILED, TaskState.CANCELLED, TaskState.QUEUED),
@@ -27,7 +33,8 @@ OPERABLE = {
 
 def _own_page(value: str) -> str:
     # Another value could lead to another site.
-    return value if value == HOME or value.startswith((f"{HOME}/", f"{HOME}?")) else HOME
+    is_own = value == HOME or value.startswith(OWN_PAGES)
+    return value if is_own else HOME
 
 
 def _bulk_operation(value: Operation) -> Operation:
@@ -69,14 +76,17 @@ class FilterQuery(BaseModel):
     state: TaskState | None = None
     name: NameOfTask | None = None
     queue: QueueName | None = None
+    workflow: WorkflowId | None = None
 
     def filters(self) -> TaskFilters:
         """Return the filters of the tasks."""
-        return TaskFilters(frozenset({self.state} if self.state else ()), self.name, self.queue)
+        states = frozenset({self.state} if self.state else ())
+        return TaskFilters(states, self.name, self.queue, self.workflow)
 
     def parameters(self) -> dict[str, str]:
         """Return the parameters of an address that has the same filters."""
-        return self.model_dump(mode="json", include={"state", "name", "queue"}, exclude_none=True)
+        names = {"state", "name", "queue", "workflow"}
+        return self.model_dump(mode="json", include=names, exclude_none=True)
 
 
 class TasksQuery(FilterQuery):

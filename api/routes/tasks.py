@@ -1,7 +1,6 @@
 """Task endpoints: clients watch tasks, admins list, retry and cancel them."""
 
 import time
-from urllib.parse import urlencode
 
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty, raw
@@ -16,7 +15,7 @@ from api.security.rate_limits import Limits
 from api.security.tokens import identify
 from infra.queue import operations, queries
 from infra.queue.errors import TaskNotCancellable, TaskNotFound, TaskNotRetryable
-from infra.queue.queries import OLDEST, TaskFilters, TaskPage
+from infra.queue.queries import TaskFilters
 from infra.queue.table import FINAL, TaskRow
 from infra.queue.watch import Status, watching
 
@@ -103,17 +102,8 @@ async def list_tasks(request: Request, query: TaskQuery) -> HTTPResponse:
     states = frozenset({query.status}) if query.status else frozenset()
     filters = TaskFilters(states=states, name=query.name)
     page = await queries.list_page(filters, query.limit, query.cursor)
-    headers = link_headers(request.path, _links(query, page), await queries.count(filters))
+    headers = link_headers(request.path, query.links(page), await queries.count(filters))
     return reply(TasksOut.of(page.tasks, query.limit), headers=headers)
-
-
-def _links(query: TaskQuery, page: TaskPage) -> dict[str, str]:
-    cursors = {"first": None, "prev": page.newer, "next": page.older, "last": OLDEST}
-    return {
-        relation: urlencode(query.link(cursor))
-        for relation, cursor in cursors.items()
-        if cursor or relation == "first"
-    }
 
 
 @operation(

@@ -264,3 +264,8 @@ FlagName = Annotated[
 TaskId = Annotated[
     UUID, _uuid("Task ID"), described("A task's id.", "019aae3c-5f00-7cc0-8000-3f1bb9a3c003")
 ]
+WorkflowId = Annotated[
+    UUID,
+    _uuid("Workflow ID"),
+    described("A workflow's id.", "019aae3c-5f00-7cc0-8000-3f1bb9a3c004"),
+]

@@ -30,7 +30,7 @@ from api.schemas.fields import (
     difficulty,
 )
 from infra.cache import Page
-from infra.queue.queries import Cursor
+from infra.queue.queries import OLDEST, TaskPage
 from models import Difficulty, TaskState
 from services.catalogue.courses import CourseChanges, CourseFields
 from services.catalogue.queries import Filters, Sort
@@ -248,17 +248,33 @@ class EnrollmentQuery(PageQuery):
         return EnrollmentFilters(course_id=self.course_id, student_email=self.email)
 
 
-class TaskQuery(BaseModel):
-    """A listing of tasks."""
+class CursorQuery(BaseModel):
+    """A page of tasks at a cursor."""
 
     model_config = ConfigDict(frozen=True)
+
+    def links(self, page: TaskPage) -> dict[str, str]:
+        """Return the queries of the adjacent pages by their relation to this one."""
+        given = self.model_dump(mode="json", exclude={"cursor"}, exclude_none=True)
+        at = {"first": None, "prev": page.newer, "next": page.older, "last": OLDEST}
+        return {
+            relation: urlencode(given | ({"cursor": cursors.encode(cursor)} if cursor else {}))
+            for relation, cursor in at.items()
+            if cursor or relation == "first"
+        }
+
+
+class TaskQuery(CursorQuery):
+    """A listing of tasks."""
 
     status: Annotated[TaskState | None, described("Only tasks of this status.")] = None
     name: NameOfTask | None = None
     limit: Limit = 10
     cursor: CursorField | None = None
 
-    def link(self, cursor: Cursor | None) -> dict[str, str]:
-        """Return the query parameters of the page at another cursor."""
-        given = self.model_dump(mode="json", exclude={"cursor"}, exclude_none=True)
-        return given | ({"cursor": cursors.encode(cursor)} if cursor else {})
+
+class WorkflowQuery(CursorQuery):
+    """A page of the tasks of a workflow."""
+
+    limit: Limit = 10
+    cursor: CursorField | None = None

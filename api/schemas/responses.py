@@ -1,5 +1,6 @@
 """The schemas of responses. Optional fields made by `_absent` are omitted instead of null."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +13,7 @@ from api.health import Parts
 from api.schemas import cursors
 from infra.queue.queries import Cursor
 from infra.queue.table import TaskRow
+from infra.queue.workflows import WorkflowSummary
 from models import Difficulty, Role, TaskState
 from services.errors import Code
 from services.fields import described
@@ -221,6 +223,42 @@ class TasksOut(BaseModel):
             tasks=[TaskOut.of(task, whole=True) for task in tasks],
             next_cursor=cursors.encode(Cursor(last.created_at, last.id)) if last else None,
         )
+
+
+class WorkflowTaskOut(TaskOut):
+    """A task of a workflow."""
+
+    waits_for: int = described("For how many tasks it waits still.", 0, ge=0)
+    after: dict[str, UUID] = described(
+        "The tasks for which it waits or has waited, by its names for them; at most 100."
+    )
+
+
+class WorkflowOut(BaseModel):
+    """A workflow, the number of its tasks by where they stand, and a page of them."""
+
+    id: UUID = described("The workflow's id.")
+    created_at: datetime = described("When it was asked for.")
+    waiting: int = described("Tasks that wait for others.", 1, ge=0)
+    queued: int = described("Tasks that wait for a worker, or for their time.", 0, ge=0)
+    running: int = described("Tasks that run.", 0, ge=0)
+    succeeded: int = described("Tasks that have succeeded.", 2, ge=0)
+    failed: int = described("Tasks that have failed.", 0, ge=0)
+    cancelled: int = described("Tasks that were cancelled.", 0, ge=0)
+    tasks: list[WorkflowTaskOut] = described("The tasks of this page, the newest first.")
+
+    @classmethod
+    def of(
+        cls,
+        workflow: WorkflowSummary,
+        tasks: list[TaskRow],
+        after: Mapping[UUID, Mapping[str, UUID]],
+    ) -> Self:
+        """Return the response; `after` has the predecessors of the tasks."""
+        shown = [
+            vars(task) | {"status": task.state, "after": after.get(task.id, {})} for task in tasks
+        ]
+        return cls.model_validate(vars(workflow) | {"tasks": shown})
 
 
 class Connection(StrEnum):

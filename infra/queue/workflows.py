@@ -21,6 +21,7 @@ from infra.queue.successors import Edge, OnFailure
 from infra.queue.table import COLUMNS, TaskRow
 
 CALLBACK = "callback"
+MOST_PREDECESSORS = 100
 _COUNTS = ", ".join(
     f"count(*) FILTER (WHERE {condition}) AS {name}"
     for name, condition in {
@@ -70,6 +71,12 @@ class WorkflowSummary:
     succeeded: int
     failed: int
     cancelled: int
+
+    @property
+    def total(self) -> int:
+        """The number of its tasks."""
+        ended = self.succeeded + self.failed + self.cancelled
+        return self.waiting + self.queued + self.running + ended
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,41 @@ async def list_workflows(limit: int, *, offset: int = 0) -> list[WorkflowSummary
         offset,
     )
     return [WorkflowSummary(**row) for row in found]
+
+
+async def summary_of(workflow_id: UUID) -> WorkflowSummary:
+    """Return a workflow and the number of its tasks by state.
+
+    Raises:
+        WorkflowNotFound: no task has this workflow.
+
+    """
+    found = await rows(
+        "SELECT workflow_id AS id, min(created_at) AS created_at, "  # noqa: S608  constants only
+        f"{_COUNTS} FROM tasks WHERE workflow_id = $1 GROUP BY workflow_id",
+        workflow_id,
+    )
+    if not found:
+        raise WorkflowNotFound
+    return WorkflowSummary(**found[0])
+
+
+async def predecessors_of(task_ids: Iterable[UUID]) -> defaultdict[UUID, dict[str, UUID]]:
+    """Return by task the first `MOST_PREDECESSORS` for which it waits or has waited, by name."""
+    edges = await rows(
+        """
+        SELECT child_id, name, parent_id FROM unnest($1::uuid[]) AS child (id), LATERAL (
+            SELECT child_id, name, parent_id FROM task_edges
+            WHERE child_id = child.id ORDER BY name LIMIT $2
+        ) AS edges
+        """,
+        list(task_ids),
+        MOST_PREDECESSORS,
+    )
+    after: defaultdict[UUID, dict[str, UUID]] = defaultdict(dict)
+    for edge in edges:
+        after[edge["child_id"]][edge["name"]] = edge["parent_id"]
+    return after
 
 
 async def tasks_of(workflow_id: UUID) -> list[WorkflowTask]:

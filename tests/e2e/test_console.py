@@ -9,6 +9,9 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
+from infra.db.engine import database
+from infra.queue.successors import OnFailure
+from infra.queue.workflows import Step, enqueue_workflow
 from tests.factories import ADMIN, NO_ID
 
 HOME = "/console/tasks"
@@ -21,6 +24,9 @@ async def rows(service):
     connection = await asyncpg.connect(service.env["DATABASE_URL"])
     yield connection
     await connection.execute("DELETE FROM tasks WHERE name LIKE 'console.%'")
+    await connection.execute(
+        "DELETE FROM task_edges WHERE NOT EXISTS (SELECT FROM tasks WHERE id = child_id)"
+    )
     await connection.execute("DELETE FROM task_queues")
     await connection.execute("SELECT pg_notify('tasks', '')")
     await connection.close()
@@ -132,13 +138,16 @@ async def test_queues_are_shown_with_depth_age_rate_and_limits(browser, rows, ki
     await rows.execute(
         "UPDATE tasks SET available_at = now() - interval '5 minutes' WHERE name = $1", kind
     )
+    await new_task(
+        rows, kind, "queued", available_at=await rows.fetchval("SELECT now() + interval '1 h'")
+    )
     page = await read(browser, HOME)
     (row,) = re.findall(r'<tr>\s*<th scope="row"><a id="queue-console".*?</tr>', page, re.DOTALL)
     cells = [" ".join(cell.split()) for cell in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)]
-    assert cells[1:4] == ["3", "1", "1"]
-    assert re.fullmatch(r"5 min \d s", cells[4])
-    assert cells[5] == "1"
-    assert cells[6] == "4 at a time, 90 in 60 s, 2 at once"
+    assert cells[1:5] == ["4", "3", "1", "1"]
+    assert re.fullmatch(r"5 min \d s", cells[5])
+    assert cells[6] == "1"
+    assert cells[7] == "4 at a time, 90 in 60 s, 2 at once"
 
 
 async def test_tasks_are_filtered_and_paged(browser, rows, kind):
@@ -288,6 +297,128 @@ async def test_bulk_takes_at_most_a_thousand_and_says_so(browser, rows, kind):
     assert await rows.fetchval(left, kind) == 1
 
 
+async def new_workflow(service, kind):
+    """Enqueue a batch of 12 tasks, before it a task, and after it two, of which one also fails."""
+    batch = {f"each {n}": Step(f"{kind}.each", {}, after=("first",)) for n in range(12)}
+    async with database(service.env["DATABASE_URL"], pool_size=1):
+        return await enqueue_workflow(
+            {"first": Step(f"{kind}.first", {})}
+            | batch
+            | {
+                "all": Step(f"{kind}.all", {}, after=batch, on_failure=OnFailure.RUN),
+                "last": Step(f"{kind}.last", {}, after=("first", "all")),
+            }
+        )
+
+
+async def end(rows, task_ids, state):
+    await rows.execute(
+        "UPDATE tasks SET state = $2, finished_at = now(), waits_for = 0, is_awaited = FALSE "
+        "WHERE id = ANY($1::uuid[])",
+        list(task_ids),
+        state,
+    )
+
+
+async def test_a_workflow_is_a_graph_with_states_and_a_list(service, browser, rows, kind):
+    flow = await new_workflow(service, kind)
+    await end(rows, [flow.tasks["first"]], "succeeded")
+    await end(rows, [flow.tasks[f"each {number}"] for number in range(5)], "failed")
+    workflow = f"/console/workflows/{flow.id}"
+    pages = {
+        "task": await read(browser, f"{HOME}/{flow.tasks['all']}"),
+        "workflow": await read(browser, workflow),
+    }
+    for name, page in pages.items():
+        here = " (this task)" if name == "task" else ""
+        text = unescape(page)
+        assert "15 tasks: 5 failed, 9 waiting, 1 succeeded" in text
+        # A picture with a box a group and a line a link, each box a link with a name.
+        boxes = re.findall(
+            r'<a class="node (\w+)[^"]*" id="node-\d" href="([^"]+)" aria-label="([^"]+)"', page
+        )
+        assert [(state, label) for state, _, label in boxes] == [
+            ("succeeded", f"{kind}.first (first): succeeded"),
+            ("failed", f"{kind}.each: 12 tasks: 5 failed, 7 waiting"),
+            ("waiting", f"{kind}.all (all): waiting"),
+            ("waiting", f"{kind}.last: waiting"),
+        ]
+        assert len(re.findall(r'<path class="line', page)) == 4
+        assert len(re.findall(r'<path class="line always"', page)) == 1
+        steps = re.search(r'<ol id="steps".*?</ol>', page, re.DOTALL)[0]
+        items = [
+            " ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in steps.split("<li>")[1:]
+        ]
+        assert items == [
+            f"{kind}.first (first) succeeded",
+            f"{kind}.each 12 tasks: 5 failed, 7 waiting after {kind}.first (first)",
+            f"{kind}.all (all) waiting{here} after {kind}.each (also if it fails)",
+            f"{kind}.last waiting after {kind}.first (first), {kind}.all (all)",
+        ]
+        assert unescape(boxes[0][1]) == f"{HOME}/{flow.tasks['first']}"
+        group = await read(browser, unescape(boxes[1][1]))
+        assert len(re.findall(r'id="task-', group)) == 12
+        assert f'href="{workflow}"' in group
+    assert 'aria-current="true"' in pages["task"]
+    assert f'href="{workflow}"' in pages["task"]
+    assert "Waits for" in pages["task"]
+    # The list is filtered on.
+    failed = await read(browser, HOME, workflow=str(flow.id), state="failed")
+    assert len(re.findall(r'id="task-', failed)) == 5
+    assert f"workflow={flow.id}" in failed
+
+
+async def test_a_whole_workflow_is_retried_and_cancelled_after_a_confirmation(
+    service, browser, rows, kind
+):
+    flow = await new_workflow(service, kind)
+    workflow = f"/console/workflows/{flow.id}"
+    page = await read(browser, workflow)
+    assert 'id="retry"' not in page
+    await end(rows, [flow.tasks["first"]], "failed")
+    page = await read(browser, workflow)
+    assert f'href="{workflow}/retry"' in page
+    asked = await read(browser, f"{workflow}/retry")
+    assert "Retry 1 task of the workflow?" in asked
+    assert await state_of(rows, flow.tasks["first"]) == "failed"
+    response = await send(browser, asked, f"{workflow}/retry")
+    assert (response.status_code, response.headers["location"]) == (303, f"{workflow}?done=retried")
+    assert await state_of(rows, flow.tasks["first"]) == "queued"
+    assert "were queued again" in await read(browser, response.headers["location"])
+    asked = await read(browser, f"{workflow}/cancel")
+    assert "Cancel 15 tasks of the workflow?" in asked
+    assert "1 queued, 14 waiting" in asked
+    response = await send(browser, asked, f"{workflow}/cancel")
+    assert response.headers["location"] == f"{workflow}?done=cancelled"
+    assert {await state_of(rows, each) for each in flow.tasks.values()} == {"cancelled"}
+    assert await acts_on(rows, flow.tasks["last"]) == ["tasks.cancel"]
+    page = await read(browser, workflow)
+    assert ('id="cancel"' in page, "hx-get" in page) == (False, False)
+    assert "No task of the workflow" in await read(browser, f"{workflow}/cancel")
+    response = await send(browser, asked, f"{workflow}/cancel")
+    assert response.status_code == 409
+    for path in ("", "/retry", "/cancel"):
+        page = await read(browser, f"/console/workflows/{NO_ID}{path}", 404)
+        assert "The requested workflow does not exist" in page
+
+
+async def test_a_large_workflow_is_shown_by_kind(service, browser, rows, kind):
+    workflow_id = uuid7()
+    await rows.execute(
+        "INSERT INTO tasks (id, name, args, state, queue, workflow_id, finished_at) "
+        "SELECT gen_random_uuid(), $1 || n % 3, '{}', 'failed', 'console', $2, now() "
+        "FROM generate_series(1, 10001) AS n",
+        kind,
+        workflow_id,
+    )
+    page = await read(browser, f"/console/workflows/{workflow_id}")
+    assert "10,001 tasks: 10,001 failed" in page
+    assert "too large for a graph" in page
+    assert "<svg" not in page
+    assert page.count("3,334 tasks: 3,334 failed") == 2
+    assert len(page) < 20_000
+
+
 @pytest.mark.parametrize("fields", [{"operation": "drop", "ids": NO_ID}, {"operation": "retry"}])
 async def test_a_bulk_form_that_makes_no_sense_is_refused(browser, fields):
     response = await send(browser, await read(browser, HOME), f"{HOME}/bulk", **fields)
@@ -299,23 +430,28 @@ async def test_no_text_of_a_task_becomes_markup(browser, rows):
         rows,
         f"console.{SCRIPT}",
         args=json.dumps({"a": SCRIPT}),
+        workflow_id=(workflow_id := uuid7()),
         **dict.fromkeys(("error", "traceback", "worker", "request_id", "queue"), SCRIPT),
     )
     page = await read(browser, f"{HOME}/{task_id}")
     pages = [page, await read(browser, HOME), await read(browser, HOME, name=SCRIPT, queue=SCRIPT)]
     pages += [await read(browser, f"{HOME}/bulk", operation="retry", queue=SCRIPT)]
+    pages += [await read(browser, f"/console/workflows/{workflow_id}")]
     for each in pages:
         assert "<script>" not in each
     assert unescape(page).count(SCRIPT) >= 7
 
 
 async def test_the_pages_have_no_inline_code_or_style(browser, rows, kind):
-    task_id = await new_task(rows, kind)
+    workflow_id = uuid7()
+    task_id = await new_task(rows, kind, workflow_id=workflow_id)
     for path in (
         HOME,
         f"{HOME}/{task_id}",
         "/console/queues/console",
         f"{HOME}/bulk?operation=retry",
+        f"/console/workflows/{workflow_id}",
+        f"/console/workflows/{workflow_id}/retry",
     ):
         page = await read(browser, path)
         assert re.findall(r"<script[^>]*>", page) == [

@@ -8,6 +8,9 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 from uuid_utils.compat import uuid7
 
+from infra.db.engine import database
+from infra.queue.successors import OnFailure
+from infra.queue.workflows import Step, enqueue_workflow
 from tests.browser import chromium
 from tests.factories import ADMIN, NO_ID
 
@@ -26,7 +29,7 @@ async def rows(service):
     for state in ("failed", "queued", "running"):
         await new_task(connection, state)
     yield connection
-    await connection.execute("DELETE FROM tasks WHERE name = 'browser.task'")
+    await connection.execute("DELETE FROM tasks WHERE name LIKE 'browser.%'")
     await connection.execute("DELETE FROM task_queues WHERE name = 'browser'")
     await connection.close()
 
@@ -48,6 +51,43 @@ async def new_task(connection, state):
         now if state == "failed" else None,
     )
     return task_id
+
+
+@pytest.fixture
+async def flow(service, rows):
+    """A workflow with a batch, a branch that has failed, and a task that joins them."""
+    each = {
+        f"variant {number}": Step("browser.variant", {}, after=("fetch",)) for number in range(40)
+    }
+    async with database(service.env["DATABASE_URL"], pool_size=1):
+        flow = await enqueue_workflow(
+            {"fetch": Step("browser.fetch", {}), "scan": Step("browser.scan_for_viruses", {})}
+            | each
+            | {
+                "measure": Step("browser.measure", {}, after=("fetch",)),
+                "quarantine": Step("browser.quarantine", {}, after=("scan",)),
+                "collect": Step(
+                    "browser.collect", {}, after=(*each, "measure"), on_failure=OnFailure.RUN
+                ),
+                "publish": Step("browser.publish", {}, after=("collect", "scan", "fetch")),
+                "notify": Step("browser.notify", {}, after=("publish",)),
+            }
+        )
+    states = {
+        "succeeded": ["fetch", "scan", *list(each)[:30]],
+        "failed": ["measure", *list(each)[30:32]],
+        "running": list(each)[32:34],
+        "queued": list(each)[34:],
+    }
+    for state, steps in states.items():
+        await rows.execute(
+            "UPDATE tasks SET state = $2, waits_for = 0, is_awaited = FALSE, finished_at = CASE "
+            "WHEN $2 IN ('succeeded', 'failed') THEN now() END, lease_until = now() + interval "
+            "'1 h' WHERE id = ANY($1::uuid[])",
+            [flow.tasks[step] for step in steps],
+            state,
+        )
+    return flow
 
 
 @pytest.fixture(params=VIEWS)
@@ -116,6 +156,53 @@ async def test_every_page_is_accessible_and_fits(page, rows, tmp_path):
     await page.locator("#confirm").click()
     await expect(page.get_by_role("heading", name="1 of 1 done")).to_be_visible()
     await is_sound(page, tmp_path / "done.png")
+
+
+async def test_a_workflow_is_accessible_and_needs_no_mouse(page, rows, flow, tmp_path):
+    await log_in(page)
+    await page.goto(f"{HOME}/{flow.tasks['collect']}")
+    await is_sound(page, tmp_path / "task-of-workflow.png")
+    await focus(page, "whole-workflow")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Workflow")
+    await is_sound(page, tmp_path / "workflow.png")
+    # The graph and its list have the same links, by name and state.
+    graph = page.get_by_role("group", name="Graph")
+    boxes = await graph.get_by_role("link").evaluate_all(
+        "all => all.map(each => each.href.baseVal)"
+    )
+    steps = await page.locator("#steps a").evaluate_all(
+        "all => all.map(a => a.getAttribute('href'))"
+    )
+    assert boxes == steps
+    assert len(boxes) == 8
+    await expect(
+        graph.get_by_role("link", name="browser.measure (measure): failed")
+    ).to_be_visible()
+    await expect(page.get_by_role("list")).to_contain_text("browser.notify")
+    await focus(page, "node-8")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("browser.notify")
+    await page.go_back()
+    await focus(page, "retry")
+    await page.keyboard.press("Enter")
+    await is_sound(page, tmp_path / "confirm.png")
+    await focus(page, "confirm")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("were queued again")
+
+
+async def test_a_graph_refreshes_itself_where_it_is(page, rows, flow):
+    await log_in(page)
+    await page.goto(f"/console/workflows/{flow.id}")
+    region = page.locator("#scroll-graph")
+    await region.evaluate("region => { region.mark = true; region.scrollLeft = 40; }")
+    left = await region.evaluate("region => region.scrollLeft")
+    measure = page.locator("a.node", has_text="browser.measure")
+    await expect(measure).to_contain_text("failed")
+    await rows.execute("UPDATE tasks SET state = 'succeeded' WHERE id = $1", flow.tasks["measure"])
+    await expect(measure).to_contain_text("succeeded", timeout=10_000)
+    assert await region.evaluate("region => [region.mark, region.scrollLeft]") == [True, left]
 
 
 async def test_an_operator_needs_no_mouse(page, rows):

@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
@@ -303,7 +304,7 @@ async def test_error_examples_are_real_responses(api, document):
     provoked = 0
     told = {name: (status, page["value"]) for name, status, _, page in error_examples(document)}
     usual = {"course_id": NO_ID, "task_id": NO_ID, "enrollment_id": NO_ID, "email": "a@b.org"}
-    usual |= {"flag_name": "avif-variants"}
+    usual |= {"flag_name": "avif-variants", "workflow_id": NO_ID}
     for method, path, operation in operations(document):
         for name, values, headers, request in _faulty_requests(operation):
             sent = dict(api.headers if headers is None else headers)
@@ -316,16 +317,21 @@ async def test_error_examples_are_real_responses(api, document):
     assert provoked > 60
 
 
-async def test_real_responses_match_the_document(api, document):
+async def test_real_responses_match_the_document(service, api, document):
     course = await api.new_course(image_url="https://images.example.org/a.png")
     uploaded = (await api.upload(photos.jpeg(800, 600))).json()
     broken = (await api.upload(photos.truncated_jpeg())).json()
     await asyncio.gather(api.settled(uploaded["id"]), api.settled(broken["id"]))
     task_id = uploaded["image"]["task_id"]
+    workflow_id = str(uuid7())
+    rows = await asyncpg.connect(service.env["DATABASE_URL"])
+    await rows.execute("UPDATE tasks SET workflow_id = $2 WHERE id = $1", task_id, workflow_id)
+    await rows.close()
     student = new_email()
     place = {"student_email": student, "course_id": course["id"]}
     path = "/api/v1/courses/{course_id}"
     ids = {"course_id": course["id"], "task_id": task_id, "email": student, "enrollment_id": NO_ID}
+    ids |= {"workflow_id": workflow_id}
     form = {"data": COURSE, "files": {"image": ("a.txt", b"no image")}}
     session = (await api.client.post("/api/v1/auth/login", json=ADMIN)).json()
     spent = {"json": {"refresh_token": session["refresh_token"]}}
@@ -369,6 +375,8 @@ async def test_real_responses_match_the_document(api, document):
         ("get", "/api/v1/tasks/{task_id}/events", {}, 200),
         ("get", "/api/v1/admin/tasks", {"params": {"limit": 2}}, 200),
         ("post", "/api/v1/admin/tasks/{task_id}/cancel", {}, 409),
+        ("get", "/api/v1/workflows/{workflow_id}", {"params": {"limit": 2}}, 200),
+        ("get", "/api/v1/workflows/{workflow_id}", {"workflow_id": NO_ID}, 404),
         ("delete", path, {}, 204),
         ("get", "/health", {}, 200),
         ("get", "/health/live", {}, 200),

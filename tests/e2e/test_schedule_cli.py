@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from services.task_names import TaskName
-from tests.factories import eventually
+from tests.factories import eventually, table_of
 
 NAME = TaskName.REPORT_STALE_FLAGS
 GONE = "test.of_an_older_release"
@@ -70,14 +70,19 @@ async def test_a_cron_expression_in_a_zone(enroll, database):
     listed = await _listed(enroll)
     assert (listed["timing"], listed["state"]) == (timing, "active")
     code, output, _ = await enroll("schedule", "list")
-    # The next slot by the clocks of Auckland, which may have gone forward then.
-    row = next(line for line in output.splitlines() if NAME in line)
-    assert any(f"{time}:00+1" in row for time in ("02:30", "03:00"))
+    (row,) = [each for each in table_of(output) if each["task"] == NAME]
+    assert (row["state"], row["timing"], row["declared"]) == ("active", timing, "every 86400")
+    # By the clocks of Auckland, which may have gone forward then.
+    assert any(f"{time}:00+1" in row["next slot"] for time in ("02:30", "03:00"))
+    assert row["last slot"] < row["next slot"]
     assert (await enroll("schedule", "set", NAME, "--as-declared"))[:2] == (
         0,
         f"{NAME}: as declared\n",
     )
     assert (await _listed(enroll))["timing"] == "every 86400"
+    _, output, _ = await enroll("schedule", "list")
+    (row,) = [each for each in table_of(output) if each["task"] == NAME]
+    assert (row["timing"], row["declared"]) == ("every 86400", "")
     actions = await database.fetch(
         "SELECT action, details FROM audit_log WHERE target = $1 ORDER BY at DESC LIMIT 2", NAME
     )

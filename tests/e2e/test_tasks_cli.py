@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from tests.factories import NO_ID
+from tests.factories import NO_ID, table_of
 
 NAME = "test.unknown_to_workers"
 
@@ -107,6 +107,10 @@ async def test_stats_and_drain(rows, enroll):
     await rows.execute(
         "UPDATE tasks SET available_at = now() + interval '1 h' WHERE name = $1", NAME
     )
+    await _task(rows, "failed")
+    _, output, _ = await enroll("tasks", "stats")
+    (row,) = [each for each in table_of(output) if each["queue"] == "-"]
+    assert (row["queued"], row["due"], row["running"], row["failed"]) == ("1", "0", "0", "1")
     # What other tests have left ends meanwhile.
     code, output, _ = await enroll("tasks", "drain", "--timeout", "30")
     assert (code, output) == (0, "nothing is due or running\n")

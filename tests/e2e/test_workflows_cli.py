@@ -1,6 +1,7 @@
 """`enroll workflows` and `enroll tasks` against the running service."""
 
 import json
+import re
 from uuid import UUID
 
 import asyncpg
@@ -10,7 +11,7 @@ from infra.db.engine import database
 from infra.db.transactions import transaction
 from infra.queue.workflows import Step, enqueue_workflow
 from models import Task
-from tests.factories import eventually
+from tests.factories import eventually, table_of
 
 
 @pytest.fixture
@@ -75,6 +76,44 @@ async def test_a_workflow_is_cancelled_and_retried(enroll, flow):
     code, output, _ = await enroll("workflows", "cancel", str(flow.id), "--yes")
     assert (code, output) == (0, "3 cancelled\n")
     await _reach(enroll, flow, "cancelled", "cancelled", "cancelled")
+
+
+async def test_tables_of_workflows(enroll, flow):
+    await _reach(enroll, flow, "failed", "cancelled", "cancelled")
+    assert (await enroll("tasks", "retry", str(flow.tasks["first"])))[0] == 0
+    _, output, _ = await enroll("workflows", "show", str(flow.id))
+    first, second, third = table_of(output)
+    assert (first["id"], first["name"]) == (str(flow.tasks["first"]), "images.remove")
+    assert re.fullmatch(r"[12]/(\d+|-)", first["attempts"])
+    assert "unknown" in first["error"]
+    assert (second["state"], second["after"]) == ("waiting", "first")
+    assert third == second | {"id": str(flow.tasks["third"]), "after": "second"}
+    # Asked, and answered with no.
+    for command in ("retry", "cancel"):
+        code, output, _ = await enroll("workflows", command, str(flow.id), typed="n\n")
+        assert (code, "tasks of the whole workflow will be" in output) == (1, True)
+    code, output, _ = await enroll("tasks", "cancel", str(flow.tasks["first"]))
+    await _reach(enroll, flow, "cancelled", "cancelled", "cancelled")
+    _, output, _ = await enroll("workflows", "list", "--limit", "1")
+    (row,) = table_of(output)
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", row.pop("created"))
+    counts = dict.fromkeys(("waiting", "queued", "running", "succeeded", "failed"), "0")
+    assert row == {"id": str(flow.id), "cancelled": "3"} | counts
+    _, output, _ = await enroll("workflows", "list", "--limit", "1", "--page", "2")
+    assert str(flow.id) not in output
+
+
+async def test_an_operation_says_how_many_tasks_it_changed(service, enroll):
+    async with database(service.env["DATABASE_URL"], pool_size=1):
+        two = await enqueue_workflow(
+            {
+                "one": Step("test.unknown_to_workers", {}),
+                "other": Step("test.unknown_to_workers", {}, after=("one",)),
+            }
+        )
+    for command, done in (("cancel", "cancelled"), ("retry", "retried"), ("cancel", "cancelled")):
+        code, output, _ = await enroll("workflows", command, str(two.id), "--yes")
+        assert (code, output) == (0, f"2 {done}\n")
 
 
 async def test_an_unknown_workflow_is_named_as_such(enroll):

@@ -7,16 +7,17 @@ import os
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from celery import Celery
 from uuid_utils.compat import uuid7
 
 from infra.db.engine import database, direct_connection, primary
-from infra.queue import operations, queries
+from infra.queue import graphs, operations, queries, workflows
 from infra.queue.publish import PLANNER
 from infra.queue.queries import TaskFilters
-from infra.queue.stats import kind_stats, queue_stats
+from infra.queue.stats import MOST_COUNTED, kind_stats, queue_stats, unfinished
 from models import Course, Difficulty, Enrollment, TaskState
 from services.catalogue import queries as catalogue_queries
 from services.catalogue.queries import Filters, Sort
@@ -31,17 +32,20 @@ BIG_TABLES = {"courses", "enrollments", "tasks", "image_variants"}
 # Most are done; some failed, wait, are published or run; the latest come last.
 TASKS = """
     INSERT INTO tasks (id, name, args, queue, state, attempts, max_attempts, available_at,
-                       created_at, started_at, finished_at, published_at, lease_until, worker)
+                       created_at, started_at, finished_at, published_at, lease_until, worker,
+                       workflow_id)
     SELECT gen_random_uuid(), 'test.' || n % 9, '{}', 'default', state, 1, 9, at, at,
            at, CASE WHEN state IN ('succeeded', 'failed') THEN at END,
            CASE WHEN is_out THEN now() END,
-           CASE WHEN is_out THEN now() + interval '1 hour' END, 'a worker'
+           CASE WHEN is_out THEN now() + interval '1 hour' END, 'a worker',
+           CASE WHEN n % 100 = 0 THEN '01a22b6c-837c-7679-8aa7-07d4f727237e'::uuid END
     FROM generate_series(1, 300000) AS n,
          LATERAL (SELECT now() - make_interval(secs => 300000 - n) AS at,
                          CASE WHEN n % 5 = 0 THEN 'failed' WHEN n < 299000 THEN 'succeeded'
                               WHEN n > 299990 THEN 'running' ELSE 'queued' END AS state,
                          n > 299800 AND n % 5 <> 0 AS is_out) AS told
 """
+WORKFLOW = UUID("01a22b6c-837c-7679-8aa7-07d4f727237e")
 WRITTEN = """
     INSERT INTO courses (id, title, description, difficulty)
     SELECT gen_random_uuid(), 'Algebra ' || n,
@@ -177,6 +181,13 @@ READS = {
     "students": lambda _c, _e: listing.students(primary(), 5, 100),
     "tasks of the queues": lambda _c, _e: queue_stats(),
     "tasks of the kinds": lambda _c, _e: kind_stats(primary()),
+    "unfinished tasks": lambda _c, _e: unfinished(later=False),
+    "tasks of a workflow": lambda _c, _e: workflows.summary_of(WORKFLOW),
+    "the graph of a workflow": lambda _c, _e: graphs.graph_of(WORKFLOW),
+    "predecessors": lambda _c, _e: workflows.predecessors_of([uuid7()]),
+    "a page of a workflow": lambda _c, _e: queries.list_page(
+        TaskFilters(workflow_id=WORKFLOW), 100
+    ),
     "latest tasks": lambda _c, _e: queries.list_tasks(TaskFilters(), 100),
     "failed tasks": lambda _c, _e: queries.list_tasks(
         TaskFilters(states=frozenset({TaskState.FAILED})), 100
@@ -320,6 +331,24 @@ async def test_the_relay_scans_no_table_whole(seeded):
         await connection.execute(TOMORROW)
         [publish] = [each for each in queries if "kinds" in each[0]]
         assert await _pages_to_find_due(connection, publish) < 1000
+
+
+async def test_later_tasks_cost_the_statistics_no_more_than_due_ones(seeded, caplog):
+    [(query, values)] = await _sent(seeded, caplog, READS["tasks of the kinds"])
+    async with direct_connection(seeded) as connection:
+        changes = connection.transaction()
+        await changes.start()
+        await connection.execute(TOMORROW)
+        await connection.execute("ANALYZE tasks")
+        # After five executions PostgreSQL uses a generic plan.
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        plan = json.loads(
+            await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", *values)
+        )
+        await changes.rollback()
+    assert not [node for node in _nodes(plan[0]["Plan"]) if _scans_whole(node)]
+    # A page a task that counts, and some of the index.
+    assert _pages(plan[0]["Plan"]) < 3 * MOST_COUNTED
 
 
 async def _pages_to_find_due(connection, query_and_values):

@@ -82,6 +82,7 @@ FOR_ADMINS = {
     ("GET", "/api/v1/admin/tasks"),
     ("POST", "/api/v1/admin/tasks/<task_id>/retry"),
     ("POST", "/api/v1/admin/tasks/<task_id>/cancel"),
+    ("GET", "/api/v1/workflows/<workflow_id>"),
     ("GET", "/api/v1/admin/flags"),
     ("GET", "/api/v1/admin/flags/<flag_name>"),
     ("PUT", "/api/v1/admin/flags/<flag_name>"),
@@ -103,6 +104,11 @@ CONSOLE = {
     ("GET", "/console/queues/<queue>"),
     ("POST", "/console/queues/<queue>/pause"),
     ("POST", "/console/queues/<queue>/resume"),
+    ("GET", "/console/workflows/<workflow_id>"),
+    ("GET", "/console/workflows/<workflow_id>/retry"),
+    ("POST", "/console/workflows/<workflow_id>/retry"),
+    ("GET", "/console/workflows/<workflow_id>/cancel"),
+    ("POST", "/console/workflows/<workflow_id>/cancel"),
     *(
         (method, f"/console/assets/{file}")
         for method in ("GET", "HEAD")

@@ -8,16 +8,17 @@ from uuid_utils.compat import uuid7
 
 from tests.factories import COURSE, bearer, new_email
 from tests.security.servers import own_api
-from tests.security.test_access import EVERY_ROUTE
+from tests.security.test_access import CONSOLE, EVERY_ROUTE
 
 ADMIN = {"username": "admin-of-safe-methods", "password": "correct horse"}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-READS = sorted({path for method, path in EVERY_ROUTE if method == "GET"})
+READS = sorted({path for method, path in EVERY_ROUTE | CONSOLE if method == "GET"})
+WORKFLOW = uuid7()
 
 
 @pytest.fixture
 async def database(new_database):
-    """A database with an admin and a finished task; its URL and a connection."""
+    """A database with an admin and a finished task of a workflow; its URL and a connection."""
     url = await new_database()
     connection = await asyncpg.connect(url)
     hashed = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4).hash(ADMIN["password"])
@@ -26,9 +27,9 @@ async def database(new_database):
         *(uuid7(), ADMIN["username"], hashed),
     )
     await connection.execute(
-        "INSERT INTO tasks (id, name, args, state, finished_at) "
-        "VALUES ($1, 'test.unknown', '{}', 'succeeded', now())",
-        uuid7(),
+        "INSERT INTO tasks (id, name, args, queue, state, finished_at, workflow_id) "
+        "VALUES ($1, 'test.unknown', '{}', 'test', 'failed', now(), $2)",
+        *(uuid7(), WORKFLOW),
     )
     yield url, connection
     await connection.close()
@@ -66,7 +67,12 @@ async def test_reading_changes_nothing(service, database, tmp_path):
             "<email>": email,
             "<task_id>": str(task_id),
             "<flag_name>": "searches",
+            "<workflow_id>": str(WORKFLOW),
+            "<queue>": "test",
+            "/bulk": "/bulk?operation=retry",
         }
+        # The console's pages; the API reads no cookie.
+        assert (await client.post("/console/login", data=ADMIN)).status_code == 303
         before = await contents(connection)
         for path in READS:
             address = path
@@ -74,5 +80,5 @@ async def test_reading_changes_nothing(service, database, tmp_path):
                 address = address.replace(name, value)
             for method in ("GET", "HEAD"):
                 response = await client.request(method, address, headers=headers)
-                assert response.status_code in {200, 302}, (method, address)
+                assert response.status_code in {200, 302}, (method, address, response.text)
                 assert await contents(connection) == before, (method, address)
