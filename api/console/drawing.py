@@ -11,7 +11,7 @@ from infra.queue.graphs import Graph, Node, NodeEdge
 
 # The most nodes of a picture.
 MAX_NODES = 40
-WIDTH, HEIGHT = 224, 60
+WIDTH, HEIGHT = 224, 68
 GAP, LAYER_GAP, MARGIN = 24, 44, 6
 # The width that a line takes in a layer that it crosses.
 LINE_WIDTH = 12

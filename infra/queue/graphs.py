@@ -1,21 +1,24 @@
 """A workflow as a graph for operators: tasks of the same kind and place are one node."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from infra.db.sql import rows
+from infra.db.transactions import transaction
 from infra.queue.errors import WorkflowNotFound
 
 # The states of a workflow's tasks, those first that need an operator. `waiting` is a queued task
 # that waits for others.
 STATES = ("failed", "cancelled", "running", "queued", "waiting", "succeeded")
-# How many tasks are counted, and how many a graph is made of.
+# How many tasks are counted, and of how many tasks and edges a graph is made.
 MOST_COUNTED = 100_000
 MOST_IN_GRAPH = 10_000
+MOST_EDGES = 50_000
 
 _STATE = "CASE WHEN state = 'queued' AND waits_for > 0 THEN 'waiting' ELSE state END AS state"
 _COUNTS = f"""
@@ -28,10 +31,12 @@ _COUNTS = f"""
 _GRAPH = f"""
     WITH member AS MATERIALIZED (
         SELECT id, name, {_STATE} FROM tasks WHERE workflow_id = $1 LIMIT $3
+    ), known AS MATERIALIZED (
+        SELECT parent_id, child_id, name, runs_on_failure FROM task_edges
+        WHERE child_id = ANY(ARRAY(SELECT id FROM member)) LIMIT $4
     ), edge AS MATERIALIZED (
-        SELECT parent_id, child_id, min(task_edges.name) AS name,
-               bool_and(runs_on_failure) AS runs_on_failure
-        FROM task_edges WHERE child_id IN (SELECT id FROM member) GROUP BY parent_id, child_id
+        SELECT parent_id, child_id, min(name) AS name, bool_and(runs_on_failure) AS runs_on_failure
+        FROM known GROUP BY parent_id, child_id
     ), parents AS (
         SELECT child_id AS id, bit_xor(uuid_hash_extended(parent_id, 0)) AS hash
         FROM edge GROUP BY 1
@@ -43,12 +48,14 @@ _GRAPH = f"""
             ORDER BY name, coalesce(parents.hash, 0), coalesce(children.hash, 0)
         ) - 1 AS number
         FROM member LEFT JOIN parents USING (id) LEFT JOIN children USING (id)
-    ), nodes AS (
-        SELECT number, min(name) AS name, min(id::text) AS first_id, min(step) AS step,
-               coalesce(bool_or(id = $2::uuid), FALSE) AS is_focus
-        FROM placed GROUP BY number
     ), counts AS (
-        SELECT number, state, count(*) AS total FROM placed GROUP BY number, state
+        SELECT number, state, count(*) AS total, min(name) AS name, min(id::text) AS first_id,
+               min(step) AS step, coalesce(bool_or(id = $2::uuid), FALSE) AS is_focus
+        FROM placed GROUP BY number, state
+    ), nodes AS (
+        SELECT number, min(name) AS name, min(first_id) AS first_id, min(step) AS step,
+               bool_or(is_focus) AS is_focus, json_object_agg(state, total) AS counts
+        FROM counts GROUP BY number
     ), edges AS (
         SELECT parent.number AS parent, child.number AS child,
                bool_and(runs_on_failure) AS runs_on_failure
@@ -56,12 +63,9 @@ _GRAPH = f"""
              JOIN placed AS child ON child.id = child_id
         GROUP BY 1, 2
     )
-    SELECT (SELECT json_agg(json_build_object(
-                'name', name, 'first_id', first_id, 'step', step, 'is_focus', is_focus,
-                'counts', (SELECT json_object_agg(state, counts.total) FROM counts
-                           WHERE counts.number = nodes.number)
-            ) ORDER BY number) FROM nodes) AS nodes,
-           (SELECT json_agg(edges ORDER BY parent, child) FROM edges) AS edges
+    SELECT (SELECT json_agg(nodes ORDER BY number) FROM nodes) AS nodes,
+           (SELECT json_agg(edges ORDER BY parent, child) FROM edges) AS edges,
+           (SELECT count(*) FROM known) AS known
 """  # noqa: S608  constants only
 
 
@@ -111,8 +115,8 @@ class Graph:
 async def graph_of(workflow_id: UUID, focus: UUID | None = None) -> Graph:
     """Return a workflow, seen from one of its tasks or as a whole.
 
-    Of a workflow with more than `MOST_IN_GRAPH` tasks the kinds are counted, and of one with more
-    than `MOST_COUNTED` so many of its tasks.
+    Of a workflow with more than `MOST_IN_GRAPH` tasks, or with `MOST_EDGES` edges, the kinds are
+    counted, and of one with more than `MOST_COUNTED` tasks so many of them.
 
     Raises:
         WorkflowNotFound: no task has this workflow.
@@ -124,19 +128,25 @@ async def graph_of(workflow_id: UUID, focus: UUID | None = None) -> Graph:
     if not kinds:
         raise WorkflowNotFound
     counts = sum(kinds.values(), Counter[str]())
+    by_kind = [Node(name, of_kind, None) for name, of_kind in kinds.items()]
+    large = Graph(counts, by_kind, [], is_large=True)
     if counts.total() > MOST_IN_GRAPH:
-        nodes = [Node(name, of_kind, None) for name, of_kind in kinds.items()]
-        return Graph(counts, nodes, [], is_large=True)
-    (found,) = await rows(_GRAPH, workflow_id, focus, MOST_IN_GRAPH)
-    nodes = [_node(**each) for each in orjson.loads(found["nodes"] or "[]")]
+        return large
+    async with transaction():
+        # The planner takes the sets for small, of which it has no statistics.
+        await rows(
+            "SELECT set_config('enable_nestloop', 'off', TRUE), set_config('jit', 'off', TRUE)"
+        )
+        (found,) = await rows(_GRAPH, workflow_id, focus, MOST_IN_GRAPH, MOST_EDGES)
+    if found["known"] >= MOST_EDGES:
+        return large
+    nodes = [_node(each) for each in orjson.loads(found["nodes"] or "[]")]
     edges = [NodeEdge(**each) for each in orjson.loads(found["edges"] or "[]")]
     return Graph(counts, nodes, edges, is_large=False)
 
 
-def _node(
-    *, name: str, first_id: str, step: str | None, is_focus: bool, counts: dict[str, int]
-) -> Node:
-    by_state = Counter(counts)
-    if by_state.total() > 1:
-        return Node(name, by_state, None, None, is_focus)
-    return Node(name, by_state, UUID(first_id), step, is_focus)
+def _node(row: Mapping[str, Any]) -> Node:
+    counts = Counter(row["counts"])
+    if counts.total() > 1:
+        return Node(row["name"], counts, None, None, row["is_focus"])
+    return Node(row["name"], counts, UUID(row["first_id"]), row["step"], row["is_focus"])

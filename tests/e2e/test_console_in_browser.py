@@ -81,9 +81,9 @@ async def flow(service, rows):
     }
     for state, steps in states.items():
         await rows.execute(
-            "UPDATE tasks SET state = $2, waits_for = 0, is_awaited = FALSE, finished_at = CASE "
-            "WHEN $2 IN ('succeeded', 'failed') THEN now() END, lease_until = now() + interval "
-            "'1 h' WHERE id = ANY($1::uuid[])",
+            "UPDATE tasks SET state = $2::text, waits_for = 0, is_awaited = FALSE, "
+            "finished_at = CASE WHEN $2::text IN ('succeeded', 'failed') THEN now() END, "
+            "lease_until = now() + interval '1 h' WHERE id = ANY($1::uuid[])",
             [flow.tasks[step] for step in steps],
             state,
         )

@@ -130,6 +130,10 @@ async def test_a_large_workflow_is_counted_by_kind(monkeypatch):
         "test.all": {"waiting": 1},
         "test.each": {"queued": 9},
     }
+    monkeypatch.setattr(graphs, "MOST_IN_GRAPH", 10)
+    assert not (await graph_of(batch.id)).is_large
+    monkeypatch.setattr(graphs, "MOST_EDGES", 9)
+    assert (await graph_of(batch.id)).is_large
     monkeypatch.setattr(graphs, "MOST_COUNTED", 5)
     monkeypatch.setattr(graphs, "MOST_IN_GRAPH", 4)
     assert (await graph_of(batch.id)).counts.total() == 5
