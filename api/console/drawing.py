@@ -71,7 +71,7 @@ def draw(graph: Graph) -> Drawing:
     return Drawing(
         boxes,
         [Line(_path(chain, spots), runs) for chain, runs in chains],
-        max(x for x, _ in spots.values()) + WIDTH + MARGIN,
+        max(x + _width(part) for part, (x, _) in spots.items()) + MARGIN,
         len(layers) * (HEIGHT + LAYER_GAP) - LAYER_GAP + 2 * MARGIN,
         len(graph.nodes) - len(nodes),
     )

@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import combinations
 from uuid import UUID
 
-from api.console.drawing import HEIGHT, MAX_NODES, WIDTH, draw
+from api.console.drawing import GAP, HEIGHT, MARGIN, MAX_NODES, WIDTH, draw
 from infra.queue.graphs import Graph, Node, NodeEdge
 
 
@@ -65,6 +65,25 @@ def test_lines_that_need_not_cross_do_not():
     middle = sorted((1, 2, 3), key=lambda place: at[place][0])
     below = sorted((4, 5, 6), key=lambda place: at[place][0])
     assert [7 - place for place in middle] == below
+
+
+def test_a_line_that_passes_a_layer_is_on_the_side_of_its_boxes():
+    drawing = draw(graph(4, (0, 3), (1, 2), (2, 3)))
+    at = spots(drawing)
+    assert at[0][0] < at[1][0]
+    [beside] = re.findall(r"([\d.]+) [\d.]+ V", drawing.lines[0].path)
+    assert float(beside) < at[2][0]
+
+
+def test_predecessors_of_one_task_are_side_by_side():
+    at = spots(draw(graph(5, (0, 3), (2, 3), (1, 4))))
+    assert sorted((0, 1, 2), key=lambda place: at[place][0])[1] != 1
+
+
+def test_a_drawing_is_as_large_as_its_boxes():
+    drawing = draw(graph(3, (0, 1), (0, 2)))
+    assert drawing.width == 2 * MARGIN + 2 * WIDTH + GAP
+    assert min(box.y for box in drawing.boxes) == MARGIN
 
 
 def test_a_line_says_whether_its_task_runs_also_after_a_failure():
