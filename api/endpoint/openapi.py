@@ -31,6 +31,7 @@ _TAGS = {
     "enrollments": "Enrolling students, and what they are enrolled in.",
     "tasks": "The slow work behind an upload.",
     "admin-tasks": "The slow work, as admins steer it.",
+    "workflows": "Tasks that wait for each other, as admins see them.",
     "admin": "What admins see and do across courses.",
     "admin-flags": "Feature flags: what is on, and for whom.",
     "system": "What operators and monitors ask.",

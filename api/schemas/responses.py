@@ -228,7 +228,7 @@ class TasksOut(BaseModel):
 class WorkflowTaskOut(TaskOut):
     """A task of a workflow."""
 
-    waits_for: int = described("For how many tasks it waits still.", 0, ge=0)
+    waits_for: int = described("For how many tasks it waits still.", 1, ge=0)
     after: dict[str, UUID] = described(
         "The tasks for which it waits or has waited, by its names for them; at most 100."
     )
@@ -240,11 +240,11 @@ class WorkflowOut(BaseModel):
     id: UUID = described("The workflow's id.")
     created_at: datetime = described("When it was asked for.")
     waiting: int = described("Tasks that wait for others.", 1, ge=0)
-    queued: int = described("Tasks that wait for a worker, or for their time.", 0, ge=0)
-    running: int = described("Tasks that run.", 0, ge=0)
+    queued: int = described("Tasks that wait for a worker, or for their time.", 1, ge=0)
+    running: int = described("Tasks that run.", 1, ge=0)
     succeeded: int = described("Tasks that have succeeded.", 2, ge=0)
-    failed: int = described("Tasks that have failed.", 0, ge=0)
-    cancelled: int = described("Tasks that were cancelled.", 0, ge=0)
+    failed: int = described("Tasks that have failed.", 1, ge=0)
+    cancelled: int = described("Tasks that were cancelled.", 1, ge=0)
     tasks: list[WorkflowTaskOut] = described("The tasks of this page, the newest first.")
 
     @classmethod
