@@ -83,7 +83,7 @@ async def test_the_console_has_a_policy_of_its_own(admin, path):
 
 
 async def test_without_a_session_each_page_and_form_leads_to_the_login(visitor):
-    assert len(GUARDED) == 10
+    assert len(GUARDED) == 15
     for method, path in GUARDED:
         response = await visitor.request(method, address(path))
         assert response.status_code == 303, path
