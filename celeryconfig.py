@@ -27,6 +27,8 @@ _REDIS = {
     "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
     # The table `tasks` has the leases, so kombu's bookkeeping is not needed.
     "ack_emulation": False,
+    # Priorities apply in the table, so each queue is one list.
+    "priority_steps": [0],
     "socket_timeout": 5,
     "socket_connect_timeout": 3,
     "health_check_interval": 10,

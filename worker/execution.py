@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from infra.observability.events import Event
 from infra.observability.spans import Kind
 from infra.queue import leases, life
 from infra.queue.errors import InvalidArguments, InvalidResult, LeaseLost, Snooze
-from infra.queue.leases import Claim
+from infra.queue.leases import Claim, KnownKinds
 from infra.queue.life import HookedTask
 from infra.settings import Settings
 from infra.storage import Storage
@@ -42,6 +43,11 @@ class Backends:
     worker: str
     heartbeat: Heartbeat
 
+    @cached_property
+    def known_kinds(self) -> KnownKinds:
+        """The registry, as claims name it."""
+        return KnownKinds.of(self.registry)
+
 
 class ThreadLeftBehind(Exception):
     """The task has ended, and its thread works on; the process has to end to stop it"""
@@ -60,7 +66,7 @@ async def execute(
 
     """
     began = time.time_ns()
-    claim = await leases.claim(task_id, backends.worker, backends.registry)
+    claim = await leases.claim(task_id, backends.worker, backends.known_kinds)
     if claim is None:
         return None
     about: dict[str, str | int] = {"app.task_id": str(claim.id), "app.attempt": claim.attempt}

@@ -14,12 +14,15 @@ from infra.observability.spans import Kind
 from infra.queue import publish
 from infra.queue.liveness import LivenessLock
 from infra.queue.publish import BATCH, DueTasks
+from infra.queue.scans import FullScans
 from infra.queue.schedule import Scheduler
 from infra.queue.sweep import expire, requeue_lost, sweep
 from infra.queue.table import origin_of
 from tasks.registry import Registration
 
 SWEEP_SECONDS = 1.0
+# How long a sweep tries again what another transaction had locked; then the next full one does.
+MISSED_SECONDS = 5.0
 DEPTHS_SECONDS = 1.0
 BROKER_SECONDS = 3.0
 PROBE_SECONDS = 5.0
@@ -58,6 +61,7 @@ class Relay:
         self._liveness = LivenessLock(connection)
         self._producer: Producer | None = None
         self._swept_at = -SWEEP_SECONDS
+        self._full_sweeps = FullScans()
         self._probed_at = 0.0
         # The queues that held a window of messages or more at the last probe.
         self._backlogged: frozenset[str] = frozenset()
@@ -69,8 +73,10 @@ class Relay:
             self._producer.connection.collect()
             self._producer = None
 
-    async def run_once(self) -> int:
+    async def run_once(self, kinds: Collection[str] = ()) -> int:
         """Publish due tasks; every `SWEEP_SECONDS` sweep and enqueue scheduled tasks.
+
+        `kinds` are as of `publish`.
 
         Returns:
             How many were published.
@@ -78,30 +84,31 @@ class Relay:
         """
         if time.monotonic() - self._swept_at >= SWEEP_SECONDS:
             await self.sweep()
-            await expire(self.connection)
             await self.schedule()
-            self._swept_at = time.monotonic()
         # Before publishing, because the probe finds the backlogged queues.
         if time.monotonic() - self._probed_at >= PROBE_SECONDS:
             self._probed_at = time.monotonic()
             await self.recover()
             await self._liveness.acquire()
-        return await self.publish()
+        return await self.publish(kinds)
 
-    async def publish(self) -> int:
+    async def publish(self, kinds: Collection[str] = ()) -> int:
         """Publish a batch of due tasks, the highest priority first; return how many.
+
+        `kinds` are the names of those of which tasks have become due, if no others can be due.
 
         Raises:
             BrokerAway: the batch was not published whole, and is due again.
 
         """
-        queues = {kind.queue for kind in self.registry.values()}
+        looked_at = list(self.registry.values())
+        if kinds and self._due.resume():
+            looked_at = [kind for kind in looked_at if kind.name in kinds]
+        queues = {kind.queue for kind in looked_at}
         room = await self._due.queues_with_room(queues)
         self.has_more = room < queues - self._due.paused
         room -= self._still_backlogged(room)
-        batch = await self._due.mark(
-            [kind for kind in self.registry.values() if kind.queue in room]
-        )
+        batch = await self._due.mark([kind for kind in looked_at if kind.queue in room])
         self.has_more = self.has_more or len(batch) >= BATCH
         self.is_held_back = self._due.is_held_back
         started = time.monotonic()
@@ -151,20 +158,23 @@ class Relay:
                 self._send(row)
 
     def _send(self, row: asyncpg.Record) -> None:
-        # The arguments are for Flower only; the worker reads them from the row.
-        self.celery.send_task(
-            row["name"],
-            task_id=str(row["id"]),
-            queue=row["queue"],
-            argsrepr="()",
-            kwargsrepr=row["args"],
-            retry=False,
-            producer=self._producer,
+        # As `send_task`, without its routes and results. The arguments are for Flower only: the
+        # worker reads them from the row.
+        amqp, name = self.celery.amqp, row["name"]
+        message = amqp.create_task_message(
+            str(row["id"]), name, argsrepr="()", kwargsrepr=row["args"], ignore_result=True
         )
+        amqp.send_task_message(self._producer, name, message, queue=row["queue"], retry=False)
 
     async def sweep(self) -> int:
-        """Take back the tasks with lapsed leases; return how many."""
-        return await sweep(self.connection, self.registry.values())
+        """Take back tasks with lapsed leases; return how many. Cancel those that are too late."""
+        now = time.monotonic()
+        within = None if self._full_sweeps.begin() else now - self._swept_at + MISSED_SECONDS
+        swept = await sweep(self.connection, self.registry.values(), within)
+        await expire(self.connection, within)
+        self._full_sweeps.end()
+        self._swept_at = now
+        return swept
 
     async def schedule(self) -> None:
         """Enqueue the scheduled tasks whose slot has begun."""
@@ -182,8 +192,8 @@ class Relay:
         self._look_again_at = 0.0
         empty = [queue for queue, size in depths.items() if size == 0]
         lost = await requeue_lost(self.connection, empty)
-        self._due.scan_all()
         if lost:
+            self._due.scan_all()
             log.warning(Event.BROKER_LOST_TASKS, tasks=lost)
         return lost
 

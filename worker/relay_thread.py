@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+from typing import Any
 
 import asyncpg
 from celery import Celery
@@ -80,13 +81,21 @@ async def _relay_on(
     connection: asyncpg.Connection, celery: Celery, stopping: asyncio.Event
 ) -> None:
     woken = asyncio.Event()
-    await connection.add_listener(CHANNEL, lambda *_: woken.set())
+    notified: set[str] = set()
+
+    def wake(*notification: Any) -> None:
+        notified.add(notification[-1])
+        woken.set()
+
+    await connection.add_listener(CHANNEL, wake)
     with contextlib.closing(Relay(connection, celery, load_tasks())) as relay:
         while not stopping.is_set():
             woken.clear()
+            kinds = frozenset() if "" in notified else frozenset(notified)
+            notified.clear()
             published = 0
             try:
-                published = await relay.run_once()
+                published = await relay.run_once(kinds)
             except BrokerAway as error:
                 log.warning(Event.RELAY_LOST_BROKER, error=str(error))
                 await relay.release_liveness_lock()

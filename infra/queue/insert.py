@@ -34,12 +34,13 @@ _INSERT = """
                 AS new (id, name, args, version, priority, dedupe_key, key, waits_for, is_awaited)
         ) AS given
         ON CONFLICT {on_conflict}
-        RETURNING id, dedupe_key
+        RETURNING id, dedupe_key, name, concurrency_key IS NULL AND waits_for = 0 AS is_plain
     )
     SELECT count(*) AS added,
         coalesce(array_agg(id) FILTER (WHERE dedupe_key IS NOT NULL), '{{}}') AS ids,
         coalesce(array_agg(dedupe_key) FILTER (WHERE dedupe_key IS NOT NULL), '{{}}') AS keys,
-        CASE WHEN count(*) > 0 THEN pg_notify($16, '') END
+        CASE WHEN count(*) > 0 THEN pg_notify($16,
+            CASE WHEN bool_and(is_plain) AND min(name) = max(name) THEN min(name) ELSE '' END) END
     FROM added
 """
 # The message of a replaced task is spent, and its attempts are counted from here. Its number stays,

@@ -6,8 +6,7 @@ All times come from the database, so a worker with a wrong clock takes no task o
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import orjson
@@ -18,7 +17,7 @@ from infra.observability.spans import Origin
 from infra.queue.errors import LeaseLost
 from infra.queue.kind import TaskKind
 from infra.queue.queues import IS_LIMITED, IS_PAUSED, TOKENS
-from infra.queue.table import CHANNEL, origin_of, unindexed
+from infra.queue.table import CHANNEL, NO_WAIT, origin_of, unindexed
 
 LEASE_SECONDS = 30.0
 BASE_BACKOFF_SECONDS = 2.0
@@ -30,7 +29,6 @@ SLOT_TRIES = 10
 KEPT_ERRORS = 20
 # Characters of each, from the end.
 KEPT_TRACEBACK = 4000
-NO_KINDS: Mapping[str, TaskKind] = MappingProxyType({})
 
 # Jitter over the upper half spreads the retries of a mass failure, and none comes at once.
 JITTER = "(0.5 + random() / 2)"
@@ -50,8 +48,6 @@ _LEAVE_TO_NEWER = f"""
       AND version > coalesce(($2::jsonb ->> name)::smallint, 1)
 """  # noqa: S608  constants of this module only
 _IS_PUBLISHED = unindexed("state = 'queued' AND published_at IS NOT NULL")
-# For a RETURNING clause: the commit of the statement then does not wait for the disk.
-_NO_WAIT = "set_config('synchronous_commit', 'off', true)"
 _SUCCEEDED = (
     "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
     "error = NULL, traceback = NULL, result = $3::jsonb"
@@ -66,7 +62,7 @@ _MAY_CLAIM = f"""id = $1 AND NOT cancel_requested AND attempts < max_attempts
     AND version <= coalesce(($4::jsonb ->> name)::smallint, 1)"""
 _CLAIMED = f"""
     id, name, args, version, attempts, dedupe_key, request_id, trace_context,
-    extract(epoch FROM now() - available_at)::float8 AS wait_seconds, {_NO_WAIT}
+    extract(epoch FROM now() - available_at)::float8 AS wait_seconds, {NO_WAIT}
 """
 
 
@@ -161,24 +157,41 @@ class Claim:
     origin: Origin | None
 
 
-async def claim(
-    task_id: UUID, worker: str, kinds: Mapping[str, TaskKind] = NO_KINDS
-) -> Claim | None:
+@dataclass(frozen=True)
+class KnownKinds:
+    """The kinds that a worker knows, as its claims name them: JSON by name.
+
+    `versions` leaves out those of version 1; `per_key` is how many tasks of a concurrency key run.
+    """
+
+    versions: str = "{}"
+    per_key: str = "{}"
+
+    @classmethod
+    def of(cls, kinds: Mapping[str, TaskKind]) -> Self:
+        """Return those of a registry."""
+        versions = {str(name): kind.version for name, kind in kinds.items() if kind.version > 1}
+        per_key = {str(name): kind.concurrency_per_key for name, kind in kinds.items()}
+        return cls(orjson.dumps(versions).decode(), orjson.dumps(per_key).decode())
+
+
+NO_KINDS = KnownKinds()
+
+
+async def claim(task_id: UUID, worker: str, known: KnownKinds = NO_KINDS) -> Claim | None:
     """Take the task and count the attempt, before any work; None if it cannot be claimed.
 
-    `kinds` are those that the worker knows: how many tasks of a concurrency key may run (of others,
-    one may), and their versions (of others, 1). A task that a pause or a limit holds back is due
-    again, because its message is spent; one of a newer version is left for another worker.
+    Of a kind that is not `known`, the version is 1, and one task of a concurrency key may run. A
+    task that a pause or a limit holds back is due again, because its message is spent; one of a
+    newer version is left for another worker.
 
     The commit does not wait for the disk. A crash of the server at that moment may lose the claim.
     Then the attempt runs again, and still only one run can finish the task.
     """
-    versions = {str(name): kind.version for name, kind in kinds.items() if kind.version > 1}
-    known = orjson.dumps(versions).decode()
-    values = task_id, LEASE_SECONDS, worker, known
-    found = await rows(_CLAIM, *values) or await _claim_limited(*values, kinds)
+    values = task_id, LEASE_SECONDS, worker, known.versions
+    found = await rows(_CLAIM, *values) or await _claim_limited(*values, known.per_key)
     if not found:
-        await rows(_LEAVE_TO_NEWER, task_id, known, NEWER_SECONDS)
+        await rows(_LEAVE_TO_NEWER, task_id, known.versions, NEWER_SECONDS)
         await rows(_UNMARK, task_id)
         return None
     row = found[0]
@@ -194,15 +207,11 @@ async def claim(
     )
 
 
-async def _claim_limited(
-    task_id: UUID, seconds: float, worker: str, known: str, kinds: Mapping[str, TaskKind]
-) -> list[dict[str, Any]]:
+async def _claim_limited(*values: object) -> list[dict[str, Any]]:
     """Claim a task of a queue or a key that has limits."""
-    per_key = orjson.dumps({str(name): kind.concurrency_per_key for name, kind in kinds.items()})
     for _ in range(SLOT_TRIES):
         # Another claim took the slot since the statement's snapshot.
         with suppress(IntegrityError):
-            values = task_id, seconds, worker, known, per_key.decode()
             return await rows(_CLAIM_LIMITED, *values)
     return []
 
@@ -257,7 +266,7 @@ async def complete_without_effects(claim: Claim, result: str | None = None) -> N
         LeaseLost: this attempt no longer has the task.
 
     """
-    await fenced(claim, _SUCCEEDED, result, returning=f"id, {_WAKE}, {_NO_WAIT}")
+    await fenced(claim, _SUCCEEDED, result, returning=f"id, {_WAKE}, {NO_WAIT}")
 
 
 async def fenced(

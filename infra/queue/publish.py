@@ -15,15 +15,16 @@ from infra.queue import successors
 from infra.queue.kind import TaskKind
 from infra.queue.levels import LATE_COMMIT, Levels
 from infra.queue.queues import IS_LIMITED, IS_PAUSED, TOKENS
-from infra.queue.table import unindexed
+from infra.queue.scans import FullScans
+from infra.queue.table import NO_WAIT, unindexed
 
 BATCH = 100
 # The most published and unclaimed tasks of one queue, over all relays. The backlog stays in the
 # database, where priorities apply.
 WINDOW = 200
 PUBLISHED_LEASE_SECONDS = 60.0
-# How often the scans start at the first entry of their index.
-FULL_SCAN_SECONDS = 1.0
+# How long a pass may go on with the counts of the one before.
+RECENT_SECONDS = 0.25
 # How many concurrency keys a pass looks at.
 KEYS = 500
 # Settings of the relay's connection. Each of its statements has an index for exactly its rows. The
@@ -33,6 +34,8 @@ PLANNER = {
     "enable_bitmapscan": "off",
     "enable_sort": "off",
     "jit": "off",
+    # Planning takes longer than what is planned, and no value changes the plan.
+    "plan_cache_mode": "force_generic_plan",
     # A relay that is stopped within a transaction must not keep locks on tasks.
     "idle_in_transaction_session_timeout": "5s",
 }
@@ -83,7 +86,8 @@ _BATCH = """
         LIMIT {size}
     )
 """
-_MARK = """
+# A lost mark means that a task is published twice.
+_MARK = f"""
     UPDATE tasks
     SET published_at = now(), lease_until = now() + make_interval(secs => $12),
         queue = due.queue,
@@ -92,8 +96,8 @@ _MARK = """
     WHERE tasks.id = due.id
     RETURNING tasks.id, tasks.name, tasks.queue, due.priority, tasks.available_at,
               tasks.args, tasks.priority AS level, tasks.attempts, tasks.dedupe_key,
-              tasks.request_id, tasks.trace_context
-"""
+              tasks.request_id, tasks.trace_context, {NO_WAIT}
+"""  # noqa: S608  a constant
 _MARK_DUE = f"WITH RECURSIVE {_BATCH.format(size='$11')} {_MARK}"
 # A batch of one queue, as large as its limits have room for. The claim enforces them. The lock
 # avoids messages that would be refused: relays that were woken together have the same counts.
@@ -191,6 +195,9 @@ class DueTasks:
         # Published and unclaimed tasks by queue. The first batch of a pass counts them among the
         # leases from `_leases_from` on; `_counted_at` is the database's time of the count.
         self._unclaimed: Counter[str] | None = None
+        # Those of the last pass, until `_recent_until`, if it held no task back.
+        self._recent: Counter[str] | None = None
+        self._recent_until = 0.0
         # The paused and the limited queues, read together with the count.
         self.paused: frozenset[str] = frozenset()
         self._limited: frozenset[str] = frozenset()
@@ -206,12 +213,24 @@ class DueTasks:
         self.is_held_back = False
         self._counted_at = datetime.now(UTC)
         self._leases_from: datetime | None = None
-        self._full_scan_at = -FULL_SCAN_SECONDS
+        self._full_scans = FullScans()
+
+    def resume(self) -> bool:
+        """Start a pass with the counts of the last one; return whether that is possible.
+
+        It is if they are recent, and all tasks that were due then are published.
+        """
+        is_recent = self._unclaimed is None and time.monotonic() < self._recent_until
+        if self._recent is None or not is_recent:
+            return False
+        self._unclaimed = self._recent
+        return True
 
     async def queues_with_room(self, queues: Collection[str]) -> set[str]:
         """Return the queues whose windows are not full, and which are not paused."""
         if self._unclaimed is None:
             self._unclaimed = await self._count_published()
+            self._recent_until = time.monotonic() + RECENT_SECONDS
         unclaimed = self._unclaimed
         return {queue for queue in queues if unclaimed[queue] < WINDOW} - self.paused
 
@@ -228,6 +247,7 @@ class DueTasks:
             await self._admit(kinds)
         self._kinds = [kind for kind in kinds if kind.queue not in self._limited]
         batch = await self._mark(_MARK_DUE, self._kinds)
+        self._full_scans.end()
         self._is_last = len(batch) < BATCH
         for queue in self._limited & {kind.queue for kind in kinds}:
             batch += await self._mark_limited(queue, [k for k in kinds if k.queue == queue])
@@ -293,16 +313,20 @@ class DueTasks:
             self._levels.published(row["name"], row["level"], row["available_at"])
         if self._is_last:
             self._levels.exhausted((kind.name for kind in self._kinds), self._counted_at)
+            self._recent = None if self._holds_back() else self._unclaimed
             self._unclaimed = None
+
+    def _holds_back(self) -> bool:
+        is_full = self._unclaimed is None or max(self._unclaimed.values(), default=0) >= WINDOW
+        return is_full or self._has_keys or bool(self.paused or self._limited or self._last_end)
 
     async def unmark(self, batch: Collection[asyncpg.Record]) -> None:
         """Make a batch due again that was not sent completely, and end the pass."""
-        self._unclaimed = None
+        self._unclaimed = self._recent = None
         await self._connection.execute(_UNMARK, [row["id"] for row in batch])
 
     def scan_all(self) -> None:
         """Start the next scans at the first entry of their index."""
-        self._full_scan_at = time.monotonic()
         self._leases_from = None
         self._ends_from = None
         self._levels.scan_all()
@@ -311,9 +335,9 @@ class DueTasks:
         """Count the published and unclaimed tasks by queue.
 
         A later publication has a later lease. So the count starts at the first lease of the last
-        count, and at the first of all leases every `FULL_SCAN_SECONDS`.
+        count, and in a full scan at the first of all leases.
         """
-        if time.monotonic() - self._full_scan_at >= FULL_SCAN_SECONDS:
+        if self._full_scans.begin():
             self.scan_all()
         counted = await self._connection.fetch(
             _COUNT_PUBLISHED, self._leases_from, PUBLISHED_LEASE_SECONDS, self._ends_from

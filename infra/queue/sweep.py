@@ -19,26 +19,33 @@ EXPIRED = "It was too late to start the task"
 LOST_AFTER_SECONDS = 5.0
 
 _BACKOFF = "array(SELECT value::float8 FROM jsonb_array_elements_text($2::jsonb -> name))"
+_SINCE = "coalesce(now() - make_interval(secs => {}), '-infinity')"
 
 log = logs.get_logger(__name__)
 
 
-async def sweep(connection: asyncpg.Connection, kinds: Collection[TaskKind] = ()) -> int:
+async def sweep(
+    connection: asyncpg.Connection,
+    kinds: Collection[TaskKind] = (),
+    within: float | None = None,
+) -> int:
     """Queue the running tasks with lapsed leases again, or fail them; return how many.
 
-    `kinds` have their back-offs.
+    `kinds` have their back-offs. The leases have lapsed `within` so many seconds, or ever.
     """
     backoffs = {str(kind.name): kind.backoff for kind in kinds if kind.backoff}
     swept = await connection.fetch(
         f"""
         UPDATE tasks SET {ended_attempt("attempts >= max_attempts", _BACKOFF, "$1")}
         WHERE id IN (
-            SELECT id FROM tasks WHERE state = 'running' AND lease_until < now()
+            SELECT id FROM tasks WHERE state = 'running'
+              AND lease_until < now() AND lease_until >= {_SINCE.format("$3")}
             FOR UPDATE SKIP LOCKED)
         RETURNING id, name, state, attempts, worker, request_id
         """,  # noqa: S608  constants of this package
         LOST_WORKER,
         orjson.dumps(backoffs).decode(),
+        within,
     )
     for row in swept:
         task_metrics.attempts.inc(labels=(row["name"], "lost"))
@@ -59,18 +66,23 @@ async def sweep(connection: asyncpg.Connection, kinds: Collection[TaskKind] = ()
     return len(swept)
 
 
-async def expire(connection: asyncpg.Connection) -> int:
-    """Cancel the waiting tasks that it is too late to start; return how many."""
+async def expire(connection: asyncpg.Connection, within: float | None = None) -> int:
+    """Cancel the waiting tasks that it is too late to start; return how many.
+
+    Their times passed `within` so many seconds, or ever.
+    """
     expired = await connection.fetch(
-        """
+        f"""
         UPDATE tasks SET state = 'cancelled', finished_at = now(), published_at = NULL,
             lease_until = NULL, error = $1
         WHERE id IN (
-            SELECT id FROM tasks WHERE state = 'queued' AND start_before <= now()
+            SELECT id FROM tasks WHERE state = 'queued'
+              AND start_before <= now() AND start_before >= {_SINCE.format("$2")}
             FOR UPDATE SKIP LOCKED)
         RETURNING id, name, attempts, request_id
-        """,
+        """,  # noqa: S608  constants of this module
         EXPIRED,
+        within,
     )
     for row in expired:
         log.warning(

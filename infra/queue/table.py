@@ -10,8 +10,11 @@ import orjson
 
 from infra.observability.spans import Origin
 
-# A NOTIFY on this channel wakes every relay.
+# A NOTIFY on this channel wakes every relay. Its payload is the name of the kind whose tasks have
+# just become due, if that is all that has changed.
 CHANNEL = "tasks"
+# For a RETURNING clause: the commit of the statement then does not wait for the disk.
+NO_WAIT = "set_config('synchronous_commit', 'off', true)"
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 

@@ -148,6 +148,20 @@ async def test_many_are_of_the_running_transaction_and_wake_the_relays_at_its_co
     assert await Task.all().count() == 3
 
 
+async def test_a_notification_names_the_kind_unless_others_may_be_due_too(url):
+    heard = []
+    async with direct_connection(url) as listening:
+        await listening.add_listener(CHANNEL, lambda *notification: heard.append(notification[-1]))
+        first = await enqueue("test.one", {})
+        await enqueue_many("test.many", [{}, {}])
+        await enqueue("test.keyed", {}, concurrency_key="key")
+        await enqueue("test.after", {}, after=[first])
+        async with asyncio.timeout(5):
+            while len(heard) < 4:  # noqa: ASYNC110  the listener's
+                await asyncio.sleep(0.01)
+    assert heard == ["test.one", "test.many", "", ""]
+
+
 async def test_of_many_with_the_same_key_one_is_enqueued():
     open_one = await enqueue(NAME, _many(1)[0], dedupe_key="b")
     ended = await enqueue(NAME, _many(1)[0], dedupe_key="c")

@@ -10,6 +10,7 @@ from infra.db.transactions import transaction
 from infra.queue import leases, operations, queries
 from infra.queue.enqueue import enqueue
 from infra.queue.errors import LeaseLost, TaskNotRetryable
+from infra.queue.leases import KnownKinds
 from models import Course, Difficulty, Task, TaskState
 from tasks.registry import Registration
 
@@ -41,12 +42,14 @@ def _course() -> Course:
     return Course(title="made by the task", description="d", difficulty=Difficulty.BEGINNER)
 
 
-def _kinds(**versions: int) -> dict[str, Registration]:
+def _kinds(**versions: int) -> KnownKinds:
     names = {f"test.{name}": version for name, version in versions.items()}
-    return {
-        name: Registration(name, print, "default", 3, 60, (), None, version=version)
-        for name, version in names.items()
-    }
+    return KnownKinds.of(
+        {
+            name: Registration(name, print, "default", 3, 60, (), None, version=version)
+            for name, version in names.items()
+        }
+    )
 
 
 NEWEST = _kinds(task=2, other=9)
@@ -59,7 +62,7 @@ async def test_a_task_of_a_newer_version_is_left_to_another_worker():
         published_at=datetime.now(UTC),
         lease_until=datetime.now(UTC) + timedelta(minutes=1),
     )
-    for known in ({}, _kinds(task=1), _kinds(other=2)):
+    for known in (KnownKinds(), _kinds(task=1), _kinds(other=2)):
         assert await leases.claim(task.id, "old", known) is None
     left = await queries.get(task.id)
     assert (left.state, left.attempts, left.published_at, left.lease_until) == (

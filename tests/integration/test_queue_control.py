@@ -356,8 +356,8 @@ async def test_a_kind_says_how_many_of_a_key_run(relay):
     await Task.filter(id__in=made).update(queue=QUEUE, max_attempts=4)
     await rows("UPDATE tasks SET available_at = now(), due_at = NULL")
     # Names of built-in kinds are members of an enumeration.
-    kinds = load_tasks() | relay.registry
-    claims = await asyncio.gather(*(leases.claim(each, "w", kinds) for each in made))
+    known = leases.KnownKinds.of(load_tasks() | relay.registry)
+    claims = await asyncio.gather(*(leases.claim(each, "w", known) for each in made))
     assert len([claim for claim in claims if claim]) == 2
 
 

@@ -107,6 +107,46 @@ async def test_a_kind_of_a_higher_priority_overtakes_the_backlog(relay):
     assert _messages(relay)[:3] == [*urgent, backlog[WINDOW - 1]]
 
 
+async def _after_a_pass(relay) -> None:
+    """Add a kind, and publish until nothing is due."""
+    plain = relay.registry["test.task"]
+    relay.registry["test.other"] = replace(plain, name="test.other")
+    await _publish_all(relay)
+
+
+async def test_a_pass_for_a_kind_that_was_notified_is_one_statement(relay):
+    await _after_a_pass(relay)
+    await enqueue("test.other", {})
+    made = [str(await enqueue("test.task", {})) for _ in range(3)]
+    statements = []
+    with relay.connection.query_logger(lambda each: statements.append(each.query)):
+        assert await relay.publish({"test.task"}) == 3
+        await asyncio.sleep(0)  # the logger runs later
+    assert len(statements) == 1
+    assert _messages(relay) == made
+    assert await relay.publish() == 1
+
+
+@pytest.mark.parametrize("count", [WINDOW, 2 * WINDOW])
+async def test_a_pass_for_a_kind_respects_the_window(relay, count):
+    await _after_a_pass(relay)
+    made = [str(await enqueue("test.task", {})) for _ in range(count)]
+    while await relay.publish({"test.task"}):
+        pass
+    assert relay.has_more
+    assert _messages(relay) == made[:WINDOW]
+
+
+async def test_the_rest_of_a_pass_leaves_out_no_kind(relay):
+    await _after_a_pass(relay)
+    for _ in range(BATCH):
+        await enqueue("test.task", {}, priority=1)
+    await enqueue("test.task", {})
+    await enqueue("test.other", {})
+    assert await relay.publish({"test.task"}) == BATCH
+    assert await relay.publish({"test.other"}) == 2
+
+
 async def test_what_is_not_due_unknown_or_cancelled_stays(relay):
     later = await enqueue("test.task", {})
     await Task.filter(id=later).update(available_at=datetime.now(UTC) + timedelta(hours=1))

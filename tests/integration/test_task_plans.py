@@ -122,7 +122,7 @@ async def _nothing(_context) -> None:
 
 async def test_with_an_old_snapshot_a_pass_reads_no_more_than_what_it_publishes(url, monkeypatch):
     # The pass that looks at all comes once a second, which this machine may take for one of ours.
-    monkeypatch.setattr("infra.queue.publish.FULL_SCAN_SECONDS", 3600.0)
+    monkeypatch.setattr("infra.queue.scans.LEAST_SECONDS", 3600.0)
     kinds = {"test.task": Registration("test.task", _nothing, "queue", 3, 60, (), None)}
     queries = []
     async with (
