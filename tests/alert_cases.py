@@ -10,6 +10,7 @@ RESTARTED = "7+0x10 0+0x10"
 NODE = 'job="node",instance="n:1",mountpoint="/data",fstype="ext4"'
 GB = 1_000_000_000
 
+TRANSACTION = 'pg_oldest_transaction_seconds{transaction="process 7",state="idle in transaction"}'
 BACKUP = 'backup_newest_timestamp_seconds{job="worker",instance="worker:1"}'
 
 DUE = f'tasks_oldest_due_seconds{{{API},queue="images",task="images.process"}}'
@@ -44,6 +45,8 @@ HEALTHY = {
     f"trace_spans_dropped_total{{{API}}}": RESTARTED,
     f"node_filesystem_size_bytes{{{NODE}}}": f"{100 * GB}x20",
     f"node_filesystem_avail_bytes{{{NODE}}}": f"{50 * GB}x20",
+    # A new transaction every eleven minutes.
+    TRANSACTION: "60+60x9 60+60x9",
     # A backup a minute; the other worker has run no task of it.
     BACKUP: "0+60x20",
     'backup_newest_timestamp_seconds{job="worker",instance="worker:2"}': DOWN,
@@ -109,6 +112,17 @@ FIRING: dict[str, list[tuple[dict[str, str | None], set[str]]]] = {
     "QueuePaused": [(PAUSE | {PAUSED: "86401+60x20"}, set())],
     "TasksFailed": [
         ({f'tasks_open{{{API},queue="images",task="images.process",state="failed"}}': UP}, set())
+    ],
+    "VacuumHeldBack": [
+        ({TRANSACTION: "60+60x20"}, set()),
+        # A session that works and then waits is one.
+        (
+            {
+                TRANSACTION: "60+60x11 _x9",
+                TRANSACTION.replace("idle in transaction", "active"): "_x11 780+60x9",
+            },
+            set(),
+        ),
     ],
     "BackupOld": [
         ({BACKUP: DOWN}, set()),
