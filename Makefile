@@ -102,7 +102,7 @@ bench-warming: $(VENV)/dev.installed  ## Measure what warming gains after a rest
 bench-backup: $(VENV)/dev.installed  ## Measure backups, restores, RTO and RPO: make bench-backup ARGS='--gb 1'
 	@$(BIN)/python -m loadtests.bench.backup $(ARGS)
 
-bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, procrastinate and dramatiq
+bench-tasks: $(VENV)/dev.installed  ## Measure our tasks beside Celery, dramatiq, procrastinate, PgQueuer and chancy: make bench-tasks ARGS="--trap 100000"
 	@$(BIN)/python -m loadtests.bench.tasks $(ARGS)
 
 test-terraform: $(VENV)/dev.installed  ## Check deploy/terraform: format, properties, checkov, apply against moto

@@ -8,7 +8,6 @@ import sys
 
 from loadtests.bench import pages, results
 from loadtests.bench.images.ways import WAYS
-from loadtests.bench.venv import bench_python
 from loadtests.load.photo import photograph
 
 ROUNDS, TIMES = 5, 5
@@ -38,8 +37,7 @@ def main() -> None:
 
 
 def _once(name: str, data: bytes) -> Figures:
-    python = str(bench_python()) if name.startswith("pyvips") else sys.executable
-    command = [python, "-m", "loadtests.bench.images.once", name, str(TIMES)]
+    command = [sys.executable, "-m", "loadtests.bench.images.once", name, str(TIMES)]
     env = os.environ | {"VIPS_CONCURRENCY": "1"}
     done = subprocess.run(
         command, input=data, stdout=subprocess.PIPE, check=True, cwd=results.ROOT, env=env

@@ -1,1 +1,1 @@
-"""`make bench-tasks`: our tasks beside plain Celery, procrastinate and dramatiq, in one run."""
+"""`make bench-tasks`: our tasks beside Celery, dramatiq and queues of PostgreSQL."""

@@ -1,4 +1,7 @@
-"""Measure: [--quick] [--rounds N] [--minutes M] [--before CHECKOUT] [--only-ours]."""
+"""Measure: [--quick] [--rounds N] [--minutes M] [--before CHECKOUT] [--only-ours] [--large].
+
+Or with `--trap COUNT`: how much slower ours is after so many tasks beside an old snapshot.
+"""
 
 import argparse
 import asyncio
@@ -8,14 +11,31 @@ from pathlib import Path
 
 from loadtests.bench import pages
 from loadtests.bench.results import ROOT, print_progress
-from loadtests.bench.tasks import report
+from loadtests.bench.tasks import report, trap
 from loadtests.bench.tasks.fill import Fill
 from loadtests.bench.tasks.rounds import Size, measure
 from loadtests.bench.tasks.systems import Side, environment
 
 FILLS = [Fill(1_000, 1_000), Fill(1_000_000, 1_000_000)]
 QUICK_FILLS = [Fill(1_000, 1_000), Fill(100_000, 100_000)]
+LARGE_FILLS = [Fill(1_000, 1_000), Fill(10_000_000, 1_000_000)]
 QUICK = Size(serial=300, concurrent=1_200, paced=150)
+
+
+async def beside_a_snapshot(options: argparse.Namespace) -> None:
+    """Measure ours beside an old snapshot."""
+    side = Side("ours", options.before.resolve() if options.before else ROOT)
+    async with environment() as servers:
+        (system,) = await servers.ours(FILLS[0], [side])
+        url = system.environment["DATABASE_URL"]
+        steps = await trap.measure(system, url, options.trap, servers.stamps)
+    sys.stdout.write(trap.table(steps) + "\n")
+
+
+def _fills(options: argparse.Namespace) -> list[Fill]:
+    if options.large:
+        return LARGE_FILLS
+    return QUICK_FILLS if options.quick else FILLS
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -29,7 +49,7 @@ async def main(options: argparse.Namespace) -> None:
     async with environment() as servers:
         versions = await servers.versions()
         ours = []
-        for fill in QUICK_FILLS if options.quick else FILLS:
+        for fill in _fills(options):
             ours += await servers.ours(fill, sides)
         systems = ours if options.only_ours else [*ours, *await servers.others()]
         for number in range(options.rounds or (1 if options.quick else 3)):
@@ -42,12 +62,12 @@ async def main(options: argparse.Namespace) -> None:
                 break
     text = f"Medians of {number + 1} alternating rounds.\n\n{report.table(rounds)}"
     if not options.only_ours:
-        celery, procrastinate, _ = (system.name for system in systems[len(ours) :])
         compared = [system.name for system in ours if system.name.startswith("ours,")]
-        text += "\n\n" + report.aims(rounds, compared, celery, procrastinate)
+        durable = [system.name for system in systems if system.is_durable]
+        text += "\n\n" + report.aims(rounds, compared, systems[len(ours)].name, durable)
     text += "\n\n" + report.where_time_goes(rounds)
     sys.stdout.write(text + "\n")
-    if not (options.quick or options.only_ours or options.before):
+    if not (options.quick or options.only_ours or options.before or options.large):
         print_progress(f"written to {report.write(rounds, size, versions, text)}")
         pages.refresh()
 
@@ -61,8 +81,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--before", type=Path, help="another checkout of ours, measured beside it")
     parser.add_argument("--only-ours", action="store_true")
+    parser.add_argument("--large", action="store_true", help="10,000,000 finished rows")
+    parser.add_argument("--trap", type=int, metavar="COUNT", help="tasks beside an old snapshot")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(_options()))
+    given = _options()
+    asyncio.run(beside_a_snapshot(given) if given.trap else main(given))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 300.0
 
 # Ids in order, as those of version 7 are: the primary key then grows at its end.
 # Half of what is queued is for later; the other is due, of a task that no worker here knows.

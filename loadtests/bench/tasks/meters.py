@@ -103,6 +103,27 @@ def procrastinate(connection: asyncpg.Connection) -> TableMeter:
     )
 
 
+def chancy(connection: asyncpg.Connection) -> TableMeter:
+    """Return the meter of chancy's table."""
+    return TableMeter(
+        connection,
+        clear="TRUNCATE chancy_jobs; CHECKPOINT",
+        pending="SELECT EXISTS (SELECT FROM chancy_jobs WHERE completed_at IS NULL)",
+        seconds="SELECT extract(epoch FROM max(completed_at) - min(started_at)) FROM chancy_jobs",
+    )
+
+
+def pgqueuer(connection: asyncpg.Connection) -> TableMeter:
+    """Return the meter of PgQueuer's tables: the log has the changes of the status."""
+    return TableMeter(
+        connection,
+        clear="TRUNCATE pgqueuer, pgqueuer_log; CHECKPOINT",
+        pending="SELECT EXISTS (SELECT FROM pgqueuer)",
+        seconds="SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'successful')"
+        " - min(created) FILTER (WHERE status = 'picked')) FROM pgqueuer_log",
+    )
+
+
 def celery(broker: redis.Redis) -> BrokerMeter:
     """Return the meter of Celery's queue and of what was taken and not acknowledged."""
     return BrokerMeter(broker, lambda pipe: (pipe.llen("celery"), pipe.hlen("unacked")))

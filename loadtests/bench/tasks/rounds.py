@@ -51,25 +51,34 @@ class Figures:
 async def measure(system: System, size: Size, told: redis.Redis) -> Figures:
     """Measure a system once."""
     await system.meter.clear()
-    told.delete(stamps.KEY)
     serially = await _send(system, "noop", size.serial, 1)
     concurrently = await _send(system, "noop", size.concurrent, CALLERS)
-    async with _worker(system) as pid:
+    async with working(system) as pid:
         done = await system.meter.drain(size.serial + size.concurrent)
         before = cpu.seconds(pid)
-        times = await _send(system, "stamp", size.paced + size.per_second, size.per_second)
-        began = await _stamps(told, len(times))
+        committed, asked = await paced(system, size, told)
         used = cpu.seconds(pid)
-    late = [(began[n] - sent, began[n] - asked) for n, (asked, sent) in enumerate(times)]
-    committed, asked = ([1000 * each for each in column] for column in zip(*late, strict=True))
+    count = size.paced + size.per_second
     return Figures(
         serially,
         concurrently,
         done,
-        *_percentiles(committed[size.per_second :]),
-        *_percentiles(asked[size.per_second :]),
-        *(1000 * (used[part] - before[part]) / len(times) for part in cpu.PARTS),
+        *committed,
+        *asked,
+        *(1000 * (used[part] - before[part]) / count for part in cpu.PARTS),
     )
+
+
+async def paced(
+    system: System, size: Size, told: redis.Redis
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Enqueue at a pace; return P50 and P99 in ms to the start, from the commit and the call."""
+    told.delete(stamps.KEY)
+    times = await _send(system, "stamp", size.paced + size.per_second, size.per_second)
+    began = await _stamps(told, len(times))
+    late = [(began[n] - sent, began[n] - asked) for n, (asked, sent) in enumerate(times)]
+    committed, asked = ([1000 * each for each in column] for column in zip(*late, strict=True))
+    return _percentiles(committed[size.per_second :]), _percentiles(asked[size.per_second :])
 
 
 def _percentiles(values: list[float]) -> tuple[float, float]:
@@ -100,7 +109,7 @@ async def _stamps(told: redis.Redis, count: int) -> dict[int, float]:
 
 
 @asynccontextmanager
-async def _worker(system: System) -> AsyncIterator[int]:
+async def working(system: System) -> AsyncIterator[int]:
     """Run the system's worker, logging to a file as in production; yield its main process."""
     log = os.environ.get("BENCH_LOG", os.devnull)
     with open(log, "ab") as output:  # noqa: ASYNC230, PTH123  nothing else runs yet

@@ -42,6 +42,8 @@ class System:
     worker: tuple[str, ...]
     environment: dict[str, str]
     meter: Meter
+    # Whether PostgreSQL has its tasks.
+    is_durable: bool = False
 
 
 class Environment:
@@ -88,7 +90,13 @@ class Environment:
 
     async def others(self) -> list[System]:
         """Return those that we are compared with."""
-        return [self._celery(), await self._procrastinate(), self._dramatiq()]
+        return [
+            self._celery(),
+            self._dramatiq(),
+            await self._procrastinate(),
+            await self._pgqueuer(),
+            await self._chancy(),
+        ]
 
     def _celery(self) -> System:
         url = self._broker(CELERY_DB)
@@ -130,6 +138,38 @@ class Environment:
             ("-m", "procrastinate", app, "worker", f"--concurrency={CONCURRENCY}"),
             env,
             meters.procrastinate(await self._connect(url)),
+            is_durable=True,
+        )
+
+    async def _pgqueuer(self) -> System:
+        url = await self._database("pgqueuer")
+        env = self._environment(ROOT) | {"DATABASE_URL": url, "PGDSN": url}
+        _run(str(bench_python()), "-m", "pgqueuer", "install", env=env)
+        # Its cap of concurrent tasks is at least two batches.
+        options = ("--batch-size=1", f"--max-concurrent-tasks={CONCURRENCY}")
+        return System(
+            "PgQueuer",
+            "pgqueuer",
+            bench_python(),
+            ("-m", "pgqueuer", "run", "loadtests.bench.tasks.with_pgqueuer:worker", *options),
+            env,
+            meters.pgqueuer(await self._connect(url)),
+            is_durable=True,
+        )
+
+    async def _chancy(self) -> System:
+        url = await self._database("chancy")
+        env = self._environment(ROOT) | {"DATABASE_URL": url}
+        _run(str(bench_python()), "-m", "loadtests.bench.tasks.with_chancy", env=env)
+        cli = ("-c", "from chancy.cli.cli import main; main()")
+        return System(
+            "chancy",
+            "chancy",
+            bench_python(),
+            (*cli, "--app=loadtests.bench.tasks.with_chancy.app", "worker", "start"),
+            env,
+            meters.chancy(await self._connect(url)),
+            is_durable=True,
         )
 
     def _broker(self, number: int) -> str:
