@@ -1,4 +1,4 @@
-"""chancy on PostgreSQL: coroutines in one process, two at once, and otherwise its defaults.
+"""chancy on PostgreSQL: coroutines in one process, two at once, fetched as soon as one ends.
 
 python -m loadtests.bench.tasks.with_chancy makes its tables.
 """
@@ -42,7 +42,8 @@ async def sender(callers: int) -> AsyncIterator[Callable[[str, int], Awaitable[o
 async def _make_tables() -> None:
     async with app:
         await app.migrate()
-        await app.declare(Queue("default", concurrency=2, executor=Chancy.Executor.Async))
+        queue = Queue("default", concurrency=2, executor=Chancy.Executor.Async, eager_polling=True)
+        await app.declare(queue)
 
 
 if __name__ == "__main__":
