@@ -23,7 +23,7 @@ _FEW_RETRIES = {
     "interval_max": 0.2,
 }
 # Timeouts of one wait; on a frozen broker a failed publication takes two or three of them.
-_REDIS = {
+_REDIS: dict[str, object] = {
     "visibility_timeout": _VISIBILITY_TIMEOUT_SECONDS,
     # The table `tasks` has the leases, so kombu's bookkeeping is not needed.
     "ack_emulation": False,
@@ -35,7 +35,7 @@ _REDIS = {
     "retry_on_timeout": True,
 }
 # Without confirms, a message to a frozen or dying RabbitMQ counts as sent.
-_RABBITMQ = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3}
+_RABBITMQ: dict[str, object] = {"confirm_publish": True, "read_timeout": 3, "write_timeout": 3}
 _BY_SCHEME = {"redis": _REDIS, "rediss": _REDIS, "amqp": _RABBITMQ, "amqps": _RABBITMQ}
 
 
