@@ -1,12 +1,13 @@
 """The pages of the console: login, queues and tasks; each calls what the API's routes call."""
 
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from sanic import HTTPResponse, Request
 
 from api.console import sessions
-from api.console.drawing import Drawing, draw
+from api.console.drawing import draw
 from api.console.pages import HOME, LOGIN, console, page, show, to
 from api.console.schemas import (
     MOST_IN_BULK,
@@ -90,16 +91,9 @@ async def show_task(request: Request, task_id: TaskId, query: NoticeQuery) -> HT
     task = await queries.get(task_id)
     graph = await graph_of(task.workflow_id, task_id) if task.workflow_id else None
     is_open = task.state not in FINAL or (graph is not None and graph.is_open)
-    return show(
-        request,
-        "task.html",
-        task=task,
-        notice=query.done,
-        is_live=query.live and is_open,
-        graph=graph,
-        drawing=_drawn(graph),
-        operations=[each for each, states in OPERABLE.items() if task.state in states],
-    )
+    possible = [each for each, states in OPERABLE.items() if task.state in states]
+    shown = _shown(query, graph, possible, is_live=is_open)
+    return show(request, "task.html", task=task, **shown)
 
 
 @page("POST /tasks/<task_id>/retry")
@@ -134,8 +128,17 @@ async def do_bulk(request: Request, form: BulkForm) -> HTTPResponse:
     return show(request, "bulk_done.html", form=form, done=done, refusals=refusals)
 
 
-def _drawn(graph: Graph | None) -> Drawing | None:
-    return draw(graph) if graph and not graph.is_large else None
+def _shown(
+    query: NoticeQuery, graph: Graph | None, possible: list[Operation], *, is_live: bool
+) -> dict[str, Any]:
+    """Return what the page of a task and that of a workflow have in common."""
+    return {
+        "notice": query.done,
+        "is_live": query.live and is_live,
+        "graph": graph,
+        "drawing": draw(graph) if graph and not graph.is_large else None,
+        "operations": possible,
+    }
 
 
 @page("GET /workflows/<workflow_id>")
@@ -144,18 +147,11 @@ async def show_workflow(
 ) -> HTTPResponse:
     """Show a workflow as a graph, and what can be done to the whole."""
     graph = await graph_of(workflow_id)
-    return show(
-        request,
-        "workflow.html",
-        workflow_id=workflow_id,
-        notice=query.done,
-        is_live=query.live and graph.is_open and not graph.is_large,
-        graph=graph,
-        drawing=_drawn(graph),
-        operations=[
-            each for each, states in OF_WORKFLOW.items() if any(graph.counts[s] for s in states)
-        ],
-    )
+    possible = [
+        each for each, states in OF_WORKFLOW.items() if any(graph.counts[s] for s in states)
+    ]
+    shown = _shown(query, graph, possible, is_live=graph.is_open and not graph.is_large)
+    return show(request, "workflow.html", workflow_id=workflow_id, **shown)
 
 
 @page("GET /workflows/<workflow_id>/retry")
