@@ -129,7 +129,7 @@ resource "aws_autoscaling_group" "app" {
 resource "aws_autoscaling_policy" "cpu" {
   for_each = local.colours
 
-  name                   = "cpu"
+  name                   = "${each.key}-cpu"
   autoscaling_group_name = aws_autoscaling_group.app[each.key].name
   policy_type            = "TargetTrackingScaling"
 

@@ -50,6 +50,16 @@ _OLDEST = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
     ORDER BY xact_start LIMIT 1
 """
+_CREATE_NAMESPACE = """
+    DO $$
+    DECLARE
+        first text := trim(split_part(current_setting('search_path'), ',', 1));
+    BEGIN
+        IF first <> '"$user"' AND to_regnamespace(first) IS NULL THEN
+            EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', (parse_ident(first))[1]);
+        END IF;
+    END $$
+"""
 
 log = logs.get_logger(__name__)
 
@@ -131,11 +141,7 @@ async def _check_tables(connection: asyncpg.Connection, tables: Tables) -> None:
 
 async def _create_namespace(connection: asyncpg.Connection) -> None:
     """Create PostgreSQL's schema that `search_path` names first, unless it is the default."""
-    path = await connection.fetchval("SHOW search_path")
-    first = path.partition(",")[0].strip()
-    is_there = await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", first)
-    if not is_there and first != '"$user"':
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {first}")
+    await connection.execute(_CREATE_NAMESPACE)
 
 
 async def has_migration(source: BaseDBAsyncClient, name: str) -> bool:
