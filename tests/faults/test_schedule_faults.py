@@ -9,6 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from tests.factories import eventually
 from tests.faults.harness import TASKS, Site
 from tests.faults.plugin.fault_effects import TICK, TICKING
 from tests.faults.verdict import Outcome, settle
@@ -42,11 +43,16 @@ async def _ticked(site: Site, count: int) -> None:
 
 async def _settle(site: Site, fault: str, since: float) -> Outcome:
     """Pause the schedule, and assert that each slot has been enqueued once and had one effect."""
-    pausing = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "schedule", "pause", TICK),
-        env=site.environment | {TICKING: "1"},
-    )
-    assert await pausing.wait() == 0
+
+    async def is_paused() -> bool:
+        pausing = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", "schedule", "pause", TICK),
+            env=site.environment | {TICKING: "1"},
+        )
+        return await pausing.wait() == 0
+
+    # The server may still be restarting.
+    await eventually(is_paused)
     slots = [row["slot"] for row in await site.database.fetch("SELECT slot FROM slots")]
     assert len(slots) == len(set(slots))
     tasks = await site.database.fetch("SELECT id FROM tasks WHERE name = $1", TICK)
