@@ -29,6 +29,8 @@ resource "aws_s3_bucket" "logs" {
   #checkov:skip=CKV_AWS_145:Load balancers write their logs with the key of S3 only.
 
   bucket = "${local.name}-logs-${local.account}"
+  # The load balancer writes a test file as soon as it is told of the bucket.
+  force_destroy = !var.deletion_protection
 }
 
 resource "aws_s3_bucket_public_access_block" "this" {
