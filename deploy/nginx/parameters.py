@@ -39,7 +39,7 @@ class Parameters:
     certificate: str = _one(checks.path, "/etc/enroll/tls.pem")
     # The challenges of Let's Encrypt.
     webroot: str = _one(checks.path, "/var/www/acme")
-    # Proxies in front of this one, whose X-Forwarded-For is believed.
+    # Proxies in front of this one; their X-Forwarded-For names the client.
     trusted_proxies: tuple[str, ...] = _list(checks.network)
     # Who may read /status; the exporter does so at `status_listen`.
     operators: tuple[str, ...] = _list(checks.network, "127.0.0.1", "::1")
