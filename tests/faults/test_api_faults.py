@@ -5,7 +5,9 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,14 +18,17 @@ from tests.faults.verdict import bucket_keys, settle
 
 ROUNDS = 4 if TASKS >= 500 else 2
 CLIENTS = 8
+# The message by which PostgreSQL says that a transaction has committed.
+COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 
 
 class Uploads:
-    """An API that can be killed, and clients that upload to it continuously."""
+    """An API that is killed at a commit, and clients that upload to it continuously."""
 
     def __init__(self, site: Site) -> None:
         port = free_ports(1)[0]
         self.environment = site.environment | {"PORT": str(port), "API_WORKERS": "1"}
+        self.commits = 0
         self.log = site.folder / "api.log"
         self.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
         self.headers = {}
@@ -31,6 +36,7 @@ class Uploads:
 
     async def start(self) -> None:
         """Start the API and wait until it is ready."""
+        self.commits = 0
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "cli", "api"),
@@ -49,10 +55,34 @@ class Uploads:
         except httpx.TransportError:
             return False
 
-    def kill(self) -> None:
-        """Kill all its processes at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+    @asynccontextmanager
+    async def line_to_database(self) -> AsyncIterator[None]:
+        """Give the API a line to its database, on which it never hears of the round's last commit.
+
+        It is killed instead.
+        """
+        address = urlsplit(self.environment["DATABASE_URL"])
+
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answers, requests = await asyncio.open_connection(address.hostname, address.port)
+            await asyncio.gather(_forward(reader, requests), self._answer(answers, writer))
+
+        async with await asyncio.start_server(connect, "127.0.0.1", 0) as line:
+            port = line.sockets[0].getsockname()[1]
+            host = address.netloc.replace(f":{address.port}", f":{port}")
+            self.environment |= {"DATABASE_URL": address._replace(netloc=host).geturl()}
+            yield
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                self.commits += data.count(COMMITTED)
+                if COMMITTED in data and self.commits >= TASKS // ROUNDS:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                    await self.process.wait()
+                    break
+                writer.write(data)
+        writer.close()
 
     async def log_in(self) -> None:
         """Get an admin's token."""
@@ -72,30 +102,26 @@ class Uploads:
                 self.answered.add(answer.json()["id"])
 
 
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+    writer.close()
+
+
 async def test_api_killed_between_commit_and_response(site):
     """An answered upload exists; an unanswered one exists completely or not at all."""
     photo, uploads = photos.jpeg(400, 300), Uploads(site)
     courses, unanswered = [], 0
-    listener = await site.database.acquire()
-    # The notification is sent at commit; after it the API reads the course and responds.
-    committed = []
-
-    def hear(*_: object) -> None:
-        """Kill the API at the commit that completes the round."""
-        committed.append(None)
-        if len(committed) == TASKS // ROUNDS:
-            uploads.kill()
-
-    await listener.add_listener("tasks", hear)
-    while len(courses) < TASKS or not unanswered:
-        await uploads.start()
-        await uploads.log_in()
-        committed.clear()
-        await asyncio.gather(*(uploads.upload_on_and_on(photo) for _ in range(CLIENTS)))
-        await uploads.process.wait()
-        courses = await site.database.fetch("SELECT id::text, image_task_id::text FROM courses")
-        unanswered = len(courses) - len(uploads.answered)
-    await listener.remove_listener("tasks", hear)
+    async with uploads.line_to_database():
+        while len(courses) < TASKS or not unanswered:
+            await uploads.start()
+            await uploads.log_in()
+            uploads.commits = 0
+            await asyncio.gather(*(uploads.upload_on_and_on(photo) for _ in range(CLIENTS)))
+            await uploads.process.wait()
+            courses = await site.database.fetch("SELECT id::text, image_task_id::text FROM courses")
+            unanswered = len(courses) - len(uploads.answered)
     await uploads.client.aclose()
     assert uploads.answered <= {course["id"] for course in courses}
     site.accepted |= {course["image_task_id"] for course in courses}
