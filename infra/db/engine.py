@@ -213,11 +213,25 @@ async def direct_connection(
         raise PoolerAnswersError from error
     try:
         yield connection
+    except TimeoutError:
+        # A server that does not answer is not asked to close.
+        connection.terminate()
+        raise
     finally:
         # The `timeout` of `close` does not bound the wait for a cancelled statement.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
+
+
+async def look_for_primary(url: str, seconds: float) -> None:
+    """Connect to the primary among several hosts within a time; connections to another one end."""
+    address = dsn.parse(url)
+    if address.has_several_hosts:
+        parameters = address.parameters(dsn.UNBOUNDED) | {"timeout": seconds}
+        with suppress(*BROKEN):
+            connection = await hosts.connect(parameters.pop("dsn"), **parameters)
+            connection.terminate()
 
 
 async def check_direct(connection: asyncpg.Connection) -> None:

@@ -5,12 +5,13 @@ the poll; a notification only makes it sooner.
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 
-from infra.db.engine import direct_connection
+from infra.db.engine import direct_connection, look_for_primary
 from infra.db.transactions import BROKEN
 from infra.observability import logs
 from infra.observability.events import Event
@@ -19,6 +20,8 @@ POLL_SECONDS = 0.5
 LEAST_SECONDS = 0.02
 # A server that does not answer a poll for so long is left: another one may be the primary.
 ANSWER_SECONDS = 2.0
+# Without an answer for so long, the feed looks whether another one is.
+LOOK_SECONDS = 0.5
 
 log = logs.get_logger(__name__)
 
@@ -70,14 +73,29 @@ class DatabaseFeed:
         is_first = True
         while True:
             self._woken.clear()
-            for subscriber in self._subscribers:
-                await subscriber.poll(connection, is_first=is_first)
+            async with self._looking():
+                for subscriber in self._subscribers:
+                    await subscriber.poll(connection, is_first=is_first)
             is_first = False
             # Of many changes in a row each would otherwise cost a poll.
             await asyncio.sleep(LEAST_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds - LEAST_SECONDS):
                     await self._woken.wait()
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[None]:
+        """Look for the primary while the block takes long; the move to another one ends it."""
+        look = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            look.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await look_for_primary(self._url, LOOK_SECONDS)
 
     def _listener(self, subscriber: Subscriber) -> Any:
         def on_notification(*notification: object) -> None:

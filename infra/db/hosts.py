@@ -7,7 +7,11 @@ up. Here each host has the limit for itself, and the next one is tried soon.
 import asyncio
 import socket
 import time
+from collections import defaultdict
+from contextlib import suppress
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import asyncpg
 
@@ -32,9 +36,12 @@ _TRY_NEXT = (
 )
 
 
-# By DSN: the host of the latest connection; until when no host fits, and why.
+# By DSN: the host of the latest connection; the connections; until when no host fits, and why.
 _latest: dict[str, str] = {}
+_connections: defaultdict[str, WeakSet["Connection"]] = defaultdict(WeakSet)
 _unfit: dict[str, tuple[float, str]] = {}
+# Relays and heartbeats connect in threads of their own.
+_lock = Lock()
 
 
 class NoHostFitsError(ConnectionError):
@@ -53,11 +60,20 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
         super().__init__(protocol, transport, *args, **options)
         _bound_silence(transport.get_extra_info("socket"))
 
+    def end_soon(self) -> None:
+        """End the connection, from any thread."""
+        # A loop that is closed has no connections.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.terminate)
+
 
 async def connect(
     text: str, *, connection_class: type[Connection] = Connection, **options: Any
 ) -> Connection:
     """Connect to the first host of a DSN that fits its `target_session_attrs`.
+
+    If that is the primary, and it was at another host before, this process's connections to that
+    host are ended: a statement that runs there would wait for a server that may be frozen.
 
     Raises:
         NoHostFitsError: none of several hosts can be reached and fits.
@@ -69,7 +85,7 @@ async def connect(
     until, reasons = _unfit.get(text, (0.0, ""))
     if time.monotonic() < until:
         raise NoHostFitsError(reasons)
-    options["timeout"] = HOST_SECONDS
+    options["timeout"] = min(options.get("timeout", HOST_SECONDS), HOST_SECONDS)
     attempts: dict[asyncio.Task[Connection], str] = {}
     try:
         for host, address in hosts.items():
@@ -90,14 +106,14 @@ async def connect(
     raise NoHostFitsError(reasons)
 
 
-def has_moved(text: str, connection: Connection) -> bool:
-    """Return whether this process has found the primary of a DSN at another host since."""
-    moved = connection.host != _latest.get(text, connection.host)
-    return moved and dsn.parse(text).target in dsn.WRITABLE_TARGETS
-
-
 def _noted(text: str, connection: Connection) -> Connection:
-    _latest[text] = connection.host
+    with _lock:
+        before, _latest[text] = _latest.get(text), connection.host
+        others = [each for each in _connections[text] if each.host != connection.host]
+        _connections[text].add(connection)
+    if before != connection.host and dsn.parse(text).target in dsn.WRITABLE_TARGETS:
+        for each in others:
+            each.end_soon()
     return connection
 
 

@@ -160,7 +160,6 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
     def _end_leases(self, lease_seconds: float) -> None:
         if self._closed:
             return
-        self._leave_old_primary()
         latest = self._loop.time() - lease_seconds
         long = [each for each, since in self._queue.leased_at.items() if since < latest]
         for holder in long:
@@ -171,14 +170,6 @@ class BoundedPool(asyncpg.Pool):  # type: ignore[misc]
                 holder.terminate()
         interval = min(CHECK_SECONDS, lease_seconds / 4)
         self._loop.call_later(interval, self._end_leases, lease_seconds)
-
-    def _leave_old_primary(self) -> None:
-        """Close connections to a server that was the primary: if it is frozen, they would wait."""
-        (text,) = self._connect_args
-        for holder in self._holders:
-            connection = holder._con  # noqa: SLF001  it has no public name
-            if connection is not None and hosts.has_moved(text, connection):
-                holder.terminate()
 
 
 def _is_at_rest(session: asyncpg.Connection) -> bool:

@@ -11,7 +11,7 @@ from tests import photos
 from tests.factories import eventually, free_ports
 
 # `make failover` measures the gap; here other tests share the machine.
-GAP_SECONDS = 10.0
+GAP_SECONDS = 5.0
 CONNECTIONS = 12
 
 
