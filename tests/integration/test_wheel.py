@@ -54,6 +54,13 @@ from {program} import app
 with TestClient(app) as client:
     print(*(client.post(f"/orders/{{each}}").status_code for each in ("ada", "stranger")))
 """
+LETTER = """
+from fastapi.testclient import TestClient
+from fastapi_asyncpg import app
+with TestClient(app) as client:
+    taken = client.post("/orders/ada").json()
+    print(client.get(f"/letters/{taken['task']}").json())
+"""
 DJANGO = """
 import {program}
 from django.test import Client
@@ -174,6 +181,12 @@ async def test_an_order_and_its_task_commit_together_or_not_at_all(
     letter = await connection.fetchval("DELETE FROM orders RETURNING letter")
     assert letter == "Dear ada, your order has arrived."
     assert await connection.fetchval("SELECT count(*) FROM queue.tasks WHERE queue = 'shop'") == 1
+    await connection.execute("DELETE FROM queue.tasks WHERE queue = 'shop'")
+
+
+async def test_a_program_waits_for_what_its_task_returns(shop, connection):
+    assert shop.run("python", "-c", LETTER).strip() == "Dear ada, your order has arrived."
+    await connection.execute("DELETE FROM orders")
     await connection.execute("DELETE FROM queue.tasks WHERE queue = 'shop'")
 
 
