@@ -14,7 +14,7 @@ from infra.observability.events import Event
 from infra.observability.exposition import Reading
 from infra.observability.meters import LabelValues
 from infra.queue.kind import KINDS
-from infra.queue.stats import UNASSIGNED, KindStats, kind_stats, paused_seconds
+from infra.queue.stats import UNASSIGNED, HeldBack, KindStats, held_back, kind_stats
 from services.task_names import TaskName
 
 # Time limit of the queries; after it the exposition omits these metrics.
@@ -40,21 +40,22 @@ async def task_readings(database_url: str) -> AsyncIterator[Read]:
 async def _read(source: BaseDBAsyncClient) -> list[Reading]:
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
-            return readings_of(await kind_stats(source), await paused_seconds(source))
+            return readings_of(await kind_stats(source), await held_back(source))
     except UNUSABLE as error:  # TimeoutError is an OSError
         log.warning(Event.QUEUES_NOT_READ, error=str(error))
         return []
 
 
-def readings_of(found: Iterable[KindStats], paused: Mapping[str, float]) -> list[Reading]:
+def readings_of(found: Iterable[KindStats], held: Mapping[str, HeldBack]) -> list[Reading]:
     """Return the metrics of all known kinds of tasks, and of others that have open ones.
 
-    `paused` has the seconds since queues were paused.
+    `held` has the queues for which operators have set something.
     """
     of_kinds = {kind.name: kind.queue for kind in KINDS.values()}
     queues = dict.fromkeys(map(str, TaskName), UNASSIGNED) | of_kinds
     known = {(queue, name): KindStats(queue, name=name) for name, queue in queues.items()}
     kinds = (known | {(each.queue, each.name): each for each in found}).values()
+    names = sorted(held.keys() | {each.queue for each in kinds})
     return [
         Reading(
             "tasks_open",
@@ -88,9 +89,12 @@ def readings_of(found: Iterable[KindStats], paused: Mapping[str, float]) -> list
             "queue_paused_seconds",
             "Time since an operator paused the queue; 0 while it starts tasks.",
             {"queue": _queues},
-            {
-                (queue,): paused.get(queue, 0.0)
-                for queue in sorted(paused.keys() | {each.queue for each in kinds})
-            },
+            {(queue,): held.get(queue, HeldBack()).paused for queue in names},
+        ),
+        Reading(
+            "queue_start_interval_seconds",
+            "Time that the queue's rate limit leaves between two starts; 0 without one.",
+            {"queue": _queues},
+            {(queue,): held.get(queue, HeldBack()).interval for queue in names},
         ),
     ]

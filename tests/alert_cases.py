@@ -15,6 +15,7 @@ BACKUP = 'backup_newest_timestamp_seconds{job="worker",instance="worker:1"}'
 
 DUE = f'tasks_oldest_due_seconds{{{API},queue="images",task="images.process"}}'
 PAUSED = f'queue_paused_seconds{{{API},queue="images"}}'
+INTERVAL = f'queue_start_interval_seconds{{{API},queue="images"}}'
 STARTS = f'task_wait_seconds_count{{{WORKER},task="images.process"}}'
 # An operator has paused a queue: its tasks become old, and no worker starts one.
 PAUSE = {PAUSED: "60+60x20", DUE: "9+60x20", STARTS: "9x20"}
@@ -31,6 +32,7 @@ HEALTHY = {
     f'tasks_open{{{API},queue="images",task="images.process",state="failed"}}': DOWN,
     DUE: DOWN,
     PAUSED: DOWN,
+    INTERVAL: DOWN,
     STARTS: GROWS,
     f'broker_publish_duration_seconds_count{{{WORKER},outcome="ok"}}': GROWS,
     f'broker_publish_duration_seconds_count{{{WORKER},outcome="error"}}': RESTARTED,
@@ -90,6 +92,8 @@ FIRING: dict[str, list[tuple[dict[str, str | None], set[str]]]] = {
     "FeatureFlagsStale": [({f"feature_flags_age_seconds{{{API}}}": "0+60x20"}, set())],
     "WorkersAway": [
         ({DUE: "9+60x20", STARTS: "9x20"}, {"QueueOld"}),
+        # A rate that lets a task start each minute.
+        ({DUE: "9+60x20", STARTS: "9x20", INTERVAL: "60x20"}, {"QueueOld"}),
         # Another queue than the paused one.
         (PAUSE | {OTHER_DUE: "9x20"}, set()),
         ({f"up{{{WORKER}}}": DOWN}, {"TargetDown"}),
@@ -169,7 +173,12 @@ FIRING: dict[str, list[tuple[dict[str, str | None], set[str]]]] = {
             set(),
         ),
     ],
-    "Watchdog": [({}, set()), (PAUSE, set())],
+    "Watchdog": [
+        ({}, set()),
+        (PAUSE, set()),
+        # A rate that lets a task start each 61 s.
+        ({DUE: "9x20", STARTS: "9x20", INTERVAL: "61x20"}, set()),
+    ],
     # The instance was away until ten minutes ago.
     "RecentCause": [({f"up{{{API}}}": "0x10 1x10"}, set())],
 }

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from tortoise import BaseDBAsyncClient
 
@@ -143,15 +143,28 @@ async def queue_stats() -> list[QueueStats]:
     return [_sum(queue, kinds) for queue, kinds in _by_queue(await kind_stats()).items()]
 
 
-async def paused_seconds(source: BaseDBAsyncClient) -> dict[str, float]:
-    """Return for how long queues are paused; 0 for those that start tasks."""
+class HeldBack(NamedTuple):
+    """How operators hold a queue back.
+
+    `paused` is for how many seconds it is paused, 0 while it starts tasks. `interval` is the time
+    in seconds that its rate leaves between two starts, 0 without a rate.
+    """
+
+    paused: float = 0.0
+    interval: float = 0.0
+
+
+async def held_back(source: BaseDBAsyncClient) -> dict[str, HeldBack]:
+    """Return how the queues are held back for which operators have set something."""
     found = await source.execute_query_dict(
         f"""
-        SELECT name, CASE WHEN {IS_PAUSED} THEN extract(epoch FROM now() - paused_at)::float8
-                     ELSE 0 END AS seconds FROM task_queues
+        SELECT name, coalesce(rate_seconds::float8 / rate, 0) AS interval,
+               CASE WHEN {IS_PAUSED} THEN extract(epoch FROM now() - paused_at)::float8
+                    ELSE 0 END AS paused
+        FROM task_queues
         """  # noqa: S608  a constant
     )
-    return {row["name"]: row["seconds"] for row in found}
+    return {row["name"]: HeldBack(row["paused"], row["interval"]) for row in found}
 
 
 @dataclass(frozen=True)

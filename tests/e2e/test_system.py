@@ -92,6 +92,7 @@ async def test_an_empty_queue_has_metrics_of_zero(client):
     assert shown["tasks_open", kind[0], ("state", "failed"), kind[1]] >= 0
     assert shown["tasks_due", *kind] >= 0
     assert shown["queue_paused_seconds", kind[0]] == 0
+    assert shown["queue_start_interval_seconds", kind[0]] == 0
     assert shown["relay_lag_seconds",] >= 0
 
 

@@ -129,14 +129,15 @@ async def test_what_is_unfinished():
     assert await left() == [0, 2]
 
 
-async def test_for_how_long_queues_are_paused():
+async def test_how_queues_are_held_back():
     await queues.pause("paused")
     await rows("UPDATE task_queues SET paused_at = now() - interval '1 h'")
     await queues.pause("ended", timedelta(0))
     await queues.limit("limited", Limits(concurrency=1))
-    seconds = await stats.paused_seconds(primary())
-    assert 3600 <= seconds.pop("paused") < 3700
-    assert seconds == {"ended": 0, "limited": 0}
+    await queues.limit("slow", Limits(rate=2, rate_seconds=3600, burst=1))
+    held = await stats.held_back(primary())
+    assert 3600 <= held.pop("paused").paused < 3700
+    assert held == {"ended": (0, 0), "limited": (0, 0), "slow": (0, 1800)}
 
 
 async def test_of_many_tasks_the_newest_make_the_rate(monkeypatch):
