@@ -54,7 +54,8 @@ _NOUNS = {"FilePart": "a file"}
 
 def described(description: str, example: Any = None, **limits: Any) -> Any:
     """Return a field with its description and an example for the documentation."""
-    return Field(description=description, examples=example and [example], **limits)
+    examples = None if example is None else [example]
+    return Field(description=description, examples=examples, **limits)
 
 
 def refuse(code: Code, message: str) -> PydanticCustomError:
