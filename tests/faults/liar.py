@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from urllib.parse import urlsplit
 
-CHUNK = 65536
+from tests.streams import CHUNK, carry
+
 REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 HALF_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n<?xml version"
 
@@ -47,7 +48,7 @@ async def liar(endpoint: str, count: int) -> AsyncIterator[tuple[str, list[str]]
     async def drop_the_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward the whole object, and drop the response."""
         down, up = await connect()
-        sending = asyncio.create_task(_pipe(reader, up))
+        sending = asyncio.create_task(carry(reader, up))
         await down.read(1)
         sending.cancel()
         up.close()
@@ -57,24 +58,15 @@ async def liar(endpoint: str, count: int) -> AsyncIterator[tuple[str, list[str]]
     )
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with closing(writer), suppress(OSError, asyncio.IncompleteReadError):
             if len(told) < count:
                 lie = next(lies)
                 told.append(lie.__name__)
                 await lie(reader, writer)
             else:
                 down, up = await connect()
-                await asyncio.gather(_pipe(reader, up), _pipe(down, writer))
-        writer.close()
+                await asyncio.gather(carry(reader, up), carry(down, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", told
     server.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    writer.close()

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +15,7 @@ from tests import photos
 from tests.factories import ADMIN, COURSE, free_ports
 from tests.faults.harness import TASKS, Site
 from tests.faults.verdict import bucket_keys, settle
+from tests.streams import CHUNK, carry
 
 ROUNDS = 4 if TASKS >= 500 else 2
 CLIENTS = 8
@@ -65,7 +66,7 @@ class Uploads:
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             answers, requests = await asyncio.open_connection(address.hostname, address.port)
-            await asyncio.gather(_forward(reader, requests), self._answer(answers, writer))
+            await asyncio.gather(carry(reader, requests), self._answer(answers, writer))
 
         async with await asyncio.start_server(connect, "127.0.0.1", 0) as line:
             port = line.sockets[0].getsockname()[1]
@@ -74,15 +75,14 @@ class Uploads:
             yield
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(1 << 16):
+        with closing(writer), suppress(OSError):
+            while data := await reader.read(CHUNK):
                 self.commits += data.count(COMMITTED)
                 if COMMITTED in data and self.commits >= TASKS // ROUNDS:
                     os.killpg(self.process.pid, signal.SIGKILL)
                     await self.process.wait()
                     break
                 writer.write(data)
-        writer.close()
 
     async def log_in(self) -> None:
         """Get an admin's token."""
@@ -100,13 +100,6 @@ class Uploads:
                     headers=self.headers,
                 )
                 self.answered.add(answer.json()["id"])
-
-
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-    writer.close()
 
 
 async def test_api_killed_between_commit_and_response(site):

@@ -5,12 +5,13 @@ import ssl
 import struct
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.streams import carry
+
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-CHUNK = 65536
 
 
 def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> tuple[Path, Path]:
@@ -32,12 +33,13 @@ async def tls_database(url: str, folder: Path) -> AsyncIterator[str]:
     context.load_cert_chain(certificate, key)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        ended = (OSError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with closing(writer), suppress(*ended):
             assert await reader.readexactly(len(SSL_REQUEST)) == SSL_REQUEST
             writer.write(b"S")
             await writer.start_tls(context)
             behind, ahead = await asyncio.open_connection(target.hostname, target.port)
-            await asyncio.gather(_carry(reader, ahead), _carry(behind, writer))
+            await asyncio.gather(carry(reader, ahead), carry(behind, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1")
     port = server.sockets[0].getsockname()[1]
@@ -45,11 +47,3 @@ async def tls_database(url: str, folder: Path) -> AsyncIterator[str]:
     query = f"sslmode=verify-full&sslrootcert={certificate}"
     yield f"postgresql://{account}@127.0.0.1:{port}{target.path}?{query}"
     server.close()
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError, ssl.SSLError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
