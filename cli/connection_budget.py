@@ -8,12 +8,13 @@ from infra.db.engine import UNUSABLE, PoolerAnswersError, check_direct, direct_c
 from infra.observability import logs
 from infra.observability.events import Event
 from infra.settings import Settings, SettingsError, require_direct_database
+from tasks.registry import SPARE_CONNECTIONS, most_at_once
 
 CONNECT_SECONDS = 5.0
 # Of each API process: one for probes in front of a pooler, two for LISTEN behind it.
 PROBES, FEEDS = 1, 2
-# Of each worker process: its pool, and the heartbeat of a long task; of each worker: its relay.
-WORKER_POOL, HEARTBEATS, RELAYS = 2, 1, 1
+# Of each worker process, beside its pool: the heartbeat of long tasks; of each worker: its relay.
+HEARTBEATS, RELAYS = 1, 1
 # Migrations, commands, a successor's processes, and operators.
 SPARE = 10
 # PostgreSQL exempts superusers from the limits of roles and databases, and from the reserve.
@@ -46,7 +47,8 @@ class Budget:
         pool = 0 if is_pooled else settings.database_pool_size + PROBES
         metrics = 0 if is_pooled or not settings.metrics_at else 1
         api = settings.api_workers * (pool + FEEDS) + metrics
-        worker = settings.worker_concurrency * ((0 if is_pooled else WORKER_POOL) + HEARTBEATS)
+        worker_pool = 0 if is_pooled else most_at_once() + SPARE_CONNECTIONS
+        worker = settings.worker_concurrency * (worker_pool + HEARTBEATS)
         return cls._of(settings, api, worker + RELAYS)
 
     @classmethod

@@ -41,6 +41,10 @@ BUILT_IN = (
 QUEUES = frozenset({"default", "images", "cache", "maintenance"})
 
 MAX_CONCURRENCY = 10_000
+# Each may need a connection to the database.
+MAX_CONCURRENCY_PER_PROCESS = 100
+# Each task of a process may have a transaction; this is for statements beside one.
+SPARE_CONNECTIONS = 1
 MAX_KEPT = timedelta(days=100 * 366)
 
 log = logs.get_logger(__name__)
@@ -187,8 +191,8 @@ class Registration:
     """A kind of task. `timeout` is in seconds; `permanent` errors are not retried.
 
     `priority` is added to the priority of each row. Of the tasks with one concurrency key,
-    `concurrency_per_key` run at a time. `keep_for` is the retention of those that succeeded or were
-    cancelled.
+    `concurrency_per_key` run at a time; of all, `concurrency_per_process` in each process.
+    `keep_for` is the retention of those that succeeded or were cancelled.
     """
 
     name: str
@@ -203,6 +207,7 @@ class Registration:
     # By version, what makes its arguments those of the next one.
     upgrade: Mapping[int, Upgrade] = field(default_factory=dict)
     concurrency_per_key: int = 1
+    concurrency_per_process: int = 1
     backoff: tuple[float, ...] = ()
     keep_for: timedelta | None = None
 
@@ -254,6 +259,7 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     version: int = 1,
     upgrade: Mapping[int, Upgrade] = MappingProxyType({}),
     concurrency_per_key: int = 1,
+    concurrency_per_process: int = 1,
     backoff: Sequence[float] = (),
     keep_for: timedelta | None = None,
 ) -> Callable[[Body], Body]:
@@ -267,7 +273,8 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
     if it is not given.
 
     Tasks with a higher `priority` leave a queue first. Of the tasks that have the same concurrency
-    key, `concurrency_per_key` run at a time, on all workers.
+    key, `concurrency_per_key` run at a time, on all workers. Of a coroutine function,
+    `concurrency_per_process` tasks run at a time on the event loop of each process.
 
     `backoff` has the seconds to wait after the first failed attempt, the second and so on, with
     jitter; the last one counts for all later ones. Without it they double from 2 s to 10 min.
@@ -295,6 +302,11 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
             f"concurrency_per_key of {name} must be from 1 to {MAX_CONCURRENCY} "
             f"(it is {concurrency_per_key})"
         )
+    if not 1 <= concurrency_per_process <= MAX_CONCURRENCY_PER_PROCESS:
+        raise ValueError(
+            f"concurrency_per_process of {name} must be from 1 to {MAX_CONCURRENCY_PER_PROCESS} "
+            f"(it is {concurrency_per_process})"
+        )
     if not all(0 <= seconds <= MAX_SNOOZE_SECONDS for seconds in backoff):
         raise ValueError(
             f"backoff of {name} must be seconds from 0 to {MAX_SNOOZE_SECONDS:g} (it is {backoff})"
@@ -308,6 +320,11 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
 
     def register(body: Body) -> Body:
         _check(body)
+        if concurrency_per_process > 1 and not inspect.iscoroutinefunction(body):
+            raise TypeError(
+                f"concurrency_per_process of {name!r} is for coroutine functions, and "
+                f"{_place(body)} is a plain function"
+            )
         _check_upgrade(name, version, upgrade)
         if name in REGISTRY and _place(REGISTRY[name].body) != _place(body):
             raise ValueError(
@@ -325,6 +342,7 @@ def task(  # noqa: PLR0913  each is a property of a kind of task, and all but on
             version=version,
             upgrade=dict(upgrade),
             concurrency_per_key=concurrency_per_key,
+            concurrency_per_process=concurrency_per_process,
             backoff=tuple(backoff),
             keep_for=keep_for,
         )
@@ -363,6 +381,11 @@ def load_tasks() -> dict[str, Registration]:
 def queues() -> list[str]:
     """Return the default queues of a worker: the built-in ones and those of all tasks."""
     return sorted(QUEUES | {kind.queue for kind in load_tasks().values()})
+
+
+def most_at_once() -> int:
+    """Return the most tasks that a process of a worker runs at a time."""
+    return max(kind.concurrency_per_process for kind in load_tasks().values())
 
 
 def _load_app(module: str) -> None:

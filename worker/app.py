@@ -16,7 +16,8 @@ from infra.observability import tracing
 from infra.settings import Use, load_settings, require_direct_database
 from models import TaskState
 from tasks.registry import Registration, load_tasks
-from worker import commands  # noqa: F401  its import registers them
+from worker.commands import stops
+from worker.companions import TAKING_SECONDS
 from worker.heartbeat import HARD_LIMIT_GRACE_SECONDS
 from worker.process import WorkerProcess
 from worker.relay_thread import RelayThread
@@ -52,7 +53,7 @@ class AttemptFailed(Exception):
 @signals.worker_process_init.connect
 def _open_process(**_: object) -> None:
     global _process  # noqa: PLW0603  Celery's signals share nothing but the module
-    _process = WorkerProcess(WORKER, MAIN_PROCESS)
+    _process = WorkerProcess(WORKER, MAIN_PROCESS, stops)
 
 
 @signals.worker_process_shutdown.connect
@@ -66,11 +67,19 @@ def _keep_our_logging(**_: object) -> None:
     """Stop Celery from configuring logging: `enroll` has configured it."""
 
 
+@signals.worker_shutting_down.connect
+def _take_no_more(**_: object) -> None:
+    stops.stop()
+
+
 def _register(registration: Registration) -> None:
+    # Companions start later than the task of the message.
+    taking = TAKING_SECONDS if registration.concurrency_per_process > 1 else 0
+
     def run(self: Task, **_shown: Any) -> str | None:
         if _process is None:
             raise RuntimeError("a task runs in a worker process only")
-        state = _process.run(UUID(self.request.id))
+        state = _process.run(UUID(self.request.id), registration.name)
         # Flower and Celery's own log show the outcome of the attempt.
         if state == TaskState.FAILED:
             raise AttemptFailed(_process.error)
@@ -83,7 +92,7 @@ def _register(registration: Registration) -> None:
         run,
         bind=True,
         name=str(registration.name),
-        time_limit=registration.timeout + HARD_LIMIT_GRACE_SECONDS,
+        time_limit=registration.timeout + taking + HARD_LIMIT_GRACE_SECONDS,
         throws=(AttemptFailed,),
     )
 

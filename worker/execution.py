@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 from uuid import UUID
@@ -16,6 +16,7 @@ from infra.observability import logs, metrics, task_metrics, tracing
 from infra.observability.events import Event
 from infra.observability.spans import Kind
 from infra.queue import leases, life
+from infra.queue.companions import Companions
 from infra.queue.errors import InvalidArguments, InvalidResult, LeaseLost, Snooze
 from infra.queue.leases import Claim, KnownKinds
 from infra.queue.life import HookedTask
@@ -24,7 +25,9 @@ from infra.storage import Storage
 from services.flags.feed import FlagFeed
 from tasks.registry import Registration, TaskContext
 from tasks.threads import BodyThread
+from worker.companions import run_with_companions
 from worker.heartbeat import Heartbeat, Run
+from worker.stops import Stops
 
 UNFORESEEN = "The task failed for an unforeseen reason; its traceback is kept"
 
@@ -42,6 +45,7 @@ class Backends:
     registry: dict[str, Registration]
     worker: str
     heartbeat: Heartbeat
+    stops: Stops = field(default_factory=Stops)
 
     @cached_property
     def known_kinds(self) -> KnownKinds:
@@ -53,12 +57,22 @@ class ThreadLeftBehind(Exception):
     """The task has ended, and its thread works on; the process has to end to stop it"""
 
 
+def _ignore(_reason: str) -> None:
+    """Tell nobody."""
+
+
 async def execute(
-    backends: Backends, task_id: UUID, note: Callable[[str], None] = lambda _: None
+    backends: Backends,
+    task_id: UUID,
+    note: Callable[[str], None] = _ignore,
+    *,
+    is_hint: bool = False,
 ) -> str | None:
     """Run the task if it can be claimed; return its state afterwards, else None.
 
-    `note` is called with the public reason of a failed attempt.
+    If several tasks of its kind may run at a time in a process, others run beside it, and all have
+    ended afterwards. `note` is called with the public reason of a failed attempt; `is_hint` is as
+    of `leases.claim`.
 
     Raises:
         MemoryError: memory ran out; the attempt has failed, and the process must end.
@@ -66,9 +80,24 @@ async def execute(
 
     """
     began = time.time_ns()
-    claim = await leases.claim(task_id, backends.worker, backends.known_kinds)
+    claim = await leases.claim(task_id, backends.worker, backends.known_kinds, is_hint=is_hint)
     if claim is None:
         return None
+    kind = backends.registry[claim.name]
+    if kind.concurrency_per_process == 1:
+        return await _traced(backends, claim, note, began)
+    return await run_with_companions(
+        _traced(backends, claim, note, began),
+        Companions(claim, kind, backends.worker),
+        kind.concurrency_per_process,
+        lambda each, began: _traced(backends, each, _ignore, began),
+        lambda: not backends.stops.has_stopped(kind.queue),
+    )
+
+
+async def _traced(
+    backends: Backends, claim: Claim, note: Callable[[str], None], began: int
+) -> str | None:
     about: dict[str, str | int] = {"app.task_id": str(claim.id), "app.attempt": claim.attempt}
     if claim.request_id:
         about["app.request_id"] = claim.request_id

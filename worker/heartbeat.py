@@ -1,9 +1,10 @@
-"""Renews the lease of a worker process's running task, independently of the task's code.
+"""Renews the leases of a worker process's running tasks, independently of their code.
 
 It sends the process's metrics, too, because no loop runs between two tasks.
 
 The thread has its own event loop and connection, so a task that blocks the process's event loop
-keeps its lease. A process that is stopped, or hangs past the task's time limit, loses the lease.
+keeps its lease, and so do those that run beside it. A process that is stopped loses the leases; a
+task that hangs past its time limit loses its own.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from uuid import UUID
 
 from infra.db.engine import direct_connection
 from infra.observability import logs, metrics
@@ -45,7 +47,7 @@ class Run:
         self.claim = claim
         self.is_finishing = is_finishing
         self.is_lost = False
-        now = time.monotonic()
+        self._began = now = time.monotonic()
         self.renewable_until = now + limit + HARD_LIMIT_GRACE_SECONDS
         self.renewed_at = now
         self.answered_at = now
@@ -59,6 +61,18 @@ class Run:
         now = time.monotonic()
         is_time = self.renewed_at + HEARTBEAT_SECONDS <= now < self.renewable_until
         return is_time and not self.is_finishing()
+
+    def is_long(self) -> bool:
+        """Return whether it has run for so long that its lease is renewed now and then."""
+        return time.monotonic() >= self._began + HEARTBEAT_SECONDS
+
+    def is_blocked(self) -> bool:
+        """Return whether the event loop has not run for a while."""
+        return time.monotonic() - self.answered_at >= BLOCKED_SECONDS + _tick()
+
+    def is_at_work(self) -> bool:
+        """Return whether the event loop runs the task's code right now."""
+        return asyncio.current_task(self._loop) is self._work
 
     def check_loop(self) -> None:
         """Make the event loop record the time, to show that it runs; called in another thread."""
@@ -91,7 +105,8 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self._url = url
         self._worker_thread = threading.get_ident()
-        self._current: Run | None = None
+        # Replaced by the thread that runs tasks, and read by this one.
+        self._runs: tuple[Run, ...] = ()
         self._stopping = threading.Event()
 
     @contextmanager
@@ -102,7 +117,7 @@ class Heartbeat(threading.Thread):
             LeaseLost: the task was given to another worker, or is to be cancelled.
 
         """
-        self._current = run
+        self._runs = (*self._runs, run)
         try:
             yield
         except asyncio.CancelledError:
@@ -112,7 +127,7 @@ class Heartbeat(threading.Thread):
             raise
         finally:
             run.is_over = True
-            self._current = None
+            self._runs = tuple(each for each in self._runs if each is not run)
 
     def run(self) -> None:
         """Renew leases until stopped, or until the process ends."""
@@ -126,42 +141,54 @@ class Heartbeat(threading.Thread):
         while not self._stopping.is_set():
             await asyncio.sleep(_tick())
             metrics.flush()
-            if (run := self._current) is None:
-                continue
-            self._watch(run)
-            if run.is_due():
-                await self._keep(run)
+            self._watch()
+            if any(run.is_due() for run in self._runs):
+                await self._keep()
 
-    async def _keep(self, run: Run) -> None:
-        """Renew the lease on one connection, until the run is over or the connection fails."""
+    async def _keep(self) -> None:
+        """Renew leases on one connection, until no long run is left or the connection fails."""
         try:
             async with direct_connection(self._url, STATEMENT_SECONDS) as connection:
-                while not (run.is_over or self._stopping.is_set()):
-                    if run.is_due():
-                        await leases.extend(run.claim, connection.fetch)
-                        run.renewed_at = time.monotonic()
+                while any(run.is_long() for run in self._runs) and not self._stopping.is_set():
+                    if due := {run.claim.id: run for run in self._runs if run.is_due()}:
+                        await _renew(due, connection.fetch)
                     await asyncio.sleep(_tick())
                     metrics.flush()
-                    self._watch(run)
-        except LeaseLost:
-            run.renewed_at = time.monotonic()
-            run.cancel()
+                    self._watch()
         except Exception as error:  # noqa: BLE001  the next tick tries again, on a new connection
-            log.warning(Event.HEARTBEAT_FAILED, task_id=str(run.claim.id), error=repr(error))
+            ids = [str(run.claim.id) for run in self._runs]
+            about = {"task_id": next(iter(ids), None), "tasks": len(ids)}
+            log.warning(Event.HEARTBEAT_FAILED, **about, error=repr(error))
 
-    def _watch(self, run: Run) -> None:
-        """Log where the event loop is blocked, at most once per run."""
-        seconds = time.monotonic() - run.answered_at
-        if seconds >= BLOCKED_SECONDS + _tick() and not run.is_reported:
-            run.is_reported = True
-            log.warning(
-                Event.EVENT_LOOP_BLOCKED,
-                task_id=str(run.claim.id),
-                task=run.claim.name,
-                seconds=round(seconds, 1),
-                stack=_stack(self._worker_thread),
-            )
-        run.check_loop()
+    def _watch(self) -> None:
+        """Log where the event loop is blocked, at most once for the run that blocks it."""
+        runs = self._runs
+        if blocked := [run for run in runs if run.is_blocked()]:
+            run = next((each for each in blocked if each.is_at_work()), blocked[0])
+            self._report(run)
+        for run in runs:
+            run.check_loop()
+
+    def _report(self, run: Run) -> None:
+        if run.is_reported:
+            return
+        run.is_reported = True
+        log.warning(
+            Event.EVENT_LOOP_BLOCKED,
+            task_id=str(run.claim.id),
+            task=run.claim.name,
+            seconds=round(time.monotonic() - run.answered_at, 1),
+            stack=_stack(self._worker_thread),
+        )
+
+
+async def _renew(runs: Mapping[UUID, Run], fetch: leases.Fetch) -> None:
+    """Renew the leases of runs by their tasks, and cancel those that have lost theirs."""
+    renewal = await leases.renew([run.claim for run in runs.values()], fetch)
+    for task_id in renewal.renewed | renewal.lost:
+        runs[task_id].renewed_at = time.monotonic()
+    for task_id in renewal.lost:
+        runs[task_id].cancel()
 
 
 def _tick() -> float:

@@ -1,4 +1,4 @@
-"""A child process of the worker: one event loop, pool and client for all its tasks."""
+"""A process of the worker: one event loop, pool and client for all its tasks."""
 
 import asyncio
 import os
@@ -22,12 +22,10 @@ from services.catalogue import read
 from services.flags.evaluate import Flags
 from services.flags.feed import FlagFeed
 from services.task_hooks import TaskHooks
-from tasks.registry import load_tasks
+from tasks.registry import SPARE_CONNECTIONS, load_tasks, most_at_once
 from worker.execution import Backends, ThreadLeftBehind, execute
 from worker.heartbeat import Heartbeat
-
-# A child runs one task at a time, which may need a connection beside its transaction.
-POOL_SIZE = 2
+from worker.stops import Stops
 
 _last_line = b""
 
@@ -37,7 +35,7 @@ log = logs.get_logger(__name__)
 class WorkerProcess:
     """The resources of a worker process, created after the fork."""
 
-    def __init__(self, worker: str, parent: int) -> None:
+    def __init__(self, worker: str, parent: int, stops: Stops) -> None:
         die_with_parent(parent=parent)
         lower_priority()
         settings = load_settings(uses=Use.QUEUE)
@@ -54,7 +52,8 @@ class WorkerProcess:
         registry = load_tasks()
         # No transaction outlasts its task's time limit and one more statement.
         lease = max(kind.timeout for kind in registry.values()) + COMMAND_TIMEOUT_SECONDS
-        pool = database(require_database(settings), POOL_SIZE, lease=lease)
+        size = most_at_once() + SPARE_CONNECTIONS
+        pool = database(require_database(settings), size, lease=lease)
         self._runner.run(self._resources.enter_async_context(pool))
         storage = open_storage(settings) if settings.storage or not settings.task_app else None
         namespace: Callable[[], Awaitable[str]] | None = None
@@ -73,17 +72,24 @@ class WorkerProcess:
         heartbeat = Heartbeat(require_direct_database(settings))
         heartbeat.start()
         self._resources.callback(heartbeat.stop)
-        self._backends = Backends(settings, storage, cache, flags, registry, worker, heartbeat)
+        parts = settings, storage, cache, flags, registry
+        self._backends = Backends(*parts, worker, heartbeat, stops)
         self._context = self._runner.run(_current_context())
         # The public reason of the last failed attempt.
         self.error = ""
 
-    def run(self, task_id: UUID) -> str | None:
-        """Run a task to its end; return its state, None if it could not be claimed."""
+    def run(self, task_id: UUID, name: str) -> str | None:
+        """Run a task to its end, and others beside it if its kind says so.
+
+        Returns:
+            Its state; None if it could not be claimed.
+
+        """
+        is_hint = self._backends.registry[name].concurrency_per_process > 1
         # A context per task: Tortoise leaves a transaction with a broken connection in its context,
         # and in a shared context all later tasks would use it.
         try:
-            ended = execute(self._backends, task_id, self._note)
+            ended = execute(self._backends, task_id, self._note, is_hint=is_hint)
             return self._runner.run(ended, context=self._context.copy())
         except UNUSABLE as error:
             # The row keeps the state of the task, and its lease lapses.

@@ -1,6 +1,7 @@
 """The relay: sends due tasks to the broker, in every worker's main process (docs/tasks.md)."""
 
 import time
+from collections import Counter
 from collections.abc import Collection
 
 import asyncpg
@@ -24,6 +25,8 @@ SWEEP_SECONDS = 1.0
 # How long a sweep tries again what another transaction had locked; then the next full one does.
 MISSED_SECONDS = 5.0
 DEPTHS_SECONDS = 1.0
+# So many messages of tasks that were claimed without them may wait in a queue.
+SPENT = 50
 BROKER_SECONDS = 3.0
 PROBE_SECONDS = 5.0
 
@@ -66,6 +69,10 @@ class Relay:
         # The queues that held a window of messages or more at the last probe.
         self._backlogged: frozenset[str] = frozenset()
         self._look_again_at = 0.0
+        # By queue: the messages since its depth was last right, of kinds whose tasks processes also
+        # claim without them; and the queues in which too many of these wait.
+        self._hints: Counter[str] = Counter()
+        self._spent: frozenset[str] = frozenset()
 
     def close(self) -> None:
         """Drop the connection to the broker in any state."""
@@ -102,14 +109,15 @@ class Relay:
 
         """
         looked_at = list(self.registry.values())
-        if kinds and self._due.resume():
+        if kinds and not self._spent and self._due.resume():
             looked_at = [kind for kind in looked_at if kind.name in kinds]
         queues = {kind.queue for kind in looked_at}
         room = await self._due.queues_with_room(queues)
         self.has_more = room < queues - self._due.paused
         room -= self._still_backlogged(room)
-        batch = await self._due.mark([kind for kind in looked_at if kind.queue in room])
-        self.has_more = self.has_more or len(batch) >= BATCH
+        due = [kind for kind in looked_at if kind.queue in room]
+        batch = await self._due.mark(self._without_spent(due))
+        self.has_more = self.has_more or len(batch) >= BATCH or bool(self._spent)
         self.is_held_back = self._due.is_held_back
         started = time.monotonic()
         began = time.time_ns()
@@ -140,6 +148,21 @@ class Relay:
             self._look_again_at = time.monotonic() + DEPTHS_SECONDS
         return self._backlogged
 
+    def _without_spent(self, kinds: Collection[Registration]) -> list[Registration]:
+        """Leave out kinds whose queues hold many messages of tasks that are claimed already.
+
+        Processes that run several tasks at a time claim them from the table. Without a bound their
+        messages would delay those of other kinds.
+        """
+        hinted = {kind.queue for kind in kinds if kind.concurrency_per_process > 1}
+        full = {queue for queue in hinted if self._hints[queue] >= SPENT}
+        depths = self._depths(full) if full else {}
+        spent = {queue for queue in full if depths[queue] - self._due.unclaimed(queue) >= SPENT}
+        for queue in full - spent:
+            self._hints[queue] = 0
+        self._spent = frozenset(spent)
+        return [k for k in kinds if k.concurrency_per_process == 1 or k.queue not in spent]
+
     def _note(self, depths: dict[str, int]) -> None:
         self._backlogged = frozenset(
             queue for queue, size in depths.items() if size >= publish.WINDOW
@@ -156,6 +179,9 @@ class Relay:
         with self._producer.batch():
             for row in batch:
                 self._send(row)
+        self._hints.update(
+            row["queue"] for row in batch if self.registry[row["name"]].concurrency_per_process > 1
+        )
 
     def _send(self, row: asyncpg.Record) -> None:
         # As `send_task`, without its routes and results. The arguments are for Flower only: the
@@ -197,9 +223,9 @@ class Relay:
             log.warning(Event.BROKER_LOST_TASKS, tasks=lost)
         return lost
 
-    def _depths(self) -> dict[str, int]:
-        """Return how many messages wait in each queue of the broker."""
-        queues = {kind.queue for kind in self.registry.values()}
+    def _depths(self, queues: Collection[str] = ()) -> dict[str, int]:
+        """Return how many messages wait in these queues of the broker, or in all."""
+        queues = queues or {kind.queue for kind in self.registry.values()}
         broker = self.celery.connection_for_write()
         started = time.monotonic()
         try:

@@ -41,6 +41,10 @@ _IS_RUNNING = unindexed("state = 'running'")
 _IS_CLAIMABLE = unindexed(
     "state = 'queued' AND available_at <= now() OR state = 'running' AND lease_until < now()"
 )
+_IS_LEFT = f"""
+    SELECT id FROM tasks WHERE id = $1
+      AND {unindexed("state = 'queued' OR state = 'running' AND lease_until < now()")}
+"""  # noqa: S608  a constant of this module
 _LEAVE_TO_NEWER = f"""
     UPDATE tasks SET published_at = NULL, lease_until = NULL,
         available_at = greatest(available_at, now() + make_interval(secs => $3))
@@ -52,7 +56,7 @@ _SUCCEEDED = (
     "state = 'succeeded', progress = 100, finished_at = now(), lease_until = NULL, "
     "error = NULL, traceback = NULL, result = $3::jsonb"
 )
-_SET_CLAIMED = """
+SET_CLAIMED = """
     state = 'running', attempts = attempts + 1, progress = 0,
     started_at = coalesce(started_at, now()), worker = $3,
     lease_until = now() + make_interval(secs => $2)
@@ -60,7 +64,7 @@ _SET_CLAIMED = """
 _MAY_CLAIM = f"""id = $1 AND NOT cancel_requested AND attempts < max_attempts
     AND {_IS_CLAIMABLE} AND (start_before IS NULL OR start_before > now())
     AND version <= coalesce(($4::jsonb ->> name)::smallint, 1)"""
-_CLAIMED = f"""
+CLAIMED = f"""
     id, name, args, version, attempts, dedupe_key, request_id, trace_context,
     extract(epoch FROM now() - available_at)::float8 AS wait_seconds, {NO_WAIT}
 """
@@ -76,10 +80,10 @@ def _free_slot(limit: str, taken: str) -> str:
 _OF_QUEUE = "SELECT FROM task_queues WHERE task_queues.name = tasks.queue"
 # Of a queue that nobody steers, and without a key.
 _CLAIM = f"""
-    UPDATE tasks SET {_SET_CLAIMED}, queue_slot = NULL
+    UPDATE tasks SET {SET_CLAIMED}, queue_slot = NULL
     WHERE {_MAY_CLAIM} AND concurrency_key IS NULL
       AND NOT EXISTS ({_OF_QUEUE} AND ({IS_PAUSED} OR {IS_LIMITED}))
-    RETURNING {_CLAIMED}
+    RETURNING {CLAIMED}
 """  # noqa: S608  constants only
 # The lock on the bucket gives its newest tokens. The lowest free slot is of the snapshot; should
 # another claim have taken it since, the unique index refuses it.
@@ -106,13 +110,13 @@ _CLAIM_LIMITED = f"""
         ) AS taken
         WHERE task.id = $1 AND ({IS_PAUSED}) IS NOT TRUE
     ), claimed AS (
-        UPDATE tasks SET {_SET_CLAIMED}, queue_slot = room.queue_slot,
+        UPDATE tasks SET {SET_CLAIMED}, queue_slot = room.queue_slot,
             key_slot = CASE WHEN concurrency_key IS NOT NULL THEN room.key_slot END
         FROM room
         WHERE {_MAY_CLAIM} AND (room.concurrency IS NULL OR room.queue_slot IS NOT NULL)
           AND (concurrency_key IS NULL OR room.key_slot IS NOT NULL)
           AND NOT EXISTS (SELECT FROM bucket WHERE tokens < 1)
-        RETURNING {_CLAIMED}
+        RETURNING {CLAIMED}
     ), spent AS (
         UPDATE task_queues SET tokens = bucket.tokens - 1, refilled_at = bucket.at
         FROM bucket
@@ -128,6 +132,22 @@ _UNMARK = f"""
     WHERE id = $1 AND {_IS_PUBLISHED} AND available_at <= now()
       AND (concurrency_key IS NOT NULL OR EXISTS ({_OF_QUEUE} AND ({IS_PAUSED} OR {IS_LIMITED})))
 """  # noqa: S608  constants only
+# Those that are held by the statement's snapshot, locked or not.
+_RENEW = f"""
+    WITH held AS (
+        SELECT id FROM tasks JOIN unnest($1::uuid[], $2::int[]) AS claims (id, attempt) USING (id)
+        WHERE {_IS_RUNNING} AND attempts = attempt AND NOT cancel_requested
+    ), renewed AS (
+        UPDATE tasks SET lease_until = now() + make_interval(secs => $3)
+        WHERE id IN (
+            SELECT id FROM tasks
+            JOIN unnest($1::uuid[], $2::int[]) AS claims (id, attempt) USING (id)
+            WHERE {_IS_RUNNING} AND attempts = attempt AND NOT cancel_requested
+            FOR UPDATE OF tasks SKIP LOCKED)
+        RETURNING id
+    )
+    SELECT id, renewed.id IS NOT NULL AS is_renewed FROM held LEFT JOIN renewed USING (id)
+"""  # noqa: S608  a constant of this module
 # For a RETURNING clause: wakes the relays if others wait for the task, its slot or its key.
 _WAKE = (
     "CASE WHEN is_awaited OR coalesce(queue_slot, key_slot) IS NOT NULL "
@@ -178,23 +198,34 @@ class KnownKinds:
 NO_KINDS = KnownKinds()
 
 
-async def claim(task_id: UUID, worker: str, known: KnownKinds = NO_KINDS) -> Claim | None:
+async def claim(
+    task_id: UUID, worker: str, known: KnownKinds = NO_KINDS, *, is_hint: bool = False
+) -> Claim | None:
     """Take the task and count the attempt, before any work; None if it cannot be claimed.
 
     Of a kind that is not `known`, the version is 1, and one task of a concurrency key may run. A
     task that a pause or a limit holds back is due again, because its message is spent; one of a
-    newer version is left for another worker.
+    newer version is left for another worker. With `is_hint` the task is often claimed already,
+    because processes claim tasks of its kind without their messages; then one more statement is
+    all.
 
     The commit does not wait for the disk. A crash of the server at that moment may lose the claim.
     Then the attempt runs again, and still only one run can finish the task.
     """
     values = task_id, LEASE_SECONDS, worker, known.versions
-    found = await rows(_CLAIM, *values) or await _claim_limited(*values, known.per_key)
+    found = await rows(_CLAIM, *values)
+    if not found and is_hint and not await rows(_IS_LEFT, task_id):
+        return None
+    found = found or await _claim_limited(*values, known.per_key)
     if not found:
         await rows(_LEAVE_TO_NEWER, task_id, known.versions, NEWER_SECONDS)
         await rows(_UNMARK, task_id)
         return None
-    row = found[0]
+    return claim_of(found[0])
+
+
+def claim_of(row: Mapping[str, Any]) -> Claim:
+    """Return the claim of a row that has `CLAIMED`."""
     return Claim(
         row["id"],
         row["name"],
@@ -216,18 +247,25 @@ async def _claim_limited(*values: object) -> list[dict[str, Any]]:
     return []
 
 
-async def extend(claim: Claim, fetch: Fetch = rows) -> None:
-    """Renew the lease of a running task; `fetch` runs the statement.
+@dataclass(frozen=True)
+class Renewal:
+    """The tasks whose leases were renewed; those whose attempts have lost them, or are to stop."""
 
-    Raises:
-        LeaseLost: this attempt no longer has the task, or cancellation was requested.
+    renewed: frozenset[UUID]
+    lost: frozenset[UUID]
 
+
+async def renew(claims: Sequence[Claim], fetch: Fetch = rows) -> Renewal:
+    """Renew the leases of running tasks; `fetch` runs the statement.
+
+    A task that another transaction has locked is neither renewed nor lost, so that no task waits
+    for another one's lock.
     """
-    await fenced(
-        claim,
-        "lease_until = now() + make_interval(secs => $3)",
-        LEASE_SECONDS,
-        fetch=fetch,
+    ids, attempts = [each.id for each in claims], [each.attempt for each in claims]
+    found = await fetch(_RENEW, ids, attempts, LEASE_SECONDS)
+    held = {row["id"] for row in found}
+    return Renewal(
+        frozenset(row["id"] for row in found if row["is_renewed"]), frozenset(ids) - held
     )
 
 
@@ -274,7 +312,6 @@ async def fenced(
     assignments: str,
     *values: object,
     returning: str = "id",
-    fetch: Fetch = rows,
 ) -> None:
     """Change the row of a running task; the values follow the id and the attempt, from $3.
 
@@ -282,7 +319,7 @@ async def fenced(
         LeaseLost: this attempt no longer has the task, or cancellation was requested.
 
     """
-    found = await fetch(
+    found = await rows(
         f"UPDATE tasks SET {assignments} "  # noqa: S608  constants of this module only
         f"WHERE id = $1 AND {_IS_RUNNING} AND attempts = $2 AND NOT cancel_requested "
         f"RETURNING {returning}",

@@ -16,7 +16,7 @@ from infra import plugins
 from infra.observability import logs
 from infra.observability.events import Event
 
-# A hook after a commit that takes longer is given up: nothing else of the process runs meanwhile.
+# A hook after a commit that takes longer is given up: it keeps the place of its task.
 HOOK_SECONDS = 10
 
 log = logs.get_logger(__name__)

@@ -234,6 +234,10 @@ class DueTasks:
         unclaimed = self._unclaimed
         return {queue for queue in queues if unclaimed[queue] < WINDOW} - self.paused
 
+    def unclaimed(self, queue: str) -> int:
+        """Return the number of published and unclaimed tasks of a queue in this pass."""
+        return self._unclaimed[queue] if self._unclaimed is not None else 0
+
     async def mark(self, kinds: Collection[TaskKind]) -> list[asyncpg.Record]:
         """Mark due tasks of these kinds as published; the highest priority first.
 

@@ -14,6 +14,7 @@ from kombu import Producer
 import infra.queue.publish
 import infra.queue.sweep
 import worker.app
+import worker.companions
 import worker.heartbeat
 import worker.relay
 from cli.main import main
@@ -35,9 +36,9 @@ def watch_claims() -> None:
     """Kill marked workers between message and claim; log refused claims."""
     claim = leases.claim
 
-    async def claiming(task_id: UUID, *worker: object) -> Claim | None:
+    async def claiming(task_id: UUID, *worker: object, **options: bool) -> Claim | None:
         meet("before the claim", task_id)
-        claimed = await claim(task_id, *worker)
+        claimed = await claim(task_id, *worker, **options)
         if claimed is None:
             task = await Task.get_or_none(id=task_id)
             sys.stdout.write(f"{REFUSED} {task and task.state.value} {task_id}\n")
@@ -121,6 +122,8 @@ match os.environ.get("FAULT", "").split(" ", 2):
         die_scheduling(place)
     case ["die", "telling", place]:
         die_telling(place)
+    case ["companions", "for", seconds]:
+        worker.companions.TAKING_SECONDS = float(seconds)
     case ["no", "heartbeat"]:
         worker.heartbeat.HEARTBEAT_SECONDS = 3600
 if __name__ == "__main__":

@@ -94,6 +94,13 @@ async def test_an_instance_and_a_worker_open_no_more_than_is_counted(
     )
 
 
+def test_a_process_that_runs_ten_tasks_has_a_connection_for_each(monkeypatch):
+    before = Budget.of(_settings("postgresql://a@one/x", worker_concurrency=3)).worker
+    monkeypatch.setattr("cli.connection_budget.most_at_once", lambda: 10)
+    after = Budget.of(_settings("postgresql://a@one/x", worker_concurrency=3)).worker
+    assert (before, after) == (3 * (2 + 1) + 1, 3 * (11 + 1) + 1)
+
+
 def test_behind_a_pooler_only_direct_connections_count():
     direct = _settings("postgresql://a@one/x", api_workers=4)
     pooled = _settings(

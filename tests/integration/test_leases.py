@@ -84,7 +84,7 @@ async def test_a_task_of_a_newer_version_keeps_its_backoff_and_its_run():
     assert await leases.claim(waiting.id, "old") is None
     assert await leases.claim(running.id, "old") is None
     assert (await queries.get(waiting.id)).available_at == later
-    await leases.extend(claim)
+    assert (await leases.renew([claim])).renewed == {claim.id}
 
 
 async def test_a_newer_worker_claims_older_tasks():

@@ -15,7 +15,15 @@ from infra.queue.timing import Cron, Every
 from infra.settings import SettingsError
 from services.task_names import TaskName
 from tasks import registry
-from tasks.registry import QUEUES, REGISTRY, PermanentError, load_tasks, queues, task
+from tasks.registry import (
+    QUEUES,
+    REGISTRY,
+    PermanentError,
+    load_tasks,
+    most_at_once,
+    queues,
+    task,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +70,11 @@ def test_a_kinds_options_are_kept():
 
 
 def test_a_kind_may_have_its_own_back_off_and_concurrency():
-    kind = _register("test.own", backoff=[60, 300.5], concurrency_per_key=3)
-    assert (kind.backoff, kind.concurrency_per_key) == ((60, 300.5), 3)
-    plain = _register("test.plain")
-    assert (plain.backoff, plain.concurrency_per_key) == ((), 1)
+    own = {"backoff": (60, 300.5), "concurrency_per_key": 3, "concurrency_per_process": 10}
+    kind, plain = _register("test.own", **own), _register("test.plain")
+    assert {each: getattr(kind, each) for each in own} == own
+    assert (plain.backoff, plain.concurrency_per_key, plain.concurrency_per_process) == ((), 1, 1)
+    assert most_at_once() == 10
 
 
 @pytest.mark.parametrize(
@@ -74,6 +83,8 @@ def test_a_kind_may_have_its_own_back_off_and_concurrency():
         ({"backoff": (1, -1)}, r"backoff of test.bad must be seconds from 0 .* \(1, -1\)"),
         ({"backoff": (float("nan"),)}, "backoff of test.bad"),
         ({"concurrency_per_key": 0}, "concurrency_per_key of test.bad must be from 1"),
+        ({"concurrency_per_process": 0}, "concurrency_per_process of test.bad must be from 1"),
+        ({"concurrency_per_process": 101}, r"must be from 1 to 100 \(it is 101\)"),
     ],
 )
 def test_numbers_out_of_their_range_are_refused(properties, said):
@@ -125,6 +136,15 @@ def test_a_plain_function_runs_in_a_thread():
     assert task("test.plain")(body) is body
     assert REGISTRY["test.plain"].runs_in_thread
     assert not _register("test.coroutine").runs_in_thread
+
+
+def test_several_plain_functions_at_a_time_in_a_process_are_refused():
+    def body(_context) -> None:
+        """Does nothing."""
+
+    with pytest.raises(TypeError, match=r"'test\.refused' is for coroutine functions, and .*body"):
+        task("test.refused", concurrency_per_process=2)(body)
+    assert "test.refused" not in REGISTRY
 
 
 def test_arguments_that_cannot_be_validated_are_refused():
