@@ -34,7 +34,7 @@ class Outcome:
 
 WITH_EFFECT = [
     *("fault.effect", "fault.limited", "fault.snoozing", "fault.blocking", "fault.plain"),
-    *("fault.versioned", TICK),
+    *("fault.versioned", "fault.beside", TICK),
 ]
 
 OUTCOMES: list[Outcome] = []

@@ -44,6 +44,19 @@ async def limited(context: TaskContext, seconds: float = 0, slow_attempts: int =
     await effect(context, seconds, slow_attempts)
 
 
+@task("fault.beside", max_attempts=20, timeout=60, concurrency_per_process=10)
+async def beside(context: TaskContext, seconds: float = 0, slow_attempts: int = 1) -> None:
+    """Have the effect, ten at a time in a process."""
+    await effect(context, seconds, slow_attempts)
+
+
+@task("fault.holding", max_attempts=20, concurrency_per_process=10)
+async def holding(context: TaskContext) -> None:
+    """Hold a transaction open for longer than the pool lets another one wait for a connection."""
+    async with context.finishing():
+        await get_connections().get("default").execute_query("SELECT pg_sleep(3)")
+
+
 @task("fault.snoozing", max_attempts=2)
 async def snoozing(context: TaskContext) -> None:
     """Snooze more often than there are attempts, then have the effect."""

@@ -1,0 +1,159 @@
+"""A process that runs ten tasks at a time: whatever becomes of it, each task is for itself."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from cli.connection_budget import Budget
+from infra.settings import Settings
+from tests.factories import eventually
+from tests.faults.harness import TASKS
+from tests.faults.test_queue_faults import PAUSE, RESUME
+from tests.faults.verdict import settle
+
+NAME, PLACES = "fault.beside", 10
+RUNNING = f"count(*) FILTER (WHERE name = '{NAME}' AND state = 'running')"
+ALL_RUN = f"{RUNNING} = {2 * PLACES}"
+
+
+@pytest.mark.parametrize("place", ["after the put", "before the commit", "after the commit"])
+async def test_child_killed_while_it_runs_ten(site, place):
+    await site.enqueue(TASKS, NAME, seconds=1)
+    site.start_worker()
+    await site.until(ALL_RUN)
+    running = f"SELECT min(id::text) FROM tasks WHERE state = 'running' AND name = '{NAME}'"
+    site.doom("child", place, [await site.database.fetchval(running)])
+    fault = f"worker child killed {place}, ten at a time"
+    outcome = await settle(site, fault, time.monotonic())
+    assert outcome.done == TASKS
+    assert not site.doomed()
+    # Those that ran beside it, and none of the other process.
+    again = await site.database.fetchval("SELECT count(*) FROM tasks WHERE attempts > 1")
+    assert 1 <= again <= PLACES
+
+
+async def test_main_killed_while_its_children_run_ten(site):
+    await site.enqueue(TASKS, NAME, seconds=1)
+    async with site.kept_worker():
+        await site.until(ALL_RUN)
+        since = time.monotonic()
+        os.kill(site.workers[0].pid, signal.SIGKILL)
+        outcome = await settle(site, "worker main killed, ten at a time", since)
+    assert outcome.done == TASKS
+
+
+@pytest.mark.parametrize("fault", ["", "no heartbeat"])
+async def test_worker_frozen_past_its_leases_while_it_runs_ten(site, fault):
+    await site.enqueue(2 * PLACES, NAME, seconds=1.5, slow_attempts=2)
+    frozen = site.start_worker(fault)
+    await site.until(ALL_RUN)
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    await site.enqueue(TASKS - 2 * PLACES, NAME)
+    since = time.monotonic()
+    site.start_worker()
+    await site.until("count(*) FILTER (WHERE state = 'running' AND attempts = 2) > 0")
+    os.killpg(frozen.pid, signal.SIGCONT)
+    taken_away = 2 * PLACES
+    await site.wait_for(lambda: site.log_of(0).read_text().count("task_taken_away") >= taken_away)
+    how = (
+        f"worker frozen past its leases, then thawed, ten at a time{f', {fault}' if fault else ''}"
+    )
+    assert (await settle(site, how, since)).done == TASKS
+
+
+async def test_tasks_that_outlive_their_leases_ten_at_a_time(site):
+    await site.enqueue(2 * PLACES, NAME, seconds=6)
+    site.start_worker()
+    await site.until(ALL_RUN)
+    await site.enqueue(TASKS - 2 * PLACES, NAME)
+    fault = "no fault: tasks of three leases' length, ten at a time"
+    assert (await settle(site, fault, time.monotonic())).done == TASKS
+    assert await site.database.fetchval("SELECT max(attempts) FROM tasks") == 1
+
+
+async def test_told_to_stop_while_it_runs_ten(site):
+    """It takes no more, and lets those end that can."""
+    long = await site.enqueue(1, NAME, seconds=60)
+    short = await site.enqueue(2 * PLACES - 1, NAME, seconds=3)
+    first = site.start_worker(WORKER_SHUTDOWN_SECONDS="6")
+    await site.until(ALL_RUN)
+    waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
+    since = time.monotonic()
+    os.kill(first.pid, signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait, 20) == 0
+    assert await _states(site, short) == {("succeeded", 1)}
+    assert await _states(site, long) == {("queued", 1)}
+    assert await _states(site, waiting) == {("queued", 0)}
+    # It was given back, so its attempt does not count.
+    assert await site.database.fetchval("SELECT max(max_attempts) FROM tasks") == 21
+    await site.database.execute("UPDATE tasks SET args = '{}' WHERE state = 'queued'")
+    site.start_worker()
+    outcome = await settle(site, "worker told to stop (SIGTERM), ten at a time", since)
+    assert outcome.done == TASKS
+
+
+async def test_each_of_ten_has_a_connection_and_the_budget_counts_it(site, monkeypatch):
+    monkeypatch.setattr("cli.connection_budget.most_at_once", lambda: PLACES)
+    settings = Settings(_env_file=None, worker_concurrency=2)
+    await site.enqueue(2 * PLACES, "fault.holding")
+    site.start_worker()
+    await site.until("count(*) FILTER (WHERE name = 'fault.holding' AND state = 'running') = 20")
+    # Its transactions are open; those of this test are not its own.
+    await asyncio.sleep(0.5)
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    used = await site.database.fetchval(count) - site.database.get_size()
+    assert 2 * PLACES <= used <= Budget.of(settings).worker
+    await site.until("count(*) FILTER (WHERE name = 'fault.holding' AND state = 'succeeded') = 20")
+    assert await site.database.fetchval("SELECT max(attempts) FROM tasks") == 1
+
+
+@pytest.mark.parametrize("how", ["paused", "drained"])
+async def test_a_queue_that_is_taken_away_while_ten_run(site, how):
+    running = await site.enqueue(2 * PLACES, NAME, seconds=12 if how == "drained" else 3)
+    site.start_worker("companions for 60", name="one")
+    await site.until(ALL_RUN)
+    waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
+    if how == "paused":
+        await site.database.execute(PAUSE)
+    else:
+        (worker,) = await eventually(lambda: _listed(site), within=9)
+        await _workers(site, "drain", worker["name"], "--queue", "default")
+    await site.until(f"{RUNNING} = 0")
+    # Longer than a place waits for the next task, and than a relay needs.
+    await asyncio.sleep(1.5)
+    assert await _states(site, running) == {("succeeded", 1)}
+    assert await _states(site, waiting) == {("queued", 0)}
+    since = time.monotonic()
+    if how == "paused":
+        await site.database.execute(RESUME)
+    else:
+        await _workers(site, "resume", worker["name"], "--queue", "default")
+    assert (await settle(site, f"queue {how} while ten run at a time", since)).done == TASKS
+
+
+async def _states(site, ids) -> set[tuple[str, int]]:
+    found = await site.database.fetch(
+        "SELECT state, attempts FROM tasks WHERE id = ANY($1::uuid[])", ids
+    )
+    return {(row["state"], row["attempts"]) for row in found}
+
+
+async def _listed(site) -> list[dict[str, object]]:
+    return json.loads(await _workers(site, "list", "--json"))
+
+
+async def _workers(site, *arguments) -> str:
+    """Run `enroll workers`; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", "workers", *arguments),
+        env=site.environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
