@@ -14,7 +14,7 @@ from loadtests.bench.results import ROOT, print_progress
 from loadtests.bench.tasks import report, trap
 from loadtests.bench.tasks.fill import Fill
 from loadtests.bench.tasks.rounds import Size, measure
-from loadtests.bench.tasks.systems import Side, environment
+from loadtests.bench.tasks.systems import Side, environment, in_the_loop
 
 FILLS = [Fill(1_000, 1_000), Fill(1_000_000, 1_000_000)]
 QUICK_FILLS = [Fill(1_000, 1_000), Fill(100_000, 100_000)]
@@ -51,6 +51,9 @@ async def main(options: argparse.Namespace) -> None:
         ours = []
         for fill in _fills(options):
             ours += await servers.ours(fill, sides)
+        compared = [system.name for system in ours if system.name.startswith("ours,")]
+        # On the small table, with the code of this checkout.
+        ours.append(in_the_loop(ours[len(sides) - 1]))
         systems = ours if options.only_ours else [*ours, *await servers.others()]
         for number in range(options.rounds or (1 if options.quick else 3)):
             for system in systems:
@@ -62,7 +65,6 @@ async def main(options: argparse.Namespace) -> None:
                 break
     text = f"Medians of {number + 1} alternating rounds.\n\n{report.table(rounds)}"
     if not options.only_ours:
-        compared = [system.name for system in ours if system.name.startswith("ours,")]
         durable = [system.name for system in systems if system.is_durable]
         text += "\n\n" + report.aims(rounds, compared, systems[len(ours)].name, durable)
     text += "\n\n" + report.where_time_goes(rounds)

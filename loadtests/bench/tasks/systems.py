@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
@@ -44,6 +44,12 @@ class System:
     meter: Meter
     # Whether PostgreSQL has its tasks.
     is_durable: bool = False
+
+
+def in_the_loop(ours: System, at_once: int = 10) -> System:
+    """Return a version of ours of which each process runs several tasks at a time."""
+    name = ours.name.replace(",", f", {at_once} in the loop,", 1)
+    return replace(ours, name=name, environment=ours.environment | {"BENCH_AT_ONCE": str(at_once)})
 
 
 class Environment:

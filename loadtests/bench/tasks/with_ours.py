@@ -10,13 +10,16 @@ from infra.queue.enqueue import enqueue
 from loadtests.bench.tasks import stamps
 from tasks.registry import TaskContext, task
 
+# So many of each run at a time in a process.
+AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "1"))
 
-@task("bench.noop")
+
+@task("bench.noop", concurrency_per_process=AT_ONCE)
 async def noop(_context: TaskContext, number: int) -> None:
     """Do nothing."""
 
 
-@task("bench.stamp")
+@task("bench.stamp", concurrency_per_process=AT_ONCE)
 async def stamp(_context: TaskContext, number: int) -> None:
     """Tell when it began."""
     stamps.push(number)
