@@ -262,6 +262,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except BaseException as error:  # noqa: BLE001  also a signal's, and SystemExit
         code = report_error(error)
+    # An exception within the interpreter's own end would be an error that nothing catches.
+    signals.restore_defaults()
     if signum := signals.received_signal():
         logs.drain()
         signals.exit_by_signal(signum)

@@ -185,4 +185,5 @@ async def history(name: str, limit: int, offset: int = 0) -> tuple[list[AuditEnt
     total = await changes.count()
     if not total and name not in FLAGS:
         raise FlagNotFound
-    return await changes.order_by("-at", "-id").offset(offset).limit(limit), total
+    # An id is made under the lock; `at` is when the transaction began, which may be another order.
+    return await changes.order_by("-id").offset(offset).limit(limit), total
