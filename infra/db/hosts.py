@@ -5,6 +5,7 @@ up. Here each host has the limit for itself, and the next one is tried soon.
 """
 
 import asyncio
+import os
 import socket
 import time
 from collections import defaultdict
@@ -42,6 +43,16 @@ _connections: defaultdict[str, WeakSet["Connection"]] = defaultdict(WeakSet)
 _unfit: dict[str, tuple[float, str]] = {}
 # Relays and heartbeats connect in threads of their own.
 _lock = Lock()
+
+
+def _begin_child() -> None:
+    """Forget the connections of the process that has forked; its threads may have the lock."""
+    global _lock  # noqa: PLW0603  a process has one
+    _lock = Lock()
+    _connections.clear()
+
+
+os.register_at_fork(after_in_child=_begin_child)
 
 
 class NoHostFitsError(ConnectionError):

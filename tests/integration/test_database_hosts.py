@@ -1,6 +1,7 @@
 """Connections to the first of several servers that fits: pools and direct connections alike."""
 
 import asyncio
+import os
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -116,3 +117,11 @@ async def test_a_pooled_connection_refuses_state_of_its_session(new_database):
             await pooled.prepare("SELECT 1")
         with pytest.raises(SessionStateRefused):
             await pooled.copy_records_to_table("courses", records=[])
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parent():
+    with hosts._lock:  # noqa: SLF001  a thread of the parent connects right now
+        child = os.fork()
+        if not child:
+            os._exit(hosts._lock.locked())  # noqa: SLF001  see above
+    assert os.waitpid(child, 0)[1] == 0
