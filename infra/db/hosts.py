@@ -37,8 +37,7 @@ _TRY_NEXT = (
 )
 
 
-# By DSN: the host of the latest connection; the connections; until when no host fits, and why.
-_latest: dict[str, str] = {}
+# By DSN: the connections; until when no host fits, and why.
 _connections: defaultdict[str, WeakSet["Connection"]] = defaultdict(WeakSet)
 _unfit: dict[str, tuple[float, str]] = {}
 # Relays and heartbeats connect in threads of their own.
@@ -119,10 +118,9 @@ async def connect(
 
 def _noted(text: str, connection: Connection) -> Connection:
     with _lock:
-        before, _latest[text] = _latest.get(text), connection.host
         others = [each for each in _connections[text] if each.host != connection.host]
         _connections[text].add(connection)
-    if before != connection.host and dsn.parse(text).target in dsn.WRITABLE_TARGETS:
+    if dsn.parse(text).target in dsn.WRITABLE_TARGETS:
         for each in others:
             each.end_soon()
     return connection

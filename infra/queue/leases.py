@@ -133,17 +133,14 @@ _UNMARK = f"""
       AND (concurrency_key IS NOT NULL OR EXISTS ({_OF_QUEUE} AND ({IS_PAUSED} OR {IS_LIMITED})))
 """  # noqa: S608  constants only
 # Those that are held by the statement's snapshot, locked or not.
+_HELD = f"""
+    SELECT id FROM tasks JOIN unnest($1::uuid[], $2::int[]) AS claims (id, attempt) USING (id)
+    WHERE {_IS_RUNNING} AND attempts = attempt AND NOT cancel_requested
+"""  # noqa: S608  a constant of this module
 _RENEW = f"""
-    WITH held AS (
-        SELECT id FROM tasks JOIN unnest($1::uuid[], $2::int[]) AS claims (id, attempt) USING (id)
-        WHERE {_IS_RUNNING} AND attempts = attempt AND NOT cancel_requested
-    ), renewed AS (
+    WITH held AS ({_HELD}), renewed AS (
         UPDATE tasks SET lease_until = now() + make_interval(secs => $3)
-        WHERE id IN (
-            SELECT id FROM tasks
-            JOIN unnest($1::uuid[], $2::int[]) AS claims (id, attempt) USING (id)
-            WHERE {_IS_RUNNING} AND attempts = attempt AND NOT cancel_requested
-            FOR UPDATE OF tasks SKIP LOCKED)
+        WHERE id IN ({_HELD} FOR UPDATE OF tasks SKIP LOCKED)
         RETURNING id
     )
     SELECT id, renewed.id IS NOT NULL AS is_renewed FROM held LEFT JOIN renewed USING (id)
