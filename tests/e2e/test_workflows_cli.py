@@ -84,7 +84,7 @@ async def test_tables_of_workflows(enroll, flow):
     _, output, _ = await enroll("workflows", "show", str(flow.id))
     first, second, third = table_of(output)
     assert (first["id"], first["name"]) == (str(flow.tasks["first"]), "images.remove")
-    assert re.fullmatch(r"[12]/(\d+|-)", first["attempts"])
+    assert re.fullmatch(r"\d+/(\d+|-)", first["attempts"])
     assert "unknown" in first["error"]
     assert (second["state"], second["after"]) == ("waiting", "first")
     assert third == second | {"id": str(flow.tasks["third"]), "after": "second"}
