@@ -170,8 +170,9 @@ class Site:
 
 @asynccontextmanager
 async def machine(folder: Path) -> AsyncIterator[Servers]:
-    """Run PostgreSQL, broker and S3 in a folder."""
+    """Run PostgreSQL, broker and S3 in a folder; databases are copies of one that is migrated."""
     async with running(folder / "servers", ("postgres", "broker", "storage")) as servers:
+        await migrate(servers.environment["DATABASE_URL"])
         yield servers
 
 
@@ -180,8 +181,8 @@ async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
     """Give a test a database and a prefix of its own, an empty broker, and no worker yet."""
     environment = os.environ | servers.environment
     name = f"fault_{uuid7().hex}"
-    server = await asyncpg.connect(environment["DATABASE_URL"])
-    await server.execute(f"CREATE DATABASE {name}")
+    server = await asyncpg.connect(environment["DATABASE_URL"], database="postgres")
+    await server.execute(f"CREATE DATABASE {name} TEMPLATE course_enrollment")
     await server.close()
     environment |= {
         "DATABASE_URL": environment["DATABASE_URL"].replace("/course_enrollment", f"/{name}"),
@@ -195,7 +196,6 @@ async def site(servers: Servers, folder: Path) -> AsyncIterator[Site]:
         (folder / "notes" / place).mkdir(parents=True)
     broker = redis.Redis.from_url(environment["BROKER_URL"])
     broker.flushall()
-    await migrate(environment["DATABASE_URL"])
     pool = await asyncpg.create_pool(environment["DATABASE_URL"], min_size=1, max_size=4)
     await pool.execute("CREATE TABLE effects (task_id uuid NOT NULL, attempt int NOT NULL)")
     made = Site(servers, environment, folder, pool, broker)
