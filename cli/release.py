@@ -144,7 +144,7 @@ def _aborting_on_signals(store: Store) -> Iterator[None]:
     """Let the first signal abort the release; the next one ends the process at once."""
 
     def stop(_signum: int, _frame: Any) -> None:
-        signals.restore_defaults()
+        signals.end_on_signal()
         store.want_abort()
 
     before = {each: signal.signal(each, stop) for each in signals.stop_signals()}

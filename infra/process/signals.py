@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -39,7 +40,7 @@ def _raise(signum: int, _frame: FrameType | None) -> NoReturn:
 def _record(signum: int) -> None:
     global _received  # noqa: PLW0603  a signal is for the whole process
     _received = signum
-    restore_defaults()
+    end_on_signal()
 
 
 def received_signal() -> int | None:
@@ -47,10 +48,24 @@ def received_signal() -> int | None:
     return _received
 
 
-def restore_defaults() -> None:
-    """Restore the default handlers: the next signal ends the process at once."""
+def end_on_signal() -> None:
+    """End the process at the next signal, or at one that came with the first.
+
+    A handler that sets defaults would make the interpreter report the signals that wait for theirs.
+    """
     for signum in stop_signals():
-        signal.signal(signum, signal.SIG_DFL)
+        signal.signal(signum, _end)
+
+
+def _end(signum: int, _frame: FrameType | None) -> NoReturn:
+    exit_by_signal(signum)
+
+
+def restore_defaults() -> None:
+    """Restore the default handlers, for the interpreter's end; not within a handler."""
+    with suppress(Stopped):
+        for signum in stop_signals():
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def exit_by_signal(signum: int) -> NoReturn:
