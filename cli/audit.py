@@ -20,6 +20,9 @@ DISPENSABLE = ("request", "times", "address", "outcome", "at")
 _NOUNS = {action.partition(".")[0] for action in Action}
 
 
+app = typer.Typer()
+
+
 def operator() -> Actor:
     """Return the actor of this command: `operator:` and the login name, at this host."""
     try:
@@ -37,6 +40,7 @@ def _action(text: str) -> str:
     return text
 
 
+@app.command()
 def show(  # noqa: PLR0913  an argument an option
     actor: Annotated[
         str | None, typer.Option("--actor", help="A username, or operator:LOGIN.")

@@ -1,19 +1,16 @@
-"""`enroll backup` and `enroll restore`: backups of the database, and the WAL between them."""
+"""`enroll backup`: backups of the database, and the WAL between them."""
 
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.console import print_json, print_line, print_progress, print_table
-from cli.options import AsJson, UsageError, parse_moment
+from cli.options import AsJson, UsageError
 from infra.backup import base_backup, retention, wal
 from infra.backup.archive import open_archive
-from infra.backup.choose import Wanted
 from infra.backup.record import Backup, Kind
-from infra.backup.restore import restore as restore_folder
 from infra.db.engine import database
 from infra.observability import logs
 from infra.observability.events import Event
@@ -23,7 +20,6 @@ from infra.storage import open_storage
 from services.catalogue.housekeeping import FaultyObject, check_objects
 
 EXIT_FAULTY = 1
-LATEST = "latest"
 COLUMNS = ("id", "kind", "parent", "ended", "MB", "timeline", "cluster", "PostgreSQL")
 DISPENSABLE = ("PostgreSQL", "cluster", "timeline", "parent")
 
@@ -44,7 +40,7 @@ def back_up(
         return
     if full and incremental:
         raise UsageError("give one of --full and --incremental")
-    settings = _settings(Use.DATABASE | Use.STORAGE)
+    settings = backup_settings(Use.DATABASE | Use.STORAGE)
     kind = Kind.FULL if full else Kind.INCREMENTAL if incremental else None
 
     async def make() -> tuple[Backup, int]:
@@ -64,7 +60,7 @@ def back_up(
 @app.command("list")
 def list_backups(*, as_json: AsJson = False) -> None:
     """List the backups, the oldest first."""
-    archive = open_archive(_settings(Use.STORAGE))
+    archive = open_archive(backup_settings(Use.STORAGE))
     backups = signals.run(archive.backups())
     if as_json:
         print_json([asdict(each) for each in backups])
@@ -75,7 +71,7 @@ def list_backups(*, as_json: AsJson = False) -> None:
 @app.command()
 def check(*, as_json: AsJson = False) -> None:
     """Look in the store for every image that the database names; exit with 1 if one is faulty."""
-    settings = _settings(Use.DATABASE | Use.STORAGE)
+    settings = backup_settings(Use.DATABASE | Use.STORAGE)
 
     async def compare() -> tuple[int, list[FaultyObject]]:
         async with database(require_database(settings), pool_size=1):
@@ -98,52 +94,11 @@ def archive_wal(
     path: Annotated[Path, typer.Argument(help="%p of archive_command.")],
 ) -> None:
     """Archive a file of WAL; PostgreSQL's archive_command calls it in its data folder."""
-    signals.run(wal.archive_file(_settings(Use.STORAGE), path))
+    signals.run(wal.archive_file(backup_settings(Use.STORAGE), path))
 
 
-def restore(  # noqa: PLR0913  an argument an option
-    to: Annotated[
-        str, typer.Option(help="A time, as 2026-11-24T08:00:00Z; an age, as 10m; or latest.")
-    ],
-    into: Annotated[Path, typer.Option(help="A new folder, which becomes a data folder.")],
-    *,
-    owner: Annotated[
-        str | None, typer.Option(help="PostgreSQL's user, if this one is root.")
-    ] = None,
-    backup: Annotated[
-        str | None, typer.Option(help="Begin with this backup; default: the last one before.")
-    ] = None,
-    timeline: Annotated[
-        int | None, typer.Option(min=1, help="Follow this timeline; default: the newest.")
-    ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="The system identifier, if there are several.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Restore the database as it was at a time, into a folder that a server can start in."""
-    settings = _settings(Use.STORAGE)
-    wanted = Wanted(_moment(to), cluster, backup, timeline)
-
-    def report(step: str) -> None:
-        if not as_json:
-            print_line(step)
-
-    restored = signals.run(
-        restore_folder(settings, wanted, into.absolute(), owner=owner, report=report)
-    )
-    if as_json:
-        print_json(asdict(restored))
-        return
-    last = restored.last_transaction or "none of the WAL"
-    print_line(f"{restored.folder} is restored; its last transaction: {last}")
-
-
-def _moment(text: str) -> datetime | None:
-    return None if text == LATEST else parse_moment(text)
-
-
-def _settings(uses: Use) -> Settings:
+def backup_settings(uses: Use) -> Settings:
+    """Return the settings of a command, and configure its log."""
     settings = load_settings(uses=uses)
     logs.configure_command(settings.log_level, settings.log_format, process="backup")
     return settings

@@ -8,24 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import audit as cli_audit
-from cli import (
-    backfills,
-    backup,
-    flags,
-    keys,
-    migrate,
-    queues,
-    release,
-    schedule,
-    slo,
-    tasks,
-    users,
-    workers,
-    workflows,
-)
-from cli import trace as cli_trace
+from cli.audit import operator
 from cli.console import print_error, print_json, print_line, print_progress
+from cli.groups import CommandGroup
 from cli.options import UsageError
 from infra import error_messages
 from infra.db.engine import PoolerAnswersError
@@ -50,28 +35,12 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Run and operate the course enrollment service.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-app.add_typer(tasks.app, name="tasks")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(backfills.app, name="backfills")
-app.add_typer(queues.app, name="queues")
-app.add_typer(workers.app, name="workers")
-app.add_typer(workflows.app, name="workflows")
-app.add_typer(users.app, name="users")
-app.add_typer(keys.app, name="keys")
-app.add_typer(slo.app, name="slo")
-app.add_typer(flags.app, name="flags")
-app.add_typer(migrate.app, name="migrate")
-app.add_typer(release.app, name="release")
-app.add_typer(backup.app, name="backup")
-app.command("restore")(backup.restore)
-app.command("audit")(cli_audit.show)
-app.command("trace")(cli_trace.show)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  Typer's callback
@@ -258,7 +227,7 @@ def main() -> None:
         signals.raise_on_signal()
         if are_json_logs_set():
             logs.replace_sentences()
-        trail.set_actor(cli_audit.operator())
+        trail.set_actor(operator())
         code = app(standalone_mode=False)
     except BaseException as error:  # noqa: BLE001  also a signal's, and SystemExit
         code = report_error(error)

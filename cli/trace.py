@@ -19,10 +19,14 @@ _OK = 200
 _MILLISECOND = 1_000_000
 
 
+app = typer.Typer()
+
+
 class NoTraces(SettingsError):
     """The traces can't be read; the message says why"""
 
 
+@app.command()
 def show(
     any_id: Annotated[str, typer.Argument(metavar="ID", help="Of a request, task or trace.")],
     *,

@@ -99,6 +99,20 @@ async def test_help_lists_every_command(enroll):
     assert "enroll tasks list " in done.output
 
 
+async def test_a_command_starts_without_the_modules_of_others():
+    script = (
+        "import sys; from typer.testing import CliRunner; from cli.main import app;"
+        "CliRunner().invoke(app, ['users', 'list', '--help']);"
+        "print(*(name for name in sys.modules if name.startswith('cli.')))"
+    )
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script), stdout=asyncio.subprocess.PIPE
+    )
+    imported = set((await command.communicate())[0].decode().split())
+    assert "cli.users" in imported
+    assert not imported & {"cli.release", "cli.backup", "cli.tasks", "cli.slo"}
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_help_of_a_group_lists_its_commands(group):
     done = CliRunner().invoke(app, [group, "--help"], env=WIDE, prog_name="enroll")

@@ -30,7 +30,8 @@ def literals() -> str:
 def commands() -> dict[str, set[str]]:
     """Return the names of the commands, and of those of each group."""
     group = typer.main.get_group(app)
-    return {name: set(getattr(command, "commands", ())) for name, command in group.commands.items()}
+    names = group.list_commands(None)
+    return {name: set(getattr(group.get_command(None, name), "commands", ())) for name in names}
 
 
 def quoted_messages() -> list[str]:
