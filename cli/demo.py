@@ -13,7 +13,7 @@ from services.catalogue import courses
 from services.catalogue.courses import CourseFields
 
 WIDTH, HEIGHT = 1600, 900
-DEMO_LOCK = 0x44454D4F
+_LOCK_TOTALS = "SELECT FROM course_totals ORDER BY difficulty FOR UPDATE"
 
 _COURSES = (
     ("Introduction to Python", "Beginner", "Variables, functions, files: a first language."),
@@ -34,14 +34,20 @@ _COURSES = (
 async def create_demo_courses(settings: Settings) -> int:
     """Create the courses unless there are any; return how many were created."""
     async with database(require_database(settings), pool_size=2):
+        if not await courses.is_empty():
+            return 0
+        prepared = [
+            (CourseFields(title, description, Difficulty(difficulty)), picture(title, number))
+            for number, (title, difficulty, description) in enumerate(_COURSES)
+        ]
         async with transaction() as connection:
-            # Two instances that start at the same time must not both create the courses.
-            await connection.execute_query("SELECT pg_advisory_xact_lock($1)", [DEMO_LOCK])
+            # Each course changes a total and then shares a task with all writers: one that holds
+            # the task must wait for no total. Two instances that start at a time wait here, too.
+            await connection.execute_query(_LOCK_TOTALS)
             if not await courses.is_empty():
                 return 0
-            for number, (title, difficulty, description) in enumerate(_COURSES):
-                fields = CourseFields(title, description, Difficulty(difficulty))
-                await courses.create(NoCache(), fields, picture(title, number))
+            for fields, image in prepared:
+                await courses.create(NoCache(), fields, image)
         return len(_COURSES)
 
 

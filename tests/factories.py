@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
+import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,8 +15,9 @@ import jwt
 from uuid_utils.compat import uuid7
 
 from api.middleware import FLUSH_SECONDS
+from deploy.embedded.ports import FIRST, LAST, is_free
 from infra.key_ring import settings_kid
-from infra.settings import DEFAULT_JWT_SECRET, default_metrics_port
+from infra.settings import DEFAULT_JWT_SECRET, METRICS_PORT_OFFSET, default_metrics_port
 
 ADMIN = {"username": "admin", "password": "admin!dev"}
 COURSE = {
@@ -48,17 +48,19 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
-    """Return free ports of the loopback address whose metrics ports are free as well."""
-    with ExitStack() as held:
-        found: list[int] = []
-        while len(found) < count:
-            one, above = (held.enter_context(socket.socket()) for _ in range(2))
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            with suppress(OSError):
-                above.bind(("127.0.0.1", default_metrics_port(port)))
-                found.append(port)
-        return found
+    """Return free ports of the loopback address whose metrics ports are free as well.
+
+    They are below those of outgoing connections, which could take one before its server starts.
+    """
+    found: list[int] = []
+    taken: set[int] = set()
+    while len(found) < count:
+        port = FIRST + secrets.randbelow(LAST - FIRST - METRICS_PORT_OFFSET)
+        pair = {port, default_metrics_port(port)}
+        if not pair & taken and all(is_free(each) for each in pair):
+            found.append(port)
+            taken |= pair
+    return found
 
 
 async def scrape(client: httpx.AsyncClient) -> str:

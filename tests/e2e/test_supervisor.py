@@ -20,6 +20,7 @@ import pytest
 from deploy.embedded.errors import StartError
 from deploy.embedded.service import ROOT, Service, start_service
 from infra.settings import embedded_env_file
+from tests.factories import free_ports
 from tests.processes import commands_of, processes_of
 
 # Three small programs replace the real services; the test chooses the worker.
@@ -61,9 +62,8 @@ def dummy_command(worker: str = SLEEPS) -> tuple[str, ...]:
     return (sys.executable, "-c", DUMMIES % worker)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def two_ports() -> dict[str, str]:
+    return dict(zip(("PORT", "FLOWER_PORT"), map(str, free_ports(2)), strict=True))
 
 
 @pytest.fixture
@@ -74,8 +74,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         def start(worker: str = SLEEPS, folder: str = "data", **environment: str) -> Service:
             service = start_service(
                 tmp_path / folder,
-                free_port(),
-                free_port(),
+                *free_ports(2),
                 environment=environment,
                 command=dummy_command(worker),
             )
@@ -256,7 +255,7 @@ def test_a_server_with_a_url_is_not_started(start: Start) -> None:
 
 def test_a_second_start_names_the_process_that_holds_the_folder(start: Start) -> None:
     service = start()
-    code, lines = refused(DATA_DIR=str(service.data_dir), PORT=str(free_port()))
+    code, lines = refused(DATA_DIR=str(service.data_dir), PORT=two_ports()["PORT"])
     assert code == 2
     assert len(lines) == 1
     for words in (f"process {service.process.pid}", "started 20", f"port {service.env['PORT']}"):
@@ -267,7 +266,7 @@ def test_a_second_start_names_the_process_that_holds_the_folder(start: Start) ->
 def test_a_port_in_use_is_named(key: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port()), key: port}
+        ports = two_ports() | {key: port}
         code, lines = refused(DATA_DIR=str(tmp_path), **ports)
     said = f"enroll: {key}: {port} of 127.0.0.1 is taken by another program; set another {key}"
     assert (code, lines) == (2, [said])
@@ -275,7 +274,7 @@ def test_a_port_in_use_is_named(key: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
 def test_an_address_of_another_machine_is_not_reported_as_in_use(host: str, tmp_path: Path) -> None:
-    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    ports = two_ports()
     code, lines = refused(DATA_DIR=str(tmp_path), HOST=host, **ports)
     assert (code, len(lines)) == (2, 1)
     assert lines[0].startswith(f"enroll: HOST: nothing can listen on {host} here")
@@ -289,7 +288,7 @@ def test_an_address_of_another_machine_is_not_reported_as_in_use(host: str, tmp_
 def test_damaged_secrets_are_reported_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
     path.write_bytes(content)
-    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    ports = two_ports()
     code, lines = refused(DATA_DIR=str(tmp_path), **ports)
     assert (code, len(lines)) == (1, 1)
     assert lines[0].startswith(f"enroll: {path} is damaged")
@@ -298,7 +297,7 @@ def test_damaged_secrets_are_reported_in_one_sentence(content: bytes, tmp_path: 
 
 def test_data_without_its_secrets_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
-    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    ports = two_ports()
     code, lines = refused(DATA_DIR=str(tmp_path), **ports)
     assert (code, len(lines)) == (1, 1)
     assert f"{tmp_path / 'secrets.json'} is missing" in lines[0]
@@ -340,8 +339,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
         with pytest.raises(KeyboardInterrupt):
             start_service(
                 tmp_path / "data",
-                free_port(),
-                free_port(),
+                *free_ports(2),
                 environment={"NEVER_READY": "1"},
                 command=dummy_command(),
             )
@@ -349,7 +347,7 @@ def test_an_interrupt_during_the_start_leaves_no_process(
 
 
 def test_the_real_service_is_healthy_and_leaves_no_process_when_killed(tmp_path: Path) -> None:
-    service = start_service(tmp_path / "data", free_port(), free_port())
+    service = start_service(tmp_path / "data", *free_ports(2))
     try:
         assert httpx.get(f"{service.base_url}/health/ready").is_success
         wait_until(lambda: "demo: done" in said(service), 60)

@@ -18,14 +18,17 @@ from tests.faults.verdict import settle
 
 NAME, PLACES = "fault.beside", 10
 RUNNING = f"count(*) FILTER (WHERE name = '{NAME}' AND state = 'running')"
+# The second process of a worker takes its tasks before the first one has ended its own.
+SECONDS = 4
 ALL_RUN = f"{RUNNING} = {2 * PLACES}"
 
 
 @pytest.mark.parametrize("place", ["after the put", "before the commit", "after the commit"])
 async def test_child_killed_while_it_runs_ten(site, place):
-    await site.enqueue(TASKS, NAME, seconds=1)
+    await site.enqueue(2 * PLACES, NAME, seconds=SECONDS)
     site.start_worker()
     await site.until(ALL_RUN)
+    await site.enqueue(TASKS - 2 * PLACES, NAME)
     running = f"SELECT min(id::text) FROM tasks WHERE state = 'running' AND name = '{NAME}'"
     site.doom("child", place, [await site.database.fetchval(running)])
     fault = f"worker child killed {place}, ten at a time"
@@ -38,9 +41,10 @@ async def test_child_killed_while_it_runs_ten(site, place):
 
 
 async def test_main_killed_while_its_children_run_ten(site):
-    await site.enqueue(TASKS, NAME, seconds=1)
+    await site.enqueue(2 * PLACES, NAME, seconds=SECONDS)
     async with site.kept_worker():
         await site.until(ALL_RUN)
+        await site.enqueue(TASKS - 2 * PLACES, NAME)
         since = time.monotonic()
         os.kill(site.workers[0].pid, signal.SIGKILL)
         outcome = await settle(site, "worker main killed, ten at a time", since)
@@ -49,7 +53,7 @@ async def test_main_killed_while_its_children_run_ten(site):
 
 @pytest.mark.parametrize("fault", ["", "no heartbeat"])
 async def test_worker_frozen_past_its_leases_while_it_runs_ten(site, fault):
-    await site.enqueue(2 * PLACES, NAME, seconds=1.5, slow_attempts=2)
+    await site.enqueue(2 * PLACES, NAME, seconds=SECONDS, slow_attempts=2)
     frozen = site.start_worker(fault)
     await site.until(ALL_RUN)
     os.killpg(frozen.pid, signal.SIGSTOP)
