@@ -69,6 +69,8 @@ async def test_the_service_on_a_full_disk(small):
         api = await Api.log_in(client)
         course = await api.new_course()
         await calls(client, api.headers, course)
+        # It writes more than a server that is in use.
+        await eventually(lambda: said(small, "demo: done"), within=30)
         before = servers_of(small)
         assert len(before) >= 2
 
