@@ -505,7 +505,7 @@ async def test_with_an_old_snapshot_a_claim_reads_no_more_than_what_it_takes(url
                     f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values
                 )
             )[0]["Plan"]
-            assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 300
+            assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 30
 
 
 @pytest.fixture
