@@ -183,6 +183,7 @@ READS = {
     "tasks of the kinds": lambda _c, _e: kind_stats(primary()),
     "unfinished tasks": lambda _c, _e: unfinished(later=False),
     "tasks of a workflow": lambda _c, _e: workflows.summary_of(WORKFLOW),
+    "the latest workflows": lambda _c, _e: workflows.list_workflows(10),
     "the graph of a workflow": lambda _c, _e: graphs.graph_of(WORKFLOW),
     "predecessors": lambda _c, _e: workflows.predecessors_of([uuid7()]),
     "a page of a workflow": lambda _c, _e: queries.list_page(

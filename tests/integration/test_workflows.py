@@ -277,6 +277,18 @@ async def test_a_workflow_is_any_graph_without_circles(relay):
     assert (summary.id, summary.succeeded, summary.queued) == (flow.id, 3, 1)
 
 
+async def test_workflows_are_listed_in_pages_the_newest_first(url):
+    flows = []
+    for size in (1, 2, 3):
+        steps = {f"step {number}": Step(KIND, {}) for number in range(size)}
+        flows.append((await workflows.enqueue_workflow(steps)).id)
+    await enqueue(KIND, {})
+    first, second = [await workflows.list_workflows(2, offset=offset) for offset in (0, 2)]
+    assert [each.id for each in first + second] == flows[::-1]
+    assert [each.queued for each in first + second] == [3, 2, 1]
+    assert await workflows.list_workflows(2, offset=3) == []
+
+
 @pytest.mark.parametrize(
     ("steps", "fault"),
     [
