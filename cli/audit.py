@@ -19,7 +19,6 @@ COLUMNS = ("at", "actor", "action", "outcome", "target", "address", "request", "
 DISPENSABLE = ("request", "times", "address", "outcome", "at")
 _NOUNS = {action.partition(".")[0] for action in Action}
 
-
 app = typer.Typer()
 
 

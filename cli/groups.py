@@ -17,9 +17,10 @@ class CommandGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command; for an unknown name all are imported, to suggest similar ones."""
-        if cmd_name not in self.commands:
-            for name in [cmd_name] if cmd_name in _MODULES else _MODULES:
-                self._import(name)
+        if cmd_name in _MODULES:
+            self._import(cmd_name)
+        elif cmd_name not in self.commands:
+            self.list_commands(ctx)
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -18,7 +18,6 @@ TIMEOUT_SECONDS = 10.0
 _OK = 200
 _MILLISECOND = 1_000_000
 
-
 app = typer.Typer()
 
 
