@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from types import FrameType
@@ -13,6 +14,8 @@ T = TypeVar("T")
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # Enough for a command to cancel its statement and roll back its transaction.
 GRACE_SECONDS = 3.0
+# After a signal that came where no exception leaves, as in the callback of a weak reference.
+AGAIN_SECONDS = 0.01
 
 _received: int | None = None
 
@@ -34,6 +37,20 @@ def raise_on_signal() -> None:
 
 def _raise(signum: int, _frame: FrameType | None) -> NoReturn:
     _record(signum)
+    signal.signal(signal.SIGALRM, _raise_again)
+    _raise_again()
+
+
+def _raise_again(*_: object) -> NoReturn:
+    report = sys.unraisablehook
+
+    def again(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(lost.exc_value, Stopped):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        else:
+            report(lost)
+
+    sys.unraisablehook = again
     raise Stopped
 
 

@@ -1,4 +1,4 @@
-"""Signals that come together: the process ends by one of them, and reports no error."""
+"""Signals that come together, and where no exception leaves: the process ends, without an error."""
 
 import itertools
 import signal
@@ -45,6 +45,46 @@ signal.signal(signal.{one}, lambda *_: signals.end_on_signal())
 signal.signal(signal.{other}, lambda *_: signals.end_on_signal())
 send()
 """
+
+# Python reports an exception there, and goes on.
+WITHOUT_A_CALLER = {
+    "a weak reference": "kept = Kept(); found = weakref.ref(kept, send); del kept",
+    "a finalizer": "Kept.__del__ = send; kept = Kept(); del kept",
+    "a collection": "gc.callbacks.append(lambda *_: send()); gc.collect()",
+}
+LOST = """
+import gc, os, signal, time, weakref
+from infra.process import signals
+
+class Kept: pass
+
+def send(*_):
+    gc.callbacks.clear()
+    if not signals.received_signal():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+signals.raise_on_signal()
+try:
+    {place}
+    time.sleep(10)
+except signals.Stopped:
+    print("stopped")
+signals.restore_defaults()
+signals.exit_by_signal(signals.received_signal())
+"""
+
+
+@pytest.mark.parametrize("place", WITHOUT_A_CALLER.values(), ids=WITHOUT_A_CALLER.keys())
+def test_a_signal_where_no_exception_leaves_ends_the_process(place):
+    ran = subprocess.run(
+        (sys.executable, "-u", "-c", LOST.format(place=place)),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=8,
+    )
+    assert ran.returncode == -signal.SIGTERM
+    assert (ran.stdout, ran.stderr) == ("stopped\n", "")
 
 
 @pytest.mark.parametrize(
