@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 
 from deploy.embedded.servers import Servers, running
 from infra.db.migrations import migrate
-from tests.faults.plugin.fault_effects import PLACES, REFUSED
+from tests.faults.plugin.fault_effects import HELD, PLACES, REFUSED
 
 HERE = Path(__file__).parent
 TASKS = int(os.environ.get("FAULT_TASKS", "50"))
@@ -134,6 +134,14 @@ class Site:
         """Leave notes: at this point of these tasks `child` or `main` dies, once."""
         for task_id in ids:
             (Path(self.environment["FAULT_NOTES"]) / place / task_id).write_text(victim)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold tasks of `fault.beside` and `fault.holding` until the end of the block."""
+        note = Path(self.environment["FAULT_NOTES"], HELD)
+        note.touch()
+        yield
+        note.unlink()
 
     def doomed(self) -> list[str]:
         """Return the notes that were not used yet."""

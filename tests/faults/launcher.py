@@ -23,7 +23,7 @@ from infra.queue.leases import Claim
 from infra.queue.schedule import Scheduler
 from models import Task
 
-leases.LEASE_SECONDS = 2.0
+leases.LEASE_SECONDS = float(os.environ.get("FAULT_LEASE_SECONDS", "2"))
 leases.BACKOFF = "make_interval(secs => 0.1 + random() / 5)"
 worker.app.app.tasks["fault.hung"].time_limit = 2
 worker.heartbeat.HEARTBEAT_SECONDS = 0.5

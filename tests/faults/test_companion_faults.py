@@ -10,6 +10,8 @@ import time
 import pytest
 
 from cli.connection_budget import Budget
+from cli.workers import EXIT_NOT_DRAINED
+from infra.db.pool import POOL_WAIT_SECONDS
 from infra.settings import Settings
 from tests.factories import eventually
 from tests.faults.harness import TASKS
@@ -18,19 +20,19 @@ from tests.faults.verdict import settle
 
 NAME, PLACES = "fault.beside", 10
 RUNNING = f"count(*) FILTER (WHERE name = '{NAME}' AND state = 'running')"
-# The second process of a worker takes its tasks before the first one has ended its own.
-SECONDS = 4
 ALL_RUN = f"{RUNNING} = {2 * PLACES}"
 
 
 @pytest.mark.parametrize("place", ["after the put", "before the commit", "after the commit"])
 async def test_child_killed_while_it_runs_ten(site, place):
-    await site.enqueue(2 * PLACES, NAME, seconds=SECONDS)
-    site.start_worker()
-    await site.until(ALL_RUN)
-    await site.enqueue(TASKS - 2 * PLACES, NAME)
-    running = f"SELECT min(id::text) FROM tasks WHERE state = 'running' AND name = '{NAME}'"
-    site.doom("child", place, [await site.database.fetchval(running)])
+    # Long enough that a busy machine renews those of the other process.
+    with site.held():
+        await site.enqueue(2 * PLACES, NAME)
+        site.start_worker(FAULT_LEASE_SECONDS="6")
+        await site.until(ALL_RUN)
+        await site.enqueue(TASKS - 2 * PLACES, NAME)
+        running = f"SELECT min(id::text) FROM tasks WHERE state = 'running' AND name = '{NAME}'"
+        site.doom("child", place, [await site.database.fetchval(running)])
     fault = f"worker child killed {place}, ten at a time"
     outcome = await settle(site, fault, time.monotonic())
     assert outcome.done == TASKS
@@ -41,27 +43,29 @@ async def test_child_killed_while_it_runs_ten(site, place):
 
 
 async def test_main_killed_while_its_children_run_ten(site):
-    await site.enqueue(2 * PLACES, NAME, seconds=SECONDS)
     async with site.kept_worker():
-        await site.until(ALL_RUN)
-        await site.enqueue(TASKS - 2 * PLACES, NAME)
-        since = time.monotonic()
-        os.kill(site.workers[0].pid, signal.SIGKILL)
+        with site.held():
+            await site.enqueue(2 * PLACES, NAME)
+            await site.until(ALL_RUN)
+            await site.enqueue(TASKS - 2 * PLACES, NAME)
+            since = time.monotonic()
+            os.kill(site.workers[0].pid, signal.SIGKILL)
         outcome = await settle(site, "worker main killed, ten at a time", since)
     assert outcome.done == TASKS
 
 
 @pytest.mark.parametrize("fault", ["", "no heartbeat"])
 async def test_worker_frozen_past_its_leases_while_it_runs_ten(site, fault):
-    await site.enqueue(2 * PLACES, NAME, seconds=SECONDS, slow_attempts=2)
-    frozen = site.start_worker(fault)
-    await site.until(ALL_RUN)
-    os.killpg(frozen.pid, signal.SIGSTOP)
-    await site.enqueue(TASKS - 2 * PLACES, NAME)
-    since = time.monotonic()
-    site.start_worker()
-    await site.until("count(*) FILTER (WHERE state = 'running' AND attempts = 2) > 0")
-    os.killpg(frozen.pid, signal.SIGCONT)
+    with site.held():
+        await site.enqueue(2 * PLACES, NAME, slow_attempts=2)
+        frozen = site.start_worker(fault)
+        await site.until(ALL_RUN)
+        os.killpg(frozen.pid, signal.SIGSTOP)
+        await site.enqueue(TASKS - 2 * PLACES, NAME)
+        since = time.monotonic()
+        site.start_worker()
+        await site.until("count(*) FILTER (WHERE state = 'running' AND attempts = 2) > 0")
+        os.killpg(frozen.pid, signal.SIGCONT)
     taken_away = 2 * PLACES
     await site.wait_for(lambda: site.log_of(0).read_text().count("task_taken_away") >= taken_away)
     how = (
@@ -71,10 +75,12 @@ async def test_worker_frozen_past_its_leases_while_it_runs_ten(site, fault):
 
 
 async def test_tasks_that_outlive_their_leases_ten_at_a_time(site):
-    await site.enqueue(2 * PLACES, NAME, seconds=6)
-    site.start_worker()
-    await site.until(ALL_RUN)
-    await site.enqueue(TASKS - 2 * PLACES, NAME)
+    with site.held():
+        await site.enqueue(2 * PLACES, NAME)
+        site.start_worker()
+        await site.until(ALL_RUN)
+        await site.enqueue(TASKS - 2 * PLACES, NAME)
+        await asyncio.sleep(6)
     fault = "no fault: tasks of three leases' length, ten at a time"
     assert (await settle(site, fault, time.monotonic())).done == TASKS
     assert await site.database.fetchval("SELECT max(attempts) FROM tasks") == 1
@@ -82,14 +88,17 @@ async def test_tasks_that_outlive_their_leases_ten_at_a_time(site):
 
 async def test_told_to_stop_while_it_runs_ten(site):
     """It takes no more, and lets those end that can."""
-    long = await site.enqueue(1, NAME, seconds=60)
-    short = await site.enqueue(2 * PLACES - 1, NAME, seconds=3)
-    first = site.start_worker(WORKER_SHUTDOWN_SECONDS="6")
-    await site.until(ALL_RUN)
-    waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
-    since = time.monotonic()
-    os.kill(first.pid, signal.SIGTERM)
-    assert await asyncio.to_thread(first.wait, 20) == 0
+    with site.held():
+        long = await site.enqueue(1, NAME, seconds=60)
+        short = await site.enqueue(2 * PLACES - 1, NAME)
+        first = site.start_worker(WORKER_SHUTDOWN_SECONDS="10")
+        await site.until(ALL_RUN)
+        waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
+        since = time.monotonic()
+        os.kill(first.pid, signal.SIGTERM)
+        # It takes no more tasks before those that it runs end.
+        await asyncio.sleep(2)
+    assert await asyncio.to_thread(first.wait, 40) == 0
     assert await _states(site, short) == {("succeeded", 1)}
     assert await _states(site, long) == {("queued", 1)}
     assert await _states(site, waiting) == {("queued", 0)}
@@ -104,13 +113,16 @@ async def test_told_to_stop_while_it_runs_ten(site):
 async def test_each_of_ten_has_a_connection_and_the_budget_counts_it(site, monkeypatch):
     monkeypatch.setattr("cli.connection_budget.most_at_once", lambda: PLACES)
     settings = Settings(_env_file=None, worker_concurrency=2)
-    await site.enqueue(2 * PLACES, "fault.holding")
-    site.start_worker()
-    await site.until("count(*) FILTER (WHERE name = 'fault.holding' AND state = 'running') = 20")
-    # Its transactions are open; those of this test are not its own.
-    await asyncio.sleep(0.5)
-    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    used = await site.database.fetchval(count) - site.database.get_size()
+    with site.held():
+        await site.enqueue(2 * PLACES, "fault.holding")
+        site.start_worker()
+        running = "count(*) FILTER (WHERE name = 'fault.holding' AND state = 'running')"
+        await site.until(f"{running} = 20")
+        # Longer than the pool lets one wait for a connection.
+        await asyncio.sleep(POOL_WAIT_SECONDS + 1)
+        # The connections of this test are not the worker's.
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        used = await site.database.fetchval(count) - site.database.get_size()
     assert 2 * PLACES <= used <= Budget.of(settings).worker
     await site.until("count(*) FILTER (WHERE name = 'fault.holding' AND state = 'succeeded') = 20")
     assert await site.database.fetchval("SELECT max(attempts) FROM tasks") == 1
@@ -118,15 +130,17 @@ async def test_each_of_ten_has_a_connection_and_the_budget_counts_it(site, monke
 
 @pytest.mark.parametrize("how", ["paused", "drained"])
 async def test_a_queue_that_is_taken_away_while_ten_run(site, how):
-    running = await site.enqueue(2 * PLACES, NAME, seconds=12 if how == "drained" else 3)
-    site.start_worker("companions for 60", name="one")
-    await site.until(ALL_RUN)
-    waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
-    if how == "paused":
-        await site.database.execute(PAUSE)
-    else:
-        (worker,) = await eventually(lambda: _listed(site), within=9)
-        await _workers(site, "drain", worker["name"], "--queue", "default")
+    with site.held():
+        running = await site.enqueue(2 * PLACES, NAME)
+        site.start_worker("companions for 60", name="one")
+        await site.until(ALL_RUN)
+        if how == "paused":
+            await site.database.execute(PAUSE)
+        else:
+            (worker,) = await eventually(lambda: _listed(site))
+            drain = ("drain", worker["name"], "--queue", "default", "--timeout", "0")
+            await _workers(site, *drain, code=EXIT_NOT_DRAINED)
+        waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
     await site.until(f"{RUNNING} = 0")
     # Longer than a place waits for the next task, and than a relay needs.
     await asyncio.sleep(1.5)
@@ -151,7 +165,7 @@ async def _listed(site) -> list[dict[str, object]]:
     return json.loads(await _workers(site, "list", "--json"))
 
 
-async def _workers(site, *arguments) -> str:
+async def _workers(site, *arguments, code=0) -> str:
     """Run `enroll workers`; return what it printed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", "workers", *arguments),
@@ -159,5 +173,5 @@ async def _workers(site, *arguments) -> str:
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
-    assert process.returncode == 0
+    assert process.returncode == code
     return output.decode()

@@ -1,5 +1,6 @@
 """The effects of the faulty tasks that tests check: their objects, and where they die."""
 
+import asyncio
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ EFFECTS = "effects/"
 REFUSED = "claim refused:"
 # This kind is enqueued once a second by workers that have the variable.
 TICK, TICKING = "fault.tick", "FAULT_TICK"
+HELD = "held"
 PLACES = ("before the claim", "in work", "after the put", "before the commit", "after the commit")
 
 
@@ -29,3 +31,10 @@ def meet(place: str, task_id: UUID) -> None:
         return
     os.kill(os.getpid() if victim == "child" else os.getppid(), signal.SIGKILL)
     time.sleep(10)  # Until the kernel has noticed the parent's death.
+
+
+async def until_released() -> None:
+    """Wait while a note says that tasks are held."""
+    note = Path(os.environ["FAULT_NOTES"], HELD)
+    while await asyncio.to_thread(note.exists):  # noqa: ASYNC110  a test removes it
+        await asyncio.sleep(0.05)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-from fault_effects import EFFECTS, TICK, TICKING, body, meet
+from fault_effects import EFFECTS, TICK, TICKING, body, meet, until_released
 from tortoise.connection import get_connections
 
 from infra.queue.errors import Snooze
@@ -46,15 +46,18 @@ async def limited(context: TaskContext, seconds: float = 0, slow_attempts: int =
 
 @task("fault.beside", max_attempts=20, timeout=60, concurrency_per_process=10)
 async def beside(context: TaskContext, seconds: float = 0, slow_attempts: int = 1) -> None:
-    """Have the effect, ten at a time in a process."""
+    """Have the effect, ten at a time in a process, when tasks are not held."""
+    if context.attempt <= slow_attempts:
+        await until_released()
     await effect(context, seconds, slow_attempts)
 
 
 @task("fault.holding", max_attempts=20, concurrency_per_process=10)
 async def holding(context: TaskContext) -> None:
-    """Hold a transaction open for longer than the pool lets another one wait for a connection."""
+    """Hold a transaction open while tasks are held."""
     async with context.finishing():
-        await get_connections().get("default").execute_query("SELECT pg_sleep(3)")
+        await get_connections().get("default").execute_query("SELECT 1")
+        await until_released()
 
 
 @task("fault.snoozing", max_attempts=2)
