@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from threading import Lock
-from typing import Any
+from typing import Any, TypeGuard
 from weakref import WeakSet
 
 import asyncpg
@@ -68,7 +68,17 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **options: Any) -> None:
         super().__init__(protocol, transport, *args, **options)
-        _bound_silence(transport.get_extra_info("socket"))
+        self._socket = transport.get_extra_info("socket")
+        _keep_alive(self._socket)
+        _bound_silence(self._socket, SILENCE_SECONDS)
+
+    async def copy_records_to_table(self, *args: Any, **options: Any) -> str:
+        """Copy; a server that takes no more data for a while, as in a checkpoint, is not gone."""
+        _bound_silence(self._socket, None)
+        try:
+            return str(await super().copy_records_to_table(*args, **options))
+        finally:
+            _bound_silence(self._socket, SILENCE_SECONDS)
 
     def end_soon(self) -> None:
         """End the connection, from any thread."""
@@ -169,10 +179,20 @@ def _reason(error: BaseException | None) -> str:
     return str(error) or type(error).__name__
 
 
-def _bound_silence(transport: socket.socket | None) -> None:
-    if transport is None or transport.family not in {socket.AF_INET, socket.AF_INET6}:
+def _keep_alive(connected: socket.socket | None) -> None:
+    if not _is_tcp(connected):
         return
-    transport.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
-        transport.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_SECONDS * 1000)
+        connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _bound_silence(connected: socket.socket | None, seconds: int | None) -> None:
+    """Bound the time without progress of data that was sent; None: as the system does."""
+    if _is_tcp(connected) and connected.fileno() >= 0:
+        milliseconds = (seconds or 0) * 1000
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def _is_tcp(connected: socket.socket | None) -> TypeGuard[socket.socket]:
+    return connected is not None and connected.family in {socket.AF_INET, socket.AF_INET6}

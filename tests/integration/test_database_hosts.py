@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -104,6 +105,25 @@ async def test_each_connection_notices_that_the_machine_of_its_server_is_gone(ne
             assert transport.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             bound = transport.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
             assert bound == hosts.SILENCE_SECONDS * 1000
+
+
+async def test_a_server_that_takes_no_data_for_a_while_is_not_gone(new_database, monkeypatch):
+    """As in a checkpoint, while rows are copied."""
+    monkeypatch.setattr(hosts, "SILENCE_SECONDS", 1)
+    async with direct_connection(await new_database()) as connection:
+        await connection.execute("CREATE TEMP TABLE copied (content text)")
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+
+        def rows():
+            for number in range(50_000):
+                if number == 1000:
+                    os.kill(pid, signal.SIGSTOP)
+                    asyncio.get_running_loop().call_later(4, os.kill, pid, signal.SIGCONT)
+                # Together more than the buffers of both sockets hold.
+                yield ("x" * 1000,)
+
+        await connection.copy_records_to_table("copied", records=rows())
+        assert await connection.fetchval("SELECT count(*) FROM copied") == 50_000
 
 
 async def test_a_pooled_connection_refuses_state_of_its_session(new_database):
