@@ -23,8 +23,8 @@ COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", sandbox_process.__name__)
 
 # Every image that `headers.opened` accepts needs less.
 MEMORY_BYTES = 256 * 1024 * 1024
-# Three times the most expensive accepted image on a busy machine.
-CPU_SECONDS = 3
+# Three times the most expensive accepted image on a slow and busy machine.
+CPU_SECONDS = 10
 # Bounds the wait if a busy machine does not give the child its CPU seconds.
 WALL_SECONDS = 30.0
 

@@ -16,8 +16,8 @@ from tests.processes import commands_of, peaks_of
 
 MEGABYTE = 1 << 20
 MOST_MEGABYTES = 300
-MOST_SECONDS = 2.0
-WALL_SECONDS = 10.0  # the test machine may be busy
+# The test machine may be slow and busy.
+MOST_SECONDS, WALL_SECONDS = 5.0, 30.0
 # The attacks that cost the API or a decoder the most memory or time.
 HEAVIEST = (
     "as large as a PNG may be",
@@ -69,7 +69,7 @@ async def test_each_attack_has_its_expected_outcome(service, api, title):
         return
     assert response.status_code == 201, response.text
     task_id = response.json()["image"]["task_id"]
-    course = await api.settled(response.json()["id"])
+    course = await api.settled(response.json()["id"], within=60)
     seconds = time.perf_counter() - started
     assert course["image"]["status"] == attack.fate, course
     assert seconds < WALL_SECONDS

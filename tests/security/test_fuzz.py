@@ -73,7 +73,7 @@ def with_input(document: dict) -> set[str]:
     }
 
 
-@pytest.mark.timeout(0 if EXAMPLES else 180)
+@pytest.mark.timeout(0 if EXAMPLES else 600)
 @pytest.mark.parametrize("role", PHASES)
 async def test_schemathesis_finds_no_failure(service, new_database, tmp_path, role):
     seed = random.randrange(1 << 32)

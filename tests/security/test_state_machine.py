@@ -164,7 +164,7 @@ class Registration(RuleBasedStateMachine):
             assert self.call("GET", f"/students/{email}/enrollments", 200)["total"] == 0
 
 
-@pytest.mark.timeout(0 if STATES > 10 else 180)
+@pytest.mark.timeout(0 if STATES > 10 else 600)
 async def test_the_service_agrees_with_the_model(service, tmp_path):
     exempt = {"RATE_LIMIT_EXEMPT": "127.0.0.1"}
     async with own_api(service, tmp_path, **exempt) as server:
