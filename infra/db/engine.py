@@ -14,7 +14,7 @@ from tortoise.exceptions import BaseORMException
 from infra.aio.shield import drain
 from infra.db import dsn, hosts
 from infra.db.pool import LEASE_SECONDS, POOL_WAIT_SECONDS, BoundedPool, PooledClient
-from infra.db.session import Session
+from infra.db.session import Session, SessionBehindPooler
 from infra.db.transactions import BROKEN, PRIMARY, borrowed
 from infra.errors import SelfDescribed
 from infra.identity import qualified
@@ -74,7 +74,7 @@ def _credentials(url: str, pool: PoolOptions) -> dict[str, Any]:
         # A pooler's sessions can't be configured, so each transaction sets the limits.
         "limits": _LOCAL_LIMITS if address.is_pooled else "",
         "command_timeout": COMMAND_TIMEOUT_SECONDS,
-        "connection_class": Session,
+        "connection_class": SessionBehindPooler if address.is_pooled else Session,
         "minsize": pool.size if pool.prewarm else 1,
         "maxsize": pool.size,
         "max_inactive_connection_lifetime": 0.0 if pool.prewarm else MAX_IDLE_SECONDS,

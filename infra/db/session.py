@@ -32,3 +32,14 @@ class Session(hosts.Connection):
     async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  asyncpg's signature
         """Roll back an open transaction; `command_timeout` bounds it."""
         await self._reset()
+
+
+class SessionBehindPooler(Session):
+    """A connection of the pool to PgBouncer, which ends if the client of a cancellation leaves.
+
+    So a cancellation goes on when its connection is closed; `command_timeout` bounds it. See
+    https://github.com/pgbouncer/pgbouncer/issues/801.
+    """
+
+    def _clean_tasks(self) -> None:
+        """Leave the cancellations running."""

@@ -3,16 +3,34 @@
 import asyncio
 import os
 import sys
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from infra.db.engine import PoolerAnswersError, database, direct_connection, open_pool
+from deploy.embedded.servers import running
+from infra.db.engine import (
+    PoolerAnswersError,
+    database,
+    direct_connection,
+    is_connected,
+    open_pool,
+)
 from tests import photos
 from tests.debian import pgbouncer
-from tests.factories import ADMIN, COURSE, Api, bearer, dies_everywhere, free_ports, new_email
+from tests.factories import (
+    ADMIN,
+    COURSE,
+    Api,
+    bearer,
+    dies_everywhere,
+    eventually,
+    free_ports,
+    new_email,
+)
 from tests.instances import instance
 from tests.plugins import brokers
+from tests.processes import frozen, pid_of_postgres
 
 pytestmark = pytest.mark.debian
 CLIENTS = 12
@@ -142,3 +160,24 @@ async def test_transactions_get_the_limits_that_a_pooled_session_cannot_have(env
             assert await source.execute_query_dict(limits) == [{"statement": "0", "idle": "0"}]
             async with source._in_transaction() as one:  # noqa: SLF001  of another client
                 assert await one.execute_query_dict(limits) == [{"statement": "35s", "idle": "30s"}]
+
+
+async def test_the_client_of_a_cancellation_stays_until_the_frozen_server_has_it(tmp_path):
+    """If it leaves, PgBouncer 1.18 ends, or closes the connection of another client."""
+    tmp_path.chmod(0o755)
+    async with (
+        running(tmp_path / "servers", {"postgres"}) as servers,
+        pgbouncer(tmp_path / "own", servers.environment["DATABASE_URL"]) as pooled,
+        open_pool(urlsplit(pooled)._replace(query="pgbouncer=true").geturl(), 1) as pool,
+    ):
+        await pool.execute_query("SELECT 1")
+        with frozen(await pid_of_postgres(servers)):
+            # The connection is closed when it can't be made ready for its next user.
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await pool.execute_query("SELECT 1")
+            await asyncio.sleep(0.5)
+        await eventually(lambda: is_connected(pool))
+    log = (tmp_path / "own" / "logs" / "pgbouncer.log").read_text("utf-8")
+    assert "started sending cancel request" in log
+    assert "client unexpected eof" not in log
