@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from threading import Lock
-from typing import Any, TypeGuard
+from typing import Any
 from weakref import WeakSet
 
 import asyncpg
@@ -69,12 +69,11 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **options: Any) -> None:
         super().__init__(protocol, transport, *args, **options)
         self._socket = transport.get_extra_info("socket")
-        _keep_alive(self._socket)
         _bound_silence(self._socket, SILENCE_SECONDS)
 
     async def copy_records_to_table(self, *args: Any, **options: Any) -> str:
         """Copy; a server that takes no more data for a while, as in a checkpoint, is not gone."""
-        _bound_silence(self._socket, None)
+        _bound_silence(self._socket, 0)
         try:
             return str(await super().copy_records_to_table(*args, **options))
         finally:
@@ -179,20 +178,13 @@ def _reason(error: BaseException | None) -> str:
     return str(error) or type(error).__name__
 
 
-def _keep_alive(connected: socket.socket | None) -> None:
-    if not _is_tcp(connected):
+def _bound_silence(connected: socket.socket | None, seconds: int) -> None:
+    """Bound the time in which data that was sent makes no progress; 0: as the system does."""
+    if connected is None or connected.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    if connected.fileno() < 0:  # the connection is closed
         return
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
         connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _bound_silence(connected: socket.socket | None, seconds: int | None) -> None:
-    """Bound the time without progress of data that was sent; None: as the system does."""
-    if _is_tcp(connected) and connected.fileno() >= 0:
-        milliseconds = (seconds or 0) * 1000
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-
-
-def _is_tcp(connected: socket.socket | None) -> TypeGuard[socket.socket]:
-    return connected is not None and connected.family in {socket.AF_INET, socket.AF_INET6}
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)

@@ -134,13 +134,13 @@ async def test_a_queue_that_is_taken_away_while_ten_run(site, how):
         running = await site.enqueue(2 * PLACES, NAME)
         site.start_worker("companions for 60", name="one")
         await site.until(ALL_RUN)
+        waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
         if how == "paused":
             await site.database.execute(PAUSE)
         else:
             (worker,) = await eventually(lambda: _listed(site))
             drain = ("drain", worker["name"], "--queue", "default", "--timeout", "0")
             await _workers(site, *drain, code=EXIT_NOT_DRAINED)
-        waiting = await site.enqueue(TASKS - 2 * PLACES, NAME)
     await site.until(f"{RUNNING} = 0")
     # Longer than a place waits for the next task, and than a relay needs.
     await asyncio.sleep(1.5)
