@@ -56,7 +56,7 @@ async def _serve(app: Application, listening: socket.socket, ready: NotifyReady)
     )
     app.ctx.connections = server.connections
     replaced = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(LEAVE, replaced.set)
+    signals.call_on_signal(LEAVE, replaced.set)
     await server.startup()
     try:
         await server.before_start()

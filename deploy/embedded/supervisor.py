@@ -89,7 +89,7 @@ class Supervisor:
                 shutdown.cancel()
 
         for signum in signals.stop_signals():
-            loop.add_signal_handler(signum, stop)
+            signals.call_on_signal(signum, stop)
         try:
             return await shutdown
         except asyncio.CancelledError:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -108,30 +108,52 @@ def run(
         Stopped: a signal came.
 
     """
+    was_received = _received
     try:
         with runner or asyncio.Runner() as new_loop:
-            return new_loop.run(_cancellable(main, grace_seconds))
+            result = new_loop.run(_cancellable(main, grace_seconds))
     finally:
         if _received is None:
-            raise_on_signal()  # the end of the loop removed its handlers
+            raise_on_signal()
+    if _received != was_received:  # it came after the end of `main`
+        raise Stopped
+    return result
 
 
 async def _cancellable(main: Coroutine[Any, Any, T], grace_seconds: float) -> T:
     loop = asyncio.get_running_loop()
     task = loop.create_task(main)
 
-    def stop(signum: int) -> None:
-        for each in stop_signals():
-            loop.remove_signal_handler(each)
-        _record(signum)
+    def cancel(signum: int) -> None:
         loop.call_later(grace_seconds, exit_by_signal, signum)
         task.cancel()
 
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        _record(signum)
+        _call_soon(loop, cancel, signum)
+
     for signum in stop_signals():
-        loop.add_signal_handler(signum, stop, signum)
+        signal.signal(signum, stop)
     try:
         return await task
     except asyncio.CancelledError:
         if _received is None:
             raise
         raise Stopped from None
+
+
+def call_on_signal(signum: int, callback: Callable[[], object]) -> None:
+    """Call this in the running event loop at each such signal, as long as the loop runs.
+
+    While a loop closes, signals for its own `add_signal_handler` are lost, and the interpreter
+    reports them.
+    """
+    loop = asyncio.get_running_loop()
+    signal.signal(signum, lambda *_: _call_soon(loop, callback))
+
+
+def _call_soon(
+    loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any
+) -> None:
+    with suppress(RuntimeError):  # the loop has closed
+        loop.call_soon_threadsafe(callback, *args)

@@ -73,6 +73,46 @@ signals.restore_defaults()
 signals.exit_by_signal(signals.received_signal())
 """
 
+# At each line of asyncio between the end of the coroutine and that of the loop.
+AS_IT_CLOSES = """
+import asyncio, itertools, os, signal, sys
+from infra.process import signals
+
+def run(last):
+    ended, lines = False, 0
+
+    def trace(frame, event, _):
+        nonlocal lines
+        if ended and event == "line" and "asyncio" in frame.f_code.co_filename:
+            lines += 1
+            if lines == last:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    async def main():
+        nonlocal ended
+        ended = True
+
+    signals.raise_on_signal()
+    sys.settrace(trace)
+    try:
+        signals.run(main())
+    except signals.Stopped:
+        signals.exit_by_signal(signals.received_signal())
+    finally:
+        sys.settrace(None)
+    os._exit(LOST if lines >= last else OVER)
+
+LOST, OVER = 3, 4
+for last in itertools.count(1):
+    if not (pid := os.fork()):
+        run(last)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code != -signal.SIGTERM:
+        print("lost at" if code == LOST else "never lost in", last)
+        sys.exit(code != OVER)
+"""
+
 
 @pytest.mark.parametrize("place", WITHOUT_A_CALLER.values(), ids=WITHOUT_A_CALLER.keys())
 def test_a_signal_where_no_exception_leaves_ends_the_process(place):
@@ -101,3 +141,11 @@ def test_two_signals_at_once_end_the_process_without_an_error(program, one, othe
     )
     assert -ran.returncode in {signal.Signals[one], signal.Signals[other]}
     assert ran.stderr == ""
+
+
+def test_a_signal_while_an_event_loop_closes_is_not_lost():
+    ran = subprocess.run(
+        (sys.executable, "-c", AS_IT_CLOSES), check=False, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert int(ran.stdout.removeprefix("never lost in ")) > 100
