@@ -1,9 +1,7 @@
 """The running service, once a session, and databases for tests that need their own."""
 
-import asyncio
 import os
 import signal
-import sys
 
 import asyncpg
 import httpx
@@ -17,11 +15,31 @@ from infra.db.engine import database
 from infra.db.migrations import migrate
 from infra.queue import hooks
 from services.task_hooks import TaskHooks
+from tests import forkserver
 from tests.factories import Api, free_ports
 
 pytest_plugins = ["tests.application", "tests.faults.table", "tests.poolers"]
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class FailureLines:
+    """Names each failure at once, for a run that is cut short has no summary."""
+
+    def __init__(self, config):
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            message = crash.message if crash else report.longreprtext
+            self._config.get_terminal_writer().line(f"\n{report.nodeid} failed: {message}")
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailureLines(config))
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +66,9 @@ def enroll(service):
     """Runs `enroll` with the service's settings; returns exit code, output and errors."""
 
     async def run(*arguments, typed="", environment=None):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *arguments),
-            env=os.environ | service.env | {"COLUMNS": "250"} | (environment or {}),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate(typed.encode())
-        return process.returncode, output.decode(), errors.decode()
+        env = os.environ | service.env | {"COLUMNS": "250"} | (environment or {})
+        done = await forkserver.enroll(*arguments, env=env, typed=typed)
+        return done.code, done.output, done.errors
 
     return run
 

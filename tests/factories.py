@@ -142,7 +142,7 @@ def refused_for(response: httpx.Response, *faults: tuple[str, str, str]) -> None
     assert (response.status_code, response.json()) == (400, envelope), response.text
 
 
-async def eventually(probe: Callable[[], Awaitable[T]], within: float = 20) -> T:
+async def eventually(probe: Callable[[], Awaitable[T]], within: float = 60) -> T:
     """Return the first true result of the probe."""
     deadline = time.monotonic() + within
     while not (found := await probe()):

@@ -4,16 +4,16 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
 from tests.factories import eventually, free_ports
+from tests.forkserver import start
 
-START_SECONDS = 40
+START_SECONDS = 120
 
 
 @asynccontextmanager
@@ -30,8 +30,8 @@ async def instance(
     }
     output = folder / f"api-{port}.log"
     with output.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "api"),
+        process = start(
+            *("-m", "cli", "api"),
             env=os.environ | environment | own | settings,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -42,7 +42,7 @@ async def instance(
         async with httpx.AsyncClient() as client:
 
             async def is_ready() -> bool:
-                assert process.returncode is None, output.read_text()
+                assert process.poll() is None, output.read_text()
                 try:
                     return (await client.get(f"{base}/health/ready")).status_code == 200
                 except httpx.TransportError:
@@ -51,11 +51,9 @@ async def instance(
             await eventually(is_ready, within=START_SECONDS)
         yield base
     finally:
-        with suppress(ProcessLookupError):  # the process has ended
-            process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
-            async with asyncio.timeout(15):
-                await process.wait()
-        except TimeoutError:
+            await asyncio.to_thread(process.wait, 15)
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await asyncio.to_thread(process.wait)

@@ -23,7 +23,7 @@ from deploy.embedded.servers import Servers, running
 from deploy.observe.slo import spec
 from infra.db.migrations import migrate
 from infra.settings import default_metrics_port
-from tests import photos
+from tests import forkserver, photos
 from tests.alerting import DOCS, Monitoring, all_ready, started
 from tests.disks import fill, small_disk
 from tests.factories import Api, eventually, free_ports, new_email
@@ -54,8 +54,8 @@ class Site:
     def start_worker(self) -> None:
         """Start a worker in a process group of its own."""
         with (self.folder / "worker.log").open("ab") as log:
-            self.worker = subprocess.Popen(
-                [sys.executable, "-m", "cli", "worker", "--concurrency", "1"],
+            self.worker = forkserver.start(
+                *("-m", "cli", "worker", "--concurrency", "1"),
                 env=os.environ | self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -300,22 +300,12 @@ async def test_the_dead_mans_switch_hears_of_it_again_and_again(site):
 
 
 async def test_the_gate_reads_the_budgets_that_the_faults_have_spent(site):
-    command = (
-        sys.executable,
-        "-m",
-        "cli",
-        "slo",
-        "gate",
-        "--prometheus",
-        site.monitoring.prometheus,
-    )
-    run = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 1, run.stdout + run.stderr
-    (row,) = (line for line in run.stdout.splitlines() if " availability " in line)
+    address = site.monitoring.prometheus
+    done = await forkserver.enroll("slo", "gate", "--prometheus", address, env=os.environ)
+    assert done.code == 1, done.output + done.errors
+    (row,) = (line for line in done.output.splitlines() if " availability " in line)
     assert " SPENT " in row
-    assert "UNKNOWN" not in run.stdout
+    assert "UNKNOWN" not in done.output
 
 
 def blocks() -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,7 +15,7 @@ from infra.db.engine import (
     is_connected,
     open_pool,
 )
-from tests import photos
+from tests import forkserver, photos
 from tests.debian import pgbouncer
 from tests.factories import (
     ADMIN,
@@ -134,14 +133,10 @@ async def test_a_pooler_without_the_direct_url_is_refused_at_the_start(environme
     own = {"PORT": str(free_ports(1)[0]), "POOLER_DIRECTORY": ""}
     async with pgbouncer(tmp_path / "own", direct) as pooled:
         for name in ("api", "migrate"):
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli", name),
-                env=os.environ | own | {"DATABASE_URL": pooled, "STORAGE_URL": "memory://"},
-                stderr=asyncio.subprocess.PIPE,
-            )
-            _, complaint = await process.communicate()
-            assert process.returncode == 2
-            assert complaint.decode() == f"enroll: {PoolerAnswersError()}\n"
+            own |= {"DATABASE_URL": pooled, "STORAGE_URL": "memory://"}
+            done = await forkserver.enroll(name, env=os.environ | own)
+            assert done.code == 2
+            assert done.errors == f"enroll: {PoolerAnswersError()}\n"
 
 
 async def test_transactions_get_the_limits_that_a_pooled_session_cannot_have(environment, tmp_path):

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from deploy.embedded.servers import running
 from deploy.embedded.service import start_service
-from tests import photos
+from tests import forkserver, photos
 from tests.factories import (
     ADMIN,
     COURSE,
@@ -109,15 +109,9 @@ async def log_in(client, body=ADMIN):
 
 async def enroll(own_service, redises, *arguments, said=""):
     environment = os.environ | own_service.env | redises.environment
-    process = await asyncio.create_subprocess_exec(
-        *(ENROLL, *arguments),
-        env=environment | {"DATA_DIR": str(own_service.data_dir)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, complaint = await process.communicate(said.encode())
-    return process.returncode, output.decode(), complaint.decode()
+    environment |= {"DATA_DIR": str(own_service.data_dir)}
+    done = await forkserver.enroll(*arguments, env=environment, typed=said)
+    return done.code, done.output, done.errors
 
 
 async def test_a_redis_that_lost_its_data_revives_no_session(own_service, redises, client):

@@ -1,6 +1,5 @@
 """The receiver of `make run OBSERVE=1` keeps spans; its pages and `enroll trace` show them."""
 
-import asyncio
 import gzip
 import os
 import signal
@@ -19,6 +18,7 @@ from deploy.observe.traces.store import SpanStore
 from infra.observability.otlp import Tracer
 from infra.observability.spans import Kind, Origin
 from infra.settings import Settings
+from tests import forkserver
 from tests.factories import free_ports
 
 REQUEST_ID = "request-1"
@@ -63,30 +63,29 @@ def _upload(url: str) -> None:
     tracer.close()
 
 
-def _trace(url: str, any_id: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "cli", "trace", any_id, *options)
+async def _trace(url: str, any_id: str, *options: str) -> forkserver.Done:
     environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return await forkserver.enroll("trace", any_id, *options, env=environment)
 
 
 @pytest.mark.parametrize("any_id", [REQUEST_ID, TASK_ID])
 async def test_the_command_prints_trees_with_durations_and_errors(url, any_id):
-    shown = await asyncio.to_thread(_trace, url, any_id)
-    assert shown.returncode == 0, shown.stderr
-    lines = shown.stdout.splitlines()
+    shown = await _trace(url, any_id)
+    assert shown.code == 0, shown.errors
+    lines = shown.output.splitlines()
     depths = {line.strip(" │├└─").split("  ")[0]: line.find("─ ") for line in lines}
     if any_id == REQUEST_ID:
         assert depths["POST /upload"] < depths["enqueue"]
     [failed] = [line for line in lines if "script" in line]
     assert failed.endswith("RuntimeError")
     assert " ms" in failed
-    assert "\x1b" not in shown.stdout
-    assert "caused by trace " in shown.stdout
+    assert "\x1b" not in shown.output
+    assert "caused by trace " in shown.output
 
 
 async def test_the_command_prints_json(url):
-    shown = await asyncio.to_thread(_trace, url, REQUEST_ID, "--json")
-    first, second = orjson.loads(shown.stdout)
+    shown = await _trace(url, REQUEST_ID, "--json")
+    first, second = orjson.loads(shown.output)
     assert [top["name"] for top in (first[0], first[0]["below"][0])] == ["POST /upload", "enqueue"]
     assert second[0]["links"] == [
         {"trace_id": first[0]["trace_id"], "span_id": first[0]["below"][0]["span_id"]}
@@ -102,9 +101,9 @@ async def test_the_command_prints_json(url):
     ],
 )
 async def test_the_command_says_why_there_is_nothing(url, tmp_path, address, any_id, says):
-    shown = await asyncio.to_thread(_trace, url if address is None else address, any_id)
-    assert shown.returncode != 0
-    assert says in shown.stderr
+    shown = await _trace(url if address is None else address, any_id)
+    assert shown.code != 0
+    assert says in shown.errors
 
 
 async def test_the_pages_show_traces_and_escape_texts(url):

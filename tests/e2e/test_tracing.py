@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from tests.factories import eventually, new_email, scrape
+from tests.forkserver import start
 from tests.instances import instance
 from tests.otlp import receiver
 
@@ -40,8 +41,8 @@ def _imports(output: str, package: str) -> bool:
 @contextmanager
 def _worker(log, environment):
     with log.open("wb") as output:
-        command = (sys.executable, "-m", "cli", "worker", "--concurrency=1")
-        worker = subprocess.Popen(command, env=environment, stderr=output, start_new_session=True)
+        command = ("-m", "cli", "worker", "--concurrency=1")
+        worker = start(*command, env=environment, stderr=output, start_new_session=True)
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from uuid_utils.compat import uuid7
 
+from tests import forkserver
 from tests.factories import ADMIN, bearer, dies_everywhere, eventually, refused
 from tests.instances import instance
 
@@ -28,17 +29,11 @@ def enroll(service):
 
     async def run(*arguments, said="", code=0):
         environment = os.environ | service.env | {"DATA_DIR": str(service.data_dir)}
-        process = await asyncio.create_subprocess_exec(
-            *(ENROLL, *arguments),
-            env=environment | {"TERM": "dumb", "COLUMNS": "200"},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, complaint = await process.communicate(said.encode())
-        assert process.returncode == code, complaint.decode()
-        assert "Traceback" not in complaint.decode()
-        return output.decode() if code == 0 else complaint.decode()
+        wide = {"TERM": "dumb", "COLUMNS": "200"}
+        done = await forkserver.enroll(*arguments, env=environment | wide, typed=said)
+        assert done.code == code, done.errors
+        assert "Traceback" not in done.errors
+        return done.output if code == 0 else done.errors
 
     return run
 

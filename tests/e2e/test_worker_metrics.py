@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,9 +12,9 @@ import pytest
 from infra.metrics_server import NICENESS
 from tests import photos
 from tests.factories import eventually, free_ports
-from tests.instances import instance
+from tests.forkserver import start
 from tests.metrics_of import addresses, api_address, key, series
-from tests.processes import commands_of
+from tests.security.servers import own_api
 
 TASK = "images.process"
 CPU = "process_cpu_seconds_total"
@@ -143,17 +141,13 @@ async def own_worker(folder: Path, environment: dict[str, str]):
     address = f"http://127.0.0.1:{port}/metrics"
     command = ("worker", "--queues=nobodys", "--concurrency=1")
     own = {"WORKER_METRICS_PORT": str(port), "DATA_DIR": str(folder)}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", *command), env=os.environ | environment | own
-    )
+    process = start("-m", "cli", *command, env=os.environ | environment | own)
     try:
         await eventually(lambda: served(address))
         yield psutil.Process(process.pid), address
     finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
-            await process.wait()
+        process.terminate()
+        await asyncio.to_thread(process.wait, 20)
 
 
 def servers_of(parent: psutil.Process) -> set[psutil.Process]:
@@ -195,9 +189,9 @@ async def test_the_process_that_serves_is_restarted_and_ends_with_the_worker(ser
 
 
 async def test_counters_do_not_fall_when_a_process_is_replaced(service, tmp_path):
-    async with instance(tmp_path, service.env, API_WORKERS="2") as base:
-        address = api_address(base)
-        async with httpx.AsyncClient(base_url=base) as client:
+    async with own_api(service, tmp_path, API_WORKERS="2") as api:
+        address = api_address(api.address)
+        async with httpx.AsyncClient(base_url=api.address) as client:
             for _ in range(20):
                 await client.get("/api/v1/courses?limit=3")
         requests = key(
@@ -210,17 +204,11 @@ async def test_counters_do_not_fall_when_a_process_is_replaced(service, tmp_path
             return shown if shown.get(requests) == 20 else None
 
         before = await eventually(are_counted)
-        port = str(httpx.URL(base).port)
-        [parent] = [
-            each
-            for each, command in commands_of(psutil.Process()).items()
-            if command[-2:] == ["cli", "api"] and each.environ()["PORT"] == port
-        ]
-        server = servers_of(parent).pop()
+        server = servers_of(api.process).pop()
         server.kill()
 
         async def is_replaced() -> bool:
-            return server not in servers_of(parent) and len(servers_of(parent)) == 2
+            return server not in (now := servers_of(api.process)) and len(now) == 2
 
         await eventually(is_replaced)
         after = await series(address)

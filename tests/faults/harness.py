@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -20,6 +19,7 @@ from uuid_utils.compat import uuid7
 from deploy.embedded.servers import Servers, running
 from infra.db.migrations import migrate
 from tests.faults.plugin.fault_effects import HELD, PLACES, REFUSED
+from tests.forkserver import Running, start
 
 HERE = Path(__file__).parent
 TASKS = int(os.environ.get("FAULT_TASKS", "50"))
@@ -42,17 +42,17 @@ class Site:
     accepted: set[str] = field(default_factory=set)
     # Tasks whose commit was interrupted: each exists completely or not at all.
     uncertain: set[str] = field(default_factory=set)
-    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    workers: list[Running] = field(default_factory=list)
 
     def start_worker(
         self, fault: str = "", queues: str = "", name: str = "", **environment: str
-    ) -> "subprocess.Popen[bytes]":
+    ) -> Running:
         """Start a worker of two processes in a process group of its own."""
         chosen = ["--queues", queues] if queues else []
         chosen += ["--name", name] if name else []
         with self.log_of(len(self.workers)).open("wb") as output:
-            worker = subprocess.Popen(
-                [sys.executable, HERE / "launcher.py", "worker", "--concurrency", "2", *chosen],
+            worker = start(
+                *(HERE / "launcher.py", "worker", "--concurrency", "2", *chosen),
                 env=self.environment | {"FAULT": fault} | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

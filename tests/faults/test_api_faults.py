@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -15,6 +14,7 @@ from tests import photos
 from tests.factories import ADMIN, COURSE, free_ports
 from tests.faults.harness import TASKS, Site
 from tests.faults.verdict import bucket_keys, settle
+from tests.forkserver import start
 from tests.streams import CHUNK, carry
 
 ROUNDS = 4 if TASKS >= 500 else 2
@@ -39,8 +39,8 @@ class Uploads:
         """Start the API and wait until it is ready."""
         self.commits = 0
         with self.log.open("ab") as output:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli", "api"),
+            self.process = start(
+                *("-m", "cli", "api"),
                 env=self.environment,
                 stdout=output,
                 stderr=output,
@@ -80,7 +80,7 @@ class Uploads:
                 self.commits += data.count(COMMITTED)
                 if COMMITTED in data and self.commits >= TASKS // ROUNDS:
                     os.killpg(self.process.pid, signal.SIGKILL)
-                    await self.process.wait()
+                    await asyncio.to_thread(self.process.wait)
                     break
                 writer.write(data)
 
@@ -112,7 +112,7 @@ async def test_api_killed_between_commit_and_response(site):
             await uploads.log_in()
             uploads.commits = 0
             await asyncio.gather(*(uploads.upload_on_and_on(photo) for _ in range(CLIENTS)))
-            await uploads.process.wait()
+            await asyncio.to_thread(uploads.process.wait)
             courses = await site.database.fetch("SELECT id::text, image_task_id::text FROM courses")
             unanswered = len(courses) - len(uploads.answered)
     await uploads.client.aclose()

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 
 import pytest
@@ -13,6 +12,7 @@ from cli.connection_budget import Budget
 from cli.workers import EXIT_NOT_DRAINED
 from infra.db.pool import POOL_WAIT_SECONDS
 from infra.settings import Settings
+from tests import forkserver
 from tests.factories import eventually
 from tests.faults.harness import TASKS
 from tests.faults.test_queue_faults import PAUSE, RESUME
@@ -167,11 +167,6 @@ async def _listed(site) -> list[dict[str, object]]:
 
 async def _workers(site, *arguments, code=0) -> str:
     """Run `enroll workers`; return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "workers", *arguments),
-        env=site.environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == code
-    return output.decode()
+    done = await forkserver.enroll("workers", *arguments, env=site.environment)
+    assert done.code == code, done.errors
+    return done.output

@@ -3,12 +3,12 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from tests import forkserver
 from tests.factories import eventually
 from tests.faults.harness import TASKS, Site
 from tests.faults.plugin.fault_effects import TICK, TICKING
@@ -45,11 +45,8 @@ async def _settle(site: Site, fault: str, since: float) -> Outcome:
     """Pause the schedule, and assert that each slot has been enqueued once and had one effect."""
 
     async def is_paused() -> bool:
-        pausing = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "schedule", "pause", TICK),
-            env=site.environment | {TICKING: "1"},
-        )
-        return await pausing.wait() == 0
+        environment = site.environment | {TICKING: "1"}
+        return (await forkserver.enroll("schedule", "pause", TICK, env=environment)).code == 0
 
     # The server may still be restarting.
     await eventually(is_paused)

@@ -4,10 +4,10 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from contextlib import asynccontextmanager
 
+from tests import forkserver
 from tests.factories import eventually
 from tests.faults.harness import TASKS
 from tests.faults.verdict import settle
@@ -88,14 +88,8 @@ async def test_a_queue_is_drained_on_one_worker(site):
     """The other goes on with it, and the worker with other queues, until it is resumed."""
 
     async def enroll(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "workers", *arguments),
-            env=site.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, complaint = await process.communicate()
-        return process.returncode, output.decode(), complaint.decode()
+        done = await forkserver.enroll("workers", *arguments, env=site.environment)
+        return done.code, done.output, done.errors
 
     async def both():
         code, output, complaint = await enroll("list", "--json")

@@ -22,6 +22,7 @@ from services.flags.evaluate import Flags
 from services.flags.feed import FlagFeed
 from tasks import backfills
 from tasks.registry import REGISTRY, load_tasks
+from tests import forkserver
 from tests.factories import eventually
 from tests.plugins.brokers import worker
 from tests.plugins.packages import write_package
@@ -213,14 +214,9 @@ async def test_a_backfill_survives_kill_9_and_is_watched_paused_and_resumed(plug
     environment, folder = plugged
 
     async def enroll(*command):
-        process = await asyncio.create_subprocess_exec(
-            *(ENROLL, "backfills", *command),
-            env=os.environ | environment,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output = (await process.communicate())[0].decode()
-        assert process.returncode == 0
-        return output
+        done = await forkserver.enroll("backfills", *command, env=os.environ | environment)
+        assert done.code == 0, done.errors
+        return done.output
 
     async def shown():
         [row] = json.loads(await enroll("list", "--json"))

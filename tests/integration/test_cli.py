@@ -6,8 +6,6 @@ import os
 import socket
 import sys
 from importlib.metadata import version
-from pathlib import Path
-from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -15,9 +13,9 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from infra.settings import Settings
+from tests import forkserver
 from tests.factories import NO_ID, free_ports
 
-ENROLL = Path(sys.executable).with_name("enroll")
 FAILED, USAGE = 1, 2
 SECRET = "hunter2-hunter2"
 COMMANDS = {"api", "worker", "flower", "migrate", "demo", "openapi", "seed"}
@@ -43,28 +41,17 @@ def enroll(tmp_path):
     own = {"PORT": str(free_ports(1)[0])}  # another program may use the default port
 
     async def run(*arguments, **settings):
-        process = await asyncio.create_subprocess_exec(
-            ENROLL,
-            *arguments,
-            cwd=tmp_path,
-            env=clean | own | WIDE | settings,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, complaint = await asyncio.wait_for(process.communicate(), 60)
-        return SimpleNamespace(
-            code=process.returncode, output=output.decode(), complaint=complaint.decode()
-        )
+        env = clean | own | WIDE | settings
+        return await forkserver.enroll(*arguments, env=env, cwd=tmp_path)
 
     return run
 
 
 def assert_one_sentence(done, code, *named):
     """Assert that a command ended with one line on standard error that has these words."""
-    assert done.code == code, done.complaint
-    assert "Traceback" not in done.complaint + done.output
-    [line] = done.complaint.splitlines()
+    assert done.code == code, done.errors
+    assert "Traceback" not in done.errors + done.output
+    [line] = done.errors.splitlines()
     assert line.startswith("enroll: ")
     for text in named:
         assert text in line
@@ -92,10 +79,10 @@ async def tables(url):
 async def test_help_lists_every_command(enroll):
     # Help must not depend on the settings, so they are broken here.
     done = await enroll("--help", PORT="x")
-    assert (done.code, done.complaint) == (0, "")
+    assert (done.code, done.errors) == (0, "")
     assert all(f" {name} " in done.output for name in COMMANDS | GROUPS.keys())
     done = await enroll("tasks", "list", "--help", PORT="x")
-    assert (done.code, done.complaint) == (0, "")
+    assert (done.code, done.errors) == (0, "")
     assert "enroll tasks list " in done.output
 
 
@@ -137,7 +124,7 @@ async def test_without_a_command_the_help_is_printed(enroll, call):
     done = await enroll(*call)
     assert "Usage: enroll" in done.output
     assert "Commands" in done.output
-    assert "Traceback" not in done.complaint
+    assert "Traceback" not in done.errors
 
 
 @pytest.mark.parametrize(
@@ -206,7 +193,7 @@ async def test_bad_settings_are_reported_in_one_sentence(enroll):
 async def test_production_reports_each_fault_of_the_settings(enroll):
     done = await enroll("api", ENVIRONMENT="production")
     assert (done.code, done.output) == (USAGE, "")
-    lines = done.complaint.splitlines()
+    lines = done.errors.splitlines()
     assert len(lines) == 6
     assert all(line.startswith("enroll: ") for line in lines)
 
@@ -338,11 +325,11 @@ async def test_in_production_a_command_validates_only_what_it_uses(enroll, unrea
     for call in (["tasks", "list"], ["audit"], ["users", "list"], ["seed"]):
         assert_one_sentence(await enroll(*call, **production), FAILED, "database")
     done = await enroll("keys", "list", ENVIRONMENT="production", JWT_SECRET="s" * 32)
-    assert done.code == 0, done.complaint
+    assert done.code == 0, done.errors
     done = await enroll("flower", ENVIRONMENT="production", FLOWER_BASIC_AUTH=f"me:{SECRET}")
     assert_one_sentence(done, USAGE, "BROKER_URL is missing, and REDIS_HOST")
     done = await enroll("flower", ENVIRONMENT="production")
-    assert done.complaint.splitlines() == [
+    assert done.errors.splitlines() == [
         "enroll: BROKER_URL is missing, and REDIS_HOST",
         "enroll: FLOWER_BASIC_AUTH is missing; Flower can stop workers",
     ]
@@ -417,7 +404,7 @@ async def test_migrate_creates_tables_and_admin_once(enroll, new_database):
     url = await new_database(migrated=False)
     # SKIP_MIGRATION only applies to the start of the API, not to the command itself.
     first = await enroll("migrate", DATABASE_URL=url, SKIP_MIGRATION="true", ADMIN_USERNAME="root")
-    assert first.code == 0, first.complaint
+    assert first.code == 0, first.errors
     assert first.output.startswith("applied 0_")
     second = await enroll("migrate", DATABASE_URL=url, ADMIN_USERNAME="root")
     assert (second.code, second.output) == (0, "")
@@ -431,7 +418,7 @@ async def test_seed_fills_an_empty_catalogue_and_demo_keeps_an_existing_one(enro
     done = await enroll("seed", "--courses", "0", "--enrollments", "5", DATABASE_URL=url)
     assert_one_sentence(done, FAILED, "--courses")
     done = await enroll("seed", "--courses", "3", "--enrollments", "7", DATABASE_URL=url)
-    assert done.code == 0, done.complaint
+    assert done.code == 0, done.errors
     connection = await asyncpg.connect(url)
     counts = "SELECT (SELECT count(*) FROM courses), (SELECT count(*) FROM enrollments)"
     assert tuple(await connection.fetchrow(counts)) == (3, 7)
@@ -466,7 +453,7 @@ async def test_an_unknown_task_is_one_sentence(enroll, new_database):
 
 async def test_openapi_needs_no_settings_and_prints_the_served_document(enroll, client):
     done = await enroll("openapi")
-    assert (done.code, done.complaint) == (0, "")
+    assert (done.code, done.errors) == (0, "")
     assert json.loads(done.output) == (await client.get("/openapi.json")).json()
 
 
@@ -474,6 +461,6 @@ async def test_openapi_needs_no_settings_and_prints_the_served_document(enroll, 
 async def test_with_json_each_complaint_is_a_log_line(enroll, tmp_path, call):
     (tmp_path / ".env").write_text("LOG_FORMAT=json\n", encoding="utf-8")
     done = await enroll(*call, LOG_LEVEL="no level")
-    lines = [json.loads(line) for line in done.complaint.splitlines()]
+    lines = [json.loads(line) for line in done.errors.splitlines()]
     assert {line["event"] for line in lines} == {"command_failed"}
     assert (done.code, done.output) == (2, "")

@@ -17,6 +17,7 @@ from infra.db.engine import database
 from infra.db.sql import rows
 from infra.observability.events import Event
 from infra.settings import Settings, SettingsError
+from tests import forkserver
 from tests.factories import Api, eventually, free_ports, scrape
 from tests.instances import instance
 from tests.plugins import brokers
@@ -119,18 +120,9 @@ async def test_an_instance_that_can_never_get_its_connections_does_not_start(lim
 
 
 async def test_the_command_says_so_in_one_sentence(limited_role, tmp_path):
-    process = await asyncio.create_subprocess_exec(
-        *(ENROLL, "api"),
-        cwd=tmp_path,
-        env=os.environ
-        | {
-            "DATABASE_URL": limited_role,
-            "STORAGE_URL": "memory://",
-            "PORT": str(free_ports(1)[0]),
-        },
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, complaint = await process.communicate()
-    assert process.returncode == 2
-    assert complaint.decode().startswith("enroll: DATABASE_POOL_SIZE (10) and API_WORKERS (2) make")
-    assert len(complaint.splitlines()) == 1
+    own = {"DATABASE_URL": limited_role, "STORAGE_URL": "memory://"}
+    own |= {"PORT": str(free_ports(1)[0])}
+    done = await forkserver.enroll("api", env=os.environ | own, cwd=tmp_path)
+    assert done.code == 2
+    assert done.errors.startswith("enroll: DATABASE_POOL_SIZE (10) and API_WORKERS (2) make")
+    assert len(done.errors.splitlines()) == 1

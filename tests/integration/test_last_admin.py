@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from infra.db.engine import database
 from services.auth import accounts
 from services.auth.accounts import LastAdmin
+from tests import forkserver
 
 ENROLL = Path(sys.executable).with_name("enroll")
 FAILED, USAGE = 1, 2
@@ -51,15 +52,9 @@ async def admins(url):
 
 async def disable(url, *arguments, terminal=None):
     """Run `enroll users disable`; return its exit code and output."""
-    process = await asyncio.create_subprocess_exec(
-        *(ENROLL, "users", "disable", *arguments),
-        env=os.environ | {"DATABASE_URL": url, "CACHE_URL": "memory://", "TERM": "dumb"},
-        stdin=asyncio.subprocess.DEVNULL if terminal is None else terminal,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
-    return process.returncode, output.decode()
+    environment = os.environ | {"DATABASE_URL": url, "CACHE_URL": "memory://", "TERM": "dumb"}
+    done = await forkserver.enroll("users", "disable", *arguments, env=environment, stdin=terminal)
+    return done.code, done.output + done.errors
 
 
 async def test_a_script_needs_an_option_to_disable_the_last_admin(url):

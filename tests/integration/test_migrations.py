@@ -12,6 +12,7 @@ import pytest
 from infra.db import migrations
 from infra.db.migration_files import MigrationError, Phase
 from infra.db.migrations import applied_in, migrate
+from tests import forkserver
 from tests.factories import eventually
 from tests.migrating import add_migration, copy_migrations
 
@@ -155,14 +156,9 @@ async def test_the_status_says_whether_the_release_can_be_served(new_database):
 
 
 async def _enroll(url, *command):
-    process = await asyncio.create_subprocess_exec(
-        ENROLL,
-        *command,
-        env=os.environ | {"DATABASE_URL": url, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    lines = (await process.communicate())[0].decode().split()
-    return process.returncode, [word for word in lines if word in {"pending", "applied"}]
+    environment = os.environ | {"DATABASE_URL": url, "COLUMNS": "200"}
+    done = await forkserver.enroll(*command, env=environment)
+    return done.code, [word for word in done.output.split() if word in {"pending", "applied"}]
 
 
 @pytest.fixture

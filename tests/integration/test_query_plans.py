@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from uuid import UUID
@@ -24,10 +23,11 @@ from services.catalogue.queries import Filters, Sort
 from services.enrollments import listing
 from services.enrollments.listing import EnrollmentFilters
 from tasks.registry import Registration
+from tests import forkserver
 from worker.relay import Relay
 
 COURSES, ENROLLMENTS = 100_000, 1_000_000
-SEED_SECONDS = 120
+SEED_SECONDS = 600
 BIG_TABLES = {"courses", "enrollments", "tasks", "image_variants"}
 # Most are done; some failed, wait, are published or run; the latest come last.
 TASKS = """
@@ -94,10 +94,9 @@ async def written(new_database):
 
 
 async def _enroll(url, *arguments):
-    command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", *arguments), env=os.environ | {"DATABASE_URL": url}
-    )
-    assert await asyncio.wait_for(command.wait(), SEED_SECONDS) == 0
+    environment = os.environ | {"DATABASE_URL": url}
+    done = await forkserver.enroll(*arguments, env=environment, seconds=SEED_SECONDS)
+    assert done.code == 0, done.errors
 
 
 async def _first_course():

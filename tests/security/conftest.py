@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests import forkserver
 from tests.absent import is_absent
 from tests.factories import ADMIN as ADMIN_OF_THE_SERVICE
 from tests.factories import eventually, free_ports
@@ -84,8 +84,8 @@ async def production(service, tmp_path_factory):
     async with tls_database(service.env["DATABASE_URL"], folder) as url:
         environment = os.environ | service.env | SETTINGS | places | {"DATABASE_URL": url}
         with output.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli", "api"),
+            process = forkserver.start(
+                *("-m", "cli", "api"),
                 env=environment,
                 stdout=file,
                 stderr=file,
@@ -94,7 +94,7 @@ async def production(service, tmp_path_factory):
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
 
             async def responses():
-                assert process.returncode is None, output.read_text()
+                assert process.poll() is None, output.read_text()
                 try:
                     return (await client.get("/health/ready")).status_code == 200
                 except httpx.TransportError:
@@ -104,4 +104,4 @@ async def production(service, tmp_path_factory):
                 await eventually(responses, within=60)
             yield Production(client, output)
         process.terminate()
-        await process.wait()
+        await asyncio.to_thread(process.wait)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import httpx
 import psutil
 
 from tests.factories import eventually, free_ports
+from tests.forkserver import start
 
 
 @dataclass
@@ -39,17 +39,18 @@ async def own_api(
     port = settings.get("PORT") or str(free_ports(1)[0])
     places = {"PORT": port, "DATA_DIR": str(folder), "API_WORKERS": "1", "DRAIN_SECONDS": "0"}
     with (folder / "log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(*within, sys.executable, "-m", module, "api"),
+        process = start(
+            *("-m", module, "api"),
             env=os.environ | service.env | places | settings,
             stderr=log if stderr is None else stderr,
+            within=within,
         )
     address = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient(base_url=address) as client:
 
             async def responses():
-                assert process.returncode is None, (folder / "log").read_text()
+                assert process.poll() is None, (folder / "log").read_text()
                 try:
                     return (await client.get("/health/ready")).status_code == 200
                 except httpx.TransportError:
@@ -58,6 +59,5 @@ async def own_api(
             await eventually(responses, within=60)
         yield Server(address, psutil.Process(process.pid))
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        process.terminate()
+        await asyncio.to_thread(process.wait)

@@ -9,7 +9,6 @@ import hmac
 import json
 import os
 import re
-import sys
 import time
 
 import httpx
@@ -20,6 +19,7 @@ from uuid_utils.compat import uuid7
 
 from api.app import create_app
 from infra.settings import Settings
+from tests import forkserver
 from tests.factories import ADMIN, KID, NO_ID, SECRET, bearer, eventually, refused, token
 from tests.security.servers import own_api
 
@@ -251,15 +251,9 @@ def enroll(service):
     """Runs the command line of the running service."""
 
     async def call(*arguments: str, said: str = "") -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *arguments),
-            env=os.environ | service.env | {"DATA_DIR": str(service.data_dir)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate(said.encode())
-        assert process.returncode == 0, output.decode()
+        environment = os.environ | service.env | {"DATA_DIR": str(service.data_dir)}
+        done = await forkserver.enroll(*arguments, env=environment, typed=said)
+        assert done.code == 0, done.output + done.errors
 
     return call
 

@@ -1,6 +1,5 @@
 """The check for the default password reads the database, not the setting."""
 
-import asyncio
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ from uuid_utils.compat import uuid7
 from infra.db.engine import database
 from services.auth import accounts
 from services.auth.accounts import KnownPassword
+from tests import forkserver
 from tests.absent import is_absent
 from tests.factories import free_ports
 from tests.security.conftest import SETTINGS
@@ -57,21 +57,9 @@ async def enroll(service, folder, url, *arguments, said=""):
     """Run a command in production; return its exit code and its lines on standard error."""
     (port,) = free_ports(1)
     own = {"DATABASE_URL": url, "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR", "PORT": str(port)}
-    process = await asyncio.create_subprocess_exec(
-        *(ENROLL, *arguments),
-        env=os.environ | service.env | SETTINGS | own,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(30):
-            _, complaint = await process.communicate(said.encode())
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    return process.returncode, complaint.decode().splitlines()
+    environment = os.environ | service.env | SETTINGS | own
+    done = await forkserver.enroll(*arguments, env=environment, typed=said)
+    return done.code, done.errors.splitlines()
 
 
 @pytest.mark.parametrize("command", ["api", "worker"])

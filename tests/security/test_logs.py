@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from deploy.embedded.service import ROOT, start_service
 from infra.observability.events import Event
-from tests import elastic, photos
+from tests import elastic, forkserver, photos
 from tests.absent import is_absent
 from tests.factories import COURSE, NO_ID, Api, eventually, free_ports
 from tests.personal_data import ADDRESS, MARKS, NAME, send_broken, use, use_all_routes
@@ -73,7 +72,7 @@ async def told(tmp_path_factory):
             await client.get(f"{service.flower_url}/tasks")
             undisturbed = len(read(folder)["api"])
             await disturb(service, client, admin)
-        commands = run_commands(service.env | environment)
+        commands = await run_commands(service.env | environment)
     finally:
         service.stop()
     # The second start says other things: nothing is migrated, and there are courses.
@@ -161,7 +160,7 @@ async def use_while_away(client: httpx.AsyncClient, admin: Api) -> set[int]:
     return statuses
 
 
-def run_commands(environment: dict[str, str]) -> list[str]:
+async def run_commands(environment: dict[str, str]) -> list[str]:
     """Return what commands write to standard error."""
     said = []
     for call, code, settings in (
@@ -170,16 +169,9 @@ def run_commands(environment: dict[str, str]) -> list[str]:
         (("api",), 2, {"PORT": "no-number"}),
         (("users", "list"), 0, {}),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "cli", *call],
-            env=os.environ | environment | settings,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == code, done.stderr
-        said += done.stderr.splitlines()
+        done = await forkserver.enroll(*call, env=os.environ | environment | settings)
+        assert done.code == code, done.errors
+        said += done.errors.splitlines()
     assert len(said) >= 3
     return said
 
