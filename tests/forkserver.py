@@ -27,6 +27,7 @@ from tempfile import TemporaryFile
 from typing import Any, TypeAlias
 
 MOST_BYTES = 1 << 20
+ENROLL = Path(sys.executable).with_name("enroll")
 # Not those that look at their environment when they are imported, or that a test counts.
 LIBRARIES = (
     *("asyncpg", "boto3", "botocore.httpsession", "celery.app.amqp", "celery.apps.worker"),
@@ -246,7 +247,7 @@ async def enroll(
         text.write(typed.encode())
         text.seek(0)
         program = start(
-            *("-m", "cli", *arguments),
+            *(ENROLL, *arguments),
             env=env,
             cwd=cwd,
             stdin=stdin or text,

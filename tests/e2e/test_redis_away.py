@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import asyncpg
 import httpx
@@ -29,7 +27,6 @@ from tests.factories import (
     scrape,
 )
 
-ENROLL = Path(sys.executable).with_name("enroll")
 LOGIN, PROFILE = "/api/v1/auth/login", "/api/v1/auth/profile"
 REFRESH, LOGOUT = "/api/v1/auth/refresh", "/api/v1/auth/logout"
 # No call waits for Redis longer than its timeouts.

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import stat
-import sys
-from pathlib import Path
 
 import asyncpg
 import httpx
@@ -18,7 +16,6 @@ from tests import forkserver
 from tests.factories import ADMIN, bearer, dies_everywhere, eventually, refused
 from tests.instances import instance
 
-ENROLL = Path(sys.executable).with_name("enroll")
 LOGIN, PROFILE = "/api/v1/auth/login", "/api/v1/auth/profile"
 PASSWORD = "correct horse battery staple"
 

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import sys
 from contextvars import Context
-from pathlib import Path
 
 import psutil
 import pytest
@@ -30,7 +28,6 @@ from tests.processes import processes_of
 from worker.execution import Backends, execute
 from worker.heartbeat import Heartbeat
 
-ENROLL = Path(sys.executable).with_name("enroll")
 NAME = "notes.fill"
 ROWS = 1_000
 TABLE = """

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import sys
-from pathlib import Path
 
 import asyncpg
 import httpx
@@ -23,7 +21,6 @@ from tests.instances import instance
 from tests.plugins import brokers
 
 POOL, PROCESSES = 3, 2
-ENROLL = Path(sys.executable).with_name("enroll")
 
 
 def _settings(url: str, **values) -> Settings:

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import pty
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,7 +14,6 @@ from services.auth import accounts
 from services.auth.accounts import LastAdmin
 from tests import forkserver
 
-ENROLL = Path(sys.executable).with_name("enroll")
 FAILED, USAGE = 1, 2
 
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import time
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,7 +15,6 @@ from tests import forkserver
 from tests.factories import eventually
 from tests.migrating import add_migration, copy_migrations
 
-ENROLL = Path(sys.executable).with_name("enroll")
 ADD = "ALTER TABLE courses ADD COLUMN extra int"
 BUILD = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS uq_extra ON courses (title)"
 COURSE = (

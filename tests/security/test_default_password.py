@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -19,7 +17,6 @@ from tests.factories import free_ports
 from tests.security.conftest import SETTINGS
 from tests.security.tls import tls_database
 
-ENROLL = Path(sys.executable).with_name("enroll")
 PASSWORD = "admin!dev"
 USAGE = 2
 HASHES = {
