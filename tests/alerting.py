@@ -14,7 +14,7 @@ import httpx
 import yaml
 
 from deploy.observe.alerting import local_config
-from tests.factories import eventually, free_ports
+from tests.factories import WAIT_SECONDS, eventually, free_ports
 from tests.prometheus import RULES, program
 from tests.stub_server import Handler, serving
 
@@ -27,7 +27,6 @@ CAUSES = {
 DOCS = "https://git.example.org/enrollment/blob/main/"
 # All times of the rules by this; a range needs some scrapes.
 FASTER, LEAST_RANGE = 20, 4
-START_SECONDS = 30
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _FOR = re.compile(r"(for: |interval: )(\d+)([smhd])$", re.MULTILINE)
 _RANGE = re.compile(r"\[(\d+)([smhd])(:\d+[smhd])?\]")
@@ -174,7 +173,7 @@ def alertmanager(folder: Path, webhook_url: str):
     (folder / "alertmanager.yml").write_text(_alertmanager_config(webhook_url))
     url = f"http://127.0.0.1:{port}"
     with _alertmanager(folder, f"127.0.0.1:{port}"):
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
                 httpx.get(f"{url}/-/ready").raise_for_status()
@@ -232,4 +231,4 @@ async def all_ready(monitoring: Monitoring) -> None:
                 return False
             return all(each.status_code == 200 for each in found)
 
-        await eventually(ready, within=START_SECONDS)
+        await eventually(ready)

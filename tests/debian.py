@@ -13,9 +13,8 @@ from deploy.embedded.process import UNPRIVILEGED_UID, Launcher, ProcessSpec
 from deploy.embedded.process_supervisor import tail
 from tests import poolers
 from tests.absent import is_absent
-from tests.factories import free_ports
+from tests.factories import WAIT_SECONDS, free_ports
 
-START_SECONDS = 30
 # Readable by another user, for the programs refuse root.
 _OWNED = 0o600
 
@@ -83,7 +82,7 @@ def _give_away(path: Path) -> None:
 async def _run(launcher: Launcher, part: ProcessSpec) -> None:
     await launcher.start(part)
     try:
-        await asyncio.wait_for(probe.wait_until(part.is_ready), START_SECONDS)
+        await asyncio.wait_for(probe.wait_until(part.is_ready), WAIT_SECONDS)
     except TimeoutError:
         raise AssertionError(tail(launcher.data_dir.log(part.name))) from None
 

@@ -19,6 +19,8 @@ from deploy.embedded.ports import FIRST, LAST, is_free
 from infra.key_ring import settings_kid
 from infra.settings import DEFAULT_JWT_SECRET, METRICS_PORT_OFFSET, default_metrics_port
 
+# Longer than any wait takes on a slow and busy machine; what is promised has a limit of its own.
+WAIT_SECONDS = 120.0
 ADMIN = {"username": "admin", "password": "admin!dev"}
 COURSE = {
     "title": "Advanced React Development",
@@ -142,7 +144,7 @@ def refused_for(response: httpx.Response, *faults: tuple[str, str, str]) -> None
     assert (response.status_code, response.json()) == (400, envelope), response.text
 
 
-async def eventually(probe: Callable[[], Awaitable[T]], within: float = 60) -> T:
+async def eventually(probe: Callable[[], Awaitable[T]], within: float = WAIT_SECONDS) -> T:
     """Return the first true result of the probe."""
     deadline = time.monotonic() + within
     while not (found := await probe()):
@@ -199,7 +201,7 @@ class Api:
             "POST", "/courses/upload", data=COURSE | fields, files={"image": (name, image)}
         )
 
-    async def settled(self, course_id: str, within: float = 20) -> dict:
+    async def settled(self, course_id: str, within: float = WAIT_SECONDS) -> dict:
         """Return the course when its image is no longer processing."""
         deadline = time.monotonic() + within
         while True:

@@ -13,8 +13,6 @@ import httpx
 from tests.factories import eventually, free_ports
 from tests.forkserver import start
 
-START_SECONDS = 120
-
 
 @asynccontextmanager
 async def instance(
@@ -48,7 +46,7 @@ async def instance(
                 except httpx.TransportError:
                     return False
 
-            await eventually(is_ready, within=START_SECONDS)
+            await eventually(is_ready)
         yield base
     finally:
         process.terminate()

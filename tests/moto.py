@@ -8,9 +8,8 @@ import time
 from http.client import HTTPConnection
 
 from tests.absent import is_absent
-from tests.factories import free_ports
+from tests.factories import WAIT_SECONDS, free_ports
 
-START_SECONDS = 30
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -38,11 +37,11 @@ def moto_server():
         yield CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(WAIT_SECONDS)
 
 
 def _wait(port):
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         with (
             contextlib.suppress(OSError),

@@ -24,13 +24,12 @@ from deploy.embedded.cluster import chown_to_unprivileged
 from deploy.embedded.process import CHILD, PYTHON, UNPRIVILEGED_UID
 from deploy.embedded.process_supervisor import tail
 from tests.absent import is_absent
-from tests.factories import free_ports
+from tests.factories import WAIT_SECONDS, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SITE = Path(__file__).with_name("pooled")
-START_SECONDS = 10
 # More than the suite's tests hold at once in transactions that wait for locks.
 SESSIONS = 20
 
@@ -102,7 +101,7 @@ class Poolers:
                 stderr=subprocess.STDOUT,
                 cwd=config.parent,
             )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while b"process up" not in log.read_bytes():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(tail(log))

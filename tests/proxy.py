@@ -21,7 +21,6 @@ from deploy.nginx.render import render
 from tests.absent import is_absent
 from tests.factories import eventually, free_ports
 
-START_SECONDS = 30
 # More than the interval in which nginx writes its log.
 FLUSH_SECONDS = 1.2
 
@@ -107,7 +106,7 @@ async def nginx(folder: Path, upstreams: Iterable[str], **given: str) -> AsyncIt
         part = ProcessSpec("nginx", command, is_ready)
         process = await launcher.start(part)
         try:
-            await eventually(is_ready, within=START_SECONDS)
+            await eventually(is_ready)
         except AssertionError:
             raise AssertionError(launcher.data_dir.log("nginx").read_text()) from None
         address = parameters.origin if parameters.tls else plain

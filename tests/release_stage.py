@@ -24,7 +24,7 @@ from deploy.release.store import read
 from infra.settings import default_metrics_port
 from loadtests.steady import sending
 from tests.absent import is_absent
-from tests.factories import Api, eventually, free_ports
+from tests.factories import WAIT_SECONDS, Api, eventually, free_ports
 from tests.prometheus import program
 from tests.security.servers import own_api
 from tests.steady_load import FAILURES, Connection
@@ -188,7 +188,7 @@ class Stage:
         path = self.folder / "release" / "state.json"
         return read(path) if path.exists() else None
 
-    async def until(self, process, reached, within=60):
+    async def until(self, process, reached, within=WAIT_SECONDS):
         """Wait until the state is as wanted, or the controller has ended."""
 
         async def is_there():

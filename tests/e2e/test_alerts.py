@@ -160,9 +160,9 @@ async def site(tmp_path_factory):
                 try:
                     await all_ready(monitoring)
                     # Tasks that wait for the start of the worker would be late.
-                    await eventually(lambda: _worker_is_up(monitoring), within=60)
+                    await eventually(lambda: _worker_is_up(monitoring))
                     async with traffic(api):
-                        await eventually(lambda: _is_well(monitoring), within=60)
+                        await eventually(lambda: _is_well(monitoring))
                         yield made
                 finally:
                     made.kill_worker()

@@ -22,7 +22,7 @@ async def after_startup(service):
     async def is_done() -> bool:
         return "demo: done" in service.output.read_text()
 
-    await eventually(is_done, within=60)
+    await eventually(is_done)
 
 
 @pytest.fixture(scope="module")

@@ -114,5 +114,5 @@ async def _end(process, signum):
     async def is_gone():
         return not process.is_running()
 
-    await eventually(is_gone, within=60)
+    await eventually(is_gone)
     await asyncio.sleep(0)  # its exit code is known then

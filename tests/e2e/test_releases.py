@@ -250,7 +250,7 @@ async def workers(stage):
 
 
 async def test_a_controller_that_is_killed_at_each_step_goes_on(stage):
-    running = await eventually(lambda: workers(stage), within=60)
+    running = await eventually(lambda: workers(stage))
     name = next(name for name in running if name.startswith("images@"))
     stable = {"revision": STABLE, "instances": [stage.stable], "workers": [name]}
     plan = stage.plan(**PLAN, stable=stable)

@@ -72,7 +72,7 @@ async def test_workers_and_commands_without_a_receiver_do_not_import_it(
         async def is_ready() -> bool:
             return "celery@" in log.read_text() and " ready." in log.read_text()
 
-        await eventually(is_ready, within=60)
+        await eventually(is_ready)
     command = (sys.executable, "-m", "cli", "tasks", "stats")
     listed = await asyncio.to_thread(
         subprocess.run, command, env=environment, check=True, capture_output=True, text=True
@@ -131,5 +131,5 @@ async def test_a_receiver_that_never_answers_costs_spans_only(environment, tmp_p
                 [line] = [each for each in lines if each.startswith("trace_spans_dropped_t")]
                 return float(line.split()[-1]) >= 20
 
-            await eventually(are_counted, within=60)
+            await eventually(are_counted)
     assert '"trace_receiver_away"' in _output(tmp_path)

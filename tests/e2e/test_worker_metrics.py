@@ -45,7 +45,7 @@ async def at_rest(service, address: str) -> dict:
         has_changed = any(after[each] != before.get(each) for each in attempts)
         return None if has_changed or await unfinished() else after
 
-    return await eventually(is_at_rest, within=60)
+    return await eventually(is_at_rest)
 
 
 async def grown(address: str, before: dict, expected: dict) -> None:

@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from deploy.embedded.servers import Servers, running
 from infra.db.migrations import migrate
+from tests.factories import WAIT_SECONDS
 from tests.faults.plugin.fault_effects import HELD, PLACES, REFUSED
 from tests.forkserver import Running, start
 
@@ -25,7 +26,7 @@ HERE = Path(__file__).parent
 TASKS = int(os.environ.get("FAULT_TASKS", "50"))
 # `make test-faults` uses the full outage, `make test` a sixth of it.
 AWAY_SECONDS = 30 if TASKS >= 500 else 5
-SETTLE_SECONDS = 60 + TASKS / 5
+SETTLE_SECONDS = WAIT_SECONDS + TASKS / 5
 POLL_SECONDS = 0.1
 GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -164,7 +165,7 @@ class Site:
         )
         return f"not in time: {condition}; {[dict(row) for row in rows]}"
 
-    async def wait_for(self, holds: Callable[[], bool], seconds: float = 30) -> None:
+    async def wait_for(self, holds: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
         """Wait until a condition that can only be polled is true."""
         deadline = time.monotonic() + seconds
         while not holds():

@@ -106,7 +106,7 @@ async def test_a_queue_is_drained_on_one_worker(site):
         return {int(row["worker"].split("/")[1]) for row in rows}
 
     one, two = site.start_worker(name="one"), site.start_worker(name="two")
-    shown = await eventually(both, within=60)
+    shown = await eventually(both)
     assert {"default", "apart"} <= set(shown["one"]["queues"])
     name = shown["one"]["name"]
     await site.enqueue(4, seconds=12)

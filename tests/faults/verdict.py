@@ -13,10 +13,11 @@ from asyncpg import Record
 from botocore.config import Config
 from celery import Celery
 
+from tests.factories import WAIT_SECONDS
 from tests.faults.harness import POLL_SECONDS, TASKS, Site
 from tests.faults.plugin.fault_effects import EFFECTS, TICK, body
 
-DRAIN_SECONDS = 30.0 + TASKS / 10
+DRAIN_SECONDS, DELIVER_AGAIN_SECONDS = WAIT_SECONDS + TASKS / 10, 10 + TASKS / 30
 
 
 @dataclass
@@ -92,7 +93,7 @@ async def _drain(site: Site) -> None:
         while left:
             await asyncio.to_thread(_deliver, celery, list(left.values()))
             # A worker that just died may have lost some messages, so these are sent again.
-            again = time.monotonic() + DRAIN_SECONDS / 3
+            again = time.monotonic() + DELIVER_AGAIN_SECONDS
             while left and time.monotonic() < again:
                 refused = Counter(_refused(site)) - before
                 left = {each: row for each, row in left.items() if each not in refused}

@@ -105,7 +105,7 @@ async def test_the_s3_server_starts_with_its_options(secrets, tmp_path):
         return (await probe.http(f"http://127.0.0.1:{ports['s3']}/healthz"))[0] == 200
 
     with running([str(find_weed().path), *command[1:]], tmp_path):
-        await eventually(is_healthy, within=60)
+        await eventually(is_healthy)
 
 
 def test_prometheus_accepts_the_rendered_configuration(tmp_path):

@@ -17,12 +17,12 @@ from deploy.embedded.process import Launcher, Process, ProcessSpec
 from deploy.embedded.process_supervisor import tail
 from deploy.embedded.valkey import Broker as Valkey
 from infra.queue.liveness import is_relay_alive
+from tests.factories import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 ENROLL = Path(sys.executable).with_name("enroll")
-START_SECONDS = 60
 # Debian's program of that name on PATH drops root; this one keeps the caller's user.
 RABBITMQ = "/usr/lib/rabbitmq/bin"
 
@@ -93,7 +93,7 @@ class RabbitMQ:
             command = (shutil.which("epmd") or "epmd", "-port", str(self._names))
             part = ProcessSpec("epmd", command, environment=environment)
             self._name_server = await self._launcher.start(part)
-            await asyncio.wait_for(probe.wait_until(lambda: _answers(self._names)), START_SECONDS)
+            await asyncio.wait_for(probe.wait_until(lambda: _answers(self._names)), WAIT_SECONDS)
         return ProcessSpec(
             "rabbitmq",
             (self.program() or "",),
@@ -153,7 +153,7 @@ async def worker(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[
 
 async def _until_ready(part: ProcessSpec, launcher: Launcher) -> None:
     try:
-        await asyncio.wait_for(probe.wait_until(part.is_ready), START_SECONDS)
+        await asyncio.wait_for(probe.wait_until(part.is_ready), WAIT_SECONDS)
     except TimeoutError:
         raise AssertionError(f"{part.name}:\n{tail(launcher.data_dir.log(part.name))}") from None
 

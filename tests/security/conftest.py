@@ -101,7 +101,7 @@ async def production(service, tmp_path_factory):
                     return False
 
             async with without_default_password(service.env["DATABASE_URL"]):
-                await eventually(responses, within=60)
+                await eventually(responses)
             yield Production(client, output)
         process.terminate()
         await asyncio.to_thread(process.wait)

@@ -56,7 +56,7 @@ async def own_api(
                 except httpx.TransportError:
                     return False
 
-            await eventually(responses, within=60)
+            await eventually(responses)
         yield Server(address, psutil.Process(process.pid))
     finally:
         process.terminate()

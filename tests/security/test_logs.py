@@ -105,7 +105,7 @@ async def all_tasks_end(client: httpx.AsyncClient, admin: Api) -> None:
         found = (await client.get("/api/v1/admin/tasks", headers=admin.headers)).text
         return '"queued"' not in found and '"running"' not in found
 
-    await eventually(have_ended, within=60)
+    await eventually(have_ended)
 
 
 async def disturb(service, client: httpx.AsyncClient, admin: Api) -> None:
@@ -137,7 +137,7 @@ async def all_is_back(client: httpx.AsyncClient) -> None:
         except httpx.TransportError:
             return False
 
-    await eventually(is_back, within=60)
+    await eventually(is_back)
 
 
 async def use_while_away(client: httpx.AsyncClient, admin: Api) -> set[int]:

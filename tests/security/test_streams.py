@@ -113,7 +113,7 @@ async def test_the_streams_of_a_client_are_counted_over_all_processes(service, t
             async with client.stream("GET", path, headers=address) as response:
                 return response.status_code == 200
 
-        await eventually(is_free, within=60)
+        await eventually(is_free)
         assert await open_all() < sse_limits.MAX_OF_CLIENT
 
 
