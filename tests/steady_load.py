@@ -145,15 +145,16 @@ class SteadyLoad:
         self.sent[kind] += 1
         now = asyncio.get_running_loop().time
         began = now()
+        connection = self.kept.take() if is_kept else None
         try:
-            connection = (self.kept.take() if is_kept else None) or await Connection.open(
-                self.base_url
-            )
+            connection = connection or await Connection.open(self.base_url)
             answer = await (
                 self._get(connection, number) if method == "GET" else self._enroll(connection)
             )
         except FAILURES as error:
             self.failed.append(f"{kind}: {error!r}")
+            if connection:
+                connection.close()
             return
         self.times.append((now(), now() - began))
         self.closing += not answer.lasts
