@@ -115,7 +115,7 @@ async def test_each_of_ten_has_a_connection_and_the_budget_counts_it(site, monke
     settings = Settings(_env_file=None, worker_concurrency=2)
     with site.held():
         await site.enqueue(2 * PLACES, "fault.holding")
-        site.start_worker()
+        site.start_worker(FAULT_LEASE_SECONDS="60")
         running = "count(*) FILTER (WHERE name = 'fault.holding' AND state = 'running')"
         await site.until(f"{running} = 20")
         # Longer than the pool lets one wait for a connection.
