@@ -24,6 +24,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import Any, TypeAlias
 
 MOST_BYTES = 1 << 20
@@ -99,11 +100,11 @@ class Server:
         return program
 
 
-def _wait(descriptors: list[int]) -> set[int]:
+def _wait(descriptors: list[int], seconds: float | None = None) -> set[int]:
     poll = select.poll()
     for each in descriptors:
         poll.register(each, select.POLLIN)
-    return {descriptor for descriptor, _ in poll.poll()}
+    return {descriptor for descriptor, _ in poll.poll(seconds and seconds * 1000)}
 
 
 def become(program: Program, paths: list[str]) -> None:
@@ -132,6 +133,7 @@ class Fork:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._lock = Lock()
         self.pid = int(connection.recv(MOST_BYTES))
         self.returncode: int | None = None
 
@@ -143,11 +145,12 @@ class Fork:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait so many seconds for the end; return the exit code, or raise TimeoutExpired."""
-        if self.returncode is None:
-            if timeout is not None and not select.select([self._connection], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout)
-            self.returncode = int(self._connection.recv(MOST_BYTES))
-            self._connection.close()
+        if self.returncode is None and not _wait([self._connection.fileno()], timeout):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        with self._lock:  # another thread may wait, too
+            if self.returncode is None:
+                self.returncode = int(self._connection.recv(MOST_BYTES))
+                self._connection.close()
         return self.returncode
 
     def send_signal(self, signum: int) -> None:
