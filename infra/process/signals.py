@@ -108,14 +108,14 @@ def run(
         Stopped: a signal came.
 
     """
-    was_received = _received
+    before = _received
     try:
         with runner or asyncio.Runner() as new_loop:
             result = new_loop.run(_cancellable(main, grace_seconds))
     finally:
         if _received is None:
             raise_on_signal()
-    if _received != was_received:  # it came after the end of `main`
+    if _received != before:  # it came after the end of `main`
         raise Stopped
     return result
 

@@ -201,7 +201,8 @@ async def test_every_client_can_read_the_refusal(server, tmp_path, ask: Ask, siz
 async def test_every_refusal_can_be_read(server, tmp_path, refusal, size):
     expected = (refusal.status, refusal.code)
     for ask in (by_http_client, by_aiohttp):
-        await spend(server)
+        if refusal.status == 429:
+            await spend(server)
         assert await ask(server.address, refusal, size, tmp_path) == expected
 
 
