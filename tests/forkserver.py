@@ -73,7 +73,7 @@ class Server:
         pid, connection = self._running.pop(pidfd)
         _, status = os.waitpid(pid, 0)
         os.close(pidfd)
-        with connection, suppress(OSError):  # nobody waits for it any more
+        with connection, suppress(OSError):  # the test has not waited for it
             connection.send(str(os.waitstatus_to_exitcode(status)).encode())
 
     def _fork(self) -> Program | None:

@@ -28,7 +28,7 @@ MAX_NAME = 128
 # How many edges a statement inserts.
 CHUNK = 5000
 
-# A task that another transaction changes is left for the next pass: a relay waits for nobody.
+# A task that another transaction changes is left for the next pass: a relay waits for none.
 _ENDED = """
     SELECT id, state = 'succeeded' AS is_success FROM tasks
     WHERE is_awaited AND finished_at >= coalesce($1::timestamptz, '-infinity')
